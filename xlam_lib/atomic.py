@@ -1,0 +1,189 @@
+"""Whole or not at all: files and folders that can't be found half written.
+
+Used by everything that writes (all notebooks). A file or folder is first written under a hidden name beside its place,
+flushed to the disk, then renamed into place. Whoever is killed, or meets a full disk, leaves the old content (or
+nothing) there. Folders also get a marker file, so that `is_complete(path)` can be asked before work is done again.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+MARKER = "COMPLETE"
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no space, or no quota left
+_serial = itertools.count()
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write one text file, e.g. `write_text(out / "log.txt", "done\\n")`; UTF-8, line ends as given."""
+    with writing(path) as file:
+        file.write(text)
+    return Path(path)
+
+
+def write_json(path: str | Path, value: Any, indent: int | None = 2) -> Path:
+    """Write one JSON file, e.g. `write_json(out / "metrics.json", {"exact": 0.91})`. NaN and infinity are refused."""
+    return write_text(path, to_json(value, indent=indent, where=str(path)) + "\n")
+
+
+def to_json(value: Any, indent: int | None = 2, where: str = "value") -> str:
+    """JSON text of plain data, paths and numpy values, e.g. `{"a": np.float32(1)}` -> `{"a": 1.0}`; keys keep their order."""
+    return json.dumps(_plain(value, where), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+@contextmanager
+def writing(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """A file that takes its place only when the block succeeds, e.g. `with writing(p) as f: f.write("{}\\n")`."""
+    path = Path(path)
+    temporary = _temporary(path)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    remove_leftovers(path)
+    with _named_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, mode, **text) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def complete_dir(path: str | Path, info: dict[str, Any] | None = None) -> Iterator[Path]:
+    """A folder that appears whole: `with complete_dir(out / "sft") as d: model.save_pretrained(d)`.
+
+    The block writes into the yielded sibling folder. When it succeeds the files are flushed, the marker (with `info` as
+    JSON) is added and the folder takes its place, the former content going away; when it fails nothing changes.
+    """
+    path = Path(path)
+    remove_leftovers(path)
+    temporary = _temporary(path)
+    with _named_errors(path):
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in sorted(p for p in temporary.rglob("*") if p.is_file() and not p.is_symlink()):
+                _sync(file)
+            mark_complete(temporary, info)
+            _swap(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def mark_complete(path: str | Path, info: dict[str, Any] | None = None) -> Path:
+    """Put the marker into a folder that was written in place (a training run with checkpoints); call it last."""
+    return write_json(Path(path) / MARKER, info or {})
+
+
+def is_complete(path: str | Path) -> bool:
+    """Whether the folder was finished by `complete_dir` or `mark_complete`; False when it doesn't exist."""
+    return (Path(path) / MARKER).is_file()
+
+
+def remove_leftovers(path: str | Path) -> list[Path]:
+    """Remove what killed processes of this machine left beside `path`; returns the removed ones."""
+    path, removed = Path(path), []
+    name = re.compile(rf"\.{re.escape(path.name)}\.part-{_host()}#(\d+)-\d+")
+    for old in sorted(path.parent.glob(".*.part-*")):
+        match = name.fullmatch(old.name)
+        if match is None or running(int(match[1])):
+            continue
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+        removed.append(old)
+    return removed
+
+
+def running(pid: int) -> bool:
+    """Whether a process of this machine runs (in doubt: yes), e.g. `running(os.getpid())` is True."""
+    if os.name != "posix" or pid == os.getpid():
+        return True  # on Windows os.kill(pid, 0) would end the process instead of asking
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _host() -> str:
+    return "".join(c if c.isalnum() else "_" for c in socket.gethostname()) or "host"
+
+
+def _temporary(path: Path) -> Path:
+    return path.parent / f".{path.name}.part-{_host()}#{os.getpid()}-{next(_serial)}"
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Rename `new` to `path`. A folder in the way is moved aside first: rename can't replace one that isn't empty."""
+    old = _temporary(path)
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        if old.exists():
+            os.replace(old, path)
+        raise
+    if old.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Full disk: say which file could not be written and that nothing half written was left."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        message = f"the disk is full: {path} was not written (what stood there before stands); make room and rerun"
+        raise OSError(error.errno, message) from error
+
+
+def _plain(value: Any, where: str) -> Any:
+    if isinstance(value, dict):
+        return {_key(k, where): _plain(v, f"{where}: {k}") for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if not isinstance(value, str | int | float | bool | None) and callable(getattr(value, "tolist", None)):
+        return _plain(value.tolist(), where)  # numpy and torch scalars and arrays
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}: JSON has no such number; write None where a figure is missing")
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    raise TypeError(f"{where} is a {type(value).__name__}: expected dict, list, str, int, float, bool or None")
+
+
+def _key(key: Any, where: str) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"{where} has the key {key!r} ({type(key).__name__}): JSON keys are strings; convert it first")
+    return key

@@ -1,0 +1,67 @@
+"""Where things are: every path of the project is resolved here, from one root.
+
+Used by all notebooks. Papermill runs a notebook in the caller's folder, nbval and JupyterLab run it in `notebooks/`;
+so nothing may say `../data`. The root is the folder that holds `environment.yml` beside `xlam_lib/`, looked for from
+the working directory upwards, then from this file upwards.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MARKER = "environment.yml"
+PACKAGE = "xlam_lib"
+
+
+def root(start: str | Path | None = None) -> Path:
+    """The project's folder, e.g. `root() / "notebooks"`; `start` replaces the working directory as the first place."""
+    starts = [Path(start) if start is not None else Path.cwd(), Path(__file__).parent]
+    for first in starts:
+        first = first.resolve()
+        for folder in (first, *first.parents):
+            if (folder / MARKER).is_file() and (folder / PACKAGE).is_dir():
+                return folder
+    raise FileNotFoundError(
+        f"no project root: looked for a folder with {MARKER} and {PACKAGE}/ upwards from "
+        f"{' and from '.join(str(s) for s in starts)}; change into the cloned project and run again"
+    )
+
+
+def notebooks_dir() -> Path:
+    """The folder of the numbered notebooks, `<root>/notebooks`."""
+    return root() / "notebooks"
+
+
+def experiments_dir() -> Path:
+    """One folder an experiment, `<root>/experiments`."""
+    return root() / "experiments"
+
+
+def runs_dir() -> Path:
+    """Where runs write (ignored by git), `<root>/runs`; not created here."""
+    return root() / "runs"
+
+
+def base_model_dir() -> Path:
+    """The small base model that ships with the project, `<root>/experiments/01_tiny_base/model`."""
+    return experiments_dir() / "01_tiny_base" / "model"
+
+
+def out_dir(value: str | Path = "") -> Path:
+    """The folder a notebook writes to, made if missing: "" -> `<root>/runs/notebooks`, "runs/x" -> `<root>/runs/x`."""
+    text = str(value)
+    folder = root() / Path(text).expanduser() if text else runs_dir() / "notebooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def short(path: str | Path) -> str:
+    """A path fit to print: relative to the root when inside it (`runs/quickstart/sft`), else home as `~`."""
+    full = Path(os.path.abspath(Path(path).expanduser()))
+    for base, prefix in ((root(), ""), (Path.home(), "~/")):
+        if full == base:
+            return prefix.rstrip("/") or "."
+        if full.is_relative_to(base):
+            return prefix + full.relative_to(base).as_posix()
+    return full.as_posix()
