@@ -1,0 +1,118 @@
+"""Bootstrap intervals: how far a score would move on another draw of the test questions.
+
+Used by notebooks 02, 03 and 05. A score on 300 questions is an estimate; the percentile bootstrap draws the questions
+again with replacement and shows the spread of the mean. Two models answering the *same* questions are compared paired:
+the difference is taken per question first, which removes the part of the spread both share. Steps of one trajectory
+rise and fall together, so pass their trajectory ids as `groups` and whole trajectories are drawn.
+
+    >>> interval([1, 1, 1, 0], seed=0)
+    Interval(mean=0.75, low=0.25, high=1.0, n=4)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+_CHUNK = 2_000_000  # indices drawn at once: about 16 MB
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval, e.g. `Interval(mean=0.75, low=0.25, high=1.0, n=4)`; n counts questions."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, e.g. `{"mean": 0.75, "low": 0.25, "high": 1.0, "n": 4}`."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.n}"
+
+
+def interval(
+    values: Sequence[float | bool],
+    *,
+    groups: Sequence[Hashable] | None = None,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Interval of a mean, e.g. `interval([row["exact"] for row in rows], seed=0)`; same seed, same interval."""
+    numbers = _checked(values, "values")
+    means = _resampled_means(numbers, _clusters(groups, len(numbers)), resamples, seed)
+    low, high = _percentiles(means, confidence)
+    return Interval(float(numbers.mean()), low, high, len(numbers))
+
+
+def paired(
+    before: Sequence[float | bool],
+    after: Sequence[float | bool],
+    *,
+    groups: Sequence[Hashable] | None = None,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Interval of the mean of `after - before` on the same questions, e.g. `paired(sft_exact, dpo_exact)`.
+
+    An interval that holds 0 means: these questions can't tell the two apart.
+    """
+    first, second = _checked(before, "before"), _checked(after, "after")
+    if len(first) != len(second):
+        raise ValueError(
+            f"paired(): before has {len(first)} values, after has {len(second)}; "
+            "pass both models' results on the same questions in the same order"
+        )
+    return interval(second - first, groups=groups, confidence=confidence, resamples=resamples, seed=seed)
+
+
+def _checked(values: Sequence[float | bool], name: str) -> np.ndarray:
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim != 1 or numbers.size == 0:
+        raise ValueError(f"{name} has shape {numbers.shape}: expected a flat list with at least one number")
+    if not np.isfinite(numbers).all():
+        where = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise ValueError(f"{name}[{where}] is {numbers[where]}: expected finite numbers; leave unscored questions out")
+    return numbers
+
+
+def _clusters(groups: Sequence[Hashable] | None, n: int) -> np.ndarray:
+    """Number of the group of each value: 0, 1, 2, ... in order of first appearance; each its own group by default."""
+    if groups is None:
+        return np.arange(n)
+    if len(groups) != n:
+        raise ValueError(f"groups has {len(groups)} entries for {n} values: expected one group per value")
+    first_seen: dict[Hashable, int] = {}
+    return np.asarray([first_seen.setdefault(group, len(first_seen)) for group in groups])
+
+
+def _resampled_means(numbers: np.ndarray, clusters: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}: expected at least 1")
+    count = int(clusters.max()) + 1
+    sums = np.bincount(clusters, weights=numbers, minlength=count)
+    sizes = np.bincount(clusters, minlength=count)
+    generator = np.random.default_rng(seed)
+    means, step = [], max(1, _CHUNK // count)
+    for start in range(0, resamples, step):
+        drawn = generator.integers(0, count, size=(min(step, resamples - start), count))
+        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    return np.concatenate(means)
+
+
+def _percentiles(means: np.ndarray, confidence: float) -> tuple[float, float]:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: expected a number between 0 and 1, e.g. 0.95")
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
