@@ -146,7 +146,7 @@ def _is_atom(value: Any, name: str) -> bool:
     if isinstance(value, bool):
         return name == "bool"
     if name == "float":
-        return isinstance(value, int | float) and abs(value) < sys.float_info.max  # neither nan nor infinity
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # neither nan nor infinity
     return isinstance(value, ATOMS[name])
 
 
