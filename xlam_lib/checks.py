@@ -1,0 +1,150 @@
+"""What makes a trajectory sound: the rules behind `Trajectory.validate`, used by notebook 01 and every converter.
+
+Also home of `argument_problems`, by which the codec and the data checks hold a call against its tool's JSON Schema.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+
+import jsonschema
+from referencing.exceptions import Unresolvable
+
+from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory, TrajectoryError
+
+ONLY_ON = {  # fields that belong to one role
+    "tool_calls": "assistant", "reasoning": "assistant", "tool_call_id": "tool", "name": "tool", "is_error": "tool",
+}
+
+
+def check(trajectory: Trajectory, argument_level: str = "error") -> list[str]:
+    """Raises TrajectoryError at the first fault; returns the warnings. See `Trajectory.validate`."""
+    if argument_level not in ("error", "warning"):
+        raise ValueError(f"argument_level is {argument_level!r}, expected 'error' or 'warning'")
+    where = f"trajectory {trajectory.trajectory_id!r}"
+    _check_survives(trajectory, where)
+    _check_outcome(trajectory, where)
+    tools = _check_tools(trajectory.tools, where)
+    warnings: list[str] = []
+    open_calls: dict[str, str] = {}
+    seen_ids: set[str] = set()
+    for index, step in enumerate(trajectory.steps):
+        here = f"{where}, step {index}"
+        _check_role(step, index, trajectory, here)
+        if step.role == "tool":
+            _close_call(step, open_calls, here)
+        if step.role == "assistant":
+            if open_calls:
+                raise TrajectoryError(f"{here}: the next turn begins before call {min(open_calls)!r} was answered")
+            for call in step.tool_calls:
+                _open_call(call, tools, seen_ids, here)
+                open_calls[call.id] = call.name
+                warnings += [f"{here}: {problem}" for problem in argument_problems(tools[call.name], call.arguments)]
+        if warnings and argument_level == "error":
+            raise TrajectoryError(warnings[0])
+    return warnings
+
+
+def argument_problems(tool: Tool, arguments: dict) -> list[str]:
+    """What JSON Schema, and a list of known names, hold against the arguments: ["get_weather: unknown argument 'town'"].
+
+    Stricter than JSON Schema in one point: a name that the schema does not list is a problem
+    unless the schema speaks of additionalProperties or patternProperties itself.
+    """
+    problems = []
+    try:
+        for error in _validator(json.dumps(tool.parameters)).iter_errors(arguments):
+            path = "".join(f"[{part!r}]" for part in error.absolute_path)
+            problems.append(f"{tool.name}: {path + ': ' if path else ''}{_short(error.message)}")
+    except (Unresolvable, re.error, RecursionError) as error:
+        problems.append(f"{tool.name}: its schema cannot be applied ({_short(str(error))})")
+    if not {"additionalProperties", "patternProperties"} & tool.parameters.keys():
+        known = tool.parameters.get("properties", {})
+        problems += [f"{tool.name}: unknown argument {name!r}" for name in arguments if name not in known]
+    return problems
+
+
+@functools.lru_cache(maxsize=4096)
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    parsed = json.loads(schema)
+    jsonschema.Draft202012Validator.check_schema(parsed)
+    return jsonschema.Draft202012Validator(parsed)
+
+
+def _short(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _check_survives(trajectory: Trajectory, where: str) -> None:
+    """What is written must read back equal: catches ill types, tuples in arguments, NaN, lone surrogates."""
+    try:
+        line = json.dumps(trajectory.to_dict(), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TrajectoryError(f"{where}: cannot be written as JSON ({error})") from error
+    if Trajectory.from_dict(json.loads(line), where) != trajectory:
+        raise TrajectoryError(f"{where}: reads back differently than written; give tuples for lists of records, "
+                              "and only JSON values (with string keys, no tuples) inside dictionaries")
+
+
+def _check_outcome(trajectory: Trajectory, where: str) -> None:
+    if not trajectory.trajectory_id:
+        raise TrajectoryError(f"{where}: trajectory_id is empty")
+    if not any(step.role == "user" for step in trajectory.steps):
+        raise TrajectoryError(f"{where}: has no user step")
+    if trajectory.outcome.termination == "infra_error" and trajectory.outcome.reward is not None:
+        raise TrajectoryError(f"{where}, outcome: an infrastructure error carries a reward; set reward to None")
+    for rating in trajectory.quality:
+        if not 1 <= rating.score <= 5:
+            raise TrajectoryError(f"{where}, quality: score {rating.score} of {rating.rater!r} is not within 1..5")
+
+
+def _check_tools(tools: tuple[Tool, ...], where: str) -> dict[str, Tool]:
+    by_name: dict[str, Tool] = {}
+    for index, tool in enumerate(tools):
+        here = f"{where}, tool {index} ({tool.name!r})"
+        if not tool.name or tool.name in by_name:
+            raise TrajectoryError(f"{here}: tool names must be unique and not empty")
+        try:
+            _validator(json.dumps(tool.parameters))
+        except jsonschema.SchemaError as error:
+            raise TrajectoryError(f"{here}: parameters are not JSON Schema: {_short(error.message)} "
+                                  f"at {error.json_path}") from error
+        if tool.parameters.get("type") != "object":
+            raise TrajectoryError(f"{here}: parameters must have \"type\": \"object\", "
+                                  f"found {tool.parameters.get('type')!r}")
+        by_name[tool.name] = tool
+    return by_name
+
+
+def _check_role(step: Step, index: int, trajectory: Trajectory, here: str) -> None:
+    for name, role in ONLY_ON.items():
+        if getattr(step, name) and step.role != role:
+            raise TrajectoryError(f"{here}: {name!r} is set on a {step.role} step, it belongs to {role} steps")
+    if step.role == "system" and index > 0:
+        raise TrajectoryError(f"{here}: a system step may only come first")
+    if step.role == "user" and not step.content:
+        raise TrajectoryError(f"{here}: a user step without content")
+    if step.role == "assistant" and not (step.content or step.reasoning or step.tool_calls):
+        raise TrajectoryError(f"{here}: an assistant step without content, reasoning and tool_calls")
+    first = 1 if trajectory.steps[0].role == "system" else 0
+    if index == first and step.role != "user":
+        raise TrajectoryError(f"{here}: the first step after the system step must be the user's, found {step.role}")
+
+
+def _open_call(call: ToolCall, tools: dict[str, Tool], seen_ids: set[str], here: str) -> None:
+    if call.name not in tools:
+        raise TrajectoryError(f"{here}: calls {call.name!r}, which is not among the tools ({', '.join(tools) or 'none'})")
+    if not call.id or call.id in seen_ids:
+        raise TrajectoryError(f"{here}: call id {call.id!r} must be unique in the trajectory and not empty")
+    seen_ids.add(call.id)
+
+
+def _close_call(step: Step, open_calls: dict[str, str], here: str) -> None:
+    if step.tool_call_id not in open_calls:
+        raise TrajectoryError(f"{here}: answers {step.tool_call_id!r}, which is no open call "
+                              f"(open: {', '.join(open_calls) or 'none'})")
+    called = open_calls.pop(step.tool_call_id)
+    if step.name and step.name != called:
+        raise TrajectoryError(f"{here}: is named {step.name!r} but answers a call of {called!r}")

@@ -1,0 +1,96 @@
+"""Strict reading and compact writing of dataclasses: the half page that every type of `trajectory.py` stands on.
+
+`to_dict` leaves out fields that hold their default; `from_dict` puts the defaults back and refuses unknown keys,
+missing keys and values of the wrong type, saying in which trajectory and step it met them. Used by all notebooks
+through `trajectory.py`; nothing to run here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from typing import Any
+
+
+class TrajectoryError(ValueError):
+    """A record that is not what it should be; the message names the trajectory, the step and the field."""
+
+
+class Record:
+    """Base of the frozen dataclasses in `trajectory.py`. Dictionaries inside are shared, not copied: don't edit them."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values, without the fields at their default: {'role': 'user', 'content': 'Hi'}."""
+        kept = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value != _default(field):
+                kept[field.name] = _plain(value)
+        return kept
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], where: str = ""):
+        """The record that `to_dict` wrote. `where` begins every error: "trajectory 'weather-7', step 3"."""
+        where = where or cls.__name__
+        if not isinstance(data, dict):
+            raise TrajectoryError(f"{where}: expected an object, found {_show(data)}")
+        hints = _hints(cls)
+        unknown = sorted(map(str, data.keys() - hints.keys()))
+        if unknown:
+            raise TrajectoryError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(hints)}")
+        for field in dataclasses.fields(cls):
+            if field.name not in data and _default(field) is dataclasses.MISSING:
+                raise TrajectoryError(f"{where}: key {field.name!r} is missing")
+        return cls(**{key: _typed(hints[key], value, where, key) for key, value in data.items()})
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.to_dict()
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _typed(hint: Any, value: Any, where: str, key: str) -> Any:
+    """`value` as the type `hint` asks for, or a TrajectoryError."""
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(hint, type) and issubclass(hint, Record):
+        return hint.from_dict(value, where if key == "task" else f"{where}, {key}")
+    if origin is types.UnionType:
+        return None if value is None else _typed(inside[0], value, where, key)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_item(inside[0], item, where, f"{key.removesuffix('s')} {i}") for i, item in enumerate(value))
+    if origin is typing.Literal:
+        if value in inside:
+            return value
+        raise TrajectoryError(f"{where}: {key!r} is {_show(value)}, expected one of {', '.join(inside)}")
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is hint:
+        return value
+    expected = "list" if origin is tuple else getattr(hint, "__name__", str(hint))
+    raise TrajectoryError(f"{where}: {key!r} is {_show(value)}, expected {expected}")
+
+
+def _item(hint: Any, value: Any, where: str, label: str) -> Any:
+    if issubclass(hint, Record):
+        return hint.from_dict(value, f"{where}, {label}")
+    return _typed(hint, value, where, label)
