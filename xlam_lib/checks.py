@@ -58,7 +58,7 @@ def argument_problems(tool: Tool, arguments: dict) -> list[str]:
         for error in _validator(json.dumps(tool.parameters)).iter_errors(arguments):
             path = "".join(f"[{part!r}]" for part in error.absolute_path)
             problems.append(f"{tool.name}: {path + ': ' if path else ''}{_short(error.message)}")
-    except (Unresolvable, re.error, RecursionError) as error:
+    except (jsonschema.SchemaError, Unresolvable, re.error, RecursionError) as error:
         problems.append(f"{tool.name}: its schema cannot be applied ({_short(str(error))})")
     if not {"additionalProperties", "patternProperties"} & tool.parameters.keys():
         known = tool.parameters.get("properties", {})

@@ -73,7 +73,7 @@ def _typed(hint: Any, value: Any, where: str, key: str) -> Any:
     """`value` as the type `hint` asks for, or a TrajectoryError."""
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, type) and issubclass(hint, Record):
-        return hint.from_dict(value, where if key == "task" else f"{where}, {key}")
+        return hint.from_dict(value, f"{where}, {key}")
     if origin is types.UnionType:
         return None if value is None else _typed(inside[0], value, where, key)
     if origin is tuple and isinstance(value, list):
