@@ -4,8 +4,8 @@ Used by notebook 05 and the report. The numbers lie in `published_results.json` 
 none of them was measured here. They come from models of 7 to 141 billion parameters on other benchmarks, so they say
 what the road leads to, not what our small model should be compared with.
 
-    for table in tables():
-        print(text(table))
+    for entry in tables():
+        print(text(entry))
 """
 
 from __future__ import annotations
@@ -38,18 +38,85 @@ class PublishedTable:
         """`"ToolBench (ToolEval): pass rate (published, not measured here)"`."""
         return f"{self.title}: {self.metric} ({LABEL})"
 
-    @cache
+    def shown(self, model: str) -> list[str]:
+        """A row as text, numbers of a column with equally many decimals: `["0.4385", "0.430", "0.435"]`."""
+        return [
+            _shown(cell, max(_decimals(cells[place]) for cells in self.rows.values()))
+            for place, cell in enumerate(self.rows[model])
+        ]
+
+
+def tables() -> list[PublishedTable]:
+    """All tables in the order of the source: seven benchmarks, then the family of models."""
+    data = _load()
+    about, family = data["provenance"]["benchmarks"], data["provenance"]["model_family"]
+    benchmarks = [
+        PublishedTable(key, raw["title"], raw["metric"], tuple(raw["columns"]), dict(_rows(key, raw)), about)
+        for key, raw in data["benchmarks"].items()
+    ]
+    return [*benchmarks, _family(data["model_family"], family)]
+
+
+def table(key: str) -> PublishedTable:
+    """One table by its key, e.g. `table("toolbench")`."""
+    found = {entry.key: entry for entry in tables()}
+    if key not in found:
+        raise KeyError(f"no published table {key!r}; there are {', '.join(found)}")
+    return found[key]
+
+
+def provenance() -> dict[str, Any]:
+    """Where the numbers come from, e.g. `provenance()["benchmarks"]` -> "README of the repository ..."."""
+    return dict(_load()["provenance"])
+
+
+def best(entry: PublishedTable, column: str) -> set[str]:
+    """Models with the highest number of a column, e.g. `best(table("toolbench"), "Unseen Tools & Seen Cat")`."""
+    place = entry.columns.index(column)
+    numbers = {model: cells[place] for model, cells in entry.rows.items() if _number(cells[place])}
+    return {model for model, value in numbers.items() if value == max(numbers.values())}
+
+
+def text(entry: PublishedTable) -> str:
+    """The table for a terminal, its caption first; "-" where the source prints no number."""
+    lines = [["model", *entry.columns], *([model, *entry.shown(model)] for model in entry.rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    body = [
+        "  ".join(_pad(cell, width, place) for place, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    ]
+    return "\n".join([entry.caption, body[0], "-" * len(body[0]), *body[1:]])
+
+
+def html(entry: PublishedTable) -> str:
+    """The table as HTML, its label in `<caption>`, the best number of a column in bold."""
+    winners = {column: best(entry, column) for column in entry.columns}
+    head = "".join(f"<th>{escape(column)}</th>" for column in ("model", *entry.columns))
+    rows = []
+    for model, cells in entry.rows.items():
+        marked = []
+        for column, cell, words in zip(entry.columns, cells, entry.shown(model), strict=True):
+            inner = f"<b>{words}</b>" if model in winners[column] else escape(words)
+            marked.append(f"<td class='number'>{inner}</td>" if _number(cell) else f"<td>{inner}</td>")
+        rows.append(f"<tr><td>{escape(model)}</td>{''.join(marked)}</tr>")
+    caption, body = f"<caption>{escape(entry.caption)}</caption>", "".join(rows)
+    return f"<table class='published'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+@cache
 def _load() -> dict[str, Any]:
     file = resources.files("xlam_lib.bench").joinpath("published_results.json")
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def _rows(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Cell, ...]]]:
-    for row in table["rows"]:
-        if set(row) != {"model", *table["columns"]}:
-            raise ValueError(f"published_results.json: {key}: row {row.get('model')!r} has the columns {sorted(row)}; "
-                             f"expected model and {table['columns']}")
-        yield row["model"], tuple(row[column] for column in table["columns"])
+def _rows(key: str, raw: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Cell, ...]]]:
+    for row in raw["rows"]:
+        if set(row) != {"model", *raw["columns"]}:
+            raise ValueError(
+                f"published_results.json: {key}: row {row.get('model')!r} has the columns {sorted(row)}; "
+                f"expected model and {raw['columns']}"
+            )
+        yield row["model"], tuple(row[column] for column in raw["columns"])
 
 
 def _family(models: list[dict[str, Any]], origin: str) -> PublishedTable:
