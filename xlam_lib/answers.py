@@ -15,10 +15,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from xlam_lib.checks import argument_problems
 from xlam_lib.trajectory import Tool, ToolCall
 
 MAX_DEPTH = 100  # levels of nesting that an answer may have
 MAX_TRIES = 16  # places in a text where JSON is looked for
+MALFORMED = "malformed or cut-off JSON"
+NO_ANSWER = "JSON, but neither an answer nor a list of calls"
 
 _START = re.compile(r'\{\s*"|\[\s*\{')  # where an answer may begin within other text
 _MARKER = re.compile(r"```|</think>|\[TOOL_CALLS\]")  # after one of these a new try is worth it
@@ -41,7 +44,7 @@ class Parsed:
     form: Literal["object", "list", "text"]
 
 
-def to_json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """JSON as it stands in prompts and answers: '{"city": "Malmö"}', default separators, no escapes beyond need."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
@@ -54,23 +57,24 @@ def calls_as_dicts(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
 def render_answer(answer: Answer, form: Literal["object", "list"] = "object") -> str:
     """The text of an answer; `parse_answer` reads both forms back to an equal answer.
 
-    Example: `render_answer(Answer("", (ToolCall("now"),)))` -> '{"thought": "", "tool_calls": [{"name": "now", "arguments": {}}]}'
+    Example: `render_answer(Answer("Nothing to do."))` -> '{"thought": "Nothing to do.", "tool_calls": []}'
     """
     calls = calls_as_dicts(answer.calls)
     if form == "object":
-        return to_json({"thought": answer.thought, "tool_calls": calls})
+        return json_text({"thought": answer.thought, "tool_calls": calls})
     if form == "list":
-        return (f"<think>\n{answer.thought}\n</think>\n" if answer.thought else "") + to_json(calls)
+        return (f"<think>\n{answer.thought}\n</think>\n" if answer.thought else "") + json_text(calls)
     raise ValueError(f"form is {form!r}, expected 'object' or 'list'")
 
 
 def parse_answer(text: str, tools: Sequence[Tool] | None = None) -> Parsed:
-    """Reads what a model said; never raises, whatever the text, and never loses it.
+    """Reads what a model said; never raises, whatever the text.
 
-    Clean are the object and the list, alone, in a code fence, after </think> or after [TOOL_CALLS]. Everything else is
-    read as far as its meaning is plain and noted in `problems`: text around the JSON, arguments as a string, "parameters"
-    for "arguments", missing or unknown or repeated keys, calls without a name. What is cut off, malformed or no JSON
-    becomes the thought of an answer without calls, form "text". Given `tools`, calls that don't fit them are problems too.
+    Clean are the object and the list, alone, in a code fence, after </think> or after [TOOL_CALLS]. All else is read
+    as far as its meaning is plain and noted in `problems`: text around the JSON, arguments as a string, "parameters"
+    for "arguments", keys missing, unknown or repeated, calls without a name. What is cut off, malformed or no JSON
+    becomes the thought of an answer without calls, form "text", so nothing said turns into an empty message.
+    Given `tools`, calls that don't fit them are problems too.
 
     Example: `parse_answer('[{"name": "now", "arguments": {}}]').answer.calls[0].name` -> 'now'
     """
@@ -81,7 +85,10 @@ def parse_answer(text: str, tools: Sequence[Tool] | None = None) -> Parsed:
 
 
 def same_calls(a: Sequence[ToolCall], b: Sequence[ToolCall]) -> bool:
-    """Whether two turns call the same: in any order, as often, equal names and arguments, with 1 == 1.0 but True != 1."""
+    """Whether two turns make the same calls, in any order: equal names and arguments, 1 == 1.0 but True != 1.
+
+    Example: `same_calls([ToolCall("add", {"n": 1})], [ToolCall("add", {"n": 1.0})])` -> True
+    """
     return Counter(map(_key, a)) == Counter(map(_key, b))
 
 
@@ -97,8 +104,6 @@ def _key(value: Any) -> Any:
 
 
 def _misfits(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> Iterator[str]:
-    from xlam_lib.checks import argument_problems
-
     by_name = {tool.name: tool for tool in tools}
     for call in calls:
         if call.name in by_name:
@@ -110,16 +115,18 @@ def _misfits(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> Iterator[str]:
 def _parse(text: str) -> Parsed:
     if not text:
         return Parsed(Answer(), ("the answer is empty",), "text")
-    error = ""
+    problem = ""
     for thought, body in _unwrapped(text):
         try:
             value, end, notes = _decode(body, 0)
-        except ValueError as failure:
-            error = error or (str(failure) if body[:1] in ("{", "[") else "")
+        except ValueError as error:
+            problem = problem or (f"{MALFORMED}: {error}" if body.startswith(("{", "[")) else "")
             continue
-        if end == len(body) and (parsed := _read(value, notes, thought, text)):
-            return parsed
-    return _search(text, error)
+        if end == len(body):
+            if parsed := _read(value, notes, thought, text):
+                return parsed
+            problem = problem or NO_ANSWER
+    return _search(text, problem)
 
 
 def _unwrapped(text: str) -> Iterator[tuple[str, str]]:
@@ -138,27 +145,27 @@ def _bare(text: str) -> str:
     return text
 
 
-def _search(text: str, error: str) -> Parsed:
-    """The first answer inside other text, or the text as the answer."""
-    start, shape = _START.search(text), ""
+def _search(text: str, problem: str) -> Parsed:
+    """The first answer inside other text, or the text itself as the answer."""
+    start = _START.search(text)
     for _ in range(MAX_TRIES):
         if not start:
             break
         try:
             value, end, notes = _decode(text, start.start())
-        except ValueError as failure:  # what stands inside broken JSON is no answer: go on behind the next marker
-            error = error or str(failure)
+        except ValueError as error:  # what stands inside broken JSON is no answer: go on behind the next marker
+            problem = problem or f"{MALFORMED}: {error}"
             marker = _MARKER.search(text, start.end())
             start = marker and _START.search(text, marker.end())
             continue
         before, after = (_trimmed(part) for part in (text[: start.start()], text[end:]))
-        notes += [f"text {where} the JSON: {part[:80]!r}" for where, part in (("before", before), ("after", after)) if part]
+        notes += [f"text before the JSON: {before[:80]!r}"] if before else []
+        notes += [f"text after the JSON: {after[:80]!r}"] if after else []
         if parsed := _read(value, notes, "" if _says_thought(value) else before, text):
             return parsed
-        shape = "JSON, but no answer"
+        problem = problem or NO_ANSWER
         start = _START.search(text, end)
-    problem = f"malformed or cut-off JSON: {error}" if error else shape or "plain text instead of JSON"
-    return Parsed(Answer(text), (problem,), "text")
+    return Parsed(Answer(text), (problem or "plain text instead of JSON",), "text")
 
 
 def _trimmed(text: str) -> str:
@@ -243,7 +250,7 @@ def _thought(value: dict[str, Any], notes: list[str]) -> str:
     if isinstance(thought, str):
         return thought
     notes.append(f"'thought' is {type(thought).__name__}, expected str")
-    return "" if thought is None else to_json(thought)
+    return "" if thought is None else json_text(thought)
 
 
 def _like_call(item: Any) -> bool:

@@ -8,14 +8,18 @@ from __future__ import annotations
 import functools
 import json
 import re
+from typing import TYPE_CHECKING
 
 import jsonschema
 from referencing.exceptions import Unresolvable
 
-from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory, TrajectoryError
+from xlam_lib.records import TrajectoryError
 
-ONLY_ON = {  # fields that belong to one role
-    "tool_calls": "assistant", "reasoning": "assistant", "tool_call_id": "tool", "name": "tool", "is_error": "tool",
+if TYPE_CHECKING:
+    from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
+
+OWNER = {  # fields that belong to one role
+    "reasoning": "assistant", "tool_calls": "assistant", "tool_call_id": "tool", "name": "tool", "is_error": "tool",
 }
 
 
@@ -48,7 +52,7 @@ def check(trajectory: Trajectory, argument_level: str = "error") -> list[str]:
 
 
 def argument_problems(tool: Tool, arguments: dict) -> list[str]:
-    """What JSON Schema, and a list of known names, hold against the arguments: ["get_weather: unknown argument 'town'"].
+    """What is wrong with arguments: ["weather: unknown argument 'town'"].
 
     Stricter than JSON Schema in one point: a name that the schema does not list is a problem
     unless the schema speaks of additionalProperties or patternProperties itself.
@@ -83,7 +87,7 @@ def _check_survives(trajectory: Trajectory, where: str) -> None:
         line = json.dumps(trajectory.to_dict(), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise TrajectoryError(f"{where}: cannot be written as JSON ({error})") from error
-    if Trajectory.from_dict(json.loads(line), where) != trajectory:
+    if type(trajectory).from_dict(json.loads(line), where) != trajectory:
         raise TrajectoryError(f"{where}: reads back differently than written; give tuples for lists of records, "
                               "and only JSON values (with string keys, no tuples) inside dictionaries")
 
@@ -119,7 +123,7 @@ def _check_tools(tools: tuple[Tool, ...], where: str) -> dict[str, Tool]:
 
 
 def _check_role(step: Step, index: int, trajectory: Trajectory, here: str) -> None:
-    for name, role in ONLY_ON.items():
+    for name, role in OWNER.items():
         if getattr(step, name) and step.role != role:
             raise TrajectoryError(f"{here}: {name!r} is set on a {step.role} step, it belongs to {role} steps")
     if step.role == "system" and index > 0:
@@ -135,7 +139,7 @@ def _check_role(step: Step, index: int, trajectory: Trajectory, here: str) -> No
 
 def _open_call(call: ToolCall, tools: dict[str, Tool], seen_ids: set[str], here: str) -> None:
     if call.name not in tools:
-        raise TrajectoryError(f"{here}: calls {call.name!r}, which is not among the tools ({', '.join(tools) or 'none'})")
+        raise TrajectoryError(f"{here}: calls {call.name!r}, but the tools are: {', '.join(tools) or 'none'}")
     if not call.id or call.id in seen_ids:
         raise TrajectoryError(f"{here}: call id {call.id!r} must be unique in the trajectory and not empty")
     seen_ids.add(call.id)

@@ -1,4 +1,4 @@
-"""The codec: the one place that writes prompts and reads answers, so training, serving and grading can't drift apart.
+"""The codec: one place writes prompts and reads answers, so that training, serving and grading can't drift apart.
 
 A prompt is a row of marked blocks (task instruction, available tools, format instruction, query, history), byte for
 byte as the original xLAM models were given it. Answers live in `answers.py` and are offered here too.
@@ -18,12 +18,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from xlam_lib.answers import Answer, Parsed, calls_as_dicts, parse_answer, render_answer, same_calls, to_json
+from xlam_lib.answers import Answer, Parsed, calls_as_dicts, json_text, parse_answer, render_answer, same_calls
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
-__all__ = ["BRIEF_STYLE", "SEED_FORMAT_INSTRUCTION", "SEED_STYLE", "SEED_TASK_INSTRUCTION", "STYLES", "Answer", "Parsed",
-           "PromptStyle", "answer_of", "history_steps", "parse_answer", "prompts_of", "render_answer", "render_prompt",
-           "render_tools", "same_calls", "style_of", "tools_from_any"]
+__all__ = ["BRIEF_STYLE", "SEED_FORMAT_INSTRUCTION", "SEED_STYLE", "SEED_TASK_INSTRUCTION", "STYLES", "Answer",
+           "Parsed", "PromptStyle", "answer_of", "history_steps", "parse_answer", "prompts_of", "render_answer",
+           "render_prompt", "render_tools", "same_calls", "style_of", "tools_from_any"]
 
 SEED_TASK_INSTRUCTION = (
     "Based on the previous context and API request history, generate an API request or a response as an AI assistant."
@@ -58,7 +58,7 @@ STYLES = {"seed": SEED_STYLE, "brief": BRIEF_STYLE}
 def render_tools(tools: Iterable[Tool], mark_required: bool = False) -> list[dict[str, Any]]:
     """Tools in xLAM's concise form, parameters being the properties alone.
 
-    Example: [{"name": "get_weather", "description": "...", "parameters": {"city": {"type": "string", "required": true}}}]
+    Example: [{"name": "weather", "description": "...", "parameters": {"city": {"type": "string", "required": true}}}]
     """
     return [{"name": tool.name, "description": tool.description,
              "parameters": _properties(tool.parameters, mark_required)} for tool in tools]
@@ -89,7 +89,7 @@ def tools_from_any(tools: Iterable[dict[str, Any]]) -> list[Tool]:
     for index, given in enumerate(tools):
         tool = given.get("function", given) if isinstance(given, dict) else given
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
-            raise ValueError(f"tool {index}: expected an object with a name, alone or under 'function', found {given!r}")
+            raise ValueError(f"tool {index}: expected an object with a name, bare or under 'function', found {given!r}")
         parameters = tool.get("parameters") or {}
         if not isinstance(parameters, dict):
             raise ValueError(f"tool {index} ({tool['name']!r}): parameters are {parameters!r}, expected an object")
@@ -128,13 +128,13 @@ def render_prompt(
     """
     blocks = {
         "TASK INSTRUCTION": style.task_instruction,
-        "AVAILABLE TOOLS": to_json(render_tools(tools, style.mark_required)),
+        "AVAILABLE TOOLS": json_text(render_tools(tools, style.mark_required)),
         "FORMAT INSTRUCTION": style.format_instruction,
         "QUERY": query,
     }
     prompt = "".join(f"[BEGIN OF {name}]\n{text}\n[END OF {name}]\n\n" for name, text in blocks.items())
     if history:
-        prompt += f"\n[BEGIN OF HISTORY STEPS]\n{to_json(list(history))}\n[END OF HISTORY STEPS]\n"
+        prompt += f"\n[BEGIN OF HISTORY STEPS]\n{json_text(list(history))}\n[END OF HISTORY STEPS]\n"
     return prompt
 
 
@@ -145,8 +145,8 @@ def history_steps(
 
     The query is what the user says before the assistant first speaks. Each assistant turn makes one entry with the
     results of its calls and what the user said next, consecutive user messages joined by a newline:
-    {"step_id": 1, "thought": "", "tool_calls": [...], "next_observation": "...", "user_input": "..."}, the last key only
-    when the user spoke. Several results are [{"name", "content"}, ...] in the order of the calls; none is "".
+    {"step_id": 1, "thought": "", "tool_calls": [...], "next_observation": "...", "user_input": "..."}, the last key
+    only when the user spoke. Several results are [{"name", "content"}, ...] in the order of the calls; none is "".
     """
     query: list[str] = []
     turns: list[tuple[Step, list[Step], list[str]]] = []
@@ -177,7 +177,8 @@ def _observation(calls: Sequence[ToolCall], results: Sequence[Step], observation
     ordered = [(call.name, result) for call in calls for result in results
                if result.tool_call_id and result.tool_call_id == call.id]
     ordered += [("", result) for result in results if not result.tool_call_id or result.tool_call_id not in ids]
-    return [{"name": result.name or name, "content": _content(result.content, observations)} for name, result in ordered]
+    return [{"name": result.name or name, "content": _content(result.content, observations)}
+            for name, result in ordered]
 
 
 def _content(text: str, observations: str) -> Any:
@@ -190,7 +191,7 @@ def _content(text: str, observations: str) -> Any:
 
 
 def answer_of(step: Step) -> Answer:
-    """What an assistant step says as the model writes it; reasoning and content, if both are there, make the thought."""
+    """What an assistant step says, as the model writes it; reasoning and content together make the thought."""
     if step.role != "assistant":
         raise ValueError(f"only an assistant step is an answer, this one is a {step.role} step")
     thought = "\n".join(filter(None, (step.reasoning, step.content)))

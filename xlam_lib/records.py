@@ -19,7 +19,7 @@ class TrajectoryError(ValueError):
 
 
 class Record:
-    """Base of the frozen dataclasses in `trajectory.py`. Dictionaries inside are shared, not copied: don't edit them."""
+    """Base of the types in `trajectory.py`. Dictionaries inside them are shared, not copied: don't edit them."""
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values, without the fields at their default: {'role': 'user', 'content': 'Hi'}."""

@@ -4,10 +4,10 @@ Every notebook speaks these types; every source is converted into them once and 
 reads them from here. On disk a trajectory is one line of JSON:
 
     {"schema_version": "1.0", "trajectory_id": "demo-1", "source": {"name": "demo", "license": "CC0-1.0"},
-     "tools": [{"name": "get_weather", "description": "...", "parameters": {"type": "object", "properties": {...}}}],
+     "tools": [{"name": "weather", "description": "...", "parameters": {"type": "object", "properties": {...}}}],
      "steps": [{"role": "user", "content": "Weather in Oslo?"},
-               {"role": "assistant", "tool_calls": [{"name": "get_weather", "arguments": {"city": "Oslo"}, "id": "call_0"}]},
-               {"role": "tool", "tool_call_id": "call_0", "name": "get_weather", "content": "{\\"celsius\\": 4}"}],
+               {"role": "assistant", "tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}, "id": "c1"}]},
+               {"role": "tool", "tool_call_id": "c1", "name": "weather", "content": "{\\"celsius\\": 4}"}],
      "outcome": {"success": true, "termination": "success"}}
 
 Fields at their default are left out. Use: `for t in read_jsonl(path): t.validate()`; in a notebook, `t` shows a card.
@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from xlam_lib.atomic import writing
+from xlam_lib.card import card
+from xlam_lib.checks import check
 from xlam_lib.records import Record, TrajectoryError
 
 __all__ = ["SCHEMA_VERSION", "Outcome", "Rating", "Source", "Step", "Task", "Tool", "ToolCall", "Trajectory",
@@ -33,7 +35,7 @@ SCHEMA_VERSION = "1.0"
 
 @dataclass(frozen=True)
 class Tool(Record):
-    """What can be called: `Tool("get_weather", "Weather of a city", {"type": "object", "properties": {...}})`."""
+    """What can be called: `Tool("weather", "Weather of a city", {"type": "object", "properties": {...}})`."""
 
     name: str
     description: str = ""
@@ -42,7 +44,7 @@ class Tool(Record):
 
 @dataclass(frozen=True)
 class ToolCall(Record):
-    """One call: `ToolCall("get_weather", {"city": "Oslo"}, "call_0")`; ids are unique within a trajectory."""
+    """One call: `ToolCall("weather", {"city": "Oslo"}, "call_0")`; ids are unique within a trajectory."""
 
     name: str
     arguments: dict = field(default_factory=dict)
@@ -140,10 +142,8 @@ class Trajectory(Record):
     def validate(self, argument_level: Literal["error", "warning"] = "error") -> list[str]:
         """Raises TrajectoryError at the first fault; arguments against the schema may be returned as warnings instead.
 
-        Example: `t.validate("warning")` -> ["trajectory 'demo-1', step 1: get_weather: 'city' is a required property"]
+        Example: `t.validate("warning")` -> ["trajectory 'demo-1', step 1: weather: 'city' is a required property"]
         """
-        from xlam_lib.checks import check
-
         return check(self, argument_level)
 
     @property
@@ -153,8 +153,6 @@ class Trajectory(Record):
         return hashlib.sha256(json.dumps(tools, sort_keys=True).encode()).hexdigest()[:16]
 
     def _repr_html_(self) -> str:
-        from xlam_lib.card import card
-
         return card(self)
 
 
@@ -172,27 +170,19 @@ def read_jsonl(path: str | Path) -> Iterator[Trajectory]:
 
 def write_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
     """Writes JSON Lines and returns how many; the file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = 0
-    try:
-        with open(partial, "wb") as file:
-            for count, trajectory in enumerate(trajectories, start=1):
-                file.write(_line(trajectory))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(path, "wb") as file:
+        for trajectory in trajectories:
+            file.write(_line(trajectory))
+            count += 1
     return count
 
 
 def _line(trajectory: Trajectory) -> bytes:
     try:
         return json.dumps(trajectory.to_dict(), ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    except (TypeError, ValueError) as error:
-        raise TrajectoryError(f"trajectory {trajectory.trajectory_id!r}: cannot be written as JSON ({error})") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TrajectoryError(f"trajectory {trajectory.trajectory_id!r}: cannot be JSON ({error})") from error
 
 
 def _no_constant(name: str) -> None:

@@ -1,0 +1,185 @@
+"""The chat template of our checkpoints: messages and tools rendered into exactly the prompt that `codec.py` writes.
+
+A checkpoint that carries it can be served to any OpenAI client. The text of one turn is
+
+    before + "\\n" + prompt + after + "\\n" + answer + eos
+
+`chat_template` says this in Jinja, for transformers and vLLM; `model_prompt` and `model_text` say it in Python, for
+training; `wrapper_of` finds `before` and `after` in a checkpoint's template. Used by notebooks 02 to 05:
+`tokenizer.chat_template = chat_template(BRIEF_STYLE)`. As in the codec, a tool's result enters the history as the JSON
+string of its text. The arguments of past calls may be objects, or JSON text, which is copied as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from xlam_lib.codec import SEED_STYLE, PromptStyle
+
+BEFORE, AFTER = "<|user|>", "<|assistant|>"
+
+_BODY = r"""
+{#- The text of a message: null counts as empty, lists of parts are refused. -#}
+{%- macro text(message) -%}
+  {%- if message.content is string -%}
+    {{- message.content -}}
+  {%- elif message.content -%}
+    {{- raise_exception('the content of a ' ~ message.role ~ ' message must be text') -}}
+  {%- endif -%}
+{%- endmacro -%}
+
+{#- The properties of a JSON Schema; with mark_required, each of them says whether it is required. -#}
+{%- macro properties(schema) -%}
+  {%- set known = schema['properties'] or {} -%}
+  {%- if mark_required -%}
+    {{- '{' -}}
+    {%- for name, spec in known.items() -%}
+      {{- (', ' if not loop.first) ~ (name | tojson) ~ ': ' -}}
+      {{- marked(spec, name in (schema['required'] or [])) if spec is mapping else (spec | tojson) -}}
+    {%- endfor -%}
+    {{- '}' -}}
+  {%- else -%}
+    {{- known | tojson -}}
+  {%- endif -%}
+{%- endmacro -%}
+
+{%- macro marked(spec, required) -%}
+  {{- '{' -}}
+  {%- for key, value in spec.items() if key != 'required' -%}
+    {{- (key | tojson) ~ ': ' ~ (properties(spec) if key == 'properties' else (value | tojson)) ~ ', ' -}}
+  {%- endfor -%}
+  {{- '"required": ' ~ (required | tojson) ~ '}' -}}
+{%- endmacro -%}
+
+{%- macro tool(given) -%}
+  {%- set tool = given.function or given -%}
+  {{- '{"name": ' ~ (tool.name | tojson) ~ ', "description": ' ~ ((tool.description or '') | tojson) -}}
+  {{- ', "parameters": ' ~ properties(tool.parameters or {}) ~ '}' -}}
+{%- endmacro -%}
+
+{#- What an assistant message says: thought and calls, without the braces around them. -#}
+{%- macro said(message) -%}
+  {%- set reasoning = message.reasoning or message.reasoning_content or '' -%}
+  {%- set content = text(message) -%}
+  {%- set thought = reasoning ~ ('\n' if reasoning and content else '') ~ content -%}
+  {{- '"thought": ' ~ (thought | tojson) ~ ', "tool_calls": [' -}}
+  {%- for given in message.tool_calls or [] -%}
+    {%- set call = given.function or given -%}
+    {%- set arguments = call.arguments or {} -%}
+    {{- (', ' if not loop.first) ~ '{"name": ' ~ (call.name | tojson) ~ ', "arguments": ' -}}
+    {{- (arguments if arguments is string else (arguments | tojson)) ~ '}' -}}
+  {%- endfor -%}
+  {{- ']' -}}
+{%- endmacro -%}
+
+{#- The results of a turn's calls: none, the text of one, or several in the order of the calls. -#}
+{%- macro observation(calls, results) -%}
+  {%- set found = namespace(rows=[], ids=[]) -%}
+  {%- for call in calls -%}
+    {%- set found.ids = found.ids + [call.id] -%}
+    {%- for result in results if result.tool_call_id and result.tool_call_id == call.id -%}
+      {%- set name = result.name or (call.function or call).name -%}
+      {%- set found.rows = found.rows + [{'name': name, 'content': text(result)}] -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {%- for result in results if not result.tool_call_id or result.tool_call_id not in found.ids -%}
+    {%- set found.rows = found.rows + [{'name': result.name or '', 'content': text(result)}] -%}
+  {%- endfor -%}
+  {{- (found.rows if results | length > 1 else text(results[0]) if results else '') | tojson -}}
+{%- endmacro -%}
+
+{%- macro block(name, text) -%}
+  {{- '[BEGIN OF ' ~ name ~ ']\n' ~ text ~ '\n[END OF ' ~ name ~ ']\n' -}}
+{%- endmacro -%}
+
+{#- Sort the messages: the task, the query, and turns with what came after them; a last answer stands outside. -#}
+{%- set answer = messages[-1] if messages[-1].role == 'assistant' and not add_generation_prompt else none -%}
+{%- set read = namespace(task=task_instruction, query=[], turns=[]) -%}
+{%- for message in (messages[:-1] if answer else messages) -%}
+  {%- if message.role in ['system', 'developer'] and loop.first -%}
+    {%- set read.task = text(message) or read.task -%}
+  {%- elif message.role == 'assistant' -%}
+    {%- set read.turns = read.turns + [{'message': message, 'results': [], 'inputs': []}] -%}
+  {%- elif message.role == 'user' and not read.turns -%}
+    {%- set read.query = read.query + [text(message)] -%}
+  {%- elif message.role == 'user' -%}
+    {%- set turn = read.turns[-1] -%}
+    {%- set read.turns = read.turns[:-1] + [dict(turn, inputs=turn.inputs + [text(message)])] -%}
+  {%- elif message.role == 'tool' and read.turns -%}
+    {%- set turn = read.turns[-1] -%}
+    {%- set read.turns = read.turns[:-1] + [dict(turn, results=turn.results + [message])] -%}
+  {%- else -%}
+    {{- raise_exception('message ' ~ loop.index0 ~ ' cannot have the role ' ~ message.role ~ ' in its place') -}}
+  {%- endif -%}
+{%- endfor -%}
+
+{#- Write them down. -#}
+{%- set tool_list -%}
+  {{- '[' -}}
+  {%- for given in tools or [] -%}
+    {{- (', ' if not loop.first) ~ tool(given) -}}
+  {%- endfor -%}
+  {{- ']' -}}
+{%- endset -%}
+{{- before ~ '\n' -}}
+{{- block('TASK INSTRUCTION', read.task) ~ '\n' -}}
+{{- block('AVAILABLE TOOLS', tool_list) ~ '\n' -}}
+{{- block('FORMAT INSTRUCTION', format_instruction) ~ '\n' -}}
+{{- block('QUERY', read.query | join('\n')) ~ '\n' -}}
+{%- if read.turns -%}
+  {%- set history -%}
+    {{- '[' -}}
+    {%- for turn in read.turns -%}
+      {{- (', ' if not loop.first) ~ '{"step_id": ' ~ loop.index ~ ', ' ~ said(turn.message) -}}
+      {{- ', "next_observation": ' ~ observation(turn.message.tool_calls or [], turn.results) -}}
+      {{- (', "user_input": ' ~ (turn.inputs | join('\n') | tojson)) if turn.inputs -}}
+      {{- '}' -}}
+    {%- endfor -%}
+    {{- ']' -}}
+  {%- endset -%}
+  {{- '\n' ~ block('HISTORY STEPS', history) -}}
+{%- endif -%}
+{%- if add_generation_prompt or answer -%}
+  {{- after ~ '\n' -}}
+{%- endif -%}
+{%- if answer -%}
+  {{- '{' ~ said(answer) ~ '}' ~ eos_token -}}
+{%- endif -%}
+"""
+
+
+def chat_template(style: PromptStyle = SEED_STYLE, before: str = BEFORE, after: str = AFTER) -> str:
+    """Jinja source for `tokenizer.chat_template`; a system message takes the place of the style's task instruction.
+
+    Example: `chat_template(BRIEF_STYLE, "<|im_start|>user", "<|im_end|>\\n<|im_start|>assistant")`
+    """
+    if style.observations != "text":
+        raise ValueError(f"observations is {style.observations!r}: a chat template can't parse JSON, it needs 'text'")
+    settings = {
+        "before": before,
+        "after": after,
+        "task_instruction": style.task_instruction,
+        "format_instruction": style.format_instruction,
+        "mark_required": style.mark_required,
+    }
+    head = (f"{{%- set {name} = {json.dumps(value, ensure_ascii=False)} -%}}\n" for name, value in settings.items())
+    return "".join(head) + _BODY.strip()
+
+
+def model_prompt(prompt: str, before: str = BEFORE, after: str = AFTER) -> str:
+    """What a model reads of one turn, from a prompt of `codec.render_prompt`: '<|user|>\\n...<|assistant|>\\n'."""
+    return f"{before}\n{prompt}{after}\n"
+
+
+def model_text(prompt: str, answer: str, eos: str, before: str = BEFORE, after: str = AFTER) -> str:
+    """The whole text of one turn: '<|user|>\\n...<|assistant|>\\n{"thought": ...}<|end|>'."""
+    return model_prompt(prompt, before, after) + answer + eos
+
+
+def wrapper_of(template: str) -> tuple[str, str]:
+    """(before, after) of a template that `chat_template` made: ('<|user|>', '<|assistant|>')."""
+    found = re.match(r"\{%- set before = (.+) -%\}\n\{%- set after = (.+) -%\}\n", template)
+    if not found:
+        raise ValueError("this chat template was not made by xlam_lib.chat_template; its wrapper can't be known")
+    return json.loads(found[1]), json.loads(found[2])
