@@ -1,0 +1,43 @@
+"""Command line of the embedded data: `python -m xlam_lib.data.apigen --out DIR --seed 0` (add `--show 20` to print samples)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from itertools import islice
+
+from xlam_lib.data.apigen import build_embedded
+from xlam_lib.trajectory import Trajectory, read_jsonl
+
+
+def show(trajectory: Trajectory) -> None:
+    """Prints a trajectory in a few lines."""
+    print(f"\n# {trajectory.trajectory_id} {' '.join(trajectory.tags)}")
+    for tool in trajectory.tools:
+        texts = {name: schema.get("enum", schema["type"]) for name, schema in tool.parameters["properties"].items()}
+        print(f"  tool {tool.name}: {tool.description} {texts}")
+    for step in trajectory.steps:
+        calls = [f"{call.name}{json.dumps(call.arguments, ensure_ascii=False)}" for call in step.tool_calls]
+        print(f"  {step.role}: {step.content}{' '.join(calls)}")
+
+
+def main() -> None:
+    """Builds the data and prints what became of the candidates."""
+    parser = argparse.ArgumentParser(description="Build the embedded default data.")
+    parser.add_argument("--out", required=True, help="folder to write, whole or not at all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--n-train", type=int, default=8000)
+    parser.add_argument("--n-test-seen", type=int, default=300)
+    parser.add_argument("--n-test-unseen", type=int, default=150)
+    parser.add_argument("--show", type=int, default=0, help="print so many samples of each file")
+    args = parser.parse_args()
+    sizes = {"n_train": args.n_train, "n_test_seen": args.n_test_seen, "n_test_unseen": args.n_test_unseen}
+    paths = build_embedded(args.out, seed=args.seed, **sizes)
+    for path in list(paths.values())[:3]:
+        for trajectory in islice(read_jsonl(path), args.show):
+            show(trajectory)
+    print(paths["accounting"].read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The three checks of APIGen: format, execution and meaning. They know only the finished trajectory, not how it was made.
+
+Used by `embedded.py`: `check(trajectory, kind, run, half)` raises `Rejected` with the reason, or returns. Format: the schema holds for every call.
+Execution: every call runs again, without error and with the recorded result. Meaning: each value stands in the conversation, all that was asked is called,
+nothing is called twice, the right tool is told from the others by its words, and where nothing is called no tool would have fitted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from jsonschema import Draft202012Validator
+
+from xlam_lib.data.apigen.generate import Rejected, Run
+from xlam_lib.data.apigen.library import TOOLS
+from xlam_lib.data.apigen.values import split_of
+from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
+
+NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-]|\.\d)")
+WORD = re.compile(r"[A-Za-z]+")
+ASKED = re.compile(r"\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|(\S*\d\S*)|(?<=[a-z,] )([A-Z][a-z]+)")
+COMMON = set(
+    """a about add all also am an and any are as at available be been best book bother by can check could did do does each either first for from get give go good
+    has have hello help her here hey hi his how i if in into is it its let like list look me more morning my need no not now of off on one or other our out
+    over please put quick request right same set she should show so some sorry tell than thank thanks that the their them then there these they thing this
+    to today tool up us use used user using very want was we were what when where which while who will with work would you your find""".split()
+)
+
+
+def stems(text: str) -> set[str]:
+    """The content words of a text, without endings: `stems("Booking hotel rooms")` is {"book", "hotel", "room"} less the common ones."""
+    words = {word.lower() for word in WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))}
+    return {_stem(word) for word in words if word not in COMMON and len(word) > 2}
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "ies", "es", "ed", "s", "y", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+@lru_cache(maxsize=20000)
+def _tool_stems(name: str, description: str) -> frozenset[str]:
+    return frozenset(stems(name.replace("_", " ")) | stems(description))
+
+
+def overlap(text: str, tool: Tool) -> int:
+    """How many content words a text shares with a tool's name and description."""
+    return len(stems(text) & _tool_stems(tool.name, tool.description))
+
+
+@lru_cache(maxsize=20000)
+def _validator(schema: str) -> Draft202012Validator:
+    loaded = json.loads(schema)
+    Draft202012Validator.check_schema(loaded)
+    return Draft202012Validator({**loaded, "additionalProperties": False})
+
+
+def check_format(trajectory: Trajectory) -> None:
+    """Every call names a listed tool and its arguments fit the schema."""
+    tools = {tool.name: tool for tool in trajectory.tools}
+    if len(tools) != len(trajectory.tools):
+        raise Rejected("format: two tools of one name")
+    for call in calls_of(trajectory):
+        if call.name not in tools:
+            raise Rejected("format: tool not listed")
+        if not _validator(json.dumps(tools[call.name].parameters)).is_valid(call.arguments):
+            raise Rejected("format: arguments do not fit the schema")
+
+
+def calls_of(trajectory: Trajectory) -> Iterator[ToolCall]:
+    """All calls, in order."""
+    for step in trajectory.steps:
+        yield from step.tool_calls
+
+
+def check_execution(trajectory: Trajectory, run: Run, returns: dict[str, dict[str, str]]) -> None:
+    """Every call runs, and gives what is recorded; `returns` says what the made-up tools echo."""
+    answers = {step.tool_call_id: step.content for step in trajectory.steps if step.role == "tool"}
+    for call in calls_of(trajectory):
+        result = run(call.name, call.arguments, None if call.name in TOOLS else returns[call.name])
+        if json.dumps(result) != answers.get(call.id):
+            raise Rejected("execution: another result than recorded")
+
+
+def check_split(trajectory: Trajectory, half: str) -> None:
+    """Every open-class argument value belongs to the half ("train" or "test") by its hash."""
+    tools = {tool.name: tool for tool in trajectory.tools}
+    for call in calls_of(trajectory):
+        for name, value in call.arguments.items():
+            if "enum" in tools[call.name].parameters["properties"][name] or isinstance(value, bool):
+                continue
+            if any(split_of(item) != half for item in (value if isinstance(value, list) else [value])):
+                raise Rejected("split: value of the other half")
+
+
+def check_meaning(trajectory: Trajectory, kind: str) -> None:
+    """Grounded, complete, unrepeated and unambiguous; see the top of this module."""
+    heard = ""
+    asked = ""
+    made: list[str] = []
+    for step in trajectory.steps:
+        if step.role == "user":
+            heard += f" {step.content}"
+            asked += f" {step.content}"
+        elif step.tool_calls:
+            _check_calls(step, heard, made, trajectory)
+        elif step.role == "tool":
+            heard += f" {step.content}"
+        elif not made and kind == "multi_turn":
+            _check_question(step, trajectory)
+    if kind != "irrelevant":
+        _check_asked(asked, " ".join(made))
+    _check_tools(trajectory, kind, asked)
+    _check_count(trajectory, kind)
+
+
+def _check_calls(step: Step, heard: str, made: list[str], trajectory: Trajectory) -> None:
+    for call in step.tool_calls:
+        text = f"{call.name} {json.dumps(call.arguments, ensure_ascii=False)}"
+        if text in made:
+            raise Rejected("semantic: the same call twice")
+        made.append(text)
+        for name, value in call.arguments.items():
+            for item in value if isinstance(value, list) else [value]:
+                if not _grounded(name, item, heard):
+                    raise Rejected("semantic: value not in the conversation")
+        values = [str(value) for value in call.arguments.values()]
+        if len(set(values)) < len(values):
+            raise Rejected("semantic: one value for two arguments")
+
+
+def _grounded(name: str, value: object, heard: str) -> bool:
+    if isinstance(value, bool):
+        return any(stem in stems(heard) for stem in stems(name.replace("_", " ")))
+    if isinstance(value, int | float):
+        return str(value) in NUMBER.findall(heard)
+    return re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", heard) is not None
+
+
+def _check_question(step: Step, trajectory: Trajectory) -> None:
+    descriptions = [
+        schema["description"] for tool in trajectory.tools for schema in tool.parameters["properties"].values()
+    ]
+    if not any(text in step.content for text in descriptions):
+        raise Rejected("semantic: the question names no argument")
+
+
+def _check_asked(asked: str, made: str) -> None:
+    """Whatever looks like a value in the user's words must have become an argument."""
+    for match in ASKED.finditer(asked):
+        span = next(group for group in match.groups() if group).strip(".,?!:'\"")
+        if span not in made:
+            raise Rejected("semantic: asked but not called")
+
+
+def _check_tools(trajectory: Trajectory, kind: str, asked: str) -> None:
+    """The tools called share more words with the request than the others do; without a call none shares any."""
+    called = {call.name for call in calls_of(trajectory)}
+    scores = {tool.name: overlap(asked, tool) for tool in trajectory.tools}
+    others = max((score for name, score in scores.items() if name not in called), default=0)
+    if kind == "irrelevant":
+        if others:
+            raise Rejected("semantic: a listed tool may fit")
+        return
+    least = min(scores[name] for name in called)
+    if least < 1:
+        raise Rejected("semantic: no word of the tool in the request")
+    if others >= least:
+        raise Rejected("semantic: another tool fits as well")
+
+
+def _check_count(trajectory: Trajectory, kind: str) -> None:
+    counts = [len(step.tool_calls) for step in trajectory.steps if step.role == "assistant"]
+    fits = {
+        "single": counts == [1],
+        "parallel": len(counts) == 1 and counts[0] >= 2,
+        "irrelevant": counts == [0],
+        "multi_step": counts == [1, 1, 0],
+        "multi_turn": counts in ([0, 1], [1, 0, 1]),
+    }
+    if not fits[kind]:
+        raise Rejected("semantic: wrong number of calls")
+    if kind == "multi_step" and not _uses_result(trajectory):
+        raise Rejected("semantic: the first result is not used")
+
+
+def _uses_result(trajectory: Trajectory) -> bool:
+    question = trajectory.steps[0].content
+    found = next(step.content for step in trajectory.steps if step.role == "tool")
+    last = list(calls_of(trajectory))[-1]
+    return any(str(value) in found and str(value) not in question for value in last.arguments.values())
+
+
+def check(trajectory: Trajectory, kind: str, run: Run, half: str, returns: dict[str, dict[str, str]]) -> None:
+    """All checks, in the order of APIGen; raises `Rejected` with the reason."""
+    check_format(trajectory)
+    check_execution(trajectory, run, returns)
+    check_split(trajectory, half)
+    check_meaning(trajectory, kind)

@@ -1,0 +1,215 @@
+"""Makes candidate trajectories of five kinds: single, parallel, irrelevant, multi_step and multi_turn.
+
+Used by `embedded.py`, which checks what comes out of here and counts what fails. `World("train", run, ...)` holds the tools of a split;
+`candidate(rng, world, "single")` gives the steps and tools of one sample, whose calls have really been executed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from xlam_lib.data.apigen import ask
+from xlam_lib.data.apigen.ask import Clause, clause, requests
+from xlam_lib.data.apigen.library import Link
+from xlam_lib.data.apigen.spec import ToolSpec
+from xlam_lib.trajectory import Step, ToolCall
+
+NO_TOOL = "None of the tools can do this."
+LISTED = (1, 2, 2, 2, 3, 3, 3, 4)  # how many tools a prompt lists
+Run = Callable[[str, dict, dict | None], dict]
+
+
+class Rejected(ValueError):
+    """A candidate that does not count; the message is the reason, e.g. "semantic: ambiguous tools"."""
+
+
+@dataclass
+class World:
+    """The tools of one split, the ones that may stand beside them in a prompt, the links between them, and how to run them."""
+
+    half: str  # which half of the values: "train" or "test"
+    specs: list[ToolSpec]
+    others: list[ToolSpec]
+    links: list[Link]
+    run: Run
+    same_domain: float = 0.3
+    by_domain: dict[str, list[ToolSpec]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for spec in self.others:
+            self.by_domain.setdefault(kin(spec), []).append(spec)
+
+    def pick(self, rng: random.Random, fits: Callable[[ToolSpec], object] = bool) -> ToolSpec:
+        """A tool of the split that fits."""
+        for _ in range(1000):
+            spec = rng.choice(self.specs)
+            if fits(spec):
+                return spec
+        raise ValueError("no tool of this split fits what was asked for")
+
+
+def kin(spec: ToolSpec) -> str:
+    """What groups a tool with its nearest others: the domain, or for a twin its last noun."""
+    return spec.domain if spec.domain != "twin" else f"twin {spec.noun}"
+
+
+@dataclass
+class Talk:
+    """A trajectory being written: steps so far, and the tools they need."""
+
+    world: World
+    steps: list[Step] = field(default_factory=list)
+    gold: dict[str, ToolSpec] = field(default_factory=dict)
+    calls: int = 0
+
+    def user(self, text: str) -> None:
+        """The user says something."""
+        self.steps.append(Step(role="user", content=text))
+
+    def says(self, text: str) -> None:
+        """The assistant says something without calling a tool."""
+        self.steps.append(Step(role="assistant", content=text))
+
+    def call(self, *clauses: Clause) -> list[dict]:
+        """The assistant calls tools, and the results come back."""
+        calls, results = [], []
+        for one in clauses:
+            self.gold[one.spec.name] = one.spec
+            calls.append(ToolCall(name=one.spec.name, arguments=one.arguments, id=f"call_{self.calls}"))
+            self.calls += 1
+        self.steps.append(Step(role="assistant", tool_calls=tuple(calls)))
+        for one, made in zip(clauses, calls, strict=True):
+            returns = None if one.spec.function else one.spec.returns
+            result = self.world.run(one.spec.name, made.arguments, returns)
+            results.append(result)
+            self.steps.append(Step(role="tool", content=json.dumps(result), tool_call_id=made.id, name=made.name))
+        return results
+
+    def close(self, one: Clause, result: dict) -> None:
+        """The assistant sums a result up in the words of the tool's template."""
+        self.says(one.spec.answer.format_map({**one.texts, **result}))
+
+
+def single(rng: random.Random, world: World) -> Talk:
+    """One query, one call."""
+    talk = Talk(world)
+    asked = clause(rng, world.pick(rng), world.half)
+    talk.user(ask.say(rng, asked))
+    talk.call(asked)
+    return talk
+
+
+def parallel(rng: random.Random, world: World) -> Talk:
+    """One query, two calls (seldom three): the same tool with other values, or different tools."""
+    talk = Talk(world)
+    if rng.random() < 0.55:
+        spec = world.pick(rng, requests)
+        first = clause(rng, spec, world.half, requests(spec))
+        count = 3 if rng.random() < 0.1 else 2
+        clauses = [first]
+        while len(clauses) < count:
+            other = clause(rng, spec, world.half, (first.frame,))
+            if set(other.arguments) == set(first.arguments):
+                clauses.append(other)
+        talk.user(ask.say_same(rng, clauses))
+    else:
+        one = world.pick(rng)
+        two = world.pick(rng, lambda spec: spec.name != one.name)
+        clauses = [clause(rng, one, world.half), clause(rng, two, world.half)]
+        talk.user(ask.say_both(rng, clauses))
+    talk.call(*clauses)
+    return talk
+
+
+def irrelevant(rng: random.Random, world: World) -> Talk:
+    """A query that no listed tool can serve."""
+    talk = Talk(world)
+    talk.user(ask.say(rng, clause(rng, world.pick(rng), world.half)))
+    talk.says(NO_TOOL)
+    return talk
+
+
+def multi_step(rng: random.Random, world: World) -> Talk:
+    """A query whose second call needs a result of the first."""
+    talk = Talk(world)
+    link = rng.choice(world.links)
+    specs = {spec.name: spec for spec in world.specs}
+    first_spec, second_spec = specs[link.first], specs[link.second]
+    first = clause(rng, first_spec, world.half, requests(first_spec), link.given)
+    frames = tuple(frame for frame in requests(second_spec) if link.argument in frame.slots)
+    second = clause(rng, second_spec, world.half, frames, {**link.fixed, link.argument: ask.MARK})
+    talk.user(ask.say_chain(rng, first, second, link.mention, link.nouns))
+    result = talk.call(first)[0]
+    found = Clause(second_spec, second.frame, {**second.arguments, link.argument: result[link.result]})
+    found = Clause(
+        second_spec,
+        second.frame,
+        found.arguments,
+        {name: ask.text_of(value) for name, value in found.arguments.items()},
+    )
+    talk.close(found, talk.call(found)[0])
+    return talk
+
+
+def multi_turn(rng: random.Random, world: World) -> Talk:
+    """Either a needed argument is missing and the assistant asks for it, or the user asks again with other values."""
+    return clarified(rng, world) if rng.random() < 0.5 else repeated(rng, world)
+
+
+def _may_miss(spec: ToolSpec) -> list[str]:
+    return [name for name in spec.required if any(name in frame.droppable for frame in requests(spec))]
+
+
+def clarified(rng: random.Random, world: World) -> Talk:
+    """The user forgets a needed argument, is asked, and answers."""
+    talk = Talk(world)
+    spec = world.pick(rng, _may_miss)
+    missing = rng.choice(_may_miss(spec))
+    asked = clause(rng, spec, world.half, tuple(frame for frame in requests(spec) if missing in frame.droppable))
+    talk.user(ask.say(rng, asked, without=missing))
+    talk.says(f"What is the {spec.param(missing).description}?")
+    talk.user(ask.say_value(rng, asked, missing))
+    talk.call(asked)
+    return talk
+
+
+def repeated(rng: random.Random, world: World) -> Talk:
+    """The user asks, gets an answer, and asks the same with other values."""
+    talk = Talk(world)
+    spec = world.pick(rng, lambda one: any(frame.has_tail for frame in one.frames))
+    first = clause(rng, spec, world.half, tuple(frame for frame in spec.frames if frame.has_tail))
+    talk.user(ask.say(rng, first))
+    talk.close(first, talk.call(first)[0])
+    other = clause(rng, spec, world.half, (first.frame,))
+    talk.user(ask.say_again(rng, other))
+    talk.call(other)
+    return talk
+
+
+KINDS: dict[str, Callable[[random.Random, World], Talk]] = {
+    "single": single, "parallel": parallel, "irrelevant": irrelevant, "multi_step": multi_step, "multi_turn": multi_turn,
+}  # fmt: skip
+
+
+def listed(rng: random.Random, world: World, talk: Talk) -> list[ToolSpec]:
+    """The tools a prompt lists: those needed and some others, shuffled."""
+    chosen = dict(talk.gold)
+    wanted = max(rng.choice(LISTED), len(chosen))
+    near = [spec for gold in talk.gold.values() for spec in world.by_domain.get(kin(gold), ())]
+    for _ in range(50):
+        if len(chosen) >= wanted:
+            break
+        spec = rng.choice(near) if near and rng.random() < world.same_domain else rng.choice(world.others)
+        chosen.setdefault(spec.name, spec)
+    specs = list(chosen.values())
+    rng.shuffle(specs)
+    return specs
+
+
+def candidate(rng: random.Random, world: World, kind: str) -> tuple[Talk, list[ToolSpec]]:
+    """A sample of the kind, not yet checked, and the tools its prompt lists."""
+    talk = KINDS[kind](rng, world)
+    return talk, listed(rng, world, talk)

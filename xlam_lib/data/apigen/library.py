@@ -1,0 +1,83 @@
+"""The library of executable tools: all of them in `TOOLS`, those kept out of training in `UNSEEN`, and which results feed which arguments.
+
+Used by notebook 01. `TOOLS` is the one place that knows every tool name of the embedded data. List them with
+`python -c "from xlam_lib.data.apigen.library import TOOLS; [print(t.domain, t.schema.to_dict()) for t in TOOLS.values()]"`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xlam_lib.data.apigen.spec import ToolSpec
+from xlam_lib.data.apigen.tools import leisure, life, numbers, outdoors, table
+
+DOMAINS = (
+    outdoors.weather, outdoors.travel, outdoors.maps, table.food, table.shopping, table.library, life.calendar, life.messaging, life.health, life.home,
+    numbers.arithmetic, numbers.units, numbers.finance, numbers.text_tools, leisure.music, leisure.sports, leisure.files, leisure.office,
+)  # fmt: skip
+TOOLS: dict[str, ToolSpec] = {spec.name: spec for domain in DOMAINS for spec in domain.specs}
+
+UNSEEN = (
+    "sunrise_time", "find_train", "reserve_seat", "find_museum", "count_calories", "write_review", "set_reminder", "schedule_call", "log_sleep", "find_vet",
+    "lock_door", "greatest_divisor", "compute_tip", "encode_cipher", "find_concert", "find_stadium", "compress_files", "open_ticket", "assign_ticket",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Link:
+    """Field `result` of what tool `first` returns feeds argument `argument` of tool `second`, which the query calls `mention`.
+
+    `nouns` before the mention are swallowed ("the train that train" -> "that train"); `given` and `fixed` set arguments of the first and second call.
+    """
+
+    first: str
+    result: str
+    second: str
+    argument: str
+    mention: str
+    given: dict = field(default_factory=dict)
+    fixed: dict = field(default_factory=dict)
+
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        """Nouns that may stand before the value."""
+        return tuple(dict.fromkeys((self.mention.split()[-1], self.argument)))
+
+
+LINKS = (
+    Link("find_contact", "email", "send_email", "address", "that address"),
+    Link("search_product", "item", "add_to_cart", "item", "that item"),
+    Link("find_book", "book", "borrow_book", "book", "that book"),
+    Link("search_flights", "flight", "flight_status", "flight", "that flight"),
+    Link("find_nearby", "place", "book_table", "restaurant", "that restaurant", given={"kind": "restaurant"}),
+    Link("find_manager", "manager", "send_message", "recipient", "that manager"),
+    Link("find_manager", "manager", "transfer_money", "recipient", "that manager"),
+    Link("player_team", "team", "match_result", "team", "that team"),
+    Link("stock_price", "price", "convert_currency", "amount", "that price in", fixed={"from_currency": "USD"}),
+    Link(
+        "measure_distance",
+        "kilometers",
+        "convert_length",
+        "amount",
+        "that distance in",
+        fixed={"from_unit": "kilometers"},
+    ),
+    Link("find_train", "train", "reserve_seat", "train", "that train"),
+    Link("find_vet", "phone", "schedule_call", "phone", "that number"),
+    Link("open_ticket", "ticket", "assign_ticket", "ticket", "that ticket"),
+    Link("find_stadium", "city", "sunrise_time", "city", "that city"),
+    Link("find_stadium", "city", "find_museum", "city", "that city"),
+    Link("find_stadium", "city", "find_vet", "city", "that city"),
+)
+
+
+def tools_of(split: str) -> list[ToolSpec]:
+    """The tools whose calls may be asked for: "train" and "test_seen" have the seen ones, "test_unseen" the others."""
+    unseen = split == "test_unseen"
+    return [spec for spec in TOOLS.values() if (spec.name in UNSEEN) == unseen]
+
+
+def links_of(split: str) -> list[Link]:
+    """The links between tools of the split."""
+    names = {spec.name for spec in tools_of(split)}
+    return [link for link in LINKS if link.first in names and link.second in names]

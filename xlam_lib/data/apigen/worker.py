@@ -1,0 +1,61 @@
+"""The child process in which the embedded tools run, with limits on processor time, memory and wall time; writing files is not allowed.
+
+Started by `executor.py` as `python -m xlam_lib.data.apigen.worker`; reads one request a line from standard input and answers with one line each.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+
+CPU_SECONDS = 300
+MEMORY_BYTES = 2 * 1024**3
+
+
+def _too_long(signum: int, frame: object) -> None:
+    raise TimeoutError("the call took too long")
+
+
+def run_one(request: dict) -> dict:
+    """Runs one request inside the child: `{"tool": "add_numbers", "arguments": {...}}` -> `{"result": ...}` or `{"error": ...}`."""
+    from xlam_lib.data.apigen.facts import echo
+    from xlam_lib.data.apigen.library import TOOLS
+
+    name, arguments, returns = request["tool"], request["arguments"], request.get("returns")
+    if returns is None and name not in TOOLS:
+        return {"error": f"NameError: no tool {name!r}"}
+    try:
+        result = echo(arguments, returns) if returns is not None else TOOLS[name].function(**arguments)
+        json.dumps(result, allow_nan=False)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RecursionError,
+        TimeoutError,
+        TypeError,
+        ValueError,
+    ) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    return {"result": result}
+
+
+def main(call_seconds: float = 1.0) -> None:
+    """Serves requests from standard input until it closes."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    signal.signal(signal.SIGALRM, _too_long)
+    for line in sys.stdin.buffer:
+        signal.setitimer(signal.ITIMER_REAL, call_seconds)
+        answer = run_one(json.loads(line))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)
