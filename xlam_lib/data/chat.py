@@ -1,0 +1,120 @@
+"""Chat messages -> steps: what the converters of all chat-shaped sources share (notebook 01).
+
+Calls get ids of our own, call_0, call_1, ..., because raw ids may repeat (tau-bench) or be absent (`function_call`); a
+result is linked to the open call with its raw id, else to the first open one of its name. A result that answers no
+call, or a turn that begins while a call is unanswered, is broken structure: Drop.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from xlam_lib.data.accounting import Drop
+from xlam_lib.trajectory import Step, ToolCall
+
+
+@dataclass(frozen=True)
+class RawCall:
+    """A call as the source has it: `RawCall("get_weather", '{"city": "Oslo"}', "call_B1w")`."""
+
+    name: str
+    arguments: Any  # JSON text or an object
+    id: str = ""
+
+
+@dataclass
+class StepBuilder:
+    """Steps in the making: `b.user("Hi"); b.assistant("", [RawCall(...)]); b.result("4 degrees", "get_weather")`."""
+
+    steps: list[Step] = field(default_factory=list)
+    raw_ids: list[str] = field(default_factory=list)  # of all calls, in their order
+    repairs: list[str] = field(default_factory=list)
+    open: list[tuple[ToolCall, str]] = field(default_factory=list)
+
+    def user(self, content: str) -> None:
+        """What the user says."""
+        self.steps.append(Step("user", content))
+
+    def assistant(self, content: str = "", calls: list[RawCall] | None = None, reasoning: str = "") -> None:
+        """One turn of the model; calls may be parallel."""
+        if self.open:
+            raise Drop("call without a result", f"the next turn begins before {self.open[0][0].name!r} was answered")
+        made = tuple(self._call(call) for call in calls or [])
+        if not (content or reasoning or made):
+            raise Drop("empty assistant turn", f"message {len(self.steps)} has neither text nor a call")
+        origin = "native" if reasoning else "none"
+        self.steps.append(Step("assistant", content, reasoning, made, reasoning_origin=origin))
+
+    def result(self, content: str, name: str = "", raw_id: str = "", is_error: bool = False) -> None:
+        """What a tool gave back."""
+        call = self._answered(name, raw_id)
+        self.steps.append(Step("tool", content, tool_call_id=call.id, name=call.name, is_error=is_error))
+
+    def _call(self, raw: RawCall) -> ToolCall:
+        arguments, repair = parse_arguments(raw.arguments, raw.name)
+        call = ToolCall(raw.name, arguments, f"call_{len(self.raw_ids)}")
+        if repair:
+            self.repairs.append(f"{call.id}: {repair}")
+        self.raw_ids.append(raw.id)
+        self.open.append((call, raw.id))
+        return call
+
+    def _answered(self, name: str, raw_id: str) -> ToolCall:
+        fits = [pair for pair in self.open if raw_id and pair[1] == raw_id and name in ("", pair[0].name)]
+        fits = fits or [pair for pair in self.open if (not raw_id or not pair[1]) and name in ("", pair[0].name)]
+        if not fits:
+            waiting = ", ".join(call.name for call, _ in self.open) or "none"
+            found = f"{name or 'a tool'} ({raw_id or 'no id'})"
+            raise Drop("result without a call", f"{found} answers nothing; open calls: {waiting}")
+        self.open.remove(fits[0])
+        return fits[0][0]
+
+
+def parse_arguments(raw: Any, name: str) -> tuple[dict[str, Any], str]:
+    """(arguments, repair made) of JSON text or an object: `parse_arguments("", "f")` -> ({}, "empty text read as {}").
+
+    Two repairs change no meaning and are made: no text at all means no arguments, and line breaks may stand unescaped
+    in strings. Anything else that isn't a JSON object is a Drop; guessing would put words into the model's mouth.
+    """
+    if isinstance(raw, dict):
+        return raw, ""
+    if raw is None or (isinstance(raw, str) and not raw.strip()):
+        return {}, "empty text read as {}"
+    if not isinstance(raw, str):
+        raise Drop("arguments are not an object", f"{name}: found {type(raw).__name__}")
+    repair, constants = "", []
+    try:
+        value = json.loads(raw, parse_constant=constants.append)
+    except json.JSONDecodeError:
+        value, repair = _lenient(raw, name, constants), "raw control characters in a string accepted"
+    except (ValueError, RecursionError) as error:
+        raise Drop("arguments are not JSON", f"{name}: {error}") from error
+    if constants:
+        raise Drop("arguments are not JSON", f"{name}: {constants[0]} is not JSON")
+    if not isinstance(value, dict):
+        raise Drop("arguments are not an object", f"{name}: found {type(value).__name__} {raw[:80]!r}")
+    return value, repair
+
+
+def _lenient(raw: str, name: str, constants: list[str]) -> Any:
+    try:
+        return json.loads(raw, strict=False, parse_constant=constants.append)
+    except (ValueError, RecursionError) as error:
+        raise Drop("arguments are not JSON", f"{name}: {error}: {raw[:80]!r}") from error
+
+
+def calls_of(message: dict[str, Any]) -> list[RawCall]:
+    """Calls of an assistant message in either OpenAI form: `tool_calls` or the older `function_call`."""
+    single = message.get("function_call")
+    raw = [{"function": single}] if single else message.get("tool_calls") or []
+    if not isinstance(raw, list):
+        raise Drop("calls are not a list", f"found {type(raw).__name__}")
+    calls = []
+    for item in raw:
+        function = item.get("function") if isinstance(item, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise Drop("call without a name", f"found {item!r}"[:200])
+        calls.append(RawCall(function["name"], function.get("arguments"), str(item.get("id") or "")))
+    return calls
