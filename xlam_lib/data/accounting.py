@@ -85,7 +85,7 @@ class Accounting:
             self.sink(loss)
 
     def warn(self, kind: str, example: str) -> None:
-        """Something was kept that a reader should know of: `warn("arguments repaired", "x/1: call_0: empty text read as {}")`."""
+        """Something was kept that a reader should know of: `warn("arguments repaired", "x/1: call_0: empty text")`."""
         self.warnings[kind] = self.warnings.get(kind, 0) + 1
         self.warned.setdefault(kind, example)
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import jsonschema
-
 from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.reading import Raw, read_records
 from xlam_lib.trajectory import Trajectory, TrajectoryError
@@ -59,14 +57,19 @@ def convert_records(
             accounting.lose(Loss("dropped", raw.file, raw.line, drop.reason, drop.detail))
             continue
         except TrajectoryError as error:
-            bad_schema = isinstance(error.__cause__, jsonschema.SchemaError)
-            reason = "tool schema is not JSON Schema" if bad_schema else "fails validation"
-            accounting.lose(Loss("dropped", raw.file, raw.line, reason, str(error)))
+            accounting.lose(Loss("dropped", raw.file, raw.line, _reason(error), str(error)))
             continue
         seen.update((t.trajectory_id, digest) for t in trajectories)
         accounting.convert(len(trajectories), sum(len(t.steps) for t in trajectories))
         _warn(accounting, trajectories, warnings)
         yield from trajectories
+
+
+def _reason(error: TrajectoryError) -> str:
+    from jsonschema import SchemaError  # takes seconds to import, and validate has done so by now
+
+    bad_schema = isinstance(error.__cause__, SchemaError)
+    return "tool schema is not JSON Schema" if bad_schema else "fails validation"
 
 
 def _distinct(trajectories: list[Trajectory], digest: bytes, seen: dict[str, bytes]) -> list[Trajectory]:

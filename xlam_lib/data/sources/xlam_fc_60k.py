@@ -3,7 +3,7 @@
 Raw row (tools and answers are JSON *text*):
 
     {"id": 1234, "query": "Please split the list [10, 20, 30, 40, 50, 60] into chunks of size 4, and also find the ...",
-     "answers": "[{\\"name\\": \\"split_list\\", \\"arguments\\": {\\"lst\\": [10, 20, ...], \\"chunk_size\\": 4}}, ...]",
+     "answers": "[{\\"name\\": \\"split_list\\", \\"arguments\\": {\\"lst\\": [10, ...], \\"chunk_size\\": 4}}, ...]",
      "tools": "[{\\"name\\": \\"split_list\\", \\"description\\": \\"Splits a list into chunks of a specified size.\\",
                \\"parameters\\": {\\"lst\\": {\\"description\\": \\"...\\", \\"type\\": \\"List\\"}, ...}}, ...]"}
 
