@@ -81,7 +81,7 @@ def clause(
     for param in spec.params:
         if param.name in fixed:
             arguments[param.name] = fixed[param.name]
-        elif param.required or (param.name in frame.slots and rng.random() < 0.5):
+        elif param.required or param.name in frame.firm or (param.name in frame.slots and rng.random() < 0.5):
             arguments[param.name] = param.draw(rng, half)
     return Clause(spec, frame, arguments, {name: text_of(value) for name, value in arguments.items()})
 

@@ -1,6 +1,6 @@
 """The three checks of APIGen: format, execution and meaning. They know only the finished trajectory, not how it was made.
 
-Used by `embedded.py`: `check(trajectory, kind, run, half)` raises `Rejected` with the reason, or returns. Format: the schema holds for every call.
+Used by `pipeline.py`: `check_format(trajectory)`, `check_meaning(trajectory, "single")` and so on raise `Rejected` with the reason, or return. Format: the schema holds for every call.
 Execution: every call runs again, without error and with the recorded result. Meaning: each value stands in the conversation, all that was asked is called,
 nothing is called twice, the right tool is told from the others by its words, and where nothing is called no tool would have fitted.
 """
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from jsonschema import Draft202012Validator
 
-from xlam_lib.data.apigen.generate import Rejected, Run
-from xlam_lib.data.apigen.library import TOOLS
+from xlam_lib.data.apigen.generate import Rejected
 from xlam_lib.data.apigen.values import split_of
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
@@ -55,9 +54,7 @@ def overlap(text: str, tool: Tool) -> int:
 
 @lru_cache(maxsize=20000)
 def _validator(schema: str) -> Draft202012Validator:
-    loaded = json.loads(schema)
-    Draft202012Validator.check_schema(loaded)
-    return Draft202012Validator({**loaded, "additionalProperties": False})
+    return Draft202012Validator({**json.loads(schema), "additionalProperties": False})
 
 
 def check_format(trajectory: Trajectory) -> None:
@@ -78,12 +75,13 @@ def calls_of(trajectory: Trajectory) -> Iterator[ToolCall]:
         yield from step.tool_calls
 
 
-def check_execution(trajectory: Trajectory, run: Run, returns: dict[str, dict[str, str]]) -> None:
-    """Every call runs, and gives what is recorded; `returns` says what the made-up tools echo."""
-    answers = {step.tool_call_id: step.content for step in trajectory.steps if step.role == "tool"}
-    for call in calls_of(trajectory):
-        result = run(call.name, call.arguments, None if call.name in TOOLS else returns[call.name])
-        if json.dumps(result) != answers.get(call.id):
+def check_execution(trajectory: Trajectory, answers: Sequence[dict]) -> None:
+    """Every call, run again, gives without error what is recorded; `answers` are those of `Executor.batch`."""
+    recorded = {step.tool_call_id: step.content for step in trajectory.steps if step.role == "tool"}
+    for call, answer in zip(calls_of(trajectory), answers, strict=True):
+        if "error" in answer:
+            raise Rejected(f"execution: {answer['error'].split(':')[0]}")
+        if json.dumps(answer["result"]) != recorded.get(call.id):
             raise Rejected("execution: another result than recorded")
 
 
@@ -194,11 +192,3 @@ def _uses_result(trajectory: Trajectory) -> bool:
     found = next(step.content for step in trajectory.steps if step.role == "tool")
     last = list(calls_of(trajectory))[-1]
     return any(str(value) in found and str(value) not in question for value in last.arguments.values())
-
-
-def check(trajectory: Trajectory, kind: str, run: Run, half: str, returns: dict[str, dict[str, str]]) -> None:
-    """All checks, in the order of APIGen; raises `Rejected` with the reason."""
-    check_format(trajectory)
-    check_execution(trajectory, run, returns)
-    check_split(trajectory, half)
-    check_meaning(trajectory, kind)

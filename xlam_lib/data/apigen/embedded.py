@@ -10,20 +10,18 @@ import json
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from xlam_lib.atomic import complete_dir, is_complete, write_json
-from xlam_lib.data.apigen.checks import check, check_meaning
-from xlam_lib.data.apigen.executor import ExecutionError, Executor
-from xlam_lib.data.apigen.generate import Rejected, Run, World, candidate
+from xlam_lib.data.apigen.checks import check_meaning
+from xlam_lib.data.apigen.executor import Executor
+from xlam_lib.data.apigen.generate import Rejected, World
 from xlam_lib.data.apigen.library import TOOLS, UNSEEN, links_of, tools_of
-from xlam_lib.data.apigen.spec import ToolSpec
+from xlam_lib.data.apigen.pipeline import Count, Slot, produce
 from xlam_lib.data.apigen.twins import twin_links, twins
 from xlam_lib.data.augment import augment
-from xlam_lib.trajectory import Outcome, Source, Trajectory, write_jsonl
+from xlam_lib.trajectory import Trajectory, write_jsonl
 
 logger = logging.getLogger(__name__)
 
@@ -32,38 +30,17 @@ MIX = {"single": 0.45, "parallel": 0.20, "irrelevant": 0.15, "multi_step": 0.10,
 TRAIN_MIX = {"single": 0.50, "parallel": 0.23, "irrelevant": 0.13, "multi_step": 0.06, "multi_turn": 0.08}
 TWIN_SHARE = 0.45
 AUGMENT_SHARE = 0.4
-SOURCE = Source(name="xlam_embedded", license="Apache-2.0", converter="xlam_lib.data.apigen")
-MAX_TRIES = 400
 
 
-@dataclass
-class Count:
-    """What became of the candidates of one file: accepted by kind, rejected by reason."""
-
-    accepted: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-
-    def to_dict(self) -> dict:
-        """Totals that add up: candidates = accepted + rejected."""
-        accepted, rejected = sum(self.accepted.values()), sum(self.rejected.values())
-        return {
-            "candidates": accepted + rejected,
-            "accepted": accepted,
-            "rejected": rejected,
-            "accepted_by_kind": dict(sorted(self.accepted.items())),
-            "rejected_by_reason": dict(sorted(self.rejected.items())),
-        }
-
-
-def worlds(split: str, run: Run, seed: int, twin_count: int) -> list[tuple[float, World]]:
+def worlds(split: str, seed: int, twin_count: int) -> list[tuple[float, World]]:
     """The worlds a split is drawn from with their shares: training has the real tools and the twins."""
     specs = tools_of(split)
     if split != "train":
         others = list(TOOLS.values()) if split == "test_unseen" else specs
-        return [(1.0, World("test", specs, others, links_of(split), run))]
+        return [(1.0, World("test", specs, others, links_of(split)))]
     made = twins(twin_count, seed)
-    real = World("train", specs, specs * (1 + twin_count // (3 * len(specs))) + made, links_of(split), run)
-    return [(1 - TWIN_SHARE, real), (TWIN_SHARE, World("train", made, made + specs, twin_links(made, seed), run))]
+    real = World("train", specs, specs * (1 + twin_count // (3 * len(specs))) + made, links_of(split))
+    return [(1 - TWIN_SHARE, real), (TWIN_SHARE, World("train", made, made + specs, twin_links(made, seed)))]
 
 
 def deal(rng: random.Random, count: int, mix: dict[str, float]) -> list[str]:
@@ -76,41 +53,6 @@ def deal(rng: random.Random, count: int, mix: dict[str, float]) -> list[str]:
     return kinds
 
 
-def _trajectory(
-    split: str, number: int, kind: str, talk_steps: tuple, specs: list[ToolSpec], domains: list[str]
-) -> Trajectory:
-    name = f"embedded-{split}-{number:05d}"
-    return Trajectory(
-        trajectory_id=name,
-        source=replace(SOURCE, raw_id=name, split=split),
-        tools=tuple(spec.schema for spec in specs),
-        steps=talk_steps,
-        outcome=Outcome(
-            success=True, termination="success", checks={"format": True, "execution": True, "semantic": True}
-        ),
-        split=split,
-        tags=(kind, *dict.fromkeys(domains)),
-    )
-
-
-def _sample(rng: random.Random, world: World, split: str, number: int, kind: str, count: Count) -> Trajectory:
-    """The first candidate that passes all checks; the others are counted by reason."""
-    for _ in range(MAX_TRIES):
-        try:
-            talk, specs = candidate(rng, world, kind)
-            domains = [spec.domain for spec in talk.gold.values()]
-            made = _trajectory(split, number, kind, tuple(talk.steps), specs, domains)
-            check(made, kind, world.run, world.half, {spec.name: spec.returns for spec in specs})
-        except ExecutionError as error:
-            count.rejected[f"execution: {str(error).split(':')[0]}"] += 1
-        except Rejected as error:
-            count.rejected[str(error)] += 1
-        else:
-            count.accepted[kind] += 1
-            return made
-    raise RuntimeError(f"no {kind} sample for {split} passed the checks in {MAX_TRIES} tries: {dict(count.rejected)}")
-
-
 def _augmented(rng: random.Random, trajectory: Trajectory, kind: str) -> Trajectory:
     """The trajectory with names, order or descriptions varied, unless it then no longer means the same."""
     varied = augment(trajectory, rng)
@@ -121,22 +63,18 @@ def _augmented(rng: random.Random, trajectory: Trajectory, kind: str) -> Traject
     return varied
 
 
-def samples(split: str, size: int, run: Run, count: Count, seed: int = 0) -> Iterator[Trajectory]:
-    """Checked trajectories of a split, e.g. `samples("test_seen", 300, run, Count())`; each has a random generator of its own."""
-    choices = worlds(split, run, seed, max(40, size // 6))
+def samples(split: str, size: int, executor: Executor, count: Count, seed: int = 0) -> Iterator[Trajectory]:
+    """Checked trajectories of a split, in order: `samples("test_seen", 300, executor, Count())`."""
+    choices = worlds(split, seed, max(40, size // 6))
     kinds = deal(random.Random(f"{seed}:{split}"), size, TRAIN_MIX if split == "train" else MIX)
-    seen: set[str] = set()
+    slots = []
     for number, kind in enumerate(kinds):
         rng = random.Random(f"{seed}:{split}:{number}")
         world = rng.choices([one for _, one in choices], [share for share, _ in choices])[0]
-        made = _sample(rng, world, split, number, kind, count)
-        while made.steps[0].content in seen:
-            count.accepted[kind] -= 1
-            count.rejected["duplicate request"] += 1
-            made = _sample(rng, world, split, number, kind, count)
-        seen.add(made.steps[0].content)
-        if split == "train" and rng.random() < AUGMENT_SHARE:
-            made = _augmented(rng, made, kind)
+        slots.append(Slot(number, kind, world, rng, split))
+    for slot, made in produce(slots, executor, count):
+        if split == "train" and slot.rng.random() < AUGMENT_SHARE:
+            made = _augmented(slot.rng, made, slot.kind)
         made.validate()
         yield made
 
@@ -150,9 +88,9 @@ def build_embedded(
     started = time.perf_counter()
     counts = {split: Count() for split in FILES}
     info = {"seed": seed, **{f"n_{split}": size for split, size in sizes.items()}}
-    with complete_dir(out_dir, info) as folder, Executor() as run:
+    with complete_dir(out_dir, info) as folder, Executor() as executor:
         for split, size in sizes.items():
-            write_jsonl(folder / f"{split}.jsonl", samples(split, size, run, counts[split], seed))
+            write_jsonl(folder / f"{split}.jsonl", samples(split, size, executor, counts[split], seed))
         accounting = {split: count.to_dict() for split, count in counts.items()}
         write_json(
             folder / "accounting.json", {**info, "tools": len(TOOLS), "unseen_tools": list(UNSEEN), "files": accounting}

@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CLOSERS = {"(": ")", "[": "]", "<": ">", "{": "}"}
 
@@ -35,6 +35,14 @@ class Node:
             yield self.text.split("?", 1)[0]
         for part in self.parts:
             yield from part.slots()
+
+    def firm_slots(self) -> Iterator[str]:
+        """Names of the slots outside of segments, which can't be left out."""
+        if self.kind == "slot":
+            yield self.text.split("?", 1)[0]
+        for part in self.parts:
+            if part.kind != "segment":
+                yield from part.firm_slots()
 
 
 def _parse(text: str, at: int, closer: str, where: str) -> tuple[Node, int]:
@@ -72,17 +80,17 @@ class Frame:
     text: str
     root: Node
     slots: tuple[str, ...]
-    droppable: tuple[str, ...] = field(default=())  # slots alone in a segment: can be asked for later
+    firm: tuple[str, ...] = ()  # slots that can't be left out
+    droppable: tuple[str, ...] = ()  # slots alone in a segment, which can be asked for later
 
     @classmethod
     def parse(cls, text: str) -> Frame:
         """Parses a frame; a ValueError names the text and the place."""
         root, _ = _parse(text, 0, "", text)
+        slots = tuple(root.slots())
         segments = [tuple(part.slots()) for part in root.parts if part.kind == "segment"]
-        slots = tuple(dict.fromkeys(root.slots()))
-        return cls(
-            text, root, slots, tuple(s[0] for s in segments if len(s) == 1 and tuple(root.slots()).count(s[0]) == 1)
-        )
+        alone = tuple(segment[0] for segment in segments if len(segment) == 1 and slots.count(segment[0]) == 1)
+        return cls(text, root, tuple(dict.fromkeys(slots)), tuple(dict.fromkeys(root.firm_slots())), alone)
 
     @property
     def is_request(self) -> bool:

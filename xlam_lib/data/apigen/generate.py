@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from xlam_lib.data.apigen import ask
 from xlam_lib.data.apigen.ask import Clause, clause, requests
+from xlam_lib.data.apigen.executor import Request
 from xlam_lib.data.apigen.library import Link
 from xlam_lib.data.apigen.spec import ToolSpec
 from xlam_lib.trajectory import Step, ToolCall
 
 NO_TOOL = "None of the tools can do this."
 LISTED = (1, 2, 2, 2, 3, 3, 3, 4)  # how many tools a prompt lists
-Run = Callable[[str, dict, dict | None], dict]
 
 
 class Rejected(ValueError):
@@ -28,13 +28,12 @@ class Rejected(ValueError):
 
 @dataclass
 class World:
-    """The tools of one split, the ones that may stand beside them in a prompt, the links between them, and how to run them."""
+    """The tools of one split, the ones that may stand beside them in a prompt, and the links between them."""
 
     half: str  # which half of the values: "train" or "test"
     specs: list[ToolSpec]
     others: list[ToolSpec]
     links: list[Link]
-    run: Run
     same_domain: float = 0.3
     by_domain: dict[str, list[ToolSpec]] = field(default_factory=dict)
 
@@ -56,6 +55,9 @@ def kin(spec: ToolSpec) -> str:
     return spec.domain if spec.domain != "twin" else f"twin {spec.noun}"
 
 
+Calling = Generator[list[Request], list[dict], list[dict]]  # yields calls to run, is sent their results
+
+
 @dataclass
 class Talk:
     """A trajectory being written: steps so far, and the tools they need."""
@@ -73,19 +75,17 @@ class Talk:
         """The assistant says something without calling a tool."""
         self.steps.append(Step(role="assistant", content=text))
 
-    def call(self, *clauses: Clause) -> list[dict]:
-        """The assistant calls tools, and the results come back."""
-        calls, results = [], []
+    def call(self, *clauses: Clause) -> Calling:
+        """The assistant calls tools; whoever drives the generator runs them and sends the results."""
+        calls = []
         for one in clauses:
             self.gold[one.spec.name] = one.spec
             calls.append(ToolCall(name=one.spec.name, arguments=one.arguments, id=f"call_{self.calls}"))
             self.calls += 1
         self.steps.append(Step(role="assistant", tool_calls=tuple(calls)))
-        for one, made in zip(clauses, calls, strict=True):
-            returns = None if one.spec.function else one.spec.returns
-            result = self.world.run(one.spec.name, made.arguments, returns)
-            results.append(result)
-            self.steps.append(Step(role="tool", content=json.dumps(result), tool_call_id=made.id, name=made.name))
+        results = yield [one.spec.request(one.arguments) for one in clauses]
+        for call, result in zip(calls, results, strict=True):
+            self.steps.append(Step(role="tool", content=json.dumps(result), tool_call_id=call.id, name=call.name))
         return results
 
     def close(self, one: Clause, result: dict) -> None:
@@ -93,16 +93,19 @@ class Talk:
         self.says(one.spec.answer.format_map({**one.texts, **result}))
 
 
-def single(rng: random.Random, world: World) -> Talk:
+Making = Generator[list[Request], list[dict], Talk]
+
+
+def single(rng: random.Random, world: World) -> Making:
     """One query, one call."""
     talk = Talk(world)
     asked = clause(rng, world.pick(rng), world.half)
     talk.user(ask.say(rng, asked))
-    talk.call(asked)
+    yield from talk.call(asked)
     return talk
 
 
-def parallel(rng: random.Random, world: World) -> Talk:
+def parallel(rng: random.Random, world: World) -> Making:
     """One query, two calls (seldom three): the same tool with other values, or different tools."""
     talk = Talk(world)
     if rng.random() < 0.55:
@@ -120,19 +123,20 @@ def parallel(rng: random.Random, world: World) -> Talk:
         two = world.pick(rng, lambda spec: spec.name != one.name)
         clauses = [clause(rng, one, world.half), clause(rng, two, world.half)]
         talk.user(ask.say_both(rng, clauses))
-    talk.call(*clauses)
+    yield from talk.call(*clauses)
     return talk
 
 
-def irrelevant(rng: random.Random, world: World) -> Talk:
+def irrelevant(rng: random.Random, world: World) -> Making:
     """A query that no listed tool can serve."""
     talk = Talk(world)
     talk.user(ask.say(rng, clause(rng, world.pick(rng), world.half)))
     talk.says(NO_TOOL)
+    yield from ()
     return talk
 
 
-def multi_step(rng: random.Random, world: World) -> Talk:
+def multi_step(rng: random.Random, world: World) -> Making:
     """A query whose second call needs a result of the first."""
     talk = Talk(world)
     link = rng.choice(world.links)
@@ -142,7 +146,7 @@ def multi_step(rng: random.Random, world: World) -> Talk:
     frames = tuple(frame for frame in requests(second_spec) if link.argument in frame.slots)
     second = clause(rng, second_spec, world.half, frames, {**link.fixed, link.argument: ask.MARK})
     talk.user(ask.say_chain(rng, first, second, link.mention, link.nouns))
-    result = talk.call(first)[0]
+    result = (yield from talk.call(first))[0]
     found = Clause(second_spec, second.frame, {**second.arguments, link.argument: result[link.result]})
     found = Clause(
         second_spec,
@@ -150,20 +154,20 @@ def multi_step(rng: random.Random, world: World) -> Talk:
         found.arguments,
         {name: ask.text_of(value) for name, value in found.arguments.items()},
     )
-    talk.close(found, talk.call(found)[0])
+    talk.close(found, (yield from talk.call(found))[0])
     return talk
 
 
-def multi_turn(rng: random.Random, world: World) -> Talk:
+def multi_turn(rng: random.Random, world: World) -> Making:
     """Either a needed argument is missing and the assistant asks for it, or the user asks again with other values."""
-    return clarified(rng, world) if rng.random() < 0.5 else repeated(rng, world)
+    return (yield from (clarified if rng.random() < 0.5 else repeated)(rng, world))
 
 
 def _may_miss(spec: ToolSpec) -> list[str]:
     return [name for name in spec.required if any(name in frame.droppable for frame in requests(spec))]
 
 
-def clarified(rng: random.Random, world: World) -> Talk:
+def clarified(rng: random.Random, world: World) -> Making:
     """The user forgets a needed argument, is asked, and answers."""
     talk = Talk(world)
     spec = world.pick(rng, _may_miss)
@@ -172,24 +176,24 @@ def clarified(rng: random.Random, world: World) -> Talk:
     talk.user(ask.say(rng, asked, without=missing))
     talk.says(f"What is the {spec.param(missing).description}?")
     talk.user(ask.say_value(rng, asked, missing))
-    talk.call(asked)
+    yield from talk.call(asked)
     return talk
 
 
-def repeated(rng: random.Random, world: World) -> Talk:
+def repeated(rng: random.Random, world: World) -> Making:
     """The user asks, gets an answer, and asks the same with other values."""
     talk = Talk(world)
     spec = world.pick(rng, lambda one: any(frame.has_tail for frame in one.frames))
     first = clause(rng, spec, world.half, tuple(frame for frame in spec.frames if frame.has_tail))
     talk.user(ask.say(rng, first))
-    talk.close(first, talk.call(first)[0])
+    talk.close(first, (yield from talk.call(first))[0])
     other = clause(rng, spec, world.half, (first.frame,))
     talk.user(ask.say_again(rng, other))
-    talk.call(other)
+    yield from talk.call(other)
     return talk
 
 
-KINDS: dict[str, Callable[[random.Random, World], Talk]] = {
+KINDS: dict[str, Callable[[random.Random, World], Making]] = {
     "single": single, "parallel": parallel, "irrelevant": irrelevant, "multi_step": multi_step, "multi_turn": multi_turn,
 }  # fmt: skip
 
@@ -209,7 +213,9 @@ def listed(rng: random.Random, world: World, talk: Talk) -> list[ToolSpec]:
     return specs
 
 
-def candidate(rng: random.Random, world: World, kind: str) -> tuple[Talk, list[ToolSpec]]:
-    """A sample of the kind, not yet checked, and the tools its prompt lists."""
-    talk = KINDS[kind](rng, world)
+def candidate(
+    rng: random.Random, world: World, kind: str
+) -> Generator[list[Request], list[dict], tuple[Talk, list[ToolSpec]]]:
+    """A generator that yields calls to run, is sent their results, and returns a sample and the tools its prompt lists."""
+    talk = yield from KINDS[kind](rng, world)
     return talk, listed(rng, world, talk)

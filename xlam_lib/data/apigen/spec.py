@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from xlam_lib.data.apigen.executor import Request
 from xlam_lib.data.apigen.frames import Frame
 from xlam_lib.data.apigen.values import Pool
 from xlam_lib.trajectory import Tool
@@ -63,6 +64,10 @@ class ToolSpec:
     def required(self) -> tuple[str, ...]:
         """Names of the arguments that a call needs."""
         return tuple(p.name for p in self.params if p.required)
+
+    def request(self, arguments: dict) -> Request:
+        """The call with these arguments, as the executor wants it."""
+        return Request(self.name, arguments, None if self.function else self.returns)
 
     @cached_property
     def schema(self) -> Tool:

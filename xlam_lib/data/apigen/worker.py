@@ -1,6 +1,6 @@
 """The child process in which the embedded tools run, with limits on processor time, memory and wall time; writing files is not allowed.
 
-Started by `executor.py` as `python -m xlam_lib.data.apigen.worker`; reads one request a line from standard input and answers with one line each.
+Started by `executor.py` as `python -m xlam_lib.data.apigen.worker`; reads a batch of requests a line from standard input and answers each batch with one line.
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ def main(call_seconds: float = 1.0) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     signal.signal(signal.SIGALRM, _too_long)
     for line in sys.stdin.buffer:
-        signal.setitimer(signal.ITIMER_REAL, call_seconds)
-        answer = run_one(json.loads(line))
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.stdout.write(json.dumps(answer) + "\n")
+        answers = []
+        for request in json.loads(line):
+            signal.setitimer(signal.ITIMER_REAL, call_seconds)
+            answers.append(run_one(request))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.stdout.write(json.dumps(answers) + "\n")
         sys.stdout.flush()
 
 
