@@ -1,0 +1,64 @@
+"""The lock and the sweep: one writer a folder, and nothing of a killed run goes on."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from xlam_lib.batch import guard
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the lock is of POSIX")
+HOLDER = """
+import sys
+from pathlib import Path
+from xlam_lib.batch import guard
+with guard.only_writer(Path(sys.argv[1])):
+    print("locked", flush=True)
+    input()
+"""
+
+
+def start(code, *arguments, **environment):
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    assert child.stdout.readline().strip() in ("locked", "ready")
+    return child
+
+
+def test_two_runs_cannot_write_the_same_folder_and_a_killed_one_lets_go(tmp_path):
+    child = start(HOLDER, str(tmp_path))
+    with pytest.raises(guard.Busy, match=f"being written by process {child.pid} since"), guard.only_writer(tmp_path):
+        pass
+    child.kill()
+    child.communicate()
+    with guard.only_writer(tmp_path):
+        assert (tmp_path / guard.LOCK).read_text().startswith(f"process {os.getpid()} since")
+
+
+def test_only_marked_processes_are_stopped(tmp_path):
+    wait = "print('ready', flush=True); input()"
+    marked = start(wait, **{guard.VARIABLE: str(tmp_path)})
+    other = start(wait, **{guard.VARIABLE: str(tmp_path / "other")})
+    (told,) = guard.stop_leftovers(tmp_path)
+    assert told.startswith(f"{marked.pid} ")
+    assert not psutil.pid_exists(marked.pid) and other.poll() is None
+    marked.communicate()
+    other.communicate("\n")
+    assert other.returncode == 0
+    assert guard.stop_leftovers(tmp_path) == []
+
+
+def test_a_deaf_process_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "PATIENCE", 0.2)
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); input()"
+    child = start(deaf, **{guard.VARIABLE: str(tmp_path)})
+    assert len(guard.stop_leftovers(tmp_path)) == 1
+    assert not psutil.pid_exists(child.pid)
+    child.communicate()

@@ -1,0 +1,86 @@
+"""The runner with real kernels: killed in the middle, taken up again, failing, and done."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import psutil
+import pytest
+
+from xlam_lib import run
+from xlam_lib.batch import execute, guard
+
+
+def test_the_kernel_is_this_interpreter_whatever_is_installed_under_its_name():
+    spec = execute._ThisInterpreter().get_kernel_spec("python3")
+    assert spec.argv[0] == sys.executable and "ipykernel_launcher" in spec.argv
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_killed_then_resumed_then_failed_then_done(folder, capsys):
+    folder.put("02_sum", "wait: 300\n")
+    command = [sys.executable, "-m", "xlam_lib.run", *folder.arguments()]
+    log = folder.path / "log.txt"  # no pipe: what the killed runner leaves running would hold it open
+    with open(log, "w") as file:
+        runner = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    wait_for(lambda: (folder.out / "waiting").exists(), runner, log)
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    told = log.read_text()
+    assert "3/6" in told and "TCP" not in told and "%|" not in told  # one line a cell, no noise of others
+    assert not (folder.out / "02_sum.ipynb").exists() and (folder.out / "02_sum.partial.ipynb").exists()
+
+    folder.put("02_sum", "fail: true\n")
+    assert run.main(folder.arguments()) == 1
+    told = "".join(capsys.readouterr())
+    assert "stopped a process left over from an earlier run" in told and "time.sleep(300" in told
+    assert "01_numbers (1/2) kept" in told and "it was interrupted" in told
+    assert "02_sum failed in In [4]: out = folder(out_dir)" in told  # the injected cell counts, as in the notebook
+    assert "ConnectionError: port 8000 is in use" in told
+    partial = nbformat.read(folder.out / "02_sum.partial.ipynb", as_version=4)
+    assert any(o.output_type == "error" for c in partial.cells for o in c.get("outputs", []))
+
+    folder.put("02_sum", "")
+    assert run.main(folder.arguments()) == 0
+    assert not list(folder.out.glob("*.partial.ipynb"))
+    done = nbformat.read(folder.out / "02_sum.ipynb", as_version=4)
+    assert [c.execution_count for c in done.cells if c.cell_type == "code"] == [1, 2, 3, 4, 5, 6, 7]
+    steps = json.loads((folder.out / "manifest.json").read_text())["steps"]
+    assert [s["status"] for s in steps] == ["done", "done"]
+    assert not [p for p in psutil.process_iter() if guard._carries(p, str(folder.out))]
+
+
+def wait_for(condition, runner, log, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert runner.poll() is None, log.read_text()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+class Silent:
+    def cell(self, first_line): ...
+    def printed(self, text): ...
+    def cell_done(self): ...
+
+
+def notebook(path, *sources):
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources]), path)
+    return path
+
+
+def test_a_notebook_that_takes_too_long_is_stopped(tmp_path):
+    slow = notebook(tmp_path / "slow.ipynb", "x = 1", "import time; time.sleep(60)")
+    with pytest.raises(execute.NotebookFailed, match=r"In \[2\]: import time.*\n.*took longer than the 2 s"):
+        execute.execute(slow, tmp_path / "out.ipynb", {}, Silent(), timeout=2)
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_kernel_that_dies_is_told(tmp_path):
+    dying = notebook(tmp_path / "dying.ipynb", "import os; os._exit(1)")
+    with pytest.raises(execute.NotebookFailed, match=r"In \[1\]: import os.*\n.*the kernel died"):
+        execute.execute(dying, tmp_path / "out.ipynb", {}, Silent())

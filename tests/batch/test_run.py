@@ -1,0 +1,244 @@
+"""The runner's decisions: what runs, what is kept and why, what is told when something is wrong. No kernels here."""
+
+import errno
+import json
+import random
+import re
+
+import pytest
+
+from xlam_lib import run
+from xlam_lib.batch import execute, guard
+from xlam_lib.batch import manifest as records
+
+
+@pytest.fixture
+def go(folder, in_process, capsys):
+    """Run the experiment; returns (exit status, notebooks that ran, what was printed)."""
+
+    def call(*more):
+        in_process.clear()
+        status = run.main(folder.arguments(*more))
+        captured = capsys.readouterr()
+        return status, list(in_process), captured.out + captured.err
+
+    return call
+
+
+def manifest(folder):
+    return json.loads((folder.out / "manifest.json").read_text())
+
+
+def total(n):
+    """What the second fixture notebook adds up: n numbers of the first, with seed 0."""
+    return float(sum(random.Random(i).randint(0, 9) for i in range(n)))
+
+
+BOTH = ["01_numbers", "02_sum"]
+
+
+def test_a_run_leaves_notebooks_figures_and_a_manifest(go, folder):
+    status, ran, told = go()
+    assert (status, ran) == (0, BOTH)
+    assert "01_numbers: first run (1/2, 6 cells)" in told
+    data = manifest(folder)
+    assert [s["notebook"] for s in data["steps"]] == BOTH
+    assert data["environment"]["packages"]["papermill"] and data["environment"]["cpu_count"] >= 1
+    assert set(data["git"]) == {"revision", "dirty"}
+    first = data["steps"][0]
+    assert first["metrics"] == {"n": 4, "largest": 6.0}
+    assert first["parameters"]["n"] == 4 and first["seed"] == 0 and first["seconds"] >= 0
+    assert set(first["files"]) == {"01_numbers.ipynb", "01_numbers/metrics.json", "data/numbers.json"}
+    assert data["seconds"] == pytest.approx(sum(s["seconds"] for s in data["steps"]), abs=0.06)
+    assert not [p for p in folder.out.rglob("*") if ".part" in p.name]
+
+
+def test_what_is_unchanged_is_kept(go):
+    go()
+    status, ran, told = go()
+    assert (status, ran) == (0, [])
+    assert told.count(" kept from ") == 2 and "library changed" not in told
+
+
+def test_changed_parameters_run_that_notebook_and_those_after_it(go, folder):
+    go()
+    folder.put("02_sum", "wait: 0\nseed: 5\n")
+    assert go()[1] == ["02_sum"]
+    folder.put("01_numbers", "n: 5\n")
+    status, ran, told = go()
+    assert ran == BOTH
+    assert "its parameters changed: n" in told and "01_numbers ran anew" in told
+    assert manifest(folder)["steps"][1]["metrics"] == {"sum": total(5)}
+
+
+def test_changed_code_runs_anew_and_changed_prose_does_not(go, folder):
+    go()
+    notebook = folder.path / "02_sum.ipynb"
+    notebook.write_text(notebook.read_text().replace("Adds numbers", "Adds the numbers"))
+    assert go()[1] == []
+    notebook.write_text(notebook.read_text().replace("sum {sum(numbers):.1f}", "sum {sum(numbers):.2f}"))
+    status, ran, told = go()
+    assert ran == ["02_sum"] and "its code changed" in told
+
+
+@pytest.mark.parametrize("harm", ["remove", "truncate"])
+def test_a_lost_or_truncated_file_is_made_again(go, folder, harm):
+    go()
+    victim = folder.out / "data" / "numbers.json"
+    victim.unlink() if harm == "remove" else victim.write_text("[")
+    status, ran, told = go()
+    assert (status, ran) == (0, BOTH)
+    assert "data/numbers.json is missing or not as it was left" in told
+
+
+def test_a_later_notebook_may_change_and_remove_earlier_files(go, folder):
+    notebook = folder.path / "02_sum.ipynb"
+    changed = 'numbers_file = out / \\"data\\" / \\"numbers.json\\"\\nnumbers_file.write_text(\\"[1]\\")'
+    notebook.write_text(notebook.read_text().replace('print(f\\"sum {sum(numbers):.1f}\\")', changed))
+    assert go()[1] == BOTH
+    assert go()[1] == []
+    (folder.out / "data" / "numbers.json").write_text("[1, 2]")
+    assert go()[1] == ["02_sum"]
+    notebook.write_text(notebook.read_text().replace('numbers_file.write_text(\\"[1]\\")', "numbers_file.unlink()"))
+    assert go()[1] == ["02_sum"]
+    assert go()[1] == []
+
+
+def test_only_and_force(go):
+    assert go("--only", "01")[1] == ["01_numbers"]
+    assert go()[1] == ["02_sum"]
+    assert go("--force", "--only", "01_numbers")[1] == ["01_numbers"]
+    assert go()[1] == ["02_sum"]
+    assert go("--force")[1] == BOTH
+
+
+def test_list_shows_reasons_and_runs_nothing(go, folder):
+    status, ran, told = go("--list")
+    assert (status, ran) == (0, []) and not folder.out.exists()
+    assert "01_numbers  runs: first run" in told and "n = 4" in told
+    go()
+    folder.put("01_numbers", "n: 5\n")
+    told = go("--list")[2]
+    assert "01_numbers  runs: its parameters changed: n" in told and "02_sum  runs: 01_numbers ran anew" in told
+
+
+def test_a_wrong_parameter_runs_nothing_at_all(go, folder):
+    folder.put("02_sum", "wiat: 1\n")
+    status, ran, told = go()
+    assert (status, ran) == (2, []) and not folder.out.exists()
+    assert "error: " in told and "unknown parameter 'wiat'; did you mean 'wait'?" in told
+
+
+def test_a_failure_names_cell_line_error_and_partial_and_is_run_again(go, folder):
+    folder.put("02_sum", "fail: true\n")
+    status, ran, told = go()
+    assert (status, ran) == (1, BOTH)
+    assert "02_sum failed in In [3]: out = folder(out_dir)" in told
+    assert "ConnectionError: port 8000 is in use" in told and "02_sum.partial.ipynb" in told
+    assert not (folder.out / "02_sum.ipynb").exists()
+    entry = manifest(folder)["steps"][1]
+    assert entry["status"] == "failed" and entry["error"]["cell"] == 3
+    status, ran, told = go()
+    assert (status, ran) == (1, ["02_sum"]) and "it failed last time" in told
+    folder.put("02_sum", "fail: false\n")
+    assert go()[:2] == (0, ["02_sum"])
+
+
+def test_a_notebook_without_figures_is_not_done(go, folder):
+    go()
+    folder.put("02_sum", "silent: true\n")
+    status, ran, told = go()
+    assert status == 1 and "02_sum ended without figures; its last cell must call record(" in told
+    assert manifest(folder)["steps"][1]["status"] == "failed"
+
+
+def test_an_interrupted_step_is_run_again(go, folder, monkeypatch):
+    working = execute.execute
+
+    def interrupted(*arguments, **options):
+        if arguments[0].stem == "02_sum":
+            raise KeyboardInterrupt
+        working(*arguments, **options)
+
+    monkeypatch.setattr(execute, "execute", interrupted)
+    status, ran, told = go()
+    assert (status, ran) == (130, ["01_numbers"]) and "the same command goes on from here" in told
+    monkeypatch.setattr(execute, "execute", working)
+    status, ran, told = go()
+    assert (status, ran) == (0, ["02_sum"]) and "it was interrupted" in told
+
+
+def test_a_full_disk_is_one_clear_error_and_a_rerun_goes_on(go, monkeypatch):
+    working = execute.execute
+
+    def full(notebook, output, *arguments, **options):
+        if notebook.stem == "02_sum":
+            raise OSError(errno.ENOSPC, "No space left on device", str(output))
+        working(notebook, output, *arguments, **options)
+
+    monkeypatch.setattr(execute, "execute", full)
+    status, ran, told = go()
+    assert status == 1 and told.count("error:") == 1 and "the disk is full" in told
+    monkeypatch.setattr(execute, "execute", working)
+    assert go()[:2] == (0, ["02_sum"])
+
+
+def test_a_grid_runs_each_point_in_its_own_folder(go, folder):
+    folder.put("01_numbers", "grid: {n: [2, 3]}\n")
+    status, ran, told = go()
+    assert (status, ran) == (0, BOTH * 2) and "run 2/2: n = 3" in told
+    sums = [json.loads((folder.out / f"n={n}" / "02_sum" / "metrics.json").read_text())["sum"] for n in (2, 3)]
+    assert sums == [total(2), total(3)]
+    folder.put("01_numbers", "grid: {n: [2, 3, 4]}\n")
+    assert go()[1] == BOTH
+    assert json.loads((folder.out / "n=4" / "manifest.json").read_text())["grid"] == {"n": 4}
+
+
+def test_a_moved_run_is_still_kept(go, folder, tmp_path):
+    go()
+    folder.out = folder.out.rename(tmp_path / "moved")
+    assert go()[:2] == (0, [])
+
+
+def test_a_changed_library_is_mentioned(go, monkeypatch):
+    go()
+    monkeypatch.setattr(records, "library_sha256", lambda folder: "other")
+    status, ran, told = go()
+    assert ran == [] and told.count("the library changed since, --force runs it anew") == 2
+
+
+def test_a_folder_of_something_else_is_not_written_to(go, folder):
+    folder.out.mkdir()
+    (folder.out / "thesis.tex").write_text("")
+    status, ran, told = go()
+    assert (status, ran) == (2, []) and "holds files but no manifest.json" in told
+
+
+def test_a_broken_manifest_says_what_to_do(go, folder):
+    go()
+    (folder.out / "manifest.json").write_text("{")
+    status, ran, told = go()
+    assert (status, ran) == (2, []) and re.search(r"manifest\.json: not JSON .*; remove it to run everything", told)
+
+
+def test_a_second_run_of_the_same_folder_waits_its_turn(go, folder):
+    with guard.only_writer(folder.out):
+        status, ran, told = go()
+    assert (status, ran) == (2, []) and "is being written by process" in told
+
+
+def test_a_report_is_written_where_the_experiment_asks(go, folder, monkeypatch):
+    import sys
+    import types
+
+    fake = types.ModuleType("report")
+    fake.write = lambda out: out / "report.html"
+    fake.text = lambda out: "scores of " + out.name
+    monkeypatch.setitem(sys.modules, "xlam_lib.bench.report", fake)
+    import xlam_lib.bench
+
+    monkeypatch.setattr(xlam_lib.bench, "report", fake, raising=False)
+    folder.put("experiment", "report: true\n")
+    assert "scores of" not in go("--only", "01")[2]
+    told = go()[2]
+    assert "scores of out" in told and re.search(r"report: .*out/report\.html", told)

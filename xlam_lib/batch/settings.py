@@ -1,0 +1,73 @@
+"""The YAML files of an experiment, read strictly: no key twice, no unknown setting, no value of the wrong type.
+
+Used by `xlam_lib.batch.plan`. `experiment.yaml` may hold:
+
+    title: The whole road          # shown while it runs and in the manifest
+    order: [01_data_unification]   # default: the notebooks sorted by name
+    seed: 0                        # for every notebook whose YAML names none
+    timeouts: {02_sft: 900}        # seconds a notebook may take; default: no limit
+    report: true                   # end with scorecard.json and report.html
+    grid: {seed: [0, 1, 2]}        # one run for each seed
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xlam_lib import params, paths
+
+EXPERIMENT_FILE = "experiment.yaml"
+SETTINGS = {
+    "title": params.Parameter("title", "str", ""),
+    "order": params.Parameter("order", "list[str]", []),
+    "seed": params.Parameter("seed", "int", 0),
+    "timeouts": params.Parameter("timeouts", "dict[str, float]", {}),
+    "report": params.Parameter("report", "bool", False),
+    "grid": params.Parameter("grid", "dict", {}),
+}
+
+
+class PlanError(ValueError):
+    """An experiment that can't run as written; one line a fault, told before anything runs."""
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where plain YAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{name} is given twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, e.g. `read_yaml(Path("02_sft.yaml"))` -> `{"lr": 0.001}`; an empty file gives {}."""
+    where = paths.short(path)
+    try:
+        value = yaml.load(path.read_text("utf-8"), Loader=_Strict)  # a SafeLoader: plain data, no objects
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise PlanError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise PlanError(f"{where}: expected `name: value` lines, found a {type(value).__name__}")
+    return value
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """All settings of `experiment.yaml`, which may be missing, with defaults: `read_settings(folder)["seed"]` -> 0."""
+    path = folder / EXPERIMENT_FILE
+    given = read_yaml(path) if path.is_file() else {}
+    try:
+        return params.resolve(SETTINGS, given, paths.short(path))
+    except params.ParameterError as error:
+        raise PlanError(str(error)) from error
