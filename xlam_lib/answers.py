@@ -24,7 +24,7 @@ MALFORMED = "malformed or cut-off JSON"
 NO_ANSWER = "JSON, but neither an answer nor a list of calls"
 
 _START = re.compile(r'\{\s*"|\[\s*\{')  # where an answer may begin within other text
-_MARKER = re.compile(r"```|</think>|\[TOOL_CALLS\]")  # after one of these a new try is worth it
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|["\[\]{}]', re.S)  # a string, a quote that opens none, a bracket
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,8 @@ def _parse(text: str) -> Parsed:
 def _unwrapped(text: str) -> Iterator[tuple[str, str]]:
     """(thought, body) for each way in which the text may be an answer and nothing else."""
     yield "", _bare(text)
+    if text.startswith(("{", "[")):  # no thought, so </think> is part of what is said
+        return
     for found in list(re.finditer("</think>", text))[:MAX_TRIES]:
         thought = text[: found.start()].removeprefix("<think>").removeprefix("\n").removesuffix("\n")
         yield thought, _bare(text[found.end() :])
@@ -153,10 +155,10 @@ def _search(text: str, problem: str) -> Parsed:
             break
         try:
             value, end, notes = _decode(text, start.start())
-        except ValueError as error:  # what stands inside broken JSON is no answer: go on behind the next marker
+        except ValueError as error:  # what stands inside broken JSON is no answer: go on behind its end, if it has one
             problem = problem or f"{MALFORMED}: {error}"
-            marker = _MARKER.search(text, start.end())
-            start = marker and _START.search(text, marker.end())
+            end = _closing(text, start.start())
+            start = _START.search(text, end) if end else None
             continue
         before, after = (_trimmed(part) for part in (text[: start.start()], text[end:]))
         notes += [f"text before the JSON: {before[:80]!r}"] if before else []
@@ -166,6 +168,18 @@ def _search(text: str, problem: str) -> Parsed:
         problem = problem or NO_ANSWER
         start = _START.search(text, end)
     return Parsed(Answer(text), (problem or "plain text instead of JSON",), "text")
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Where the bracket at `start` is closed again; None if the text ends before."""
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        if token[0] == '"':
+            return None
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        if depth == 0:
+            return token.end()
+    return None
 
 
 def _trimmed(text: str) -> str:

@@ -67,7 +67,7 @@ def argument_problems(tool: Tool, arguments: dict) -> list[str]:
     if not {"additionalProperties", "patternProperties"} & tool.parameters.keys():
         known = tool.parameters.get("properties", {})
         problems += [f"{tool.name}: unknown argument {name!r}" for name in arguments if name not in known]
-    return problems
+    return sorted(problems)
 
 
 @functools.lru_cache(maxsize=4096)
