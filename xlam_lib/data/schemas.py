@@ -114,7 +114,7 @@ def _plain(word: str, unknown: list[str]) -> dict[str, Any]:
 def _generic(word: str, arguments: Sequence[ast.expr], unknown: list[str]) -> dict[str, Any]:
     """The schema of word[arguments], e.g. dict[str, int]."""
     if word == "literal":
-        return {"enum": [ast.literal_eval(argument) for argument in arguments]}
+        return _literal(arguments, unknown)
     if word == "callable":
         return {"type": "string"}
     if word == "annotated":
@@ -131,6 +131,15 @@ def _generic(word: str, arguments: Sequence[ast.expr], unknown: list[str]) -> di
     if word == "tuple" and not endless:
         return schema | {"prefixItems": parts, "minItems": len(parts), "maxItems": len(parts)}
     return schema | ({"items": parts[0]} if parts and parts[0] else {})
+
+
+def _literal(arguments: Sequence[ast.expr], unknown: list[str]) -> dict[str, Any]:
+    """Literal['a', 'b'] -> {"type": "string", "enum": ["a", "b"]}."""
+    values = [argument.value for argument in arguments if isinstance(argument, ast.Constant)]
+    if len(values) < len(arguments) or not all(isinstance(value, str | int | float | None) for value in values):
+        unknown.append("literal")
+        return {}
+    return {**_either([schema_of_value(value) for value in values]), "enum": values}
 
 
 def _either(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
