@@ -81,6 +81,14 @@ def test_a_notebook_that_takes_too_long_is_stopped(tmp_path):
 
 
 def test_a_kernel_that_dies_is_told(tmp_path):
-    dying = notebook(tmp_path / "dying.ipynb", "import os; os._exit(1)")
-    with pytest.raises(execute.NotebookFailed, match=r"In \[1\]: import os.*\n.*the kernel died"):
+    dying = notebook(tmp_path / "dying.ipynb", "x = 1", "import os; os._exit(1)")
+    with pytest.raises(execute.NotebookFailed, match=r"In \[2\]: import os.*\n.*the kernel died"):
         execute.execute(dying, tmp_path / "out.ipynb", {}, Silent())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dying.ipynb", "out.partial.ipynb"]
+
+
+def test_a_kernel_that_does_not_start_is_told(tmp_path):
+    fine = notebook(tmp_path / "fine.ipynb", "x = 1")
+    broken = {"PYTHONHOME": str(tmp_path / "nowhere")}
+    with pytest.raises(execute.NotebookFailed, match=r"kernel did not start: .*Fatal Python error"):
+        execute.execute(fine, tmp_path / "out.ipynb", {}, Silent(), environment=broken)

@@ -64,6 +64,7 @@ def execute(
     partial = output.with_suffix(".partial.ipynb")
     output.parent.mkdir(parents=True, exist_ok=True)
     watch = _Watch(watcher, timeout)
+    words = output.with_suffix(".kernel.partial.log")  # what the kernel itself says; told when it doesn't start
     try:
         execute_notebook(
             str(notebook),
@@ -75,10 +76,12 @@ def execute(
             cwd=cwd or paths.root(),
             watch=watch,
             kernel_environment={**os.environ, **QUIET, **(environment or {})},
+            kernel_words=words,
         )
-    except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
-        raise NotebookFailed(notebook.stem, watch.index, watch.line, _why(error, timeout), partial) from error
+    except (PapermillExecutionError, CellTimeoutError, RuntimeError) as error:  # RuntimeError: the kernel
+        raise NotebookFailed(notebook.stem, watch.index, watch.line, _why(error, timeout, words), partial) from error
     finally:
+        words.unlink(missing_ok=True)
         watcher.cell_done()
     os.replace(partial, output)
 
@@ -87,7 +90,9 @@ class Engine(NBClientEngine):
     """Papermill's engine with a watcher, an environment for the kernel, and this very interpreter as `python3`."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, watch, kernel_environment, start_timeout=60, **_):
+    def execute_managed_notebook(
+        cls, nb_man, kernel_name, watch, kernel_environment, kernel_words, start_timeout=60, **_
+    ):
         """Called by papermill with its notebook manager; keyword arguments come from `execute`."""
         manager = AsyncKernelManager(
             kernel_name=kernel_name, kernel_spec_manager=_ThisInterpreter(), transport_encryption="auto"
@@ -101,7 +106,8 @@ class Engine(NBClientEngine):
             log=logging.getLogger("papermill"),
         )
         client.watch = watch
-        client.execute(env=dict(kernel_environment), cleanup_kc=True)
+        with open(kernel_words, "wb") as words:
+            client.execute(env=dict(kernel_environment), stdout=words, stderr=words, cleanup_kc=True)
 
 
 class _ThisInterpreter(KernelSpecManager):
@@ -144,12 +150,15 @@ class _Watch:
         return max(1.0, self.deadline - time.monotonic()) if self.deadline else None
 
 
-def _why(error: Exception, timeout: float | None) -> str:
+def _why(error: Exception, timeout: float | None, words: Path) -> str:
     if isinstance(error, PapermillExecutionError):
         return f"{error.ename}: {error.evalue}"
     if isinstance(error, CellTimeoutError):
         return f"the notebook took longer than the {timeout or 0:g} s that experiment.yaml allows it (timeouts)"
-    return "the kernel died: it was killed or ran out of memory; smaller batches or parameters need less"
+    if isinstance(error, DeadKernelError):
+        return "the kernel died: it was killed or ran out of memory; smaller batches or parameters need less"
+    said = words.read_text("utf-8", errors="replace").splitlines() if words.is_file() else []
+    return " / ".join([f"the kernel did not start: {error}", *[line.strip() for line in said if line.strip()][-6:]])
 
 
 def first_line(source: str) -> str:

@@ -127,7 +127,7 @@ def snapshot(out: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for path in out.rglob("*"):
         name = path.relative_to(out).as_posix()
-        if name not in (FILE, LOCK) and not name.endswith(".partial.ipynb") and path.is_file():
+        if name not in (FILE, LOCK) and ".partial." not in path.name and path.is_file():
             state = path.stat()
             found[name] = (state.st_size, state.st_mtime_ns)
     return dict(sorted(found.items()))
