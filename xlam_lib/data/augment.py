@@ -1,8 +1,10 @@
-"""Augmentation for training: other names, another order, other words for the same tools, so that a model reads the list it is given.
+"""Augmentation for training: other names, another order, other words for the same tools, so that a model reads the
+list it is given.
 
-Used by notebooks 01 and 02. After Hammer (arXiv 2410.04587): names of functions and arguments are masked while descriptions stay. Everything is a pure function of a
-trajectory and a `random.Random`, keeps tools, calls and results consistent, and can be undone: `rename(rename(t, names), inverse)` is `t` again.
-Try it: `augment(trajectory, random.Random(0))`.
+Used by notebooks 01 and 02. After Hammer (arXiv 2410.04587): names of functions and arguments are masked while
+descriptions stay. Everything is a pure function of a trajectory and a `random.Random`, keeps tools, calls and results
+consistent, and can be undone: `rename(rename(t, names), inverse)` is `t` again. Try it: `augment(trajectory,
+random.Random(0))`.
 """
 
 from __future__ import annotations
@@ -13,24 +15,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from xlam_lib.data.wordlists import SYLLABLES
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
-SYLLABLES = (
-    "ba be bi bo bra bu ca ce ci co cra da de di do dra du fa fe fi fo fra ga ge gi go gra ha he hi ho ja jo ka ke ki ko kra la le li lo lu ma me mi mo "
-    "mu na ne ni no nu pa pe pi po pra qua ra re ri ro ru sa se si so sta sto ta te ti to tra tu va ve vi vo wa we wi xa ya yo za ze zi zo"
-).split()
 SYNONYMS = {
-    "get": ("fetch", "return", "read"), "find": ("look up", "search for", "locate"), "book": ("reserve", "arrange"), "compute": ("calculate", "work out"),
-    "create": ("make", "add"), "send": ("deliver", "dispatch"), "search": ("look through", "browse"), "show": ("display", "present"), "check": ("verify", "test"),
-    "log": ("record", "note"), "count": ("work out", "total"), "list": ("show", "enumerate"), "delete": ("remove", "erase"), "report": ("tell", "state"),
-    "measure": ("determine", "compute"), "convert": ("turn", "change"), "add": ("put", "insert"), "print": ("output", "produce"), "start": ("launch", "begin"),
+    "get": ("fetch", "return", "read"), "find": ("look up", "search for", "locate"), "book": ("reserve", "arrange"),
+    "compute": ("calculate", "work out"), "create": ("make", "add"), "send": ("deliver", "dispatch"),
+    "search": ("look through", "browse"), "show": ("display", "present"), "check": ("verify", "test"),
+    "log": ("record", "note"), "count": ("work out", "total"), "list": ("show", "enumerate"),
+    "delete": ("remove", "erase"), "report": ("tell", "state"), "measure": ("determine", "compute"),
+    "convert": ("turn", "change"), "add": ("put", "insert"), "print": ("output", "produce"),
+    "start": ("launch", "begin"),
 }  # fmt: skip
 LEADS = ("Tool to {}", "Used to {}", "Function to {}", "Can {}", "Lets you {}")
 
 
 @dataclass(frozen=True)
 class Names:
-    """New names: of functions, and of the arguments of each function (by its old name), e.g. `Names({"get_time": "vola"}, {"get_time": {"city": "x"}})`."""
+    """New names: of functions, and of the arguments of each function (by its old name), e.g. `Names({"get_time":
+    "vola"}, {"get_time": {"city": "x"}})`.
+    """
 
     functions: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -68,11 +72,14 @@ def _renamed_step(step: Step, names: Names) -> Step:
 
 
 def rename(trajectory: Trajectory, names: Names) -> Trajectory:
-    """The trajectory with new names in tools, calls and results; two tools or arguments of one name raise a ValueError."""
+    """The trajectory with new names in tools, calls and results; two tools or arguments of one name raise a
+    ValueError.
+    """
     tools = tuple(_renamed_tool(tool, names) for tool in trajectory.tools)
     if len({tool.name for tool in tools}) < len(tools):
         raise ValueError(
-            f"trajectory {trajectory.trajectory_id!r}: renaming gives two tools one name: {sorted(tool.name for tool in tools)}"
+            f"trajectory {trajectory.trajectory_id!r}: renaming gives two tools one name, "
+            f"in {[tool.name for tool in tools]}"
         )
     for old, new in zip(trajectory.tools, tools, strict=True):
         if len(new.parameters["properties"]) < len(old.parameters.get("properties", {})):
@@ -88,7 +95,9 @@ def pseudo_word(rng: random.Random) -> str:
 
 
 def mask_function(name: str, rng: random.Random) -> str:
-    """Another name for a function: a pseudo-word, a synonym of its verb, or another way of writing it ("get_time" -> "veloka", "fetch_time", "getTime")."""
+    """Another name for a function: a pseudo-word, a synonym of its verb, or another way of writing it ("get_time" ->
+    "veloka", "fetch_time", "getTime").
+    """
     words = [word for word in re.split(r"[_\W]+|(?<=[a-z])(?=[A-Z])", name) if word]
     roll = rng.random()
     if roll < 0.45 or len(words) < 2:
@@ -103,7 +112,9 @@ def mask_function(name: str, rng: random.Random) -> str:
 
 
 def mask_argument(name: str, description: str, rng: random.Random) -> str:
-    """Another name for an argument: a pseudo-word, a letter with a digit, or words of its description ("city" -> "veloka", "x3", "name_of_city")."""
+    """Another name for an argument: a pseudo-word, a letter with a digit, or words of its description ("city" ->
+    "veloka", "x3", "name_of_city").
+    """
     roll = rng.random()
     words = [
         word
@@ -120,7 +131,9 @@ def mask_argument(name: str, description: str, rng: random.Random) -> str:
 
 
 def random_names(trajectory: Trajectory, rng: random.Random, functions: float, arguments: float) -> Names:
-    """New names for each tool with probability `functions`, for each argument with probability `arguments`; booleans keep theirs."""
+    """New names for each tool with probability `functions`, for each argument with probability `arguments`; booleans
+    keep theirs.
+    """
     taken = {tool.name for tool in trajectory.tools}
     new_functions: dict[str, str] = {}
     new_arguments: dict[str, dict[str, str]] = {}

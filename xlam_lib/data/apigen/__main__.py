@@ -1,4 +1,6 @@
-"""Command line of the embedded data: `python -m xlam_lib.data.apigen --out DIR --seed 0` (add `--show 20` to print samples)."""
+"""Command line of the embedded data: `python -m xlam_lib.data.apigen --out DIR --seed 0` (add `--show 20` to print
+samples).
+"""
 
 from __future__ import annotations
 

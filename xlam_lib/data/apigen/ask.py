@@ -1,7 +1,7 @@
 """What a user says: clauses made from a tool's frames, joined to queries with the usual politeness and noise.
 
-Used by `generate.py`. `clause(rng, spec, "train")` draws arguments and words for one call; `say(rng, clause)` makes a whole query of it, e.g.
-"Hello! Could you show me the weather forecast for Kelford on 2026-03-14?"
+Used by `generate.py`. `clause(rng, spec, "train")` draws arguments and words for one call; `say(rng, clause)` makes a
+whole query of it, e.g. "Hello! Could you show me the weather forecast for Kelford on 2026-03-14?"
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from xlam_lib.data.apigen.spec import ToolSpec
 
 MARK = "\x00"  # stands for a value that an earlier call will find
 WRAPS = (
-    "{}.", "{}.", "{}.", "{}, please.", "Please {}.", "Please {}.", "Could you {}?", "Can you {}?", "Would you {}?", "I need you to {}.",
+    "{}.", "{}.", "{}.", "{}, please.", "Please {}.", "Please {}.", "Could you {}?", "Can you {}?", "Would you {}?",
+    "I need you to {}.",
     "I would like you to {}.", "Go ahead and {}.",
 )  # fmt: skip
 BEFORE = (
@@ -74,7 +75,9 @@ def clause(
     frames: tuple[Frame, ...] | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> Clause:
-    """A clause with fresh values of the "train" or "test" half; `frames` narrows the phrasings, `fixed` sets some arguments."""
+    """A clause with fresh values of the "train" or "test" half; `frames` narrows the phrasings, `fixed` sets some
+    arguments.
+    """
     frame = rng.choice(frames or spec.frames)
     fixed = fixed or {}
     arguments = {}
@@ -97,7 +100,9 @@ def capital(text: str) -> str:
 
 
 def dress(rng: random.Random, text: str, is_request: bool) -> str:
-    """A whole query: a request gets a wrapping ("Could you ...?"), and now and then something polite stands before or after."""
+    """A whole query: a request gets a wrapping ("Could you ...?"), and now and then something polite stands before or
+    after.
+    """
     query = rng.choice(WRAPS).format(text) if is_request else text
     query = capital(query)
     roll = rng.random()
@@ -134,7 +139,9 @@ def say_both(rng: random.Random, clauses: list[Clause]) -> str:
 
 
 def say_chain(rng: random.Random, first: Clause, second: Clause, mention: str, nouns: tuple[str, ...]) -> str:
-    """Two requests of which the second needs the first one's result: "find a train ... and reserve a seat on that train"."""
+    """Two requests of which the second needs the first one's result: "find a train ... and reserve a seat on that
+    train".
+    """
     text = rng.choice(("{} and {}", "{} and then {}", "{}, then {}")).format(first.words(rng), second.words(rng))
     for noun in nouns:
         text = re.sub(rf"(?:(?:the|my|a) )?\b{re.escape(noun)} {MARK}", mention, text)

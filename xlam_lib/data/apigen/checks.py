@@ -1,8 +1,11 @@
-"""The three checks of APIGen: format, execution and meaning. They know only the finished trajectory, not how it was made.
+"""The three checks of APIGen: format, execution and meaning. They know only the finished trajectory, not how it was
+made.
 
-Used by `pipeline.py`: `check_format(trajectory)`, `check_meaning(trajectory, "single")` and so on raise `Rejected` with the reason, or return. Format: the schema holds for every call.
-Execution: every call runs again, without error and with the recorded result. Meaning: each value stands in the conversation, all that was asked is called,
-nothing is called twice, the right tool is told from the others by its words, and where nothing is called no tool would have fitted.
+Used by `pipeline.py`: `check_format(trajectory)`, `check_meaning(trajectory, "single")` and so on raise `Rejected`
+with the reason, or return. Format: the schema holds for every call. Execution: every call runs again, without error
+and with the recorded result. Meaning: each value stands in the conversation, all that was asked is called, nothing is
+called twice, the right tool is told from the others by its words, and where nothing is called no tool would have
+fitted.
 """
 
 from __future__ import annotations
@@ -16,21 +19,18 @@ from jsonschema import Draft202012Validator
 
 from xlam_lib.data.apigen.generate import Rejected
 from xlam_lib.data.apigen.values import split_of
+from xlam_lib.data.wordlists import COMMON
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-]|\.\d)")
 WORD = re.compile(r"[A-Za-z]+")
 ASKED = re.compile(r"\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|(\S*\d\S*)|(?<=[a-z,] )([A-Z][a-z]+)")
-COMMON = set(
-    """a about add all also am an and any are as at available be been best book bother by can check could did do does each either first for from get give go good
-    has have hello help her here hey hi his how i if in into is it its let like list look me more morning my need no not now of off on one or other our out
-    over please put quick request right same set she should show so some sorry tell than thank thanks that the their them then there these they thing this
-    to today tool up us use used user using very want was we were what when where which while who will with work would you your find""".split()
-)
 
 
 def stems(text: str) -> set[str]:
-    """The content words of a text, without endings: `stems("Booking hotel rooms")` is {"book", "hotel", "room"} less the common ones."""
+    """The content words of a text, without endings: `stems("Booking hotel rooms")` is {"book", "hotel", "room"} less
+    the common ones.
+    """
     words = {word.lower() for word in WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))}
     return {_stem(word) for word in words if word not in COMMON and len(word) > 2}
 

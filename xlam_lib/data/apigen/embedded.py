@@ -1,7 +1,8 @@
 """Builds the embedded default data: train.jsonl, test_seen.jsonl, test_unseen.jsonl and accounting.json.
 
-Used by every notebook, through `embedded(out_dir)`. Run it with `python -m xlam_lib.data.apigen --out DIR --seed 0`. Same seed, same bytes.
-Training knows neither the tools of the unseen test nor the values of either test; nearly half of it asks for made-up tools (`twins.py`).
+Used by every notebook, through `embedded(out_dir)`. Run it with `python -m xlam_lib.data.apigen --out DIR --seed 0`.
+Same seed, same bytes. Training knows neither the tools of the unseen test nor the values of either test; nearly half
+of it asks for made-up tools (`twins.py`).
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def samples(split: str, size: int, executor: Executor, count: Count, seed: int =
 def build_embedded(
     out_dir: str | Path, seed: int = 0, n_train: int = 8000, n_test_seen: int = 300, n_test_unseen: int = 150
 ) -> dict[str, Path]:
-    """Builds the data into a folder that appears whole or not at all; returns the paths by name: `{"train": .../train.jsonl, ...}`."""
+    """Builds the data into a folder that appears whole or not at all; returns the paths by name: `{"train":
+    .../train.jsonl, ...}`.
+    """
     sizes = dict(zip(FILES, (n_train, n_test_seen, n_test_unseen), strict=True))
     out_dir = Path(out_dir)
     started = time.perf_counter()
@@ -108,7 +111,8 @@ def paths_of(out_dir: str | Path) -> dict[str, Path]:
 
 
 def embedded(out_dir: str | Path, **wanted: int) -> dict[str, Path]:
-    """The paths of the embedded data in a folder, e.g. `embedded("runs/data")["train"]`; built first when it isn't there whole.
+    """The paths of the embedded data in a folder, e.g. `embedded("runs/data")["train"]`; built first when it isn't
+    there whole.
 
     `wanted` may hold seed, n_train, n_test_seen, n_test_unseen; a build made with other values of these is replaced.
     """

@@ -1,7 +1,8 @@
 """Runs tools in a child process with limits on processor time, memory and wall time.
 
-Used by `embedded.py`: one long-lived child serves thousands of calls, a batch a line. The child is `worker.py`. Example:
-`with Executor() as run: run.batch([Request("add_numbers", {"numbers": [1, 2]})])` gives `[{"result": {"sum": 3.0}}]`.
+Used by `embedded.py`: one long-lived child serves thousands of calls, a batch a line. The child is `worker.py`.
+Example: `with Executor() as run: run.batch([Request("add_numbers", {"numbers": [1, 2]})])` gives `[{"result": {"sum":
+3.0}}]`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Request:
 
 
 class ExecutionError(RuntimeError):
-    """A tool failed; the message begins with the kind of failure, e.g. "ValueError: amount must be above zero, got 0"."""
+    """A tool failed; the message begins with the kind of failure, e.g. "ValueError: amount must be above zero, got
+    0".
+    """
 
 
 class Executor:

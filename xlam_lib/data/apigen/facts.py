@@ -1,7 +1,7 @@
 """Deterministic little facts for the embedded tools: what a tool "knows" about a city nobody has heard of.
 
-Used by the tools of `xlam_lib.data.apigen.tools`. Each fact is a pure function of its keys (a checksum picks from a table), so a call always has the same
-result: `number(0, 30, "Oslo")`.
+Used by the tools of `xlam_lib.data.apigen.tools`. Each fact is a pure function of its keys (a checksum picks from a
+table), so a call always has the same result: `number(0, 30, "Oslo")`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from xlam_lib.data.apigen import parts
+from xlam_lib.data import wordlists
 
 T = TypeVar("T")
 
@@ -38,18 +38,18 @@ def code(*keys: Any) -> str:
 
 def person(*keys: Any) -> str:
     """A full name such as "Mara Holston"."""
-    last = pick(parts.NAME_STARTS, *keys, 2) + pick(parts.NAME_ENDS, *keys, 3)
-    return f"{pick(parts.FIRST_NAMES, *keys, 1)} {last}"
+    last = pick(wordlists.NAME_STARTS, *keys, 2) + pick(wordlists.NAME_ENDS, *keys, 3)
+    return f"{pick(wordlists.FIRST_NAMES, *keys, 1)} {last}"
 
 
 def city(*keys: Any) -> str:
     """A city such as "Kelford"."""
-    return pick(parts.NAME_STARTS, *keys, 4) + pick(parts.CITY_ENDS, *keys, 5)
+    return pick(wordlists.NAME_STARTS, *keys, 4) + pick(wordlists.CITY_ENDS, *keys, 5)
 
 
 def title(*keys: Any) -> str:
     """A title such as "Silver River"."""
-    return f"{pick(parts.ADJECTIVES, *keys, 6)} {pick(parts.THINGS, *keys, 7)}"
+    return f"{pick(wordlists.ADJECTIVES, *keys, 6)} {pick(wordlists.THINGS, *keys, 7)}"
 
 
 def date(*keys: Any) -> str:
@@ -88,8 +88,8 @@ MAKERS = {
     "date": date,
     "time": clock,
     "number": lambda *keys: number(10, 990, *keys),
-    "word": lambda *keys: pick(parts.TOPICS, *keys),
-    "color": lambda *keys: pick(parts.COLORS, *keys),
+    "word": lambda *keys: pick(wordlists.TOPICS, *keys),
+    "color": lambda *keys: pick(wordlists.COLORS, *keys),
 }
 
 

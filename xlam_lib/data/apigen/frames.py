@@ -6,9 +6,11 @@ Used by notebook 01 (through `xlam_lib.data.apigen`). In a frame
 * `[ quickly]`                  may be left out,
 * `{city}`                      is the value of the argument `city`,
 * `{breakfast?with breakfast|without breakfast}`  is the text of a boolean,
-* `< for {city}>< on {date}>`   are segments: neighbours swap places freely, and a segment whose argument is missing is left out.
+* `< for {city}>< on {date}>`   are segments: neighbours swap places freely, and a segment whose argument is missing
+  is left out.
 
-A frame that begins in lower case is a request ("get the forecast< for {city}>"), one that begins with a capital a sentence of its own.
+A frame that begins in lower case is a request ("get the forecast< for {city}>"), one that begins with a capital a
+sentence of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+DOUBLE_SPACE = re.compile(r" {2,}")
+BEFORE_VOWEL = re.compile(r"\b([Aa])(?= [aeio])")
 CLOSERS = {"(": ")", "[": "]", "<": ">", "{": "}"}
 
 
@@ -99,7 +103,7 @@ class Frame:
 
     @property
     def has_tail(self) -> bool:
-        """Whether all values stand in segments at the end, so that "and" plus the segments alone repeats the request."""
+        """Whether all values stand in segments at the end, so that "and" plus the segments repeats the request."""
         kinds = [part.kind for part in self.root.parts]
         first = kinds.index("segment") if "segment" in kinds else len(kinds)
         head_free = not any(True for part in self.root.parts[:first] for _ in part.slots())
@@ -132,7 +136,8 @@ def _render_all(nodes: tuple[Node, ...], rng: random.Random, texts: Mapping[str,
         run = []
         if node is not None:
             ordered.append(node)
-    return "".join(_render(node, rng, texts) for node in ordered)
+    text = "".join(_render(node, rng, texts) for node in ordered)
+    return BEFORE_VOWEL.sub(r"\1n", DOUBLE_SPACE.sub(" ", text))
 
 
 def _render(node: Node, rng: random.Random, texts: Mapping[str, str | bool]) -> str:

@@ -1,7 +1,8 @@
 """Makes candidate trajectories of five kinds: single, parallel, irrelevant, multi_step and multi_turn.
 
-Used by `embedded.py`, which checks what comes out of here and counts what fails. `World("train", run, ...)` holds the tools of a split;
-`candidate(rng, world, "single")` gives the steps and tools of one sample, whose calls have really been executed.
+Used by `embedded.py`, which checks what comes out of here and counts what fails. `World("train", run, ...)` holds the
+tools of a split; `candidate(rng, world, "single")` gives the steps and tools of one sample, whose calls have really
+been executed.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Talk:
     steps: list[Step] = field(default_factory=list)
     gold: dict[str, ToolSpec] = field(default_factory=dict)
     calls: int = 0
+    about: tuple[ToolSpec, ...] = ()  # tools that were asked for but are not there
 
     def user(self, text: str) -> None:
         """The user says something."""
@@ -130,7 +132,8 @@ def parallel(rng: random.Random, world: World) -> Making:
 def irrelevant(rng: random.Random, world: World) -> Making:
     """A query that no listed tool can serve."""
     talk = Talk(world)
-    talk.user(ask.say(rng, clause(rng, world.pick(rng), world.half)))
+    talk.about = (world.pick(rng),)
+    talk.user(ask.say(rng, clause(rng, talk.about[0], world.half)))
     talk.says(NO_TOOL)
     yield from ()
     return talk
@@ -194,7 +197,11 @@ def repeated(rng: random.Random, world: World) -> Making:
 
 
 KINDS: dict[str, Callable[[random.Random, World], Making]] = {
-    "single": single, "parallel": parallel, "irrelevant": irrelevant, "multi_step": multi_step, "multi_turn": multi_turn,
+    "single": single,
+    "parallel": parallel,
+    "irrelevant": irrelevant,
+    "multi_step": multi_step,
+    "multi_turn": multi_turn,
 }  # fmt: skip
 
 
@@ -202,7 +209,8 @@ def listed(rng: random.Random, world: World, talk: Talk) -> list[ToolSpec]:
     """The tools a prompt lists: those needed and some others, shuffled."""
     chosen = dict(talk.gold)
     wanted = max(rng.choice(LISTED), len(chosen))
-    near = [spec for gold in talk.gold.values() for spec in world.by_domain.get(kin(gold), ())]
+    wished = (*talk.gold.values(), *talk.about)
+    near = [spec for one in wished for spec in world.by_domain.get(kin(one), ()) if spec not in talk.about]
     for _ in range(50):
         if len(chosen) >= wanted:
             break
@@ -216,6 +224,8 @@ def listed(rng: random.Random, world: World, talk: Talk) -> list[ToolSpec]:
 def candidate(
     rng: random.Random, world: World, kind: str
 ) -> Generator[list[Request], list[dict], tuple[Talk, list[ToolSpec]]]:
-    """A generator that yields calls to run, is sent their results, and returns a sample and the tools its prompt lists."""
+    """A generator that yields calls to run, is sent their results, and returns a sample and the tools its prompt
+    lists.
+    """
     talk = yield from KINDS[kind](rng, world)
     return talk, listed(rng, world, talk)

@@ -1,7 +1,8 @@
-"""The library of executable tools: all of them in `TOOLS`, those kept out of training in `UNSEEN`, and which results feed which arguments.
+"""The library of executable tools: all of them in `TOOLS`, those kept out of training in `UNSEEN`, and which results
+feed which arguments.
 
-Used by notebook 01. `TOOLS` is the one place that knows every tool name of the embedded data. List them with
-`python -c "from xlam_lib.data.apigen.library import TOOLS; [print(t.domain, t.schema.to_dict()) for t in TOOLS.values()]"`.
+Used by notebook 01. `TOOLS` is the one place that knows every tool name of the embedded data. List them with `python
+-c "from xlam_lib.data.apigen.library import TOOLS; [print(t.domain, t.schema.to_dict()) for t in TOOLS.values()]"`.
 """
 
 from __future__ import annotations
@@ -12,22 +13,28 @@ from xlam_lib.data.apigen.spec import ToolSpec
 from xlam_lib.data.apigen.tools import leisure, life, numbers, outdoors, table
 
 DOMAINS = (
-    outdoors.weather, outdoors.travel, outdoors.maps, table.food, table.shopping, table.library, life.calendar, life.messaging, life.health, life.home,
-    numbers.arithmetic, numbers.units, numbers.finance, numbers.text_tools, leisure.music, leisure.sports, leisure.files, leisure.office,
+    outdoors.weather, outdoors.travel, outdoors.maps, table.food, table.shopping, table.library, life.calendar,
+    life.messaging, life.health, life.home,
+    numbers.arithmetic, numbers.units, numbers.finance, numbers.text_tools, leisure.music, leisure.sports,
+    leisure.files, leisure.office,
 )  # fmt: skip
 TOOLS: dict[str, ToolSpec] = {spec.name: spec for domain in DOMAINS for spec in domain.specs}
 
 UNSEEN = (
-    "sunrise_time", "find_train", "reserve_seat", "find_museum", "count_calories", "write_review", "set_reminder", "schedule_call", "log_sleep", "find_vet",
-    "lock_door", "greatest_divisor", "compute_tip", "encode_cipher", "find_concert", "find_stadium", "compress_files", "open_ticket", "assign_ticket",
+    "sunrise_time", "find_train", "reserve_seat", "find_museum", "count_calories", "write_review", "set_reminder",
+    "schedule_call", "log_sleep", "find_vet",
+    "lock_door", "greatest_divisor", "compute_tip", "encode_cipher", "find_concert", "find_stadium", "compress_files",
+    "open_ticket", "assign_ticket",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Link:
-    """Field `result` of what tool `first` returns feeds argument `argument` of tool `second`, which the query calls `mention`.
+    """Field `result` of what tool `first` returns feeds argument `argument` of tool `second`, which the query calls
+    `mention`.
 
-    `nouns` before the mention are swallowed ("the train that train" -> "that train"); `given` and `fixed` set arguments of the first and second call.
+    `nouns` before the mention are swallowed ("the train that train" -> "that train"); `given` and `fixed` set
+    arguments of the first and second call.
     """
 
     first: str

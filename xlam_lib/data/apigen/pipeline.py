@@ -1,6 +1,8 @@
-"""Turns candidates into samples: waves of candidates are generated, executed in batches and checked; what fails is counted and tried again.
+"""Turns candidates into samples: waves of candidates are generated, executed in batches and checked; what fails is
+counted and tried again.
 
-Used by `embedded.py`: `for slot, trajectory in produce(slots, executor, count)` gives one checked trajectory for each slot, in order.
+Used by `embedded.py`: `for slot, trajectory in produce(slots, executor, count)` gives one checked trajectory for each
+slot, in order.
 """
 
 from __future__ import annotations

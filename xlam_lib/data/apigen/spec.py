@@ -1,7 +1,8 @@
 """A tool of the embedded data: one python function with an annotated signature, a docstring and a few query frames.
 
-Used by notebook 01 (through `xlam_lib.data.apigen`). The decorator `tool` reads all it needs from the function: argument types and value pools from the
-annotations, descriptions from the docstring; `ToolSpec.schema` derives the JSON Schema a model sees.
+Used by notebook 01 (through `xlam_lib.data.apigen`). The decorator `tool` reads all it needs from the function:
+argument types and value pools from the annotations, descriptions from the docstring; `ToolSpec.schema` derives the
+JSON Schema a model sees.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Param:
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """A tool with all that the generator needs: `function` runs it, or, for a made-up one, `returns` says what to echo."""
+    """A tool with all that the generator needs: `function` runs it, or, for a made-up one, `returns` says what to
+    echo.
+    """
 
     name: str
     domain: str
@@ -120,7 +123,9 @@ def read_tool(function: Callable[..., dict], domain: str, ask: tuple[str, ...], 
 
 
 class Domain:
-    """Collects the tools of one domain: `weather = Domain("weather")`, then `@weather.tool("get the forecast< for {city}>")`."""
+    """Collects the tools of one domain: `weather = Domain("weather")`, then `@weather.tool("get the forecast< for
+    {city}>")`.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name

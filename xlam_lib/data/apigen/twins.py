@@ -1,8 +1,10 @@
-"""Masked twins: made-up tools, for training only, that teach a model to read the tool list instead of learning it by heart.
+"""Masked twins: made-up tools, for training only, that teach a model to read the tool list instead of learning it by
+heart.
 
 Used by `embedded.py`. Each twin joins a verb, a noun and a few arguments into a schema with matching queries, e.g.
-`polish_lantern(owner, grade)` with "polish the lantern for owner Mara Holston with grade 7". Twins run as echo functions (`facts.echo`).
-`twins(n, seed)` makes them; none bears the name, or a noun, of a tool kept for the unseen test.
+`polish_lantern(owner, grade)` with "polish the lantern for owner Mara Holston with grade 7". Twins run as echo
+functions (`facts.echo`). `twins(n, seed)` makes them; none bears the name, or a noun, of a tool kept for the unseen
+test.
 """
 
 from __future__ import annotations
@@ -10,36 +12,43 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from xlam_lib.data.apigen import parts
+from xlam_lib.data import wordlists
 from xlam_lib.data.apigen.frames import Frame
 from xlam_lib.data.apigen.library import TOOLS, UNSEEN, Link
 from xlam_lib.data.apigen.spec import Param, ToolSpec
 from xlam_lib.data.apigen.values import POOLS, Pool, decimal, several, whole
 
-VERBS = parts.words("""
-approve archive arrange audit bind block boil borrow brush bundle buy calibrate cancel carve charge clean clear collect cool copy count cover crop cut
-deliver design dig donate draw drop dry empty fetch fill film flag fold freeze glue grade grow guard heat hide hire hold host inspect install iron join
-label launch lease level lift list load mark measure mix mount move offer order pack paint park patch pause pick plant polish pour press price print
-publish pull pump push rank refill refund register release remove renew rent repair replace report rescue reset resize restore return rinse roll rotate
-save scan seal sell sharpen ship sketch sort split stack stamp start stop store submit swap sweep tag tape test tow trace track trade train transfer trim
-tune turn twist unlock update upgrade upload verify visit wash water weigh wipe wrap
+VERBS = wordlists.words("""
+approve archive arrange audit bind block boil borrow brush bundle buy calibrate cancel carve charge clean clear
+collect cool copy count cover crop cut deliver design dig donate draw drop dry empty fetch fill film flag fold freeze
+glue grade grow guard heat hide hire hold host inspect install iron join label launch lease level lift list load mark
+measure mix mount move offer order pack paint park patch pause pick plant polish pour press price print publish pull
+pump push rank refill refund register release remove renew rent repair replace report rescue reset resize restore
+return rinse roll rotate save scan seal sell sharpen ship sketch sort split stack stamp start stop store submit swap
+sweep tag tape test tow trace track trade train transfer trim tune turn twist unlock update upgrade upload verify
+visit wash water weigh wipe wrap
 """)
-EXTRA_NOUNS = parts.words("""
-acorn airship alarm album altar amplifier antenna apron aquarium arcade armor atlas auction badge bagpipe balcony balloon bamboo banjo barn barrel beacon
-beehive blueprint boulder bouquet bracket brick broom bulb bunker buoy cable cactus canoe capsule caravan carriage cartoon chariot chimney chisel clarinet
-coin comet costume cottage cradle crate crayon crystal dagger dam diary dome donkey doorbell drone drum dungeon easel envelope exhibit fabric farm ferry
-fiddle firewall flute fossil freezer funnel furnace gadget galaxy gazebo generator glacier goggle gong gravel greenhouse grill guitar hammock harp hatch
-hedge helmet hive hose hydrant iceberg igloo incubator ink jar jersey jewel jigsaw kayak kennel keyboard kiln knot lagoon lasso lathe lawn lens lever
-lifeboat loom lute magnet mailbox mansion marina mask mast medal microscope mill mine mosaic motor mural necklace nest net nozzle oar oasis orbit
-ornament pagoda paddle palette parachute pavilion pebble pendulum permit pier pillar pipe plaster plow podium pond portrait poster prism propeller
-pulley puppet pyramid quarry quilt raft railing ranch reactor reef relic ribbon robot rocket rope rudder sail satellite sauna scale scarecrow sculpture
-seed shield shuttle sled sluice snowman spool squadron stable stamp statue submarine sundial swing sword tank tapestry telescope terrace thread throne
-tractor trampoline trumpet tunnel turbine turret typewriter valve vault veil vineyard violin voucher wagon walnut warehouse watermill wax wheel windmill
-winery wreath yacht zeppelin
+EXTRA_NOUNS = wordlists.words("""
+acorn airship alarm album altar amplifier antenna apron aquarium arcade armor atlas auction badge bagpipe balcony
+balloon bamboo banjo barn barrel beacon beehive blueprint boulder bouquet bracket brick broom bulb bunker buoy cable
+cactus canoe capsule caravan carriage cartoon chariot chimney chisel clarinet coin comet costume cottage cradle crate
+crayon crystal dagger dam diary dome donkey doorbell drone drum dungeon easel envelope exhibit fabric farm ferry
+fiddle firewall flute fossil freezer funnel furnace gadget galaxy gazebo generator glacier goggle gong gravel
+greenhouse grill guitar hammock harp hatch hedge helmet hive hose hydrant iceberg igloo incubator ink jar jersey jewel
+jigsaw kayak kennel keyboard kiln knot lagoon lasso lathe lawn lens lever lifeboat loom lute magnet mailbox mansion
+marina mask mast medal microscope mill mine mosaic motor mural necklace nest net nozzle oar oasis orbit ornament
+pagoda paddle palette parachute pavilion pebble pendulum permit pier pillar pipe plaster plow podium pond portrait
+poster prism propeller pulley puppet pyramid quarry quilt raft railing ranch reactor reef relic ribbon robot rocket
+rope rudder sail satellite sauna scale scarecrow sculpture seed shield shuttle sled sluice snowman spool squadron
+stable stamp statue submarine sundial swing sword tank tapestry telescope terrace thread throne tractor trampoline
+trumpet tunnel turbine turret typewriter valve vault veil vineyard violin voucher wagon walnut warehouse watermill wax
+wheel windmill winery wreath yacht zeppelin
 """)
 ATTRIBUTES = {
-    "owner": "person", "keeper": "person", "builder": "person", "color": "color", "age": "number", "value": "number", "size": "number", "origin": "city",
-    "label": "code", "serial": "code", "batch": "code", "nickname": "title", "shape": "word", "supplier": "person", "depth": "number", "opening": "date",
+    "owner": "person", "keeper": "person", "builder": "person", "color": "color", "age": "number", "value": "number",
+    "size": "number", "origin": "city",
+    "label": "code", "serial": "code", "batch": "code", "nickname": "title", "shape": "word", "supplier": "person",
+    "depth": "number", "opening": "date",
 }  # fmt: skip
 LINKED = {
     "person": "person",
@@ -50,8 +59,11 @@ LINKED = {
     "title": "title",
     "word": "word",
 }
-SCALES = (("small", "medium", "large"), ("low", "normal", "high"), ("soft", "hard"), ("round", "square", "oval"), ("daily", "weekly", "monthly"),
-          ("fast", "slow"), ("first", "second", "third"), ("cheap", "fair", "premium"), ("dry", "wet"), ("left", "right", "center"))  # fmt: skip
+SCALES = (
+    ("small", "medium", "large"), ("low", "normal", "high"), ("soft", "hard"), ("round", "square", "oval"),
+    ("daily", "weekly", "monthly"), ("fast", "slow"), ("first", "second", "third"), ("cheap", "fair", "premium"),
+    ("dry", "wet"), ("left", "right", "center"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ IDEAS = (
         "colors",
         "colors to use",
         " in the colors {}",
-        several(Pool("color", lambda rng: rng.choice(parts.COLORS)), 2, 3),
+        several(Pool("color", lambda rng: rng.choice(wordlists.COLORS)), 2, 3),
     ),
     _idea("sizes", "sizes to make", " in sizes {}", several(whole(2, 400), 2, 3)),
 )
@@ -133,13 +145,18 @@ def _plural(word: str) -> bool:
 def _vocabulary() -> tuple[list[str], list[str]]:
     banned = forbidden_words()
     banned |= {word.rstrip("s") for word in banned}
-    nouns = [*EXTRA_NOUNS, *parts.TOPICS, *parts.PRODUCTS, *(word.lower() for word in parts.THINGS)]
+    nouns = [*EXTRA_NOUNS, *wordlists.TOPICS, *wordlists.PRODUCTS, *(word.lower() for word in wordlists.THINGS)]
     keep = [word for word in dict.fromkeys(nouns) if word not in banned and not _plural(word)]
     return [verb for verb in VERBS if verb not in banned], keep
 
 
+def a_or_an(noun: str) -> str:
+    """The article of a noun: `a_or_an("oven")` is "an"."""
+    return "an" if noun[0] in "aeio" else "a"
+
+
 def _pseudo(rng: random.Random) -> str:
-    return "".join(rng.choice(parts.SYLLABLES) for _ in range(rng.choice((2, 3))))
+    return "".join(rng.choice(wordlists.SYLLABLES) for _ in range(rng.choice((2, 3))))
 
 
 def _param(rng: random.Random, noun: str, nouns: list[str], taken: set[str]) -> tuple[Param, str] | None:
@@ -157,7 +174,7 @@ def _param(rng: random.Random, noun: str, nouns: list[str], taken: set[str]) -> 
         cue = rng.choice((f" with {name} {{}}", f" with the {name} {{}}", f" for {name} {{}}"))
     elif kind < 0.92:
         name, pool = rng.choice(nouns), None
-        values = list(rng.choice(SCALES)) if rng.random() < 0.5 else rng.sample(parts.COLORS, 3)
+        values = list(rng.choice(SCALES)) if rng.random() < 0.5 else rng.sample(wordlists.COLORS, 3)
         text, schema = f"kind of {name}", {"type": "string", "enum": values}
         cue = rng.choice((f" with {{}} {name}", f" with a {{}} {name}", f" in the {{}} {name}"))
     else:
@@ -209,7 +226,7 @@ def _action(rng: random.Random, verbs: list[str], nouns: list[str]) -> ToolSpec:
         (f"I (want|need|have) to {verb} {target}{tail}.", f"(Someone|Somebody) should {verb} {target}{tail}.")
     )
     frames = (f"{verb} {target}{tail}", f"(help me |){verb} {target}{tail}", sentence)
-    article = rng.choice(("a", "the"))
+    article = rng.choice((a_or_an(noun), "the"))
     description = rng.choice(("{} {} {}", "Tool to {} {} {}", "{} {} {} for the user")).format(verb, article, noun)
     description = description[:1].upper() + description[1:]
     return ToolSpec(
@@ -241,12 +258,12 @@ def _lookup(rng: random.Random, nouns: list[str]) -> ToolSpec:
     tail = _tail(cues)
     frames = (
         f"(find|get|show me|tell me|look up) the {attribute} of {target}{tail}",
-        f"(What is|Tell me) the {attribute} of {target}{tail}(?|, please.)",
+        f"(What is|Do you know) the {attribute} of {target}{tail}?",
         f"(find out|look up|check) which {attribute} {target} has{tail}",
     )
     verb = rng.choice(("get", "find", "show", "fetch", "read"))
     name = rng.choice((f"{verb}_{noun}_{attribute}", f"{noun}_{attribute}", f"{verb}_{attribute}_of_{noun}"))
-    description = f"{verb.capitalize()} the {attribute} of a {noun}"
+    description = f"{verb.capitalize()} the {attribute} of {a_or_an(noun)} {noun}"
     answer = f"The {attribute} is {{{attribute}}}."
     return ToolSpec(
         name,
@@ -273,7 +290,9 @@ def twins(count: int, seed: int = 0) -> list[ToolSpec]:
 
 
 def twin_links(specs: list[ToolSpec], seed: int = 0, count: int = 300) -> list[Link]:
-    """Links between made-up tools: what a look-up finds is an argument of an action, "find the owner of ... and ... for that owner"."""
+    """Links between made-up tools: what a look-up finds is an argument of an action, "find the owner of ... and ...
+    for that owner".
+    """
     rng = random.Random(f"links:{seed}")
     firsts = [spec for spec in specs if spec.returns]
     links: list[Link] = []

@@ -1,7 +1,8 @@
 """Typed value generators: where the arguments of the embedded data come from, and which split a value belongs to.
 
-Used by notebook 01 (through `xlam_lib.data.apigen`). A pool composes a fresh value at every draw; a hash of the value's text, and nothing else, says whether
-the value belongs to training or to test, so the two can never share one. Try it: `python -c "from xlam_lib.data.apigen import values as v; ..."`.
+Used by notebook 01 (through `xlam_lib.data.apigen`). A pool composes a fresh value at every draw; a hash of the
+value's text, and nothing else, says whether the value belongs to training or to test, so the two can never share one.
+Try it: `python -c "from xlam_lib.data.apigen import values as v; ..."`.
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from xlam_lib.data.apigen import parts
+from xlam_lib.data import wordlists
 
 MAX_DRAWS = 2000
 
 
 def split_of(value: Any) -> str:
-    """The split an argument value belongs to, by hash: `split_of("Oslo")` is always the same one of "train" and "test"."""
+    """The split an argument value belongs to, by hash: `split_of("Oslo")` is always the same one of "train" and
+    "test".
+    """
     digest = hashlib.sha256(str(value).casefold().encode("utf-8")).digest()
     return "test" if digest[0] < 96 else "train"
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A generator of values of one kind, e.g. `Pool("city", city)`; `schema` is the JSON Schema type of what it makes."""
+    """A generator of values of one kind, e.g. `Pool("city", city)`; `schema` is the JSON Schema type of what it
+    makes.
+    """
 
     kind: str
     make: Callable[[random.Random], Any]
@@ -43,25 +48,25 @@ class Pool:
 
 
 def _last_name(rng: random.Random) -> str:
-    return rng.choice(parts.NAME_STARTS) + rng.choice(parts.NAME_ENDS)
+    return rng.choice(wordlists.NAME_STARTS) + rng.choice(wordlists.NAME_ENDS)
 
 
 def person(rng: random.Random) -> str:
     """A full name such as "Mara Holston"."""
-    return f"{rng.choice(parts.FIRST_NAMES)} {_last_name(rng)}"
+    return f"{rng.choice(wordlists.FIRST_NAMES)} {_last_name(rng)}"
 
 
 def city(rng: random.Random) -> str:
     """A city such as "Oslo", "Kelford" or "Port Torley"."""
     if rng.random() < 0.15:
-        return rng.choice(parts.REAL_CITIES)
-    base = rng.choice(parts.NAME_STARTS) + rng.choice(parts.CITY_ENDS)
-    return f"{rng.choice(parts.CITY_PREFIXES)} {base}" if rng.random() < 0.2 else base
+        return rng.choice(wordlists.REAL_CITIES)
+    base = rng.choice(wordlists.NAME_STARTS) + rng.choice(wordlists.CITY_ENDS)
+    return f"{rng.choice(wordlists.CITY_PREFIXES)} {base}" if rng.random() < 0.2 else base
 
 
 def title(rng: random.Random) -> str:
     """A title such as "Silver River" or "The Last Orchard"."""
-    name = f"{rng.choice(parts.ADJECTIVES)} {rng.choice(parts.THINGS)}"
+    name = f"{rng.choice(wordlists.ADJECTIVES)} {rng.choice(wordlists.THINGS)}"
     return f"The {name}" if rng.random() < 0.2 else name
 
 
@@ -74,69 +79,74 @@ def restaurant(rng: random.Random) -> str:
 
 def company(rng: random.Random) -> str:
     """A company such as "Talmont Foods"."""
-    return f"{_last_name(rng)} {rng.choice(('Foods', 'Motors', 'Systems', 'Energy', 'Labs', 'Partners', 'Trading', 'Media'))}"
+    return f"{_last_name(rng)} {rng.choice(wordlists.COMPANY_ENDS)}"
 
 
 def team(rng: random.Random) -> str:
     """A sports team such as "Kelford Tigers"."""
-    base = rng.choice(parts.NAME_STARTS) + rng.choice(parts.CITY_ENDS)
-    return f"{base} {rng.choice(parts.THINGS)}s"
+    base = rng.choice(wordlists.NAME_STARTS) + rng.choice(wordlists.CITY_ENDS)
+    return f"{base} {rng.choice(wordlists.THINGS)}s"
 
 
 def street(rng: random.Random) -> str:
     """A street such as "Maple Lane" or "Torley Road"."""
-    start = rng.choice(parts.THINGS) if rng.random() < 0.5 else _last_name(rng)
-    return f"{start} {rng.choice(parts.STREET_ENDS)}"
+    start = rng.choice(wordlists.THINGS) if rng.random() < 0.5 else _last_name(rng)
+    return f"{start} {rng.choice(wordlists.STREET_ENDS)}"
+
+
+def room(rng: random.Random) -> str:
+    """A room such as "maple room"."""
+    return f"{rng.choice(wordlists.THINGS + wordlists.ADJECTIVES).lower()} room"
 
 
 def product(rng: random.Random) -> str:
     """A product such as "teal wool blanket"."""
-    return f"{rng.choice(parts.COLORS)} {rng.choice(parts.MATERIALS)} {rng.choice(parts.PRODUCTS)}"
+    return f"{rng.choice(wordlists.COLORS)} {rng.choice(wordlists.MATERIALS)} {rng.choice(wordlists.PRODUCTS)}"
 
 
 def food(rng: random.Random) -> str:
     """Something to eat such as "mango" or "leek soup"."""
-    return rng.choice(parts.FOODS)
+    return rng.choice(wordlists.FOODS)
 
 
 def dish(rng: random.Random) -> str:
     """A dish such as "leek soup" or "salmon and fennel pie"."""
-    base = rng.choice(parts.FOODS)
+    base = rng.choice(wordlists.FOODS)
     if rng.random() < 0.3:
-        base = f"{base} and {rng.choice(parts.FOODS)}"
-    return f"{base} {rng.choice(parts.DISH_ENDS)}"
+        base = f"{base} and {rng.choice(wordlists.FOODS)}"
+    return f"{base} {rng.choice(wordlists.DISH_ENDS)}"
 
 
 def sentence(rng: random.Random) -> str:
     """A short free text such as "the printer is broken" or "bring the ladder to the station"."""
-    topic, other = rng.choice(parts.TOPICS), rng.choice(parts.TOPICS)
+    topic, other = rng.choice(wordlists.TOPICS), rng.choice(wordlists.TOPICS)
     shape = rng.randrange(5)
     if shape == 0:
-        return f"the {topic} is {rng.choice(parts.STATES)}"
+        return f"the {topic} is {rng.choice(wordlists.STATES)}"
     if shape == 1:
-        return f"{rng.choice(parts.ACTIONS)} the {topic} {rng.choice(parts.TIMES)}"
+        return f"{rng.choice(wordlists.ACTIONS)} the {topic} {rng.choice(wordlists.TIMES)}"
     if shape == 2:
-        return f"{rng.choice(parts.ACTIONS)} the {topic} at the {rng.choice(parts.PLACES)}"
+        return f"{rng.choice(wordlists.ACTIONS)} the {topic} at the {rng.choice(wordlists.PLACES)}"
     if shape == 3:
-        return f"{topic} and {other} are {rng.choice(parts.STATES)}"
-    return f"{rng.choice(parts.ACTIONS)} the {rng.choice(parts.STATES)} {topic}"
+        return f"{topic} and {other} are {rng.choice(wordlists.STATES)}"
+    return f"{rng.choice(wordlists.ACTIONS)} the {rng.choice(wordlists.STATES)} {topic}"
 
 
 def task(rng: random.Random) -> str:
     """Something to do such as "paint the fence"."""
-    return f"{rng.choice(parts.ACTIONS)} the {rng.choice(parts.TOPICS)}"
+    return f"{rng.choice(wordlists.ACTIONS)} the {rng.choice(wordlists.TOPICS)}"
 
 
 def meeting(rng: random.Random) -> str:
     """The name of an appointment such as "Budget Review"."""
-    return f"{rng.choice(parts.TOPICS).capitalize()} {rng.choice(('Review', 'Lunch', 'Workshop', 'Interview', 'Briefing', 'Party', 'Training'))}"
+    return f"{rng.choice(wordlists.TOPICS).capitalize()} {rng.choice(wordlists.MEETINGS)}"
 
 
 def word(rng: random.Random) -> str:
     """A single lower-case word such as "lantern" or "velora"."""
     if rng.random() < 0.5:
-        return rng.choice(parts.TOPICS)
-    return "".join(rng.choice(parts.SYLLABLES) for _ in range(rng.choice((2, 2, 3))))
+        return rng.choice(wordlists.TOPICS)
+    return "".join(rng.choice(wordlists.SYLLABLES) for _ in range(rng.choice((2, 2, 3))))
 
 
 def date(rng: random.Random) -> str:
@@ -167,17 +177,17 @@ def phone(rng: random.Random) -> str:
 
 def email(rng: random.Random) -> str:
     """An address such as "mara@kelford.com"."""
-    return f"{rng.choice(parts.FIRST_NAMES).lower()}@{_last_name(rng).lower()}.{rng.choice(('com', 'org', 'net'))}"
+    return f"{rng.choice(wordlists.FIRST_NAMES).lower()}@{_last_name(rng).lower()}.{rng.choice(('com', 'org', 'net'))}"
 
 
 def file(rng: random.Random) -> str:
     """A file name such as "budget_draft.pdf"."""
-    return f"{rng.choice(parts.TOPICS)}_{rng.choice(parts.TOPICS)}.{rng.choice(parts.FILE_ENDS)}"
+    return f"{rng.choice(wordlists.TOPICS)}_{rng.choice(wordlists.TOPICS)}.{rng.choice(wordlists.FILE_ENDS)}"
 
 
 def folder(rng: random.Random) -> str:
     """A folder name such as "invoice_2026"."""
-    return f"{rng.choice(parts.TOPICS)}_{rng.randrange(1990, 2060)}"
+    return f"{rng.choice(wordlists.TOPICS)}_{rng.randrange(1990, 2060)}"
 
 
 def whole(low: int, high: int) -> Pool:
@@ -214,7 +224,8 @@ def several(pool: Pool, low: int = 2, high: int = 4) -> Pool:
 POOLS = {
     make.__name__: Pool(make.__name__, make)
     for make in (
-        person, city, title, restaurant, company, team, street, product, food, dish, sentence, task, meeting, word, date, time, code, symbol, phone, email,
+        person, city, title, restaurant, company, team, street, room, product, food, dish, sentence, task, meeting,
+        word, date, time, code, symbol, phone, email,
         file, folder,
     )
 }  # fmt: skip

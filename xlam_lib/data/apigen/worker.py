@@ -1,6 +1,8 @@
-"""The child process in which the embedded tools run, with limits on processor time, memory and wall time; writing files is not allowed.
+"""The child process in which the embedded tools run, with limits on processor time, memory and wall time; writing
+files is not allowed.
 
-Started by `executor.py` as `python -m xlam_lib.data.apigen.worker`; reads a batch of requests a line from standard input and answers each batch with one line.
+Started by `executor.py` as `python -m xlam_lib.data.apigen.worker`; reads a batch of requests a line from standard
+input and answers each batch with one line.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ def _too_long(signum: int, frame: object) -> None:
 
 
 def run_one(request: dict) -> dict:
-    """Runs one request inside the child: `{"tool": "add_numbers", "arguments": {...}}` -> `{"result": ...}` or `{"error": ...}`."""
+    """Runs one request inside the child: `{"tool": "add_numbers", "arguments": {...}}` -> `{"result": ...}` or
+    `{"error": ...}`.
+    """
     from xlam_lib.data.apigen.facts import echo
     from xlam_lib.data.apigen.library import TOOLS
 

@@ -1,4 +1,6 @@
-"""Tools for music, sports, files, offices and news. Each one runs: see `xlam_lib.data.apigen.library` for the list of all."""
+"""Tools for music, sports, files, offices and news. Each one runs: see `xlam_lib.data.apigen.library` for the list of
+all.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,7 @@ def create_playlist(name: Title, songs: Annotated[list, several(POOLS["title"], 
 
 @music.tool(
     "(set|turn|change) the volume< on the {speaker} speaker>< to {percent} percent>",
-    "(The volume|I want the volume)< of the {speaker} speaker> (should be|to be) {percent} percent.",
+    "(The volume of the {speaker} speaker should|I want the volume of the {speaker} speaker to) be {percent} percent.",
     answer="The {speaker} speaker is at {percent} percent.",
 )
 def set_volume(
@@ -73,7 +75,7 @@ def set_volume(
 
 
 @music.tool(
-    "(find|list|show me|look up) (a concert|concerts) (of|by) {artist}< in {city}>",
+    "(find|show me|look up) (a concert|concerts) (of|by) {artist}< in {city}>",
     "(When|Where) is the next concert (of|by) {artist}< in {city}>?",
     "I would like to go to a concert of {artist}< in {city}>.",
     answer="The next concert is on {date}.",
@@ -89,7 +91,7 @@ def find_concert(artist: Person, city: City = "") -> dict:
 
 @sports.tool(
     "(get|look up|show me|tell me) the (result|score) of the match of {team}< on {date}>",
-    "(What was|Tell me) the result of the match of {team}< on {date}>(?|, please.)",
+    "(What was|What is) the result of the match of {team}< on {date}>?",
     "How did the match of {team} end< on {date}>, (what was the result?|what is the result?)",
     answer="{team} scored {goals} goals.",
 )
@@ -151,7 +153,7 @@ def find_stadium(team: Team) -> dict:
 @files.tool(
     "rename (the |)file {file}< to {new_name}>",
     "(change|set) the name of (the |)file {file}< to {new_name}>",
-    "The file {file} should be renamed< to {new_name}>.",
+    "(The|My) file {file} (should|must) be renamed< to {new_name}>.",
     answer="The file is now called {new_name}.",
 )
 def rename_file(file: File, new_name: File) -> dict:
@@ -284,7 +286,7 @@ def send_invoice(company: Company, amount: Annotated[int, whole(20, 9900)], due:
 
 @office.tool(
     "(search|find|get|show me) (the |)news (about|on) (the topic |){topic}< since {date}>",
-    "(What is|Is there|Are there) (the latest |any |)news (about|on) (the topic |){topic}< since {date}>?",
+    "(What is the latest|Is there any|Is there) news (about|on) (the topic |){topic}< since {date}>?",
     answer="The headline is: {headline}.",
 )
 def search_news(topic: Word, date: Date = "") -> dict:

@@ -1,4 +1,6 @@
-"""Tools for the calendar, messages, health and the home. Each one runs: see `xlam_lib.data.apigen.library` for the list of all."""
+"""Tools for the calendar, messages, health and the home. Each one runs: see `xlam_lib.data.apigen.library` for the
+list of all.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ def create_event(title: Meeting, date: Date, time: Time = "") -> dict:
 
 
 @calendar.tool(
-    "(count|compute|tell me) the days (between|from) {start} (and|to) {end}",
+    "(count|compute|tell me) the days (between {start} and {end}|from {start} to {end})",
     "How many days are (there |)between {start} and {end}?",
     "(count|work out) how many days (lie|are) between {start} and {end}",
     answer="There are {days} days.",
@@ -92,7 +94,7 @@ def set_reminder(task: Chore, time: Time) -> dict:
 @messaging.tool(
     "(find|look up|get) the contact (details |)of {person}",
     "(find|get|look up|show me) the (email address|phone number) of (my |the |)contact {person}",
-    "(What is|Tell me) the (email address|phone number) of (my |the |)contact {person}(?|, please.)",
+    "(What is|Do you have) the (email address|phone number) of (my |the |)contact {person}?",
     answer="{person} has the address {email} and the phone number {phone}.",
 )
 def find_contact(person: Person) -> dict:
@@ -123,9 +125,9 @@ def send_email(address: Email, text: Sentence, subject: Meeting = "") -> dict:
 
 
 @messaging.tool(
-    '(send|text) (a message|this message) to {recipient}: "{text}"',
-    '(send|write)< to {recipient}> a message saying "{text}"',
-    '(Can you message|Message|Could you message) {recipient}< saying "{text}">(?|, please.)',
+    '(send|text|write) (a message|this message) to {recipient}: "{text}"',
+    '(send|write) a message< to {recipient}> saying "{text}"',
+    'I (want|need|would like) to send {recipient} a message saying "{text}".',
     answer="{recipient} has your message.",
 )
 def send_message(recipient: Person, text: Sentence) -> dict:
@@ -171,7 +173,7 @@ def log_weight(kilograms: Annotated[float, decimal(40, 140)], date: Date = "") -
 
 @health.tool(
     "(compute|calculate|work out) the body mass index< for {weight} kilograms>< at a height of {height} centimeters>",
-    "What is (my|the) body mass index< at a weight of {weight} kilograms>< at a height of {height} centimeters>?",
+    "What is (my|the) body mass index< for a weight of {weight} kilograms>< at a height of {height} centimeters>?",
     "(compute|calculate|get) (my|the) body mass index, weight {weight} and height {height}",
     answer="The body mass index is {index}.",
 )
@@ -217,7 +219,7 @@ def log_sleep(hours: Annotated[float, decimal(2, 14)], date: Date = "") -> dict:
 
 
 @health.tool(
-    "(find|look up|search|get me) a vet< in {city}>< for a {animal}>",
+    "(find|look up|search for|get me) a vet< in {city}>< for a {animal}>",
     "(Is there|Do you know|Where is) a vet< in {city}>< for a {animal}>?",
     "My {animal} is ill and needs a vet< in {city}>(, please find one.|.)",
     answer="Call the vet {vet} at {phone}.",
@@ -261,12 +263,12 @@ def switch_light(room: ROOMS, state: Literal["on", "off"]) -> dict:
 
 
 @home.tool(
-    "(start|run|send) the vacuum[ robot] in (these rooms: |the |){rooms}",
+    "(start|run) the vacuum[ robot] in (these rooms: |the |){rooms}",
     "(let|make) the vacuum[ robot] clean (these rooms: |the |){rooms}",
     "(These rooms are dirty|Rooms to vacuum today): {rooms}(. Start the vacuum.|, please start the vacuum.)",
     answer="The vacuum needs {minutes} minutes.",
 )
-def start_vacuum(rooms: Annotated[list, several(POOLS["word"], 2, 3)]) -> dict:
+def start_vacuum(rooms: Annotated[list, several(POOLS["room"], 2, 3)]) -> dict:
     """Start the vacuum in some rooms.
 
     rooms: names of the rooms
@@ -276,7 +278,7 @@ def start_vacuum(rooms: Annotated[list, several(POOLS["word"], 2, 3)]) -> dict:
 
 @home.tool(
     "(lock|bolt) the {door} door< with code {code}>",
-    "(Is|Did I leave) the {door} door open, please lock it< with code {code}>.",
+    "(I left|They left|We left) the {door} door open, please lock it< with code {code}>.",
     "The {door} door must be locked< with code {code}>[ now].",
     answer="The {door} door is locked.",
 )

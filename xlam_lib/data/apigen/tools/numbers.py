@@ -1,4 +1,6 @@
-"""Tools for mathematics, units, money and text. Each one runs: see `xlam_lib.data.apigen.library` for the list of all."""
+"""Tools for mathematics, units, money and text. Each one runs: see `xlam_lib.data.apigen.library` for the list of
+all.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ NUMBERS = several(decimal(2, 900), 3, 4)
 
 @arithmetic.tool(
     "(add|add up|sum up) (the numbers |these numbers: |){numbers}",
-    "(What is|Compute|Tell me) the sum of (the numbers |){numbers}(?|, please.)",
+    "(What is|How much is) the sum of (the numbers |){numbers}?",
     "(I need|I want) to add (the numbers |these numbers: |){numbers}.",
     answer="The sum is {sum}.",
 )
@@ -48,8 +50,9 @@ def check_prime(number: Annotated[int, whole(10, 9999)]) -> dict:
 
 
 @arithmetic.tool(
-    "(compute|calculate|find|work out) the area of a rectangle< with length {length}>< with width {width}>",
-    "(What is|How big is|How large is) the area of a rectangle< of length {length}>< of width {width}>?",
+    "(compute|calculate|find|work out) the area of a rectangle (with length {length} and width {width}"
+    "|with width {width} and length {length})",
+    "(What is|How big is|How large is) the area of a rectangle< of length {length}>< if the width is {width}>?",
     "My rectangle has length {length} and width {width}, (what is its area?|compute the area.)",
     answer="The area is {area}.",
 )
@@ -64,7 +67,7 @@ def rectangle_area(length: Annotated[float, decimal(2, 400)], width: Annotated[f
 
 @arithmetic.tool(
     "(find|compute|get) the greatest common divisor of {first} and {second}",
-    "(What is|Tell me) the greatest (common |)divisor of {first} and {second}(?|, please.)",
+    "(What is|Which number is) the greatest (common |)divisor of {first} and {second}?",
     "(find|work out) the greatest number that is a divisor of {first} and {second}",
     answer="The greatest common divisor is {divisor}.",
 )
@@ -80,7 +83,7 @@ def greatest_divisor(first: Annotated[int, whole(10, 990)], second: Annotated[in
 
 @arithmetic.tool(
     "(pick|draw|give me|choose) a random number between {low} and {high}",
-    "(I need|Give me|I want) a random number (between|from) {low} (and|to) {high}.",
+    "(I need|Give me|I want) a random number (between {low} and {high}|from {low} to {high}).",
     answer="The random number is {number}.",
 )
 def random_number(low: Annotated[int, whole(2, 400)], high: Annotated[int, whole(20, 900)]) -> dict:
@@ -96,7 +99,7 @@ def random_number(low: Annotated[int, whole(2, 400)], high: Annotated[int, whole
 
 @units.tool(
     "convert (the length of |the length |a length of |){amount} {from_unit}< to {to_unit}>",
-    "(convert|express) a length of {amount} {from_unit}< in {to_unit}>",
+    "(express|give me) a length of {amount} {from_unit}< in {to_unit}>",
     "How long is a length of {amount} {from_unit}, converted to {to_unit}?",
     answer="That is {result} {to_unit}.",
 )
@@ -135,8 +138,9 @@ def convert_temperature(
 
 
 @units.tool(
-    "(convert|express) {amount} liters of {ingredient} (to|in) {unit}",
-    "(How many|How much) {unit} (are|is) {amount} liters of {ingredient}, (can you convert it?|please convert.)",
+    "(convert {amount} liters of {ingredient} to|express {amount} liters of {ingredient} in) {unit}[ for me]",
+    "How many {unit} are {amount} liters of {ingredient}, (can you convert it?|please convert.)",
+    "I need to convert {amount} liters of {ingredient} to {unit}[ for a recipe].",
     answer="That is {result} {unit}.",
 )
 def convert_volume(
@@ -174,7 +178,7 @@ def convert_currency(
 
 @finance.tool(
     "(get|check|look up|show me) the [current ]stock price of {symbol}",
-    "(What is|How high is|Tell me) the stock price of {symbol}[ today](?|, please.)",
+    "(What is|How high is) the stock price of {symbol}[ today]?",
     "(check|find out) (how much|what) the stock {symbol} costs[ today]",
     answer="{symbol} stands at {price} dollars.",
 )
@@ -205,7 +209,7 @@ def transfer_money(recipient: Person, amount: Annotated[float, decimal(5, 990)],
 @finance.tool(
     "(compute|calculate|work out|tell me) the tip of {percent} percent on a bill of {bill} dollars",
     "How (much|big) is the tip< for a bill of {bill} dollars>< at {percent} percent>?",
-    "The bill (is|was) {bill} dollars, (compute|what is) a tip of {percent} percent(?|, please.)",
+    "The bill (is|was) {bill} dollars, (compute a tip of {percent} percent.|how much is a tip of {percent} percent?)",
     answer="The tip is {tip} dollars.",
 )
 def compute_tip(bill: Annotated[float, decimal(10, 400)], percent: Annotated[int, whole(5, 40)]) -> dict:
@@ -247,7 +251,7 @@ def count_words(text: Sentence) -> dict:
 
 
 @text_tools.tool(
-    '(translate|put) (the text |the sentence |)"{text}" into {language}',
+    'translate (the text |the sentence |this: |)"{text}" into {language}',
     '(What is|How do you say) "{text}" in {language}, (please translate it.|can you translate it?)',
     'I need a translation of "{text}" into {language}.',
     answer="The translation is {translation}.",
@@ -262,7 +266,7 @@ def translate_text(text: Sentence, language: Literal["French", "German", "Spanis
 
 
 @text_tools.tool(
-    '(replace|swap) the word "{old}" by "{new}" in (the text |)"{text}"',
+    '(replace the word "{old}" by|swap the word "{old}" for) "{new}" in (the text |)"{text}"',
     'In (the text |)"{text}", replace "{old}" (by|with) "{new}".',
     '(replace|exchange) "{old}" with "{new}" in (the text |the sentence |)"{text}"',
     answer="The new text is {text}.",

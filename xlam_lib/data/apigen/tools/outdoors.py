@@ -13,7 +13,7 @@ weather, travel, maps = Domain("weather"), Domain("travel"), Domain("maps")
 
 @weather.tool(
     "(get|show me|check|look up) the weather forecast< for {city}>< on {date}>",
-    "(What is|Tell me) the weather forecast< for {city}>< on {date}>(?|, please.)",
+    "(What is|What will be) the weather forecast< for {city}>< on {date}>?",
     "(How is|How will be) the weather< in {city}>< on {date}>?",
     answer="The forecast for {city} is {sky}, {degrees} degrees.",
 )
@@ -31,7 +31,7 @@ def get_forecast(city: City, date: Date) -> dict:
 @weather.tool(
     "(check|measure|report|give me) the air quality< in {city}>[ right now]",
     "How (good|bad) is the air quality< in {city}>[ today]?",
-    "(What is|Tell me) the air quality index< in {city}>(?|, please.)",
+    "(What is|How high is) the air quality index< in {city}>[ today]?",
     answer="The air quality index in {city} is {index}.",
 )
 def air_quality(city: City) -> dict:
@@ -74,7 +74,7 @@ def sunrise_time(city: City, date: Date) -> dict:
 
 
 @travel.tool(
-    "(find|search|look for|show me) (a flight|flights)< from {from_city}>< to {to_city}>< on {date}>",
+    "(find|search for|look for|show me) (a flight|flights)< from {from_city}>< to {to_city}>< on {date}>",
     "(Is there a|Which) flight (goes |)< from {from_city}>< to {to_city}>?",
     "I want to fly< from {from_city}>< to {to_city}>< on {date}>, (which flight is there?|find me a flight.)",
     answer="Flight {flight} costs {price} dollars.",
@@ -93,7 +93,7 @@ def search_flights(from_city: City, to_city: City, date: Date = "") -> dict:
 
 @travel.tool(
     "(check|get|show|tell me) the status of flight {flight}",
-    "(What is|Tell me) the [current ]status of flight {flight}(?|, please.)",
+    "(What is|Do you know) the [current ]status of flight {flight}?",
     "Is flight {flight} (on time|delayed|late), what is its status?",
     "(check|find out) if flight {flight} is (late|on time|delayed)",
     answer="Flight {flight} is {status}.",
@@ -107,8 +107,10 @@ def flight_status(flight: Code) -> dict:
 
 
 @travel.tool(
-    "(book|reserve|get) (a hotel room|a room in a hotel|a hotel)< in {city}>< for {nights} nights>< {breakfast?with breakfast|without breakfast}>",
-    "I need a hotel< in {city}>< for {nights} nights>< {breakfast?with breakfast|without breakfast}>(, please book it.|.)",
+    "(book|reserve|get) (a hotel room|a room in a hotel|a hotel)< in {city}>< for {nights} nights>"
+    "< {breakfast?with breakfast|without breakfast}>",
+    "I need a hotel< in {city}>< for {nights} nights>< {breakfast?with breakfast|without breakfast}>"
+    "(, please book it.|.)",
     answer="The hotel {hotel} is booked.",
 )
 def book_hotel(city: City, nights: Annotated[int, whole(2, 60)], breakfast: bool = False) -> dict:
@@ -122,7 +124,7 @@ def book_hotel(city: City, nights: Annotated[int, whole(2, 60)], breakfast: bool
 
 
 @travel.tool(
-    "(find|search|look for|show me) (a train|trains)< from {from_city}>< to {to_city}>< on {date}>",
+    "(find|search for|look for|show me) (a train|trains)< from {from_city}>< to {to_city}>< on {date}>",
     "(Is there a|Which) train (goes |runs |)< from {from_city}>< to {to_city}>?",
     "I am going by train< from {from_city}>< to {to_city}>< on {date}>, (which one can I take?|please find one.)",
     answer="Take train {train} at {time}.",

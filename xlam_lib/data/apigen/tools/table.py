@@ -90,7 +90,7 @@ def count_calories(food: Food, grams: Annotated[int, whole(20, 900)]) -> dict:
 @shopping.tool(
     "(search|look|shop) for a {product}< under {max_price} dollars>",
     "(search|browse) the products for a {product}< under {max_price} dollars>",
-    "(Do you sell a|I am searching for a|I want to buy a) {product}< under {max_price} dollars>, (search for one.|please search.)",
+    "I (am searching|would like you to search|want to search) the shop for a {product}< under {max_price} dollars>.",
     answer="Item {item} costs {price} dollars.",
 )
 def search_product(product: Product, max_price: Annotated[int, whole(10, 900)] = 0) -> dict:
@@ -103,8 +103,8 @@ def search_product(product: Product, max_price: Annotated[int, whole(10, 900)] =
 
 
 @shopping.tool(
-    "(add|put) {quantity} pieces of item {item} (to|into|in) (the|my) cart",
-    "(add|put) item {item} (to|into) (the|my) cart< with quantity {quantity}>",
+    "(add {quantity} pieces of item {item} to|put {quantity} pieces of item {item} into) (the|my) cart",
+    "(add item {item} to|put item {item} into) (the|my) cart< with quantity {quantity}>",
     "My cart needs item {item}, quantity {quantity}(, please add it.|.)",
     answer="The cart holds {quantity} pieces of {item}.",
 )
@@ -197,7 +197,7 @@ def books_by_author(
 
 @library.tool(
     "(pay|settle) (the|my) library fine of {amount} dollars< for book {book}>",
-    "I (have|want|need) to pay a fine of {amount} dollars< for book {book}>.",
+    "I (have|want|need) to pay a fine of {amount} dollars< for (the |)book {book}>.",
     answer="The fine of {amount} dollars is paid.",
 )
 def pay_fine(book: Code, amount: Annotated[int, whole(2, 90)]) -> dict:
@@ -210,8 +210,8 @@ def pay_fine(book: Code, amount: Annotated[int, whole(2, 90)]) -> dict:
 
 
 @shopping.tool(
-    "(compare|check) the prices of (these products: |){products}",
-    "(Compare|Can you compare) the prices of {products}(?|, please.)",
+    "(compare|check|look up) the prices of (these products: |the products |){products}",
+    "(How do the prices of {products} compare|Can you compare the prices of {products})?",
     "Which of these is cheapest, comparing prices: {products}?",
     answer="The cheapest is {cheapest}.",
 )
