@@ -9,9 +9,20 @@ from xlam_lib.bench import bfcl
 from xlam_lib.bench.bfcl_literals import literal
 from xlam_lib.codec import BRIEF_STYLE, SEED_STYLE, parse_answer, render_answer
 
-SIZES = {"simple_python": 400, "multiple": 200, "parallel": 200, "parallel_multiple": 200, "live_simple": 258,
-         "live_multiple": 1053, "live_parallel": 16, "live_parallel_multiple": 24, "irrelevance": 240,
-         "live_irrelevance": 884, "simple_java": 100, "simple_javascript": 50}
+SIZES = {
+    "simple_python": 400,
+    "multiple": 200,
+    "parallel": 200,
+    "parallel_multiple": 200,
+    "live_simple": 258,
+    "live_multiple": 1053,
+    "live_parallel": 16,
+    "live_parallel_multiple": 24,
+    "irrelevance": 240,
+    "live_irrelevance": 884,
+    "simple_java": 100,
+    "simple_javascript": 50,
+}
 
 
 @pytest.mark.parametrize("category", [*bfcl.CATEGORIES, *bfcl.OTHER_LANGUAGES])
@@ -27,21 +38,38 @@ def test_every_question_becomes_a_sound_trajectory_and_a_prompt(category):
 
 
 def test_types_become_json_schema_at_every_depth():
-    document = {"name": "f", "description": "d", "parameters": {"type": "dict", "required": ["a"], "properties": {
-        "a": {"type": "float", "default": 1.5},
-        "b": {"type": "tuple", "items": {"type": "dict", "properties": {"c": {"type": "any"}}}},
-        "type": {"type": "array", "items": {"type": "integer"}}}}}
+    document = {
+        "name": "f",
+        "description": "d",
+        "parameters": {
+            "type": "dict",
+            "required": ["a"],
+            "properties": {
+                "a": {"type": "float", "default": 1.5},
+                "b": {"type": "tuple", "items": {"type": "dict", "properties": {"c": {"type": "any"}}}},
+                "type": {"type": "array", "items": {"type": "integer"}},
+            },
+        },
+    }
     schema = bfcl.tool_of(document, "q1").parameters
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema == {"type": "object", "required": ["a"], "properties": {
-        "a": {"type": "number", "default": 1.5},
-        "b": {"type": "array", "items": {"type": "object", "properties": {"c": {}}}},
-        "type": {"type": "array", "items": {"type": "integer"}}}}
+    assert schema == {
+        "type": "object",
+        "required": ["a"],
+        "properties": {
+            "a": {"type": "number", "default": 1.5},
+            "b": {"type": "array", "items": {"type": "object", "properties": {"c": {}}}},
+            "type": {"type": "array", "items": {"type": "integer"}},
+        },
+    }
 
 
 def test_an_unknown_type_is_named_with_its_place():
-    document = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {
-        "a": {"type": "array", "items": {"type": "set"}}}}}
+    document = {
+        "name": "f",
+        "description": "",
+        "parameters": {"type": "dict", "properties": {"a": {"type": "array", "items": {"type": "set"}}}},
+    }
     with pytest.raises(bfcl.BfclError, match=r"q1: f\.a\[\]: unknown type 'set', expected one of dict, float"):
         bfcl.tool_of(document, "q1")
 
@@ -105,8 +133,11 @@ def write(folder, name, *rows):
     (folder / name).write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
 
 
-QUESTION = {"id": "multiple_0", "question": [[{"role": "user", "content": "Add 1 and 2"}]],
-            "function": [{"name": "add", "description": "", "parameters": {"type": "dict", "properties": {}}}]}
+QUESTION = {
+    "id": "multiple_0",
+    "question": [[{"role": "user", "content": "Add 1 and 2"}]],
+    "function": [{"name": "add", "description": "", "parameters": {"type": "dict", "properties": {}}}],
+}
 ANSWER = {"id": "multiple_0", "ground_truth": [{"add": {}}]}
 
 

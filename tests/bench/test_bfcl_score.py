@@ -9,9 +9,19 @@ from xlam_lib.bench import bfcl, bfcl_check, bfcl_score
 from xlam_lib.codec import BRIEF_STYLE, Answer, render_answer
 from xlam_lib.trajectory import ToolCall
 
-JAVA_REFUSED = {35, 78, 83, 85, 86, 89, 90, 91,  # the checker keeps the quotes of a proper string array
-                36, 65,  # ... and reads every element of a mixed list as text
-                64}  # accepted values of a map given as text instead of a list
+JAVA_REFUSED = {
+    35,
+    78,
+    83,
+    85,
+    86,
+    89,
+    90,
+    91,  # the checker keeps the quotes of a proper string array
+    36,
+    65,  # ... and reads every element of a mixed list as text
+    64,
+}  # accepted values of a map given as text instead of a list
 
 
 def text(question):

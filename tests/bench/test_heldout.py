@@ -54,12 +54,19 @@ def test_form_and_meaning_are_told_apart():
 
 def test_items_have_ids_kinds_and_prompts():
     call = ToolCall("get_weather", {"city": "Oslo"}, "call_0")
-    talk = (Step("user", "Oslo?"), Step("assistant", tool_calls=(call,)),
-            Step("tool", "4", tool_call_id="call_0", name="get_weather"))
+    talk = (
+        Step("user", "Oslo?"),
+        Step("assistant", tool_calls=(call,)),
+        Step("tool", "4", tool_call_id="call_0", name="get_weather"),
+    )
     tagged = trajectory("a", weather(), tags=("easy", "weather"))
     items = items_of([tagged, trajectory("b"), trajectory("c", steps=talk)], BRIEF_STYLE)
     assert [(item.id, item.kind) for item in items] == [
-        ("a#1", "easy"), ("b#1", "no_call"), ("c#1", "single"), ("c#3", "no_call")]
+        ("a#1", "easy"),
+        ("b#1", "no_call"),
+        ("c#1", "single"),
+        ("c#3", "no_call"),
+    ]
     assert all(item.prompt.startswith("[BEGIN OF TASK INSTRUCTION]\nAnswer the request") for item in items)
     with pytest.raises(AskError, match="two questions have the id 'a#1'"):
         items_of([trajectory("a", weather())] * 2)
@@ -67,8 +74,15 @@ def test_items_have_ids_kinds_and_prompts():
         items_of([])
 
 
-TEST_SET = [trajectory(f"t{number}", weather(f"City {number}"), query=f"Weather in City {number}?",
-                       tags=("single" if number % 2 else "other",)) for number in range(10)]
+TEST_SET = [
+    trajectory(
+        f"t{number}",
+        weather(f"City {number}"),
+        query=f"Weather in City {number}?",
+        tags=("single" if number % 2 else "other",),
+    )
+    for number in range(10)
+]
 
 
 def model(prompts):
@@ -130,8 +144,12 @@ def test_served_like_any_client(server, tmp_path):
         if city == "City 4":
             return 500, "oops"
         function = {"name": "get_weather", "arguments": json.dumps({"city": "Rome" if city == "City 5" else city})}
-        return 200, {"role": "assistant", "content": None, "finish": "tool_calls",
-                     "tool_calls": [{"id": "x", "type": "function", "function": function}]}
+        return 200, {
+            "role": "assistant",
+            "content": None,
+            "finish": "tool_calls",
+            "tool_calls": [{"id": "x", "type": "function", "function": function}],
+        }
 
     server.answer = answer
     endpoint = Endpoint(server.url, "sft", retries=0, concurrency=8)

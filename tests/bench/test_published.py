@@ -7,8 +7,15 @@ import pytest
 
 from xlam_lib.bench import published
 
-BENCHMARKS = ["webshop_bolaa", "hotpotqa_bolaa", "webshop_agentlite", "hotpotqa_agentlite", "toolbench", "mint",
-              "tool_query"]
+BENCHMARKS = [
+    "webshop_bolaa",
+    "hotpotqa_bolaa",
+    "webshop_agentlite",
+    "hotpotqa_agentlite",
+    "toolbench",
+    "mint",
+    "tool_query",
+]
 
 
 def test_all_tables_are_there_with_their_origin():

@@ -57,8 +57,9 @@ class AnswerLog:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(reply), ensure_ascii=False) + "\n")
         except OSError as error:
-            raise AskError(f"{self.path} can't be written ({error.strerror}); the answers before are kept: "
-                           "make room and run again") from error
+            raise AskError(
+                f"{self.path} can't be written ({error.strerror}); the answers before are kept: make room and run again"
+            ) from error
 
     def where(self) -> str:
         """`" (kept in answers.jsonl)"`, or nothing without a file."""
@@ -83,10 +84,14 @@ class AnswerLog:
         except ValueError as error:
             raise AskError(f"{where}: not JSON ({error}); remove the line, or the file, and run again") from error
         if not isinstance(row, dict) or set(row) != {field.name for field in fields(Reply)}:
-            raise AskError(f"{where}: no line of answers (expected {', '.join(f.name for f in fields(Reply))}); "
-                           "choose another file")
+            raise AskError(
+                f"{where}: no line of answers (expected {', '.join(f.name for f in fields(Reply))}); "
+                "choose another file"
+            )
         reply = Reply(**row)
         if reply.id in self.prints and reply.asked != self.prints[reply.id]:
-            raise AskError(f"{where}: {reply.id!r} was asked with other words, tools, model or settings; "
-                           "choose another file, or remove this one to ask again")
+            raise AskError(
+                f"{where}: {reply.id!r} was asked with other words, tools, model or settings; "
+                "choose another file, or remove this one to ask again"
+            )
         return reply

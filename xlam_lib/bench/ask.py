@@ -83,8 +83,14 @@ def ask_all(
 
 def _fingerprint(request: Request, endpoint: Endpoint) -> str:
     """What an answer depends on, so that a file of other answers is noticed."""
-    what = {"messages": request.messages, "tools": request.tools, "text": request.text, "model": endpoint.model,
-            "max_tokens": endpoint.max_tokens, "temperature": endpoint.temperature}
+    what = {
+        "messages": request.messages,
+        "tools": request.tools,
+        "text": request.text,
+        "model": endpoint.model,
+        "max_tokens": endpoint.max_tokens,
+        "temperature": endpoint.temperature,
+    }
     return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -134,8 +140,10 @@ class _Asker:
             text, finish = await self._ask(client, request)
         except SETTLED as settled:
             self.stop.set()
-            raise AskError(f"{self.endpoint.base_url} refused model {self.endpoint.model!r} with status "
-                           f"{settled.status_code}: {settled.message}; check base_url, model and api_key") from settled
+            raise AskError(
+                f"{self.endpoint.base_url} refused model {self.endpoint.model!r} with status "
+                f"{settled.status_code}: {settled.message}; check base_url, model and api_key"
+            ) from settled
         except openai.APITimeoutError:
             error = f"timeout: no answer within {self.endpoint.timeout:g} s"
         except openai.APIConnectionError as failure:
@@ -148,8 +156,11 @@ class _Asker:
         return Reply(request.id, text, finish, error[:500], seconds, self.prints[request.id])
 
     async def _ask(self, client: openai.AsyncOpenAI, request: Request) -> tuple[str, str]:
-        common = {"model": self.endpoint.model, "max_tokens": self.endpoint.max_tokens,
-                  "temperature": self.endpoint.temperature}
+        common = {
+            "model": self.endpoint.model,
+            "max_tokens": self.endpoint.max_tokens,
+            "temperature": self.endpoint.temperature,
+        }
         if request.text:
             told = await client.completions.create(prompt=request.text, **common)
             return told.choices[0].text, told.choices[0].finish_reason or ""
@@ -164,8 +175,10 @@ class _Asker:
         if self.failed_in_a_row >= max(4, self.endpoint.concurrency) and not self.stop.is_set():
             self.stop.set()
             answered = f"{len(self.journal.answers)} of {self.total} are answered{self.journal.where()}"
-            raise AskError(f"{self.endpoint.base_url} stopped answering: {reply.error} ({self.failed_in_a_row} in "
-                           f"a row); {answered}; start the server and run again")
+            raise AskError(
+                f"{self.endpoint.base_url} stopped answering: {reply.error} ({self.failed_in_a_row} in "
+                f"a row); {answered}; start the server and run again"
+            )
 
 
 def message_text(message: Any) -> str:

@@ -74,8 +74,10 @@ def data_folder(folder: str | Path | None = None) -> Path:
         return Path(folder)
     found = importlib.util.find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
-        raise BfclError(f"the package {PACKAGE} is not installed; install the project's environment, or give a folder "
-                        f"with {VERSION}_<category>.json and possible_answer/")
+        raise BfclError(
+            f"the package {PACKAGE} is not installed; install the project's environment, or give a folder "
+            f"with {VERSION}_<category>.json and possible_answer/"
+        )
     return Path(found.submodule_search_locations[0]) / "data"
 
 

@@ -30,8 +30,18 @@ from xlam_lib.trajectory import ToolCall
 MODEL_LIST = f"{PACKAGE}.constants.model_config"
 MODEL = "xlam"  # a name for the checker; its stub says: dots in function names stay
 SECONDS = 5.0  # for one answer
-FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, NotImplementedError, RecursionError,
-          TimeoutError, TypeError, ValueError)
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    RecursionError,
+    TimeoutError,
+    TypeError,
+    ValueError,
+)
 _import_lock = threading.Lock()
 
 
@@ -72,8 +82,16 @@ def check_in_child(
     command = [sys.executable, "-m", "xlam_lib.bench.bfcl_check", str(seconds)]
     limit = 60 + (seconds + 1) * len(items)
     try:
-        done = subprocess.run(command, input="\n".join(items), capture_output=True, text=True, encoding="utf-8",
-                              timeout=limit, check=False, cwd=Path(__file__).parents[2])
+        done = subprocess.run(
+            command,
+            input="\n".join(items),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=limit,
+            check=False,
+            cwd=Path(__file__).parents[2],
+        )
     except subprocess.TimeoutExpired as error:
         raise BfclError(f"the child that checks BFCL answers took longer than {limit:.0f} s and was stopped") from error
     if done.returncode != 0:
@@ -122,13 +140,15 @@ def _own_modules() -> dict[str, ModuleType]:
 
 
 def _item(question: Question, calls: Sequence[ToolCall]) -> str:
-    return json.dumps({
-        "id": question.id,
-        "category": question.category,
-        "functions": question.functions,
-        "accepted": question.accepted,
-        "calls": [{"name": call.name, "arguments": call.arguments} for call in calls],
-    })
+    return json.dumps(
+        {
+            "id": question.id,
+            "category": question.category,
+            "functions": question.functions,
+            "accepted": question.accepted,
+            "calls": [{"name": call.name, "arguments": call.arguments} for call in calls],
+        }
+    )
 
 
 def _child(seconds: float) -> None:

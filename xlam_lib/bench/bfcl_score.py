@@ -163,8 +163,10 @@ def notes(scores: Mapping[str, CategoryScore]) -> list[str]:
     """What must be said beside the numbers, in plain sentences."""
     found, total = [], sum(score.questions for score in scores.values())
     if too_long := sum(score.too_long for score in scores.values()):
-        found.append(f"{too_long:,} of {total:,} prompts are longer than the model reads and were not asked: "
-                     "these scores are no scores of the leaderboard.")
+        found.append(
+            f"{too_long:,} of {total:,} prompts are longer than the model reads and were not asked: "
+            "these scores are no scores of the leaderboard."
+        )
     if lost := sum(score.no_answer for score in scores.values()):
         found.append(f"{lost:,} questions got no answer from the server; they are not counted as wrong.")
     if broken := sum(score.checker_failed for score in scores.values()):

@@ -34,8 +34,19 @@ from xlam_lib.views import to_openai, tools_to_openai
 AnswersOf = Callable[[list[str]], Sequence[str]]  # prompts -> answers in the same order
 CHUNK = 64  # answers of a function kept at a time
 
-__all__ = ["CHUNK", "AskError", "Endpoint", "HeldOut", "Item", "difference", "graded", "items_of", "offline", "save",
-           "served"]
+__all__ = [
+    "CHUNK",
+    "AskError",
+    "Endpoint",
+    "HeldOut",
+    "Item",
+    "difference",
+    "graded",
+    "items_of",
+    "offline",
+    "save",
+    "served",
+]
 
 
 @dataclass(frozen=True)
@@ -124,15 +135,17 @@ def graded(items: Sequence[Item], replies: Mapping[str, Reply]) -> HeldOut:
             unanswered[item.id] = reply.error
             continue
         grades = grade(reply.text, item.expected, item.trajectory.tools, cut_off=reply.finish == "length")
-        rows.append({
-            "id": item.id,
-            "trajectory": item.trajectory.trajectory_id,
-            "kind": item.kind,
-            "prompt": item.prompt,
-            "expected": [{"name": call.name, "arguments": call.arguments} for call in item.expected],
-            "answer": reply.text,
-            **grades,
-        })
+        rows.append(
+            {
+                "id": item.id,
+                "trajectory": item.trajectory.trajectory_id,
+                "kind": item.kind,
+                "prompt": item.prompt,
+                "expected": [{"name": call.name, "arguments": call.arguments} for call in item.expected],
+                "answer": reply.text,
+                **grades,
+            }
+        )
     return HeldOut(tuple(rows), unanswered)
 
 

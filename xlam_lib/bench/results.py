@@ -49,8 +49,10 @@ class HeldOut:
         """Figures of each kind of question: {"parallel": {"n": 40, "exact": 0.7, "parsed": 1.0}}."""
         kinds = sorted({row["kind"] for row in self.rows})
         groups = {kind: [row for row in self.rows if row["kind"] == kind] for kind in kinds}
-        return {kind: {"n": len(rows), "exact": _mean(rows, "exact"), "parsed": _mean(rows, "parsed")}
-                for kind, rows in groups.items()}
+        return {
+            kind: {"n": len(rows), "exact": _mean(rows, "exact"), "parsed": _mean(rows, "parsed")}
+            for kind, rows in groups.items()
+        }
 
     def summary(self, seed: int = 0) -> dict[str, Any]:
         """Everything for metrics.json: exact, parse_rate, their intervals, kinds, failures, what was not answered."""
@@ -72,8 +74,12 @@ def difference(before: HeldOut, after: HeldOut, field: str = "exact", seed: int 
     pairs = [(row, second[row["id"]]) for row in before.rows if row["id"] in second]
     if not pairs:
         raise AskError("the two results share no question; compare two models on the same test set")
-    return paired([old[field] for old, _ in pairs], [new[field] for _, new in pairs],
-                  groups=[old["trajectory"] for old, _ in pairs], seed=seed)
+    return paired(
+        [old[field] for old, _ in pairs],
+        [new[field] for _, new in pairs],
+        groups=[old["trajectory"] for old, _ in pairs],
+        seed=seed,
+    )
 
 
 def save(result: HeldOut, folder: str | Path, name: str) -> Path:
