@@ -108,6 +108,7 @@ def _run_step(
 ) -> str:
     """One notebook, recorded before and after; returns what failed, or ""."""
     from xlam_lib.batch.execute import NotebookFailed, execute
+    from xlam_lib.notebooks import count_code_cells
 
     order = [s.name for s in run.steps]
     entry = {
@@ -123,7 +124,7 @@ def _run_step(
     metrics.metrics_path(run.out, step.name).unlink(missing_ok=True)
     before, began = records.snapshot(run.out), time.monotonic()
     failure = ""
-    display.notebook(f"{step.name}: {fresh['reason']}", place, _code_cells(step.notebook))
+    display.notebook(f"{step.name}: {fresh['reason']}", place, count_code_cells(step.notebook) + 1)
     try:
         output = run.out / f"{step.name}.ipynb"
         mark = {guard.VARIABLE: str(run.out)}
@@ -183,12 +184,6 @@ def show(experiment: Experiment, chosen: set[str], force: bool) -> int:
             for name, value in step.parameters.items():
                 print(f"    {name} = {value!r}")
     return 0
-
-
-def _code_cells(notebook: Path) -> int:
-    import nbformat
-
-    return sum(cell.cell_type == "code" for cell in nbformat.read(notebook, as_version=4).cells) + 1
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

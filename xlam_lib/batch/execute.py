@@ -41,9 +41,12 @@ class NotebookFailed(RuntimeError):
 
     def __init__(self, name: str, cell: int, line: str, error: str, partial: Path) -> None:
         self.details = {"cell": cell, "line": line, "error": error, "partial": paths.short(partial)}
-        super().__init__(
-            f"{name} failed in In [{cell}]: {line}\n  {error}\n  what ran until then: {paths.short(partial)}"
-        )
+        self._told = f"{name} failed in In [{cell}]: {line}\n  {error}"
+        super().__init__(self.told(partial))
+
+    def told(self, partial: Path) -> str:
+        """The message, with the place where the partial notebook lies now."""
+        return f"{self._told}\n  what ran until then: {paths.short(partial)}"
 
 
 def execute(
