@@ -19,7 +19,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,8 @@ def read_records(path: str | Path) -> Iterator[Raw | Loss]:
         problem = _wrong_encoding(head)
         if problem or not start:
             yield stream.loss(0, problem or stream.fault or "the file is empty")
-        elif start == b"[":
-            yield from _list_elements(stream)
-        elif _is_lines(stream, head):
-            yield from _lines(stream)
         else:
-            yield from _whole(stream)
+            yield from _reader(stream, head)(stream)
 
 
 class _Stream:
@@ -147,18 +143,19 @@ def _wrong_encoding(head: bytes) -> str:
     return ""
 
 
-def _is_lines(stream: _Stream, head: bytes) -> bool:
-    """JSON Lines? By name, or because the first line is whole JSON and another follows."""
-    if not stream.path.name.removesuffix(".gz").endswith(".json"):
-        return True
-    first, newline, rest = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
-    if not newline or not rest.strip():
-        return False
+def _reader(stream: _Stream, head: bytes) -> Callable[[_Stream], Iterator[Raw | Loss]]:
+    """A list, lines or one object? The content decides; the name does where the first line may be a bad one."""
+    first, _, rest = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
+    named_lines = not stream.path.name.removesuffix(".gz").endswith(".json")
+    if first.startswith(b"["):
+        return _lines if named_lines and rest.strip() and first.strip() != b"[" else _list_elements
+    if named_lines:
+        return _lines
     try:
         json.loads(first)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return _whole
+    return _lines if rest.strip() else _whole
 
 
 def _lines(stream: _Stream) -> Iterator[Raw | Loss]:

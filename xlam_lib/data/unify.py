@@ -41,7 +41,7 @@ def unify(source: str, input: str | Path, output: str | Path, force: bool = Fals
     files, ignored = data_files(input)
     output = Path(output)
     job = _job(module.SOURCE.name, module.SOURCE.version, input, files)
-    if not force and (done := _finished(output, job)):
+    if done := _finished(output, job, force):
         log.info("%s is complete, nothing to do", output)
         return done
     accounting = Accounting(source, ignored_files=[str(file) for file in ignored])
@@ -65,8 +65,11 @@ def _job(source: str, version: str, input: str | Path, files: Sequence[Path]) ->
             "input": str(Path(input).resolve()), "fingerprint": hashlib.sha256(repr(stats).encode()).hexdigest()}
 
 
-def _finished(output: Path, job: dict[str, Any]) -> Accounting | None:
-    """The books of an earlier run over the same input; an error when the folder belongs to something else."""
+def _finished(output: Path, job: dict[str, Any], force: bool) -> Accounting | None:
+    """The books of an earlier run over the same input; an error when the folder belongs to something else.
+
+    `force` replaces what this command made, but never anything else.
+    """
     if not output.exists():
         return None
     books = output / BOOKS
@@ -74,6 +77,8 @@ def _finished(output: Path, job: dict[str, Any]) -> Accounting | None:
         if output.is_dir() and not any(output.iterdir()):
             return None
         raise ReadError(f"{output}: exists, but was not made by this command; give another --output or remove it")
+    if force:
+        return None
     before = json.loads((output / atomic.MARKER).read_text(encoding="utf-8"))
     if (before.get("source"), before.get("input")) != (job["source"], job["input"]):
         raise ReadError(f"{output}: holds {before.get('source')} from {before.get('input')}; give another --output, "

@@ -1,0 +1,32 @@
+"""Profiles and the side-by-side view of notebook 01."""
+
+import json
+
+from xlam_lib.data.golden import UNIFIED, samples_dir
+from xlam_lib.data.report import profile, profile_table, side_by_side
+from xlam_lib.trajectory import read_jsonl
+
+
+def test_profile_counts() -> None:
+    trajectories = [t for name in ("tau_bench", "xlam_fc_60k") for t in read_jsonl(samples_dir(name) / UNIFIED)]
+    profiles = profile(trajectories)
+    xlam = profiles["xlam_fc_60k"]
+    assert (len(xlam.steps), xlam.turns, sorted(xlam.calls)) == (6, [1] * 6, [0, 1, 1, 2, 2, 4])
+    assert xlam.parallel == 3
+    assert sum(profiles["tau_bench"].success.values()) == 3
+    assert xlam.licenses == {"CC-BY-4.0": 3, "CC-BY-4.0 AND Apache-2.0": 3}
+
+
+def test_table_has_a_row_a_source() -> None:
+    table = profile_table(profile(read_jsonl(samples_dir("toolbench") / UNIFIED))).splitlines()
+    assert len(table) == 3
+    assert table[2].startswith("| toolbench | 3 | 3 (3 to 4) |")
+
+
+def test_side_by_side_escapes_and_cuts() -> None:
+    (first, *_) = read_jsonl(samples_dir("tau_bench") / UNIFIED)
+    raw = json.loads((samples_dir("tau_bench") / "raw" / "gpt-4o-airline.json").read_text(encoding="utf-8"))[0]
+    page = side_by_side({**raw, "note": "<script>"}, first)
+    assert "&lt;script&gt;" in page and "<script>" not in page
+    assert "characters)" in page and "in all)" in page
+    assert len(page) < 40_000
