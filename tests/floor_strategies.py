@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 from xlam_lib.codec import Answer
 from xlam_lib.trajectory import Outcome, Source, Step, Task, Tool, ToolCall, Trajectory
 
-TRICKY = ["", "</think>", "<think>", "```json", "[TOOL_CALLS]", '{"a": 1}', "[1, 2", "{not json}", "\u2028\x85\r\n", "{{ x }}",
-          "{% raw %}", '"', "\\", "\\u00e9", "<b>&amp;</b>", "𝒳 ü 漢字 🦙", "[END OF QUERY]", '["', "\n", "None", "NaN"]
+TRICKY = ["", "</think>", "<think>", "```json", "[TOOL_CALLS]", '{"a": 1}', "[1, 2", "{not json}", "\u2028\x85\r\n",
+          "{{ x }}", "{% raw %}", '"', "\\", "\\u00e9", "<b>&amp;</b>", "𝒳 ü 漢字 🦙", "[END OF QUERY]", '["', "\n",
+          "None", "NaN"]
 
-texts = st.one_of(st.sampled_from(TRICKY), st.text(max_size=20), st.lists(st.sampled_from(TRICKY), max_size=4).map("".join))
+tricky = st.sampled_from(TRICKY)
+texts = st.one_of(tricky, st.text(max_size=20), st.lists(tricky, max_size=4).map("".join))
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8

@@ -137,7 +137,8 @@ def test_parallel_results_stand_in_the_order_of_the_calls():
 
 
 def test_the_task_is_the_system_step_then_the_task_then_the_style():
-    base = Trajectory("t", Source("s", "CC0-1.0"), Task("From the task."), steps=(Step("user", "Hi"), Step("assistant", "Ho")))
+    steps = (Step("user", "Hi"), Step("assistant", "Ho"))
+    base = Trajectory("t", Source("s", "CC0-1.0"), Task("From the task."), steps=steps)
     told = replace(base, steps=(Step("system", "From the system."), *base.steps))
     plain = replace(base, task=Task())
     texts_ = [sections(prompts_of(t, BRIEF_STYLE)[0][1])["TASK INSTRUCTION"] for t in (told, base, plain)]
@@ -222,12 +223,13 @@ NOW, X1 = ToolCall("now"), ToolCall("f", {"x": 1})
     ('{"tool_calls": [{"name": "now", "arguments": {}}]}', Answer("", (NOW,)), "object", ["key 'thought' is missing"]),
     ('{"thought": "Hi"}', Answer("Hi"), "object", ["key 'tool_calls' is missing"]),
     ('{"thought": 3, "tool_calls": null, "mood": 1}', Answer("3"), "object",
-     ["'thought' is int, expected str", "unknown key 'mood'", "'tool_calls' is NoneType, expected list"]),
+     ["unknown key 'mood'", "'thought' is int, expected str", "'tool_calls' is NoneType, expected list"]),
     ('{"thought": "", "tool_calls": {"name": "now", "arguments": {}}}', Answer("", (NOW,)), "object",
      ["a single call, not in a list"]),
     ('{"name": "f", "parameters": {"x": 1}}', Answer("", (X1,)), "list",
      ["a single call, not in a list", "call 0 says 'parameters' for 'arguments'"]),
-    ('[{"name": "f", "arguments": "{\\"x\\": 1}"}]', Answer("", (X1,)), "list", ["call 0 has its arguments in a string"]),
+    ('[{"name": "f", "arguments": "{\\"x\\": 1}"}]', Answer("", (X1,)), "list",
+     ["call 0 has its arguments in a string"]),
     ('[{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]', Answer("", (X1,)), "list",
      ["call 0 is nested in 'function'"]),
     ('{"x": oops} [{"name": "now", "arguments": {}}]', Answer('{"x": oops}', (NOW,)), "list",

@@ -24,7 +24,7 @@ MALFORMED = "malformed or cut-off JSON"
 NO_ANSWER = "JSON, but neither an answer nor a list of calls"
 
 _START = re.compile(r'\{\s*"|\[\s*\{')  # where an answer may begin within other text
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|["\[\]{}]', re.S)  # a string, a quote that opens none, a bracket
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.S)  # a string or a bracket
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,6 @@ def _closing(text: str, start: int) -> int | None:
     """Where the bracket at `start` is closed again; None if the text ends before."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
-        if token[0] == '"':
-            return None
         depth += (token[0] in "[{") - (token[0] in "]}")
         if depth == 0:
             return token.end()
@@ -232,39 +230,32 @@ def _check_depth(value: Any) -> None:
 
 def _read(value: Any, notes: list[str], thought: str, text: str) -> Parsed | None:
     """The decoded value as an answer; None when it is JSON of another kind."""
-    notes, form = list(notes), "list"
-    if isinstance(value, dict) and ("tool_calls" in value or "thought" in value):
-        form, items = "object", value.get("tool_calls")
-        thought = "\n".join(filter(None, (thought, _thought(value, notes))))
-        notes += [f"unknown key {key!r}" for key in value if key not in ("thought", "tool_calls")]
-        if "tool_calls" not in value:
-            notes.append("key 'tool_calls' is missing")
-            items = []
-    else:
-        items = value
-    if isinstance(items, dict) and (form == "object" or _like_call(items)):
+    form = "object" if isinstance(value, dict) and value.keys() & {"thought", "tool_calls"} else "list"
+    if form == "object":
+        thought, value = _halves(value, thought, notes)
+    if _like_call(value):
         notes.append("a single call, not in a list")
-        items = [items]
-    if form == "list" and not (isinstance(items, list) and all(map(_like_call, items))):
+        value = [value]
+    if form == "list" and not (isinstance(value, list) and all(map(_like_call, value))):
         return None
-    if not isinstance(items, list):
-        notes.append(f"'tool_calls' is {type(items).__name__}, expected list")
-        items = [None] if items else []
-    calls = tuple(call for index, item in enumerate(items) if (call := _call(item, index, notes)))
-    if items and not calls and not thought:
+    if not isinstance(value, list):
+        notes.append(f"'tool_calls' is {type(value).__name__}, expected list")
+        value = [value] if value else []
+    calls = tuple(call for index, item in enumerate(value) if (call := _call(item, index, notes)))
+    if value and not calls and not thought:
         return Parsed(Answer(text), tuple(notes), "text")
     return Parsed(Answer(thought, calls), tuple(notes), form)
 
 
-def _thought(value: dict[str, Any], notes: list[str]) -> str:
-    if "thought" not in value:
-        notes.append("key 'thought' is missing")
-        return ""
-    thought = value["thought"]
-    if isinstance(thought, str):
-        return thought
-    notes.append(f"'thought' is {type(thought).__name__}, expected str")
-    return "" if thought is None else json_text(thought)
+def _halves(value: dict[str, Any], before: str, notes: list[str]) -> tuple[str, Any]:
+    """(thought, calls) of an object, the thought after what was thought before it."""
+    notes += [f"key {key!r} is missing" for key in ("thought", "tool_calls") if key not in value]
+    notes += [f"unknown key {key!r}" for key in value if key not in ("thought", "tool_calls")]
+    thought = value.get("thought", "")
+    if not isinstance(thought, str):
+        notes.append(f"'thought' is {type(thought).__name__}, expected str")
+        thought = "" if thought is None else json_text(thought)
+    return "\n".join(filter(None, (before, thought))), value.get("tool_calls", [])
 
 
 def _like_call(item: Any) -> bool:

@@ -10,12 +10,13 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-import jsonschema
 from referencing.exceptions import Unresolvable
 
 from xlam_lib.records import TrajectoryError
 
 if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
     from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 OWNER = {  # fields that belong to one role
@@ -62,7 +63,7 @@ def argument_problems(tool: Tool, arguments: dict) -> list[str]:
         for error in _validator(json.dumps(tool.parameters)).iter_errors(arguments):
             path = "".join(f"[{part!r}]" for part in error.absolute_path)
             problems.append(f"{tool.name}: {path + ': ' if path else ''}{_short(error.message)}")
-    except (jsonschema.SchemaError, Unresolvable, re.error, RecursionError) as error:
+    except (TrajectoryError, Unresolvable, re.error, RecursionError) as error:
         problems.append(f"{tool.name}: its schema cannot be applied ({_short(str(error))})")
     if not {"additionalProperties", "patternProperties"} & tool.parameters.keys():
         known = tool.parameters.get("properties", {})
@@ -71,9 +72,15 @@ def argument_problems(tool: Tool, arguments: dict) -> list[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _validator(schema: str) -> jsonschema.Draft202012Validator:
+def _validator(schema: str) -> Draft202012Validator:
+    import jsonschema  # here, because its format checkers can take two seconds to import
+
     parsed = json.loads(schema)
-    jsonschema.Draft202012Validator.check_schema(parsed)
+    try:
+        jsonschema.Draft202012Validator.check_schema(parsed)
+    except jsonschema.SchemaError as error:
+        fault = f"{_short(error.message)} at {error.json_path}"
+        raise TrajectoryError(f"parameters are not JSON Schema: {fault}") from error
     return jsonschema.Draft202012Validator(parsed)
 
 
@@ -112,9 +119,8 @@ def _check_tools(tools: tuple[Tool, ...], where: str) -> dict[str, Tool]:
             raise TrajectoryError(f"{here}: tool names must be unique and not empty")
         try:
             _validator(json.dumps(tool.parameters))
-        except jsonschema.SchemaError as error:
-            raise TrajectoryError(f"{here}: parameters are not JSON Schema: {_short(error.message)} "
-                                  f"at {error.json_path}") from error
+        except TrajectoryError as error:
+            raise TrajectoryError(f"{here}: {error}") from error.__cause__
         if tool.parameters.get("type") != "object":
             raise TrajectoryError(f"{here}: parameters must have \"type\": \"object\", "
                                   f"found {tool.parameters.get('type')!r}")

@@ -6,8 +6,9 @@ reads them from here. On disk a trajectory is one line of JSON:
     {"schema_version": "1.0", "trajectory_id": "demo-1", "source": {"name": "demo", "license": "CC0-1.0"},
      "tools": [{"name": "weather", "description": "...", "parameters": {"type": "object", "properties": {...}}}],
      "steps": [{"role": "user", "content": "Weather in Oslo?"},
-               {"role": "assistant", "tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}, "id": "c1"}]},
-               {"role": "tool", "tool_call_id": "c1", "name": "weather", "content": "{\\"celsius\\": 4}"}],
+               {"role": "assistant",
+                "tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}, "id": "call_0"}]},
+               {"role": "tool", "tool_call_id": "call_0", "name": "weather", "content": "{\\"celsius\\": 4}"}],
      "outcome": {"success": true, "termination": "success"}}
 
 Fields at their default are left out. Use: `for t in read_jsonl(path): t.validate()`; in a notebook, `t` shows a card.

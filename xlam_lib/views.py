@@ -35,7 +35,7 @@ def _message(step: Step) -> dict[str, Any]:
     if step.role == "tool":
         message |= {"tool_call_id": step.tool_call_id} | ({"name": step.name} if step.name else {})
     if step.reasoning:
-        message["reasoning_content"] = step.reasoning
+        message["reasoning"] = step.reasoning
     if step.tool_calls:
         message["content"] = step.content or None
         message["tool_calls"] = [
@@ -64,7 +64,7 @@ def from_openai(messages: Sequence[dict[str, Any]]) -> tuple[Step, ...]:
             given = _calls(message.get("tool_calls"), where)
             calls = tuple(ToolCall(call.name, call.arguments, next(ids)) for call in given)
             waiting += [(old.id, new) for old, new in zip(given, calls, strict=True)]
-            reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+            reasoning = message.get("reasoning") or message.get("reasoning_content") or ""
             steps.append(Step(role, content, reasoning, calls))
         elif role == "tool":
             call = _answered(message, waiting, where)

@@ -1,0 +1,110 @@
+"""The chat template against the codec, rendered as transformers and vLLM render it: equal to the byte."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from floor_strategies import TRICKY, answers, texts, trajectories
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2.exceptions import TemplateError
+
+from xlam_lib.chat_template import chat_template, model_prompt, model_text, wrapper_of
+from xlam_lib.codec import STYLES, PromptStyle, history_steps, prompts_of, render_answer, render_prompt, style_of
+from xlam_lib.trajectory import Step, ToolCall, Trajectory
+from xlam_lib.views import to_openai, tools_to_openai
+
+EOS = "<|end|>"
+styles = st.sampled_from(list(STYLES.values())) | st.builds(
+    PromptStyle, task_instruction=texts, format_instruction=texts, mark_required=st.booleans())
+
+
+def render(messages, tools=None, style=STYLES["seed"], generate=True, **wrapper) -> str:
+    """What `tokenizer.apply_chat_template(..., tokenize=False)` gives."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    rendered, _ = render_jinja_template(
+        [messages], tools=tools, chat_template=chat_template(style, **wrapper), add_generation_prompt=generate,
+        eos_token=EOS)
+    return rendered[0]
+
+
+def as_client_sends(trajectory: Trajectory, decoded: bool, bare: bool) -> tuple[list[dict], list[dict]]:
+    """(messages, tools) as vLLM hands them to a template (arguments decoded) or as a client holds them."""
+    messages = to_openai(trajectory.steps)
+    for call in (call["function"] for message in messages for call in message.get("tool_calls", ())):
+        call["arguments"] = json.loads(call["arguments"]) if decoded else call["arguments"]
+    tools = tools_to_openai(trajectory.tools)
+    return messages, [tool["function"] for tool in tools] if bare else tools
+
+
+@given(trajectories(), styles, st.booleans(), st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_template_equals_codec(trajectory, style, decoded, bare):
+    messages, tools = as_client_sends(trajectory, decoded, bare)
+    style = style_of(replace(trajectory, task=replace(trajectory.task, instruction="")), style)
+    prompt = render_prompt(trajectory.tools, *history_steps(trajectory.steps), style)
+    assert render(messages, tools, style) == model_prompt(prompt)
+
+
+@given(trajectories(), styles)
+@settings(max_examples=100, deadline=None)
+def test_a_last_answer_and_eos_follow_the_prompt(trajectory, style):
+    trajectory = replace(trajectory, task=replace(trajectory.task, instruction=""))
+    messages, tools = as_client_sends(trajectory, True, False)
+    for index, prompt, completion in prompts_of(trajectory, style):
+        whole = render(messages[: index + 1], tools, style, generate=False)
+        assert whole == model_text(prompt, completion, EOS)
+        assert whole.startswith(render(messages[:index], tools, style)) and whole.endswith(completion + EOS)
+
+
+@given(answers, st.sampled_from(TRICKY).filter(str.strip))
+@settings(max_examples=50, deadline=None)
+def test_the_wrapper_is_free_and_found_again(answer, mark):
+    wrapper = {"before": mark + "user", "after": f"end{mark}\n<|im_start|>assistant"}
+    template = chat_template(STYLES["brief"], **wrapper)
+    assert wrapper_of(template) == tuple(wrapper.values())
+    prompt = render_prompt((), "Hi", style=STYLES["brief"])
+    turn = Step("assistant", answer.thought, tool_calls=answer.calls)
+    messages = [{"role": "user", "content": "Hi"}, *to_openai([turn])]
+    whole = render(messages, style=STYLES["brief"], generate=False, **wrapper)
+    assert whole == model_text(prompt, render_answer(answer), EOS, **wrapper)
+
+
+def test_without_generation_prompt_a_user_message_ends_the_text():
+    messages = [{"role": "user", "content": "Hi"}]
+    assert render(messages, generate=False) + "<|assistant|>\n" == render(messages)
+
+
+def test_results_without_ids_and_names_still_stand():
+    calls = [{"id": "a", "function": {"name": "f", "arguments": None}}, {"id": "b", "function": {"name": "g"}}]
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": None, "tool_calls": calls},
+                {"role": "tool", "content": "lost"}, {"role": "tool", "tool_call_id": "b", "content": None}]
+    steps = (Step("user", "Hi"), Step("assistant", tool_calls=(ToolCall("f", {}, "a"), ToolCall("g", {}, "b"))),
+             Step("tool", "lost"), Step("tool", tool_call_id="b"))
+    assert render(messages) == model_prompt(render_prompt((), *history_steps(steps)))
+    assert '"next_observation": [{"name": "g", "content": ""}, {"name": "", "content": "lost"}]' in render(messages)
+
+
+def test_a_developer_message_is_a_system_message():
+    user = {"role": "user", "content": "Hi"}
+    told, asked = ([{"role": role, "content": "Task."}, user] for role in ("system", "developer"))
+    assert render(told) == render(asked) != render([user])
+    assert render([{"role": "system", "content": ""}, user]) == render([user])
+
+
+@pytest.mark.parametrize(("messages", "message"), [
+    ([{"role": "tool", "content": "x"}], "message 0 cannot have the role tool"),
+    ([{"role": "user", "content": "x"}, {"role": "system", "content": "x"}], "message 1 cannot have the role system"),
+    ([{"role": "user", "content": [{"type": "text", "text": "x"}]}], "the content of a user message must be text"),
+])
+def test_what_has_no_place_is_refused(messages, message):
+    with pytest.raises(TemplateError, match=message):
+        render(messages)
+
+
+def test_what_a_template_cannot_do_is_refused():
+    with pytest.raises(ValueError, match="needs 'text'"):
+        chat_template(PromptStyle(observations="decoded"))
+    with pytest.raises(ValueError, match="was not made by"):
+        wrapper_of("{{ messages }}")
