@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlam_lib.data.apigen.frames import Frame
+from xlam_lib.data.apigen.library import Link
 from xlam_lib.data.apigen.spec import ToolSpec
 
 MARK = "\x00"  # stands for a value that an earlier call will find
@@ -138,14 +139,16 @@ def say_both(rng: random.Random, clauses: list[Clause]) -> str:
     return dress(rng, " ".join(sentences), False)
 
 
-def say_chain(rng: random.Random, first: Clause, second: Clause, mention: str, nouns: tuple[str, ...]) -> str:
+def say_chain(rng: random.Random, first: Clause, second: Clause, link: Link) -> str:
     """Two requests of which the second needs the first one's result: "find a train ... and reserve a seat on that
     train".
     """
     text = rng.choice(("{} and {}", "{} and then {}", "{}, then {}")).format(first.words(rng), second.words(rng))
-    for noun in nouns:
-        text = re.sub(rf"(?:(?:the|my|a) )?\b{re.escape(noun)} {MARK}", mention, text)
-    return dress(rng, text.replace(MARK, mention), True)
+    if link.role:
+        text = re.sub(rf"(?:the )?\b{re.escape(link.role)} {MARK}", f"{link.mention} as {link.role}", text)
+    for noun in link.nouns:
+        text = re.sub(rf"(?:(?:the|my|a) )?\b{re.escape(noun)} {MARK}", link.mention, text)
+    return dress(rng, text.replace(MARK, link.mention), True)
 
 
 def say_again(rng: random.Random, asked: Clause) -> str:

@@ -148,7 +148,7 @@ def multi_step(rng: random.Random, world: World) -> Making:
     first = clause(rng, first_spec, world.half, requests(first_spec), link.given)
     frames = tuple(frame for frame in requests(second_spec) if link.argument in frame.slots)
     second = clause(rng, second_spec, world.half, frames, {**link.fixed, link.argument: ask.MARK})
-    talk.user(ask.say_chain(rng, first, second, link.mention, link.nouns))
+    talk.user(ask.say_chain(rng, first, second, link))
     result = (yield from talk.call(first))[0]
     found = Clause(second_spec, second.frame, {**second.arguments, link.argument: result[link.result]})
     found = Clause(

@@ -44,11 +44,12 @@ class Link:
     mention: str
     given: dict = field(default_factory=dict)
     fixed: dict = field(default_factory=dict)
+    role: str = ""  # a noun before the value that is kept: "with owner that keeper" -> "with that keeper as owner"
 
     @property
     def nouns(self) -> tuple[str, ...]:
         """Nouns that may stand before the value."""
-        return tuple(dict.fromkeys((self.mention.split()[-1], self.argument)))
+        return tuple(dict.fromkeys(noun for noun in (self.mention.split()[-1], self.argument) if noun != self.role))
 
 
 LINKS = (

@@ -44,6 +44,7 @@ stable stamp statue submarine sundial swing sword tank tapestry telescope terrac
 trumpet tunnel turbine turret typewriter valve vault veil vineyard violin voucher wagon walnut warehouse watermill wax
 wheel windmill winery wreath yacht zeppelin
 """)
+UNCOUNTED = wordlists.words("rain luggage gravel honey smoke snow thunder wind wax armor ink fabric plaster college")
 ATTRIBUTES = {
     "owner": "person", "keeper": "person", "builder": "person", "color": "color", "age": "number", "value": "number",
     "size": "number", "origin": "city",
@@ -135,7 +136,8 @@ GENERIC = (
 def forbidden_words() -> set[str]:
     """Words of the unseen tools' names; no twin may bear one: "stadium", "seat", ..."""
     common = {"find", "set", "count", "log", "open", "write", "schedule", "time"}
-    return {word for name in UNSEEN for word in name.split("_")} | {"archive", "trains"} - common
+    words = {word for name in UNSEEN for word in name.split("_")}
+    return (words | {"archive", "trains"}) - common
 
 
 def _plural(word: str) -> bool:
@@ -144,7 +146,7 @@ def _plural(word: str) -> bool:
 
 def _vocabulary() -> tuple[list[str], list[str]]:
     banned = forbidden_words()
-    banned |= {word.rstrip("s") for word in banned}
+    banned |= {word.rstrip("s") for word in banned} | set(UNCOUNTED)
     nouns = [*EXTRA_NOUNS, *wordlists.TOPICS, *wordlists.PRODUCTS, *(word.lower() for word in wordlists.THINGS)]
     keep = [word for word in dict.fromkeys(nouns) if word not in banned and not _plural(word)]
     return [verb for verb in VERBS if verb not in banned], keep
@@ -290,22 +292,22 @@ def twins(count: int, seed: int = 0) -> list[ToolSpec]:
 
 
 def twin_links(specs: list[ToolSpec], seed: int = 0, count: int = 300) -> list[Link]:
-    """Links between made-up tools: what a look-up finds is an argument of an action, "find the owner of ... and ...
-    for that owner".
-    """
+    """Links between made-up tools: what a look-up finds is an argument of an action, "... for that keeper as owner"."""
     rng = random.Random(f"links:{seed}")
     firsts = [spec for spec in specs if spec.returns]
+    seconds = [spec for spec in specs if not spec.returns]
     links: list[Link] = []
-    for _ in range(count * 20):
-        first, second = rng.choice(firsts), rng.choice(specs)
+    for first in rng.choices(firsts, k=20 * count):
+        second = rng.choice(seconds)
         (attribute, kind), *_ = first.returns.items()
-        fitting = [
-            param
-            for param in second.params
-            if param.pool is not None and param.pool.kind.split()[0] == LINKED.get(kind)
-        ]
-        if second.returns or not fitting or len(links) == count:
-            continue
-        argument = rng.choice(fitting).name
-        links.append(Link(first.name, attribute, second.name, argument, f"that {attribute}"))
+        fitting = [param.name for param in second.params if _takes(second, param, LINKED.get(kind, ""))]
+        if fitting and len(links) < count:
+            name = rng.choice(fitting)
+            links.append(Link(first.name, attribute, second.name, name, f"that {attribute}", role=name))
     return links
+
+
+def _takes(spec: ToolSpec, param: Param, kind: str) -> bool:
+    """Whether a found value of the kind can stand for the argument: its cue must end with it ("for owner {owner}")."""
+    fits = param.pool is not None and param.pool.kind.split()[0] == kind and param.name != spec.noun
+    return fits and all(f"{{{param.name}}}>" in frame.text for frame in spec.frames)

@@ -96,7 +96,7 @@ def street(rng: random.Random) -> str:
 
 def room(rng: random.Random) -> str:
     """A room such as "maple room"."""
-    return f"{rng.choice(wordlists.THINGS + wordlists.ADJECTIVES).lower()} room"
+    return f"{rng.choice(wordlists.THINGS + wordlists.ADJECTIVES + wordlists.TOPICS).lower()} room"
 
 
 def product(rng: random.Random) -> str:

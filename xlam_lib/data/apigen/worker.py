@@ -14,16 +14,17 @@ import sys
 
 CPU_SECONDS = 300
 MEMORY_BYTES = 2 * 1024**3
+ERRORS = (  # what a tool may raise; anything else ends the child, which the parent notices
+    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TimeoutError, TypeError, ValueError,
+)  # fmt: skip
 
 
 def _too_long(signum: int, frame: object) -> None:
     raise TimeoutError("the call took too long")
 
 
-def run_one(request: dict) -> dict:
-    """Runs one request inside the child: `{"tool": "add_numbers", "arguments": {...}}` -> `{"result": ...}` or
-    `{"error": ...}`.
-    """
+def run_one(request: dict, call_seconds: float = 1.0) -> dict:
+    """Runs one request: `{"tool": "add_numbers", "arguments": {...}}` -> `{"result": ...}` or `{"error": ...}`."""
     from xlam_lib.data.apigen.facts import echo
     from xlam_lib.data.apigen.library import TOOLS
 
@@ -31,34 +32,24 @@ def run_one(request: dict) -> dict:
     if returns is None and name not in TOOLS:
         return {"error": f"NameError: no tool {name!r}"}
     try:
+        signal.setitimer(signal.ITIMER_REAL, call_seconds)
         result = echo(arguments, returns) if returns is not None else TOOLS[name].function(**arguments)
         json.dumps(result, allow_nan=False)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        MemoryError,
-        RecursionError,
-        TimeoutError,
-        TypeError,
-        ValueError,
-    ) as error:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except ERRORS as error:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         return {"error": f"{type(error).__name__}: {error}"}
     return {"result": result}
 
 
 def main(call_seconds: float = 1.0) -> None:
-    """Serves requests from standard input until it closes."""
+    """Serves batches from standard input until it closes."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     signal.signal(signal.SIGALRM, _too_long)
     for line in sys.stdin.buffer:
-        answers = []
-        for request in json.loads(line):
-            signal.setitimer(signal.ITIMER_REAL, call_seconds)
-            answers.append(run_one(request))
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        answers = [run_one(request, call_seconds) for request in json.loads(line)]
         sys.stdout.write(json.dumps(answers) + "\n")
         sys.stdout.flush()
 

@@ -100,7 +100,7 @@ def random_number(low: Annotated[int, whole(2, 400)], high: Annotated[int, whole
 @units.tool(
     "convert (the length of |the length |a length of |){amount} {from_unit}< to {to_unit}>",
     "(express|give me) a length of {amount} {from_unit}< in {to_unit}>",
-    "How long is a length of {amount} {from_unit}, converted to {to_unit}?",
+    "(How long is|What is) a length of {amount} {from_unit}, converted to {to_unit}?",
     answer="That is {result} {to_unit}.",
 )
 def convert_length(amount: Annotated[float, decimal(2, 900)], from_unit: LENGTHS, to_unit: LENGTHS) -> dict:

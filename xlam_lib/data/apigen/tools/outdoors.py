@@ -206,7 +206,7 @@ def traffic_report(street: Street, city: City) -> dict:
 
 @maps.tool(
     "(find|show me|recommend|look up) a museum< in {city}>< on {subject}>",
-    "(Is there a|Which|What) museum (can I visit|is worth a visit)< in {city}>?",
+    "(Which|What) museum (can I visit|is worth a visit)< in {city}>?",
     answer="Visit the museum {museum}.",
 )
 def find_museum(city: City, subject: Literal["history", "art", "science", "trains"] = "history") -> dict:
