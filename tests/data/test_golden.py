@@ -49,6 +49,6 @@ def test_every_source_has_samples_with_a_licence_noted() -> None:
 def test_samples_hold_no_paths_of_a_machine() -> None:
     for path in samples_dir().rglob("*.json*"):
         text = path.read_text(encoding="utf-8")
-        assert "/home/" not in text and "/root/" not in text, path
+        assert "/home/" not in text and str(Path.home()) not in text, path
         if path.suffix == ".json":
             json.loads(text)
