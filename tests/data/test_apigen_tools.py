@@ -64,7 +64,7 @@ def test_tools_of_splits_are_disjoint_and_complete():
 def test_pool_draws_fresh_values_of_both_halves(name):
     rng = random.Random(1)
     for half in ("train", "test"):
-        values = {POOLS[name].draw(rng, half) for _ in range(200)}
+        values = {POOLS[name].draw(rng, half) for _ in range(500)}
         assert all(split_of(value) == half for value in values)
         assert len(values) > (10 if name == "food" else 100)
 
