@@ -55,7 +55,7 @@ class Chart(Figure):
             self.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         return buffer.getvalue()
 
-    def data_uri(self, dpi: int = 144) -> str:
+    def data_uri(self, dpi: int = 204) -> str:
         """The figure as `data:image/png;base64,...`, to put into one self-contained HTML file."""
         return "data:image/png;base64," + base64.b64encode(self.png(dpi)).decode("ascii")
 

@@ -177,6 +177,21 @@ def notes(scores: Mapping[str, CategoryScore]) -> list[str]:
     return found
 
 
+def figures(
+    truth: Mapping[str, CategoryScore],
+    refused: Sequence[Mapping[str, Any]],
+    model: Mapping[str, CategoryScore] | None = None,
+) -> dict[str, Any]:
+    """BFCL's part of `metrics.json`: `record({"bfcl": figures(*ground_truth_scores())}, out, "05_benchmarking")`."""
+    return {
+        "ground_truth": {name: score.accuracy for name, score in truth.items()},
+        "counts": {name: score.to_dict() for name, score in truth.items()},
+        "refused": {row["id"]: CONTRADICTIONS.get(row["id"], row["error"]) for row in refused},
+        "model": {name: score.to_dict() for name, score in (model or {}).items()},
+        "notes": notes(model or {}),
+    }
+
+
 def _count(category: str, total: int, too_long: int, rows: Sequence[Mapping[str, Any]]) -> CategoryScore:
     lost = sum(row["answer"] is None for row in rows)
     return CategoryScore(

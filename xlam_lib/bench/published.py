@@ -91,14 +91,20 @@ def text(entry: PublishedTable) -> str:
 def html(entry: PublishedTable) -> str:
     """The table as HTML, its label in `<caption>`, the best number of a column in bold."""
     winners = {column: best(entry, column) for column in entry.columns}
-    head = "".join(f"<th>{escape(column)}</th>" for column in ("model", *entry.columns))
+    numeric = [
+        all(_number(cells[place]) or cells[place] is None for cells in entry.rows.values())
+        for place in range(len(entry.columns))
+    ]
+    sides = [" class='number'" if side else "" for side in numeric]
+    named = zip(entry.columns, sides, strict=True)
+    head = "<th>model</th>" + "".join(f"<th{side}>{escape(name)}</th>" for name, side in named)
     rows = []
-    for model, cells in entry.rows.items():
-        marked = []
-        for column, cell, words in zip(entry.columns, cells, entry.shown(model), strict=True):
-            inner = f"<b>{words}</b>" if model in winners[column] else escape(words)
-            marked.append(f"<td class='number'>{inner}</td>" if _number(cell) else f"<td>{inner}</td>")
-        rows.append(f"<tr><td>{escape(model)}</td>{''.join(marked)}</tr>")
+    for model in entry.rows:
+        cells = "".join(
+            f"<td{side}>{f'<b>{words}</b>' if model in winners[column] else escape(words)}</td>"
+            for column, words, side in zip(entry.columns, entry.shown(model), sides, strict=True)
+        )
+        rows.append(f"<tr><td>{escape(model)}</td>{cells}</tr>")
     caption, body = f"<caption>{escape(entry.caption)}</caption>", "".join(rows)
     return f"<table class='published'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -68,6 +68,27 @@ class HeldOut:
         }
 
 
+def model_figures(seen: HeldOut, unseen: HeldOut, seed: int = 0) -> dict[str, Any]:
+    """A model's part of `metrics.json`: the scorecard's three figures, their intervals, kinds and failures.
+
+    Example: `record({"sft": model_figures(seen, unseen)}, out, "02_sft")`; parse_rate is over both sets.
+    """
+    both = HeldOut((*seen.rows, *unseen.rows), {**seen.unanswered, **unseen.unanswered})
+    return {
+        "seen_exact": seen.exact,
+        "unseen_exact": unseen.exact,
+        "parse_rate": both.parse_rate,
+        "intervals": {
+            "seen_exact": seen.interval(seed=seed).to_dict(),
+            "unseen_exact": unseen.interval(seed=seed).to_dict(),
+            "parse_rate": both.interval("parsed", seed).to_dict(),
+        },
+        "kinds": {"seen": seen.by_kind(), "unseen": unseen.by_kind()},
+        "failures": {"seen": seen.failures(), "unseen": unseen.failures()},
+        "unanswered": len(both.unanswered),
+    }
+
+
 def difference(before: HeldOut, after: HeldOut, field: str = "exact", seed: int = 0) -> Interval:
     """Paired interval of `after - before` on the questions that both answered, e.g. `difference(sft, dpo)`."""
     second = {row["id"]: row for row in after.rows}
