@@ -84,7 +84,8 @@ def _run_one(experiment: Experiment, run: Run, chosen: set[str], force: bool, di
         "git": git,
         "environment": records.environment(),
     }
-    manifest.save()
+    for name in manifest.forget_others([step.name for step in run.steps]):
+        display.say(f"{name} is no longer part of the experiment; its record was taken out of {records.FILE}")
     for number, step in enumerate(run.steps, 1):
         if step.name not in chosen:
             continue
@@ -163,9 +164,15 @@ def _finish(experiment: Experiment, run: Run, manifest: records.Manifest, displa
     """The report of a finished run, where the experiment asks for it; returns what failed, or ""."""
     if experiment.report and all((manifest.step(s.name) or {}).get("status") == "done" for s in run.steps):
         from xlam_lib.bench import report
+        from xlam_lib.bench.scorecard import ScorecardError
 
-        page = report.write(run.out)
-        display.say("\n" + report.text(run.out) + f"\n\nreport: {paths.short(page)}")
+        failure = ""
+        try:
+            report.write(run.out)
+        except ScorecardError as error:
+            failure = str(error)
+        display.say(f"\n{report.text(run.out)}\n\nreport: {paths.short(run.out / report.FILE)}")
+        return failure
     return ""
 
 

@@ -10,6 +10,8 @@ import pytest
 from xlam_lib import run
 from xlam_lib.batch import execute, guard
 from xlam_lib.batch import manifest as records
+from xlam_lib.bench import report
+from xlam_lib.bench.scorecard import ScorecardError
 
 
 @pytest.fixture
@@ -227,18 +229,42 @@ def test_a_second_run_of_the_same_folder_waits_its_turn(go, folder):
     assert (status, ran) == (2, []) and "is being written by process" in told
 
 
-def test_a_report_is_written_where_the_experiment_asks(go, folder, monkeypatch):
-    import sys
-    import types
+@pytest.fixture
+def reports(monkeypatch):
+    """A stand-in for the report, which knows other figures than those of the fixtures; returns what was written."""
+    written = []
+    monkeypatch.setattr(report, "write", lambda out: written.append(out))
+    monkeypatch.setattr(report, "text", lambda out: "scores of " + out.name)
+    return written
 
-    fake = types.ModuleType("report")
-    fake.write = lambda out: out / "report.html"
-    fake.text = lambda out: "scores of " + out.name
-    monkeypatch.setitem(sys.modules, "xlam_lib.bench.report", fake)
-    import xlam_lib.bench
 
-    monkeypatch.setattr(xlam_lib.bench, "report", fake, raising=False)
+def test_a_report_is_written_where_the_experiment_asks(go, folder, reports):
+    assert go()[0] == 0 and reports == []
     folder.put("experiment", "report: true\n")
-    assert "scores of" not in go("--only", "01")[2]
-    told = go()[2]
+    status, ran, told = go()
+    assert (status, ran, reports) == (0, [], [folder.out])
     assert "scores of out" in told and re.search(r"report: .*out/report\.html", told)
+
+
+def test_a_report_waits_for_all_notebooks(go, folder, reports):
+    folder.put("experiment", "report: true\n")
+    assert go("--only", "01")[0] == 0 and reports == []
+    assert go("--only", "02")[0] == 0 and reports == [folder.out]
+
+
+def test_missing_figures_fail_the_run_after_the_report(go, folder, reports, monkeypatch):
+    def incomplete(out):
+        raise ScorecardError("no figure for dpo.preference_accuracy")
+
+    monkeypatch.setattr(report, "write", incomplete)
+    folder.put("experiment", "report: true\n")
+    status, _, told = go()
+    assert status == 1 and "scores of out" in told and "error: no figure for dpo.preference_accuracy" in told
+
+
+def test_a_notebook_that_left_the_experiment_leaves_the_manifest(go, folder):
+    go()
+    (folder.path / "02_sum.yaml").unlink()
+    status, ran, told = go()
+    assert (status, ran) == (0, []) and "02_sum is no longer part of the experiment" in told
+    assert [s["notebook"] for s in manifest(folder)["steps"]] == ["01_numbers"]

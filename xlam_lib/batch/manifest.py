@@ -47,6 +47,13 @@ class Manifest:
         self.data["steps"] = sorted([*others, entry], key=lambda s: rank.get(s["notebook"], len(rank)))
         self.save()
 
+    def forget_others(self, names: list[str]) -> list[str]:
+        """Keep the entries of these notebooks alone, save, and return the names of those taken out."""
+        others = [s["notebook"] for s in self.data["steps"] if s["notebook"] not in names]
+        self.data["steps"] = [s for s in self.data["steps"] if s["notebook"] in names]
+        self.save()
+        return others
+
     def save(self) -> None:
         """Write the file in one stroke."""
         self.data["seconds"] = round(sum(s.get("seconds", 0.0) for s in self.data["steps"]), 1)
