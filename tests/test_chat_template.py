@@ -39,7 +39,7 @@ def as_client_sends(trajectory: Trajectory, decoded: bool, bare: bool) -> tuple[
 
 
 @given(trajectories(), styles, st.booleans(), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_template_equals_codec(trajectory, style, decoded, bare):
     messages, tools = as_client_sends(trajectory, decoded, bare)
     style = style_of(replace(trajectory, task=replace(trajectory.task, instruction="")), style)
