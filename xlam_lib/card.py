@@ -26,7 +26,7 @@ def card(trajectory: Trajectory) -> str:
     named = (f'<span title="{escape(tool.description)}">{escape(tool.name)}</span>' for tool in trajectory.tools)
     rows = [
         f"<b>{escape(trajectory.trajectory_id)}</b> " + _muted(escape(" · ".join(filter(None, facts)))),
-        _muted(f"task: {_text(trajectory.task.instruction)}") if trajectory.task.instruction else "",
+        _muted(_text(f"task: {trajectory.task.instruction}")) if trajectory.task.instruction else "",
         _muted(f"tools: {', '.join(named) or 'none'}"),
         *map(_row, trajectory.steps),
     ]
@@ -62,5 +62,5 @@ def _text(text: str) -> str:
     whole = f'<div style="white-space:pre-wrap">{escape(text)}</div>' if text else ""
     if len(text) <= FOLD:
         return whole
-    start = escape(" ".join(text[:120].split()))
+    start = escape(" ".join(text[:100].split()))
     return f"<details><summary>{start} … ({len(text):,} characters)</summary>{whole}</details>"
