@@ -163,7 +163,7 @@ def _named_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        message = f"the disk is full: {path} was not written (what stood there before stands); make room and rerun"
+        message = f"the disk is full: {path} was not written; what stood there before still stands"
         raise OSError(error.errno, message) from error
 
 

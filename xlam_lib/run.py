@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         return _fault("interrupted; what is finished is kept, the same command goes on from here", 130)
     except OSError as error:
         if error.errno in atomic.FULL:
-            return _fault(f"the disk is full ({error}); what is finished is kept: make room, then the same command", 1)
+            where = f" ({error.filename})" if error.filename else ""
+            return _fault(f"{error.strerror}{where}; finished notebooks are kept: make room, then the same command", 1)
         return _fault(f"{type(error).__name__}: {error}", 1)
 
 

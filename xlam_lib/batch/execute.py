@@ -25,7 +25,13 @@ from papermill.exceptions import PapermillExecutionError
 from xlam_lib import paths
 
 ENGINE = "xlam"
-QUIET = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+QUIET = {  # for the kernel and its children; what the caller has set goes before
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "VLLM_NO_USAGE_STATS": "1",
+}
 
 
 class Watcher(Protocol):
@@ -78,7 +84,7 @@ def execute(
             progress_bar=False,
             cwd=cwd or paths.root(),
             watch=watch,
-            kernel_environment={**os.environ, **QUIET, **(environment or {})},
+            kernel_environment={**QUIET, **os.environ, **(environment or {})},
             kernel_words=words,
         )
     except (PapermillExecutionError, CellTimeoutError, RuntimeError) as error:  # RuntimeError: the kernel
