@@ -1,5 +1,4 @@
-"""Augmentation for training: other names, another order, other words for the same tools, so that a model reads the
-list it is given.
+"""Augmentation for training: other names, order and words for the same tools, so that a model reads their list.
 
 Used by notebooks 01 and 02. After Hammer (arXiv 2410.04587): names of functions and arguments are masked while
 descriptions stay. Everything is a pure function of a trajectory and a `random.Random`, keeps tools, calls and results
@@ -32,9 +31,7 @@ LEADS = ("Tool to {}", "Used to {}", "Function to {}", "Can {}", "Lets you {}")
 
 @dataclass(frozen=True)
 class Names:
-    """New names: of functions, and of the arguments of each function (by its old name), e.g. `Names({"get_time":
-    "vola"}, {"get_time": {"city": "x"}})`.
-    """
+    """New names of functions, and of arguments by function: `Names({"get": "vola"}, {"get": {"city": "x"}})`."""
 
     functions: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -72,9 +69,7 @@ def _renamed_step(step: Step, names: Names) -> Step:
 
 
 def rename(trajectory: Trajectory, names: Names) -> Trajectory:
-    """The trajectory with new names in tools, calls and results; two tools or arguments of one name raise a
-    ValueError.
-    """
+    """The trajectory with new names everywhere; a ValueError when two tools or arguments would share one."""
     tools = tuple(_renamed_tool(tool, names) for tool in trajectory.tools)
     if len({tool.name for tool in tools}) < len(tools):
         raise ValueError(
@@ -95,9 +90,7 @@ def pseudo_word(rng: random.Random) -> str:
 
 
 def mask_function(name: str, rng: random.Random) -> str:
-    """Another name for a function: a pseudo-word, a synonym of its verb, or another way of writing it ("get_time" ->
-    "veloka", "fetch_time", "getTime").
-    """
+    """Another name for a function: "get_time" -> "veloka", "fetch_time", "getTime" or "time_get"."""
     words = [word for word in re.split(r"[_\W]+|(?<=[a-z])(?=[A-Z])", name) if word]
     roll = rng.random()
     if roll < 0.45 or len(words) < 2:
@@ -112,9 +105,7 @@ def mask_function(name: str, rng: random.Random) -> str:
 
 
 def mask_argument(name: str, description: str, rng: random.Random) -> str:
-    """Another name for an argument: a pseudo-word, a letter with a digit, or words of its description ("city" ->
-    "veloka", "x3", "name_of_city").
-    """
+    """Another name for an argument: "city" -> "veloka", "x3" or, from its description, "name_of_city"."""
     roll = rng.random()
     words = [
         word
@@ -131,9 +122,7 @@ def mask_argument(name: str, description: str, rng: random.Random) -> str:
 
 
 def random_names(trajectory: Trajectory, rng: random.Random, functions: float, arguments: float) -> Names:
-    """New names for each tool with probability `functions`, for each argument with probability `arguments`; booleans
-    keep theirs.
-    """
+    """New names for tools and arguments, each with its probability; booleans keep theirs."""
     taken = {tool.name for tool in trajectory.tools}
     new_functions: dict[str, str] = {}
     new_arguments: dict[str, dict[str, str]] = {}

@@ -1,6 +1,4 @@
-"""Command line of the embedded data: `python -m xlam_lib.data.apigen --out DIR --seed 0` (add `--show 20` to print
-samples).
-"""
+"""Command line: `python -m xlam_lib.data.apigen --out DIR --seed 0`; `--show 20` prints samples."""
 
 from __future__ import annotations
 

@@ -76,9 +76,7 @@ def clause(
     frames: tuple[Frame, ...] | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> Clause:
-    """A clause with fresh values of the "train" or "test" half; `frames` narrows the phrasings, `fixed` sets some
-    arguments.
-    """
+    """A clause with fresh values of a half ("train"); `frames` narrows the phrasings, `fixed` sets arguments."""
     frame = rng.choice(frames or spec.frames)
     fixed = fixed or {}
     arguments = {}
@@ -101,9 +99,7 @@ def capital(text: str) -> str:
 
 
 def dress(rng: random.Random, text: str, is_request: bool) -> str:
-    """A whole query: a request gets a wrapping ("Could you ...?"), and now and then something polite stands before or
-    after.
-    """
+    """A whole query: requests are wrapped ("Could you ...?"), and sometimes something polite is added."""
     query = rng.choice(WRAPS).format(text) if is_request else text
     query = capital(query)
     roll = rng.random()
@@ -140,9 +136,7 @@ def say_both(rng: random.Random, clauses: list[Clause]) -> str:
 
 
 def say_chain(rng: random.Random, first: Clause, second: Clause, link: Link) -> str:
-    """Two requests of which the second needs the first one's result: "find a train ... and reserve a seat on that
-    train".
-    """
+    """Two requests of which the second needs the first's result: "find a train ... and book a seat on that train"."""
     text = rng.choice(("{} and {}", "{} and then {}", "{}, then {}")).format(first.words(rng), second.words(rng))
     if link.role:
         text = re.sub(rf"(?:the )?\b{re.escape(link.role)} {MARK}", f"{link.mention} as {link.role}", text)

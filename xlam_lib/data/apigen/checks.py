@@ -1,5 +1,4 @@
-"""The three checks of APIGen: format, execution and meaning. They know only the finished trajectory, not how it was
-made.
+"""The three checks of APIGen: format, execution and meaning. They know the finished trajectory only.
 
 Used by `pipeline.py`: `check_format(trajectory)`, `check_meaning(trajectory, "single")` and so on raise `Rejected`
 with the reason, or return. Format: the schema holds for every call. Execution: every call runs again, without error
@@ -28,9 +27,7 @@ ASKED = re.compile(r"\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|(\S*\d\S*)|(?<=[a-z,] )
 
 
 def stems(text: str) -> set[str]:
-    """The content words of a text, without endings: `stems("Booking hotel rooms")` is {"book", "hotel", "room"} less
-    the common ones.
-    """
+    """The uncommon words of a text, without endings: `stems("Tell me the rules")` is {"rul"}."""
     words = {word.lower() for word in WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))}
     return {_stem(word) for word in words if word not in COMMON and len(word) > 2}
 

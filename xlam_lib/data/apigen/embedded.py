@@ -75,7 +75,9 @@ def samples(split: str, size: int, executor: Executor, count: Count, seed: int =
         slots.append(Slot(number, kind, world, rng, split))
     for slot, made in produce(slots, executor, count):
         if split == "train" and slot.rng.random() < AUGMENT_SHARE:
-            made = _augmented(slot.rng, made, slot.kind)
+            varied = _augmented(slot.rng, made, slot.kind)
+            count.augmented += varied != made
+            made = varied
         made.validate()
         yield made
 
@@ -83,9 +85,7 @@ def samples(split: str, size: int, executor: Executor, count: Count, seed: int =
 def build_embedded(
     out_dir: str | Path, seed: int = 0, n_train: int = 8000, n_test_seen: int = 300, n_test_unseen: int = 150
 ) -> dict[str, Path]:
-    """Builds the data into a folder that appears whole or not at all; returns the paths by name: `{"train":
-    .../train.jsonl, ...}`.
-    """
+    """Builds the data into a folder that appears whole or not at all; paths by name: `{"train": .../train.jsonl}`."""
     sizes = dict(zip(FILES, (n_train, n_test_seen, n_test_unseen), strict=True))
     out_dir = Path(out_dir)
     started = time.perf_counter()
@@ -111,8 +111,7 @@ def paths_of(out_dir: str | Path) -> dict[str, Path]:
 
 
 def embedded(out_dir: str | Path, **wanted: int) -> dict[str, Path]:
-    """The paths of the embedded data in a folder, e.g. `embedded("runs/data")["train"]`; built first when it isn't
-    there whole.
+    """The paths of the embedded data, e.g. `embedded("runs/data")["train"]`; built first when it isn't there whole.
 
     `wanted` may hold seed, n_train, n_test_seen, n_test_unseen; a build made with other values of these is replaced.
     """

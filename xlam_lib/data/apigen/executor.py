@@ -31,9 +31,7 @@ class Request:
 
 
 class ExecutionError(RuntimeError):
-    """A tool failed; the message begins with the kind of failure, e.g. "ValueError: amount must be above zero, got
-    0".
-    """
+    """A tool failed; the message begins with the kind: "ValueError: amount must be above zero, got 0"."""
 
 
 class Executor:

@@ -20,7 +20,7 @@ from xlam_lib.data.apigen.spec import ToolSpec
 from xlam_lib.trajectory import Step, ToolCall
 
 NO_TOOL = "None of the tools can do this."
-LISTED = (1, 2, 2, 2, 3, 3, 3, 4)  # how many tools a prompt lists
+LISTED = (1, 2, 2, 2, 2, 3, 3, 3, 4)  # how many tools a prompt lists
 
 
 class Rejected(ValueError):
@@ -224,8 +224,6 @@ def listed(rng: random.Random, world: World, talk: Talk) -> list[ToolSpec]:
 def candidate(
     rng: random.Random, world: World, kind: str
 ) -> Generator[list[Request], list[dict], tuple[Talk, list[ToolSpec]]]:
-    """A generator that yields calls to run, is sent their results, and returns a sample and the tools its prompt
-    lists.
-    """
+    """A sample and the tools its prompt lists, returned at last; until then yields calls and is sent results."""
     talk = yield from KINDS[kind](rng, world)
     return talk, listed(rng, world, talk)

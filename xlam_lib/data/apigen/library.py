@@ -1,5 +1,4 @@
-"""The library of executable tools: all of them in `TOOLS`, those kept out of training in `UNSEEN`, and which results
-feed which arguments.
+"""The library of executable tools: `TOOLS` has all, `UNSEEN` those kept out of training, `LINKS` what feeds what.
 
 Used by notebook 01. `TOOLS` is the one place that knows every tool name of the embedded data. List them with `python
 -c "from xlam_lib.data.apigen.library import TOOLS; [print(t.domain, t.schema.to_dict()) for t in TOOLS.values()]"`.
@@ -30,8 +29,7 @@ UNSEEN = (
 
 @dataclass(frozen=True)
 class Link:
-    """Field `result` of what tool `first` returns feeds argument `argument` of tool `second`, which the query calls
-    `mention`.
+    """Field `result` of what tool `first` returns is argument `argument` of tool `second`; queries say `mention`.
 
     `nouns` before the mention are swallowed ("the train that train" -> "that train"); `given` and `fixed` set
     arguments of the first and second call.

@@ -1,5 +1,4 @@
-"""Turns candidates into samples: waves of candidates are generated, executed in batches and checked; what fails is
-counted and tried again.
+"""Turns candidates into samples: generated in waves, executed in batches, checked; what fails is counted and replaced.
 
 Used by `embedded.py`: `for slot, trajectory in produce(slots, executor, count)` gives one checked trajectory for each
 slot, in order.
@@ -30,6 +29,7 @@ class Count:
 
     accepted: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    augmented: int = 0
 
     def to_dict(self) -> dict:
         """Totals that add up: candidates = accepted + rejected."""
@@ -39,6 +39,7 @@ class Count:
             "accepted": accepted,
             "rejected": rejected,
             "accepted_by_kind": dict(sorted(self.accepted.items())),
+            "augmented": self.augmented,
             "rejected_by_reason": dict(sorted(self.rejected.items())),
         }
 

@@ -45,9 +45,7 @@ class Param:
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """A tool with all that the generator needs: `function` runs it, or, for a made-up one, `returns` says what to
-    echo.
-    """
+    """A tool as the generator needs it; a made-up one has no `function`, `returns` says what it echoes."""
 
     name: str
     domain: str
@@ -123,9 +121,7 @@ def read_tool(function: Callable[..., dict], domain: str, ask: tuple[str, ...], 
 
 
 class Domain:
-    """Collects the tools of one domain: `weather = Domain("weather")`, then `@weather.tool("get the forecast< for
-    {city}>")`.
-    """
+    """Collects the tools of one domain: `weather = Domain("weather")`, then `@weather.tool("get it< for {city}>")`."""
 
     def __init__(self, name: str) -> None:
         self.name = name

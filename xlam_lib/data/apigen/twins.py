@@ -1,5 +1,4 @@
-"""Masked twins: made-up tools, for training only, that teach a model to read the tool list instead of learning it by
-heart.
+"""Masked twins: made-up tools, for training only, that teach a model to read the list of tools it is given.
 
 Used by `embedded.py`. Each twin joins a verb, a noun and a few arguments into a schema with matching queries, e.g.
 `polish_lantern(owner, grade)` with "polish the lantern for owner Mara Holston with grade 7". Twins run as echo

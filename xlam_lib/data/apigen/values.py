@@ -20,18 +20,14 @@ MAX_DRAWS = 2000
 
 
 def split_of(value: Any) -> str:
-    """The split an argument value belongs to, by hash: `split_of("Oslo")` is always the same one of "train" and
-    "test".
-    """
+    """The half a value belongs to, by hash: `split_of("Oslo")` is always the same one of "train" and "test"."""
     digest = hashlib.sha256(str(value).casefold().encode("utf-8")).digest()
     return "test" if digest[0] < 96 else "train"
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A generator of values of one kind, e.g. `Pool("city", city)`; `schema` is the JSON Schema type of what it
-    makes.
-    """
+    """A generator of values of one kind: `Pool("city", city)`; `schema` is the JSON Schema of its values."""
 
     kind: str
     make: Callable[[random.Random], Any]

@@ -1,5 +1,4 @@
-"""The child process in which the embedded tools run, with limits on processor time, memory and wall time; writing
-files is not allowed.
+"""The child process in which the embedded tools run: limited processor time, memory and wall time, no files written.
 
 Started by `executor.py` as `python -m xlam_lib.data.apigen.worker`; reads a batch of requests a line from standard
 input and answers each batch with one line.

@@ -1,5 +1,6 @@
-"""Tools for the calendar, messages, health and the home. Each one runs: see `xlam_lib.data.apigen.library` for the
-list of all.
+"""Executable tools for the calendar, messages, health and the home.
+
+Each one runs, always with the same result for the same arguments. Notebook 01 shows some; `library.py` lists all.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from xlam_lib.data.apigen.values import (
 )
 
 calendar, messaging, health, home = Domain("calendar"), Domain("messaging"), Domain("health"), Domain("home")
-ROOMS = Literal["kitchen", "bedroom", "bathroom", "office", "garage", "hallway", "attic", "cellar"]
+ROOMS = Literal["kitchen", "bedroom", "office", "garage", "hallway"]
 
 
 @calendar.tool(
@@ -224,7 +225,7 @@ def log_sleep(hours: Annotated[float, decimal(2, 14)], date: Date = "") -> dict:
     "My {animal} is ill and needs a vet< in {city}>(, please find one.|.)",
     answer="Call the vet {vet} at {phone}.",
 )
-def find_vet(city: City, animal: Literal["dog", "cat", "horse", "rabbit", "parrot"] = "dog") -> dict:
+def find_vet(city: City, animal: Literal["dog", "cat", "horse", "rabbit"] = "dog") -> dict:
     """Find a vet in a city.
 
     city: name of the city

@@ -1,4 +1,7 @@
-"""Tools for weather, travel and maps. Each one runs: see `xlam_lib.data.apigen.library` for the list of all."""
+"""Executable tools for weather, travel and maps.
+
+Each one runs, always with the same result for the same arguments. Notebook 01 shows some; `library.py` lists all.
+"""
 
 from __future__ import annotations
 
@@ -178,9 +181,7 @@ def measure_distance(start: City, end: City) -> dict:
     "I am< on {street}>< in {city}>, find (me |)a nearby {kind}.",
     answer="The nearest {kind} is {place}.",
 )
-def find_nearby(
-    kind: Literal["restaurant", "pharmacy", "bank", "cafe", "bakery"], city: City, street: Street = ""
-) -> dict:
+def find_nearby(kind: Literal["restaurant", "pharmacy", "bank", "bakery"], city: City, street: Street = "") -> dict:
     """Find a place nearby in a city.
 
     kind: kind of place

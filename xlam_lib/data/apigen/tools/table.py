@@ -1,4 +1,7 @@
-"""Tools for food, shopping and the library. Each one runs: see `xlam_lib.data.apigen.library` for the list of all."""
+"""Executable tools for food, shopping and the library.
+
+Each one runs, always with the same result for the same arguments. Notebook 01 shows some; `library.py` lists all.
+"""
 
 from __future__ import annotations
 
