@@ -34,7 +34,9 @@ def test_a_terminal_gets_the_same_lines_in_the_end():
     display.console = Console(file=io.StringIO(), force_terminal=True, width=60, highlight=False)
     play(display)
     text = display.console.file.getvalue()
-    assert "02_sft: first run (2/5, 2 cells)" in text and "rows = load(path)" in text and "done in" in text
+    assert "02_sft: first run (2/5, 2 cells)" in text and "rows = load(path)  step 2 loss 0.5" in text
+    kept = text.replace("\x1b[2K", "\n").splitlines()
+    assert sum(line.endswith(" s  rows = load(path)") for line in kept) == 1 and kept[-1].startswith("  done in")
 
 
 def test_markup_in_cells_is_shown_as_it_is():

@@ -1,7 +1,8 @@
 """What a run shows while it works: one line a cell and a notebook, with seconds; a moving line on a terminal.
 
-Used by `xlam_lib.run`. In a file or a pipe each finished cell is a line of its own, and a cell that takes long gives a
-sign of life now and then with the last line it printed. On a terminal the current cell is one line that is redrawn.
+Used by `xlam_lib.run` and `xlam_lib.notebooks`. In a file or a pipe each finished cell is a line of its own, and a cell
+that takes long gives a sign of life now and then, with the last line it printed. On a terminal the current cell is a
+moving line, which stays when the cell is done.
 """
 
 from __future__ import annotations
@@ -100,3 +101,4 @@ class Terminal(Plain):
 
     def _close(self) -> None:
         self._live.stop()
+        super()._close()
