@@ -1,8 +1,8 @@
 """Makes candidate trajectories of five kinds: single, parallel, irrelevant, multi_step and multi_turn.
 
-Used by `embedded.py`, which checks what comes out of here and counts what fails. `World("train", run, ...)` holds the
-tools of a split; `candidate(rng, world, "single")` gives the steps and tools of one sample, whose calls have really
-been executed.
+Used by `pipeline.py`, which runs the calls, checks what comes out of here and counts what fails. `World("train", ...)`
+holds the tools of a split. `candidate(rng, world, "single")` is a generator: it yields the calls it wants executed, is
+sent their results, and returns the steps and tools of one sample.
 """
 
 from __future__ import annotations

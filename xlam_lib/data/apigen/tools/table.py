@@ -140,7 +140,7 @@ def track_order(order: Code) -> dict:
     answer="The review of {item} is online.",
 )
 def write_review(
-    item: Code, stars: Annotated[int, whole(1, 10)], comment: Annotated[str, POOLS["sentence"]] = ""
+    item: Code, stars: Annotated[int, whole(2, 10)], comment: Annotated[str, POOLS["sentence"]] = ""
 ) -> dict:
     """Write a review of an item.
 
