@@ -9,6 +9,7 @@ from xlam_lib.bench import heldout
 from xlam_lib.bench.answer_log import AskError, Reply
 from xlam_lib.bench.grade import FAILURES, grade
 from xlam_lib.bench.heldout import Endpoint, graded, items_of, offline, served
+from xlam_lib.bench.results import failure_examples, model_figures
 from xlam_lib.codec import BRIEF_STYLE, Answer, render_answer
 from xlam_lib.trajectory import Step, ToolCall, write_jsonl
 
@@ -103,6 +104,21 @@ def test_offline_figures():
     row = result.rows[7]
     assert row["expected"] == [{"name": "get_weather", "arguments": {"city": "City 7"}}]
     assert (row["id"], row["trajectory"], row["failure"]) == ("t7#1", "t7", "wrong_value")
+
+
+def test_failures_can_be_looked_at():
+    words = failure_examples(offline(TEST_SET, model))
+    assert words.startswith("wrong_value (2)\n  asked    Weather in City 7?\n  expected [{")
+    assert words.endswith("  answered ?") and "unreadable (1)" in words
+    assert failure_examples(offline(TEST_SET[:3], model)) == "no failure"
+
+
+def test_figures_of_a_model():
+    seen, unseen = offline(TEST_SET, model), offline(TEST_SET[:9], model)
+    figures = model_figures(seen, unseen)
+    assert (figures["seen_exact"], figures["unseen_exact"], figures["parse_rate"]) == (0.7, 7 / 9, 18 / 19)
+    assert figures["intervals"]["seen_exact"]["n"] == 10 and figures["failures"]["unseen"] == {"wrong_value": 2}
+    assert json.loads(json.dumps(figures)) == figures
 
 
 def test_two_models_are_compared_on_the_same_questions():

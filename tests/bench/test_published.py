@@ -42,6 +42,13 @@ def test_text_names_missing_numbers_and_the_label():
     assert len({len(line) for line in lines[1:]}) == 1
 
 
+def test_ours_stand_beside_under_another_label():
+    columns, rows = ("seen", "unseen"), {"SFT": (0.87, None)}
+    ours = published.PublishedTable("ours", "Held-out", "exact", columns, rows, "", label=published.MEASURED)
+    assert published.text(ours).splitlines()[0] == "Held-out: exact (measured here)"
+    assert "published" not in published.text(ours) and "0.87" in published.html(ours)
+
+
 def test_html_is_escaped_and_marks_the_best():
     page = published.html(published.table("toolbench"))
     assert "Unseen Insts &amp; Same Set" in page and published.LABEL in page

@@ -116,6 +116,7 @@ class _Asker:
         self.failed_in_a_row = 0
 
     async def run(self, missing: Sequence[Request]) -> None:
+        """Ask everything that is missing."""
         options: dict[str, Any] = {"timeout": self.endpoint.timeout, "max_retries": self.endpoint.retries}
         if urlparse(self.endpoint.base_url).hostname in LOOPBACK:
             options["http_client"] = openai.DefaultAsyncHttpxClient(trust_env=False)

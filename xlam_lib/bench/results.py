@@ -68,6 +68,21 @@ class HeldOut:
         }
 
 
+def failure_examples(result: HeldOut, per_kind: int = 1) -> str:
+    """Wrong answers to look at, the first `per_kind` of each failure, most frequent failure first.
+
+    Example: "wrong_value (12)\\n  asked    Weather in Oslo?\\n  expected [{...}]\\n  answered {...}"
+    """
+    lines = []
+    for failure, count in result.failures().items():
+        lines.append(f"{failure} ({count})")
+        for row in [row for row in result.rows if row["failure"] == failure][:per_kind]:
+            asked = row["prompt"].partition("[BEGIN OF QUERY]\n")[2].partition("\n[END OF QUERY]")[0]
+            lines += [f"  asked    {asked}", f"  expected {to_json(row['expected'], indent=None)}"]
+            lines += [f"  answered {row['answer']}", ""]
+    return "\n".join(lines).rstrip() or "no failure"
+
+
 def model_figures(seen: HeldOut, unseen: HeldOut, seed: int = 0) -> dict[str, Any]:
     """A model's part of `metrics.json`: the scorecard's three figures, their intervals, kinds and failures.
 
