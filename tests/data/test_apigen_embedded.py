@@ -156,13 +156,13 @@ def test_deal_keeps_the_proportions():
 
 
 def weather(city: str = "Kelford", **changes) -> Trajectory:
-    tools = tuple(TOOLS[name].schema for name in ("get_forecast", "stock_price"))
-    call = ToolCall("get_forecast", {"city": city, "date": "2026-03-14"}, "call_0")
-    result = json.dumps(TOOLS["get_forecast"].function(**call.arguments))
+    tools = tuple(TOOLS[name].schema for name in ("get_weather_forecast", "get_stock_price"))
+    call = ToolCall("get_weather_forecast", {"city": city, "date": "2026-03-14"}, "call_0")
+    result = json.dumps(TOOLS["get_weather_forecast"].function(**call.arguments))
     steps = (
         Step(role="user", content="Show me the weather forecast for Kelford on 2026-03-14."),
         Step(role="assistant", tool_calls=(call,)),
-        Step(role="tool", content=result, tool_call_id="call_0", name="get_forecast"),
+        Step(role="tool", content=result, tool_call_id="call_0", name="get_weather_forecast"),
     )
     made = Trajectory("demo", Source("demo", "CC0-1.0"), tools=tools, steps=steps, outcome=Outcome())
     return replace(made, **changes)
@@ -192,9 +192,9 @@ FORECAST = {"city": "Kelford", "date": "2026-03-14"}
     ("call", "reason"),
     [
         (ToolCall("get_weather", FORECAST), "not listed"),
-        (ToolCall("get_forecast", {"city": "Kelford"}), "do not fit the schema"),
-        (ToolCall("get_forecast", {"city": 3, "date": "2026-03-14"}), "do not fit the schema"),
-        (ToolCall("get_forecast", {**FORECAST, "hour": "12"}), "do not fit the schema"),
+        (ToolCall("get_weather_forecast", {"city": "Kelford"}), "do not fit the schema"),
+        (ToolCall("get_weather_forecast", {"city": 3, "date": "2026-03-14"}), "do not fit the schema"),
+        (ToolCall("get_weather_forecast", {**FORECAST, "hour": "12"}), "do not fit the schema"),
     ],
 )
 def test_format_check_refuses(call, reason):
@@ -222,9 +222,17 @@ def test_split_check_refuses_values_of_the_other_half():
 @pytest.mark.parametrize(
     ("change", "kind", "reason"),
     [
-        (lambda t: with_calls(t, ToolCall("get_forecast", {**FORECAST, "city": "Oslo"})), "single", "not in the conv"),
-        (lambda t: with_calls(t, ToolCall("get_forecast", {**FORECAST, "city": "Kel"})), "single", "not in the conv"),
-        (lambda t: with_calls(t, *[ToolCall("get_forecast", FORECAST)] * 2), "parallel", "same call twice"),
+        (
+            lambda t: with_calls(t, ToolCall("get_weather_forecast", {**FORECAST, "city": "Oslo"})),
+            "single",
+            "not in the conv",
+        ),
+        (
+            lambda t: with_calls(t, ToolCall("get_weather_forecast", {**FORECAST, "city": "Kel"})),
+            "single",
+            "not in the conv",
+        ),
+        (lambda t: with_calls(t, *[ToolCall("get_weather_forecast", FORECAST)] * 2), "parallel", "same call twice"),
         (lambda t: with_calls(t), "single", "asked but not called"),
         (lambda t: asking(t, t.steps[0].content + " And for Oslo on 2027-01-01."), "single", "asked but not called"),
         (lambda t: asking(t, "Show me Kelford on 2026-03-14."), "single", "no word of the tool"),

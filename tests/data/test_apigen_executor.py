@@ -33,7 +33,7 @@ def test_a_batch_keeps_its_order_and_its_errors_apart(executor):
         ("no_such_tool", {}, "NameError"),
         ("check_prime", {"digits": 3}, "TypeError"),
         ("check_prime", {"number": 10**18 + 9}, "TimeoutError"),
-        ("replace_word", {"text": "a" * 10**5, "old": "a", "new": "b" * 10**5}, "MemoryError"),
+        ("replace_text_word", {"text": "a" * 10**5, "old": "a", "new": "b" * 10**5}, "MemoryError"),
     ],
 )
 def test_failures_come_back_as_errors_and_the_child_lives_on(executor, tool, arguments, kind):
@@ -51,6 +51,8 @@ def test_a_dead_child_is_replaced(executor):
 
 
 def test_tools_always_answer_the_same(executor):
-    request = Request("get_forecast", {"city": "Oslo", "date": "2026-03-14"})
+    request = Request("get_weather_forecast", {"city": "Oslo", "date": "2026-03-14"})
     first = executor.batch([request])
-    assert first == executor.batch([request]) == [{"result": TOOLS["get_forecast"].function("Oslo", "2026-03-14")}]
+    assert (
+        first == executor.batch([request]) == [{"result": TOOLS["get_weather_forecast"].function("Oslo", "2026-03-14")}]
+    )

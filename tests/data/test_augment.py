@@ -32,7 +32,7 @@ def talk() -> Trajectory:
         Source("demo", "CC0-1.0"),
         tools=(
             Tool("get_time", "Get the time of a city", schema("city", "zone")),
-            Tool("find_book", "", schema("book")),
+            Tool("find_book_by_title", "", schema("book")),
         ),
         steps=(
             Step(role="user", content="What time is it in Oslo, CET?"),
@@ -54,7 +54,7 @@ def test_rename_changes_tools_calls_and_results_and_can_be_undone(talk):
 
 def test_rename_refuses_two_tools_or_arguments_of_one_name(talk):
     with pytest.raises(ValueError, match="two tools one name"):
-        rename(talk, Names({"get_time": "find_book"}))
+        rename(talk, Names({"get_time": "find_book_by_title"}))
     with pytest.raises(ValueError, match="two arguments"):
         rename(talk, Names({}, {"get_time": {"city": "zone"}}))
 
@@ -76,7 +76,7 @@ def test_shuffles_keep_meaning(talk):
     orders = set()
     for _ in range(20):
         new = shuffle_arguments(shuffle_tools(talk, rng), rng)
-        assert {tool.name for tool in new.tools} == {"get_time", "find_book"}
+        assert {tool.name for tool in new.tools} == {"get_time", "find_book_by_title"}
         tool = next(tool for tool in new.tools if tool.name == "get_time")
         assert list(new.steps[1].tool_calls[0].arguments) == list(tool.parameters["properties"])
         orders.add((new.tools[0].name, *new.steps[1].tool_calls[0].arguments))
@@ -104,5 +104,5 @@ def test_reword_keeps_the_content():
 def test_distractors_are_added_once_each(talk):
     others = [Tool("get_time"), Tool("a"), Tool("b"), Tool("a")]
     new = add_distractors(talk, others, random.Random(0), count=5)
-    assert sorted(tool.name for tool in new.tools) == ["a", "b", "find_book", "get_time"]
+    assert sorted(tool.name for tool in new.tools) == ["a", "b", "find_book_by_title", "get_time"]
     assert replace(new, tools=talk.tools) == talk

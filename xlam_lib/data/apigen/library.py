@@ -20,10 +20,10 @@ DOMAINS = (
 TOOLS: dict[str, ToolSpec] = {spec.name: spec for domain in DOMAINS for spec in domain.specs}
 
 UNSEEN = (
-    "sunrise_time", "find_train", "reserve_seat", "find_museum", "count_calories", "write_review", "set_reminder",
-    "schedule_call", "log_sleep", "find_vet",
-    "lock_door", "greatest_divisor", "compute_tip", "encode_cipher", "find_concert", "find_stadium", "compress_files",
-    "open_ticket", "assign_ticket",
+    "sunrise_time", "find_train_ride", "reserve_train_seat", "find_museum", "count_calories", "write_item_review",
+    "set_task_reminder", "schedule_phone_call", "log_sleep", "find_vet", "lock_house_door", "greatest_divisor",
+    "compute_bill_tip", "encode_cipher", "find_concert", "find_stadium", "compress_files", "open_support_ticket",
+    "assign_ticket",
 )  # fmt: skip
 
 
@@ -51,26 +51,30 @@ class Link:
 
 
 LINKS = (
-    Link("find_contact", "email", "send_email", "address", "that address"),
-    Link("search_product", "item", "add_to_cart", "item", "that item"),
-    Link("find_book", "book", "borrow_book", "book", "that book"),
+    Link("find_contact_details", "email", "send_email_message", "address", "that address"),
+    Link("search_shop_product", "item", "add_to_cart", "item", "that item"),
+    Link("find_book_by_title", "book", "borrow_book", "book", "that book"),
     Link("search_flights", "flight", "flight_status", "flight", "that flight"),
-    Link("find_nearby", "place", "book_table", "restaurant", "that restaurant", given={"kind": "restaurant"}),
-    Link("find_manager", "manager", "send_message", "recipient", "that manager"),
-    Link("find_manager", "manager", "transfer_money", "recipient", "that manager"),
-    Link("player_team", "team", "match_result", "team", "that team"),
-    Link("stock_price", "price", "convert_currency", "amount", "that price in", fixed={"from_currency": "USD"}),
     Link(
-        "measure_distance",
+        "find_nearby", "place", "book_restaurant_table", "restaurant", "that restaurant", given={"kind": "restaurant"}
+    ),
+    Link("find_manager", "manager", "send_text_message", "recipient", "that manager"),
+    Link("find_manager", "manager", "transfer_money", "recipient", "that manager"),
+    Link("find_player_team", "team", "get_match_result", "team", "that team"),
+    Link(
+        "get_stock_price", "price", "convert_currency_amount", "amount", "that price in", fixed={"from_currency": "USD"}
+    ),
+    Link(
+        "measure_city_distance",
         "kilometers",
-        "convert_length",
+        "convert_length_unit",
         "amount",
         "that distance in",
         fixed={"from_unit": "kilometers"},
     ),
-    Link("find_train", "train", "reserve_seat", "train", "that train"),
-    Link("find_vet", "phone", "schedule_call", "phone", "that number"),
-    Link("open_ticket", "ticket", "assign_ticket", "ticket", "that ticket"),
+    Link("find_train_ride", "train", "reserve_train_seat", "train", "that train"),
+    Link("find_vet", "phone", "schedule_phone_call", "phone", "that number"),
+    Link("open_support_ticket", "ticket", "assign_ticket", "ticket", "that ticket"),
     Link("find_stadium", "city", "sunrise_time", "city", "that city"),
     Link("find_stadium", "city", "find_museum", "city", "that city"),
     Link("find_stadium", "city", "find_vet", "city", "that city"),

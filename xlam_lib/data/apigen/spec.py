@@ -102,7 +102,7 @@ def _descriptions(function: Callable, where: str) -> tuple[str, dict[str, str]]:
 
 
 def read_tool(function: Callable[..., dict], domain: str, ask: tuple[str, ...], answer: str = "") -> ToolSpec:
-    """The ToolSpec of a function, e.g. of `def get_forecast(city: City, date: Date) -> dict`."""
+    """The ToolSpec of a function, e.g. of `def get_weather_forecast(city: City, date: Date) -> dict`."""
     name = function.__name__
     description, texts = _descriptions(function, name)
     hints = get_type_hints(function, include_extras=True)

@@ -35,7 +35,7 @@ music, sports, files, office = Domain("music"), Domain("sports"), Domain("files"
     'play "{song}"< by {artist}> as the next song',
     answer="Now playing {song}.",
 )
-def play_song(song: Title, artist: Person = "") -> dict:
+def play_song_title(song: Title, artist: Person = "") -> dict:
     """Play a song.
 
     song: title of the song
@@ -50,7 +50,7 @@ def play_song(song: Title, artist: Person = "") -> dict:
     'I (need|want|would like) a playlist< named "{name}">< with the songs {songs}>.',
     answer="The playlist {name} is ready.",
 )
-def create_playlist(name: Title, songs: Annotated[list, several(POOLS["title"], 2, 3)]) -> dict:
+def create_song_playlist(name: Title, songs: Annotated[list, several(POOLS["title"], 2, 3)]) -> dict:
     """Create a playlist of songs.
 
     name: name of the playlist
@@ -64,7 +64,7 @@ def create_playlist(name: Title, songs: Annotated[list, several(POOLS["title"], 
     "(The volume of the {speaker} speaker should|I want the volume of the {speaker} speaker to) be {percent} percent.",
     answer="The {speaker} speaker is at {percent} percent.",
 )
-def set_volume(
+def set_speaker_volume(
     speaker: Literal["kitchen", "bedroom", "garden", "office"], percent: Annotated[int, whole(5, 95)]
 ) -> dict:
     """Set the volume of a speaker.
@@ -96,7 +96,7 @@ def find_concert(artist: Person, city: City = "") -> dict:
     "How did the match of {team} end< on {date}>, (what was the result?|what is the result?)",
     answer="{team} scored {goals} goals.",
 )
-def match_result(team: Team, date: Date) -> dict:
+def get_match_result(team: Team, date: Date) -> dict:
     """Get the result of a match.
 
     team: name of the team
@@ -112,7 +112,7 @@ def match_result(team: Team, date: Date) -> dict:
     "(find out|look up) which team (the |)player {player} (plays for|belongs to)",
     answer="{player} plays for {team}.",
 )
-def player_team(player: Person) -> dict:
+def find_player_team(player: Person) -> dict:
     """Find the team of a player.
 
     player: name of the player
@@ -157,7 +157,7 @@ def find_stadium(team: Team) -> dict:
     "(The|My) file {file} (should|must) be renamed< to {new_name}>.",
     answer="The file is now called {new_name}.",
 )
-def rename_file(file: File, new_name: File) -> dict:
+def rename_file_to(file: File, new_name: File) -> dict:
     """Rename a file.
 
     file: name of the file
@@ -187,7 +187,7 @@ def delete_file(file: File, folder: Folder = "") -> dict:
     "create {folder} as a new folder",
     answer="The folder {folder} is there.",
 )
-def create_folder(folder: Folder) -> dict:
+def create_file_folder(folder: Folder) -> dict:
     """Create a new folder.
 
     folder: name of the folder
@@ -215,7 +215,7 @@ def compress_files(files: Annotated[list, several(POOLS["file"], 2, 3)], archive
     'I (need|want) a (support |)ticket (about|saying) "{problem}"< with priority {priority}>.',
     answer="Ticket {ticket} is open.",
 )
-def open_ticket(problem: Sentence, priority: Literal["low", "medium", "high", "urgent"] = "medium") -> dict:
+def open_support_ticket(problem: Sentence, priority: Literal["low", "medium", "high", "urgent"] = "medium") -> dict:
     """Open a support ticket.
 
     problem: text of the problem
@@ -258,7 +258,7 @@ def find_manager(employee: Person) -> dict:
     "(I need|We need|Give me) {copies} printed copies of {document}< in {color}>.",
     answer="{copies} copies of {document} are printed.",
 )
-def print_document(
+def print_document_copies(
     document: File, copies: Annotated[int, whole(2, 90)], color: Literal["black", "blue", "red"] = "black"
 ) -> dict:
     """Print copies of a document.
@@ -275,7 +275,7 @@ def print_document(
     "(We must|I must|Please) invoice {company}< over {amount} dollars>< due on {due}>.",
     answer="The invoice to {company} is sent.",
 )
-def send_invoice(company: Company, amount: Annotated[int, whole(20, 9900)], due: Date = "") -> dict:
+def send_company_invoice(company: Company, amount: Annotated[int, whole(20, 9900)], due: Date = "") -> dict:
     """Send an invoice to a company.
 
     company: name of the company
@@ -290,7 +290,7 @@ def send_invoice(company: Company, amount: Annotated[int, whole(20, 9900)], due:
     "(What is the latest|Is there any|Is there) news (about|on) (the topic |){topic}< since {date}>?",
     answer="The headline is: {headline}.",
 )
-def search_news(topic: Word, date: Date = "") -> dict:
+def search_news_topic(topic: Word, date: Date = "") -> dict:
     """Search the news on a topic.
 
     topic: topic of the news

@@ -35,7 +35,7 @@ ROOMS = Literal["kitchen", "bedroom", "office", "garage", "hallway"]
     'There is an event called "{title}"< on {date}>< at {time}>(, please create it.|, add it.)',
     answer="The event {title} is on {date}.",
 )
-def create_event(title: Meeting, date: Date, time: Time = "") -> dict:
+def create_calendar_event(title: Meeting, date: Date, time: Time = "") -> dict:
     """Create an event in the calendar.
 
     title: title of the event
@@ -83,7 +83,7 @@ def list_meetings(date: Date, person: Person = "") -> dict:
     "(remind me|send me a reminder)< at {time}> to {task}",
     answer="The reminder rings at {time}.",
 )
-def set_reminder(task: Chore, time: Time) -> dict:
+def set_task_reminder(task: Chore, time: Time) -> dict:
     """Set a reminder for a task.
 
     task: task to remember
@@ -98,7 +98,7 @@ def set_reminder(task: Chore, time: Time) -> dict:
     "(What is|Do you have) the (email address|phone number) of (my |the |)contact {person}?",
     answer="{person} has the address {email} and the phone number {phone}.",
 )
-def find_contact(person: Person) -> dict:
+def find_contact_details(person: Person) -> dict:
     """Find the contact details of a person.
 
     person: name of the person
@@ -113,7 +113,7 @@ def find_contact(person: Person) -> dict:
     'An email (must go|should go|has to go)< to {address}>< saying "{text}">, (please send it.|send it.)',
     answer="The email to {address} is sent.",
 )
-def send_email(address: Email, text: Sentence, subject: Meeting = "") -> dict:
+def send_email_message(address: Email, text: Sentence, subject: Meeting = "") -> dict:
     """Send an email to an address.
 
     address: email address
@@ -131,7 +131,7 @@ def send_email(address: Email, text: Sentence, subject: Meeting = "") -> dict:
     'I (want|need|would like) to send {recipient} a message saying "{text}".',
     answer="{recipient} has your message.",
 )
-def send_message(recipient: Person, text: Sentence) -> dict:
+def send_text_message(recipient: Person, text: Sentence) -> dict:
     """Send a message to a person.
 
     recipient: name of the recipient
@@ -146,7 +146,7 @@ def send_message(recipient: Person, text: Sentence) -> dict:
     "I want to call {phone}< at {time}>(, please schedule it.|.)",
     answer="The call to {phone} is planned for {time}.",
 )
-def schedule_call(phone: Phone, time: Time, date: Date = "") -> dict:
+def schedule_phone_call(phone: Phone, time: Time, date: Date = "") -> dict:
     """Schedule a call to a phone number.
 
     phone: phone number
@@ -192,7 +192,7 @@ def body_mass_index(weight: Annotated[float, decimal(40, 140)], height: Annotate
     "I (need|want|would like) to see doctor {doctor}< on {date}>< at {time}>(, please book it.|.)",
     answer="Doctor {doctor} sees you on {date}.",
 )
-def book_doctor(doctor: Person, date: Date, time: Time = "") -> dict:
+def book_doctor_visit(doctor: Person, date: Date, time: Time = "") -> dict:
     """Book an appointment with a doctor.
 
     doctor: name of the doctor
@@ -239,7 +239,7 @@ def find_vet(city: City, animal: Literal["dog", "cat", "horse", "rabbit"] = "dog
     "(I want|I need|I would like) the thermostat< in the {room}> (set to|at) {degrees} degrees.",
     answer="The thermostat in the {room} is at {degrees} degrees.",
 )
-def set_thermostat(room: ROOMS, degrees: Annotated[float, decimal(10, 30)]) -> dict:
+def set_room_thermostat(room: ROOMS, degrees: Annotated[float, decimal(10, 30)]) -> dict:
     """Set the thermostat of a room.
 
     room: name of the room
@@ -254,7 +254,7 @@ def set_thermostat(room: ROOMS, degrees: Annotated[float, decimal(10, 30)]) -> d
     "The (light|lights)< in the {room}> should be switched {state}.",
     answer="The light in the {room} is {state}.",
 )
-def switch_light(room: ROOMS, state: Literal["on", "off"]) -> dict:
+def switch_room_light(room: ROOMS, state: Literal["on", "off"]) -> dict:
     """Switch the light of a room.
 
     room: name of the room
@@ -269,7 +269,7 @@ def switch_light(room: ROOMS, state: Literal["on", "off"]) -> dict:
     "(These rooms are dirty|Rooms to vacuum today): {rooms}(. Start the vacuum.|, please start the vacuum.)",
     answer="The vacuum needs {minutes} minutes.",
 )
-def start_vacuum(rooms: Annotated[list, several(POOLS["room"], 2, 3)]) -> dict:
+def start_room_vacuum(rooms: Annotated[list, several(POOLS["room"], 2, 3)]) -> dict:
     """Start the vacuum in some rooms.
 
     rooms: names of the rooms
@@ -283,7 +283,9 @@ def start_vacuum(rooms: Annotated[list, several(POOLS["room"], 2, 3)]) -> dict:
     "The {door} door must be locked< with code {code}>[ now].",
     answer="The {door} door is locked.",
 )
-def lock_door(door: Literal["front", "back", "garage", "cellar"], code: Annotated[int, whole(1000, 9999)] = 0) -> dict:
+def lock_house_door(
+    door: Literal["front", "back", "garage", "cellar"], code: Annotated[int, whole(1000, 9999)] = 0
+) -> dict:
     """Lock a door of the house.
 
     door: name of the door

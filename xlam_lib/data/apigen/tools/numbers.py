@@ -102,7 +102,7 @@ def random_number(low: Annotated[int, whole(2, 400)], high: Annotated[int, whole
     "(How long is|What is) a length of {amount} {from_unit}, converted to {to_unit}?",
     answer="That is {result} {to_unit}.",
 )
-def convert_length(amount: Annotated[float, decimal(2, 900)], from_unit: LENGTHS, to_unit: LENGTHS) -> dict:
+def convert_length_unit(amount: Annotated[float, decimal(2, 900)], from_unit: LENGTHS, to_unit: LENGTHS) -> dict:
     """Convert a length from one unit to another.
 
     amount: length to convert
@@ -119,7 +119,7 @@ def convert_length(amount: Annotated[float, decimal(2, 900)], from_unit: LENGTHS
     "(convert|change) a temperature from {scale} to {target}, it is {degrees} degrees",
     answer="That is {result} degrees {target}.",
 )
-def convert_temperature(
+def convert_temperature_scale(
     degrees: Annotated[float, decimal(2, 300)],
     scale: Literal["celsius", "fahrenheit", "kelvin"],
     target: Literal["celsius", "fahrenheit", "kelvin"],
@@ -142,7 +142,7 @@ def convert_temperature(
     "I need to convert {amount} liters of {ingredient} to {unit}[ for a recipe].",
     answer="That is {result} {unit}.",
 )
-def convert_volume(
+def convert_liquid_volume(
     amount: Annotated[int, whole(2, 90)],
     ingredient: Literal["milk", "water", "oil", "juice"],
     unit: Literal["cups", "gallons", "pints"],
@@ -162,7 +162,7 @@ def convert_volume(
     "I have {amount} {from_currency} and want to convert it to the currency {to_currency}.",
     answer="That is {result} {to_currency}.",
 )
-def convert_currency(
+def convert_currency_amount(
     amount: Annotated[float, decimal(5, 990)], from_currency: CURRENCIES, to_currency: CURRENCIES
 ) -> dict:
     """Convert an amount to another currency.
@@ -181,7 +181,7 @@ def convert_currency(
     "(check|find out) (how much|what) the stock {symbol} costs[ today]",
     answer="{symbol} stands at {price} dollars.",
 )
-def stock_price(symbol: Symbol) -> dict:
+def get_stock_price(symbol: Symbol) -> dict:
     """Get the price of a stock.
 
     symbol: symbol of the stock
@@ -211,7 +211,7 @@ def transfer_money(recipient: Person, amount: Annotated[float, decimal(5, 990)],
     "The bill (is|was) {bill} dollars, (compute a tip of {percent} percent.|how much is a tip of {percent} percent?)",
     answer="The tip is {tip} dollars.",
 )
-def compute_tip(bill: Annotated[float, decimal(10, 400)], percent: Annotated[int, whole(5, 40)]) -> dict:
+def compute_bill_tip(bill: Annotated[float, decimal(10, 400)], percent: Annotated[int, whole(5, 40)]) -> dict:
     """Compute the tip on a bill.
 
     bill: amount of the bill
@@ -226,7 +226,7 @@ def compute_tip(bill: Annotated[float, decimal(10, 400)], percent: Annotated[int
     "I want a loan of {amount} dollars< over {years} years>, (what is the payment?|compute the payment.)",
     answer="The loan costs {payment} dollars a month.",
 )
-def loan_payment(amount: Annotated[int, whole(1000, 99000)], years: Annotated[int, whole(2, 40)]) -> dict:
+def compute_loan_payment(amount: Annotated[int, whole(1000, 99000)], years: Annotated[int, whole(2, 40)]) -> dict:
     """Compute the payment of a loan.
 
     amount: amount of the loan
@@ -255,7 +255,7 @@ def count_words(text: Sentence) -> dict:
     'I need a translation of "{text}" into {language}.',
     answer="The translation is {translation}.",
 )
-def translate_text(text: Sentence, language: Literal["French", "German", "Spanish", "Polish"]) -> dict:
+def translate_into_language(text: Sentence, language: Literal["French", "German", "Spanish", "Polish"]) -> dict:
     """Translate a text into another language.
 
     text: text to translate
@@ -270,7 +270,7 @@ def translate_text(text: Sentence, language: Literal["French", "German", "Spanis
     '(replace|exchange) "{old}" with "{new}" in (the text |the sentence |)"{text}"',
     answer="The new text is {text}.",
 )
-def replace_word(text: Sentence, old: Word, new: Word) -> dict:
+def replace_text_word(text: Sentence, old: Word, new: Word) -> dict:
     """Replace a word of a text.
 
     text: text to change

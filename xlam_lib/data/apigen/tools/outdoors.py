@@ -20,7 +20,7 @@ weather, travel, maps = Domain("weather"), Domain("travel"), Domain("maps")
     "(How is|How will be) the weather< in {city}>< on {date}>?",
     answer="The forecast for {city} is {sky}, {degrees} degrees.",
 )
-def get_forecast(city: City, date: Date) -> dict:
+def get_weather_forecast(city: City, date: Date) -> dict:
     """Get the weather forecast of a city.
 
     city: name of the city
@@ -116,7 +116,7 @@ def flight_status(flight: Code) -> dict:
     "(, please book it.|.)",
     answer="The hotel {hotel} is booked.",
 )
-def book_hotel(city: City, nights: Annotated[int, whole(2, 60)], breakfast: bool = False) -> dict:
+def book_hotel_room(city: City, nights: Annotated[int, whole(2, 60)], breakfast: bool = False) -> dict:
     """Book a hotel room in a city.
 
     city: name of the city
@@ -132,7 +132,7 @@ def book_hotel(city: City, nights: Annotated[int, whole(2, 60)], breakfast: bool
     "I am going by train< from {from_city}>< to {to_city}>< on {date}>, (which one can I take?|please find one.)",
     answer="Take train {train} at {time}.",
 )
-def find_train(from_city: City, to_city: City, date: Date = "") -> dict:
+def find_train_ride(from_city: City, to_city: City, date: Date = "") -> dict:
     """Find a train from one city to another.
 
     from_city: city to start from
@@ -149,7 +149,7 @@ def find_train(from_city: City, to_city: City, date: Date = "") -> dict:
     "I (need|want|would like) a seat< on train {train}>< in wagon {wagon}>(.|, please.)",
     answer="Seat {seat} in wagon {wagon} is reserved.",
 )
-def reserve_seat(train: Code, wagon: Annotated[int, whole(2, 60)]) -> dict:
+def reserve_train_seat(train: Code, wagon: Annotated[int, whole(2, 60)]) -> dict:
     """Reserve a seat on a train.
 
     train: number of the train
@@ -165,7 +165,7 @@ def reserve_seat(train: Code, wagon: Annotated[int, whole(2, 60)]) -> dict:
     "How (far|great a distance) is it< from {start}>< to {end}>?",
     answer="The distance is {kilometers} kilometers.",
 )
-def measure_distance(start: City, end: City) -> dict:
+def measure_city_distance(start: City, end: City) -> dict:
     """Measure how far one city is from another.
 
     start: city to start from

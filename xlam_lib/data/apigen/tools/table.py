@@ -31,7 +31,7 @@ food, shopping, library = Domain("food"), Domain("shopping"), Domain("library")
     "We are {guests} guests and want a table< at {restaurant}>(, please book it.|.)",
     answer="Table {table} at {restaurant} is booked.",
 )
-def book_table(restaurant: Restaurant, guests: Annotated[int, whole(2, 60)], time: Time = "") -> dict:
+def book_restaurant_table(restaurant: Restaurant, guests: Annotated[int, whole(2, 60)], time: Time = "") -> dict:
     """Book a table at a restaurant.
 
     restaurant: name of the restaurant
@@ -47,7 +47,9 @@ def book_table(restaurant: Restaurant, guests: Annotated[int, whole(2, 60)], tim
     "I have {ingredient} at home, (find me a recipe with it.|which recipe uses it?)",
     answer="Try the recipe {recipe}.",
 )
-def find_recipe(ingredient: Food, diet: Literal["vegan", "vegetarian", "spicy", "quick"] = "quick") -> dict:
+def find_recipe_by_ingredient(
+    ingredient: Food, diet: Literal["vegan", "vegetarian", "spicy", "quick"] = "quick"
+) -> dict:
     """Find a recipe with an ingredient.
 
     ingredient: main ingredient
@@ -65,7 +67,7 @@ def find_recipe(ingredient: Food, diet: Literal["vegan", "vegetarian", "spicy", 
     "(order|get me) {dish}, {portions} portions of it",
     answer="{portions} portions of {dish} are on the way.",
 )
-def order_meal(dish: Dish, portions: Annotated[int, whole(2, 60)], restaurant: Restaurant = "") -> dict:
+def order_dish_portions(dish: Dish, portions: Annotated[int, whole(2, 60)], restaurant: Restaurant = "") -> dict:
     """Order portions of a dish.
 
     dish: name of the dish
@@ -96,7 +98,7 @@ def count_calories(food: Food, grams: Annotated[int, whole(20, 900)]) -> dict:
     "I (am searching|would like you to search|want to search) the shop for a {product}< under {max_price} dollars>.",
     answer="Item {item} costs {price} dollars.",
 )
-def search_product(product: Product, max_price: Annotated[int, whole(10, 900)] = 0) -> dict:
+def search_shop_product(product: Product, max_price: Annotated[int, whole(10, 900)] = 0) -> dict:
     """Search the shop for a product.
 
     product: name of the product
@@ -126,7 +128,7 @@ def add_to_cart(item: Code, quantity: Annotated[int, whole(2, 90)]) -> dict:
     "My order {order} has not arrived, (please track it.|track it for me.)",
     answer="Order {order} is {status}.",
 )
-def track_order(order: Code) -> dict:
+def track_shop_order(order: Code) -> dict:
     """Track an order of the shop.
 
     order: number of the order
@@ -139,7 +141,7 @@ def track_order(order: Code) -> dict:
     'I (want|would like) to review item {item}< with {stars} stars>< and the comment "{comment}">.',
     answer="The review of {item} is online.",
 )
-def write_review(
+def write_item_review(
     item: Code, stars: Annotated[int, whole(2, 10)], comment: Annotated[str, POOLS["sentence"]] = ""
 ) -> dict:
     """Write a review of an item.
@@ -157,7 +159,7 @@ def write_review(
     '(find|look up) a book (called|named|with the title) "{title}"',
     answer="The book is on shelf {shelf}, its code is {book}.",
 )
-def find_book(title: Title) -> dict:
+def find_book_by_title(title: Title) -> dict:
     """Find a book by its title.
 
     title: title of the book
@@ -203,7 +205,7 @@ def books_by_author(
     "I (have|want|need) to pay a fine of {amount} dollars< for (the |)book {book}>.",
     answer="The fine of {amount} dollars is paid.",
 )
-def pay_fine(book: Code, amount: Annotated[int, whole(2, 90)]) -> dict:
+def pay_library_fine(book: Code, amount: Annotated[int, whole(2, 90)]) -> dict:
     """Pay the fine for a late book.
 
     book: code of the book
