@@ -32,7 +32,7 @@ def _call_schema(tool: Tool, definitions: dict[str, Any]) -> dict[str, Any]:
     for name, definition in (tool.parameters.get("$defs") or {}).items():
         if definitions.setdefault(name, definition) != definition:
             raise ValueError(f"tool {tool.name!r}: another tool defines $defs/{name} otherwise; rename one of them")
-    return _object({"name": {"const": tool.name}, "arguments": {"type": "object", **arguments}})
+    return _object({"name": {"const": tool.name}, "arguments": {"type": "object", "properties": {}, **arguments}})
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xlam_lib.serve.flags import HOST, ServerFlags
+from xlam_lib.serve.flags import HOST, ServerFlags, positions_of
 from xlam_lib.serve.watch import end_group
 
 if TYPE_CHECKING:
@@ -78,11 +78,7 @@ class VllmServer:
         self.log_file = Path(log_file) if log_file is not None else None
         self._child: subprocess.Popen | None = None
         self._watch: subprocess.Popen | None = None
-        if not (self.model_dir / "config.json").is_file():
-            raise FileNotFoundError(
-                f"no checkpoint in {self.model_dir}: expected a folder with config.json; train one "
-                "(notebook 02_sft), or fetch one with 'hf download ORG/NAME --local-dir DIR'"
-            )
+        positions_of(self.model_dir)  # there is a checkpoint
 
     @property
     def base_url(self) -> str:
@@ -113,7 +109,7 @@ class VllmServer:
             self._launch()
             self._wait(began + self._timeout)
         except BaseException:  # also a KeyboardInterrupt must leave nothing running
-            self.stop()
+            self._end()
             raise
         self.startup_seconds = time.monotonic() - began
         log.info("serving %s at %s after %.0f s", self.model, self.base_url, self.startup_seconds)
@@ -121,19 +117,23 @@ class VllmServer:
 
     def stop(self) -> None:
         """End the child with all its workers; does nothing when none runs."""
+        if self._end() and not self._keep_log and self.log_file:
+            self.log_file.unlink(missing_ok=True)
+            self.log_file = None
+
+    def _end(self) -> bool:
+        """Whether a child ran that had to be ended; one that had died leaves its log."""
         child, watch, self._child, self._watch = self._child, self._watch, None, None
         if child is None:
-            return
+            return False
         atexit.unregister(self.stop)
-        ended_well = child.poll() is None
+        alive = child.poll() is None
         end_group(child.pid, leader_ended=lambda: child.poll() is not None)
         child.wait()
         if watch:
             watch.kill()
             watch.communicate()
-        if ended_well and not self._keep_log and self.log_file:
-            self.log_file.unlink(missing_ok=True)
-            self.log_file = None
+        return alive
 
     def check(self) -> None:
         """Raises ServerDiedError when the child has ended by itself; call it where a client was refused."""
@@ -284,7 +284,7 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped")
         return 0
-    except (ServerError, FileNotFoundError) as error:
+    except (ServerError, FileNotFoundError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
 

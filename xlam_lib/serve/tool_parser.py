@@ -28,6 +28,7 @@ from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionReque
 from vllm.renderers.chat_utils import make_tool_call_id
 from vllm.sampling_params import StructuredOutputsParams
 from vllm.tool_parsers.abstract_tool_parser import ToolParser, ToolParserManager
+from xgrammar import Grammar
 
 from xlam_lib.answers import json_text
 from xlam_lib.codec import tools_from_any
@@ -64,7 +65,7 @@ class XlamJsonToolParser(ToolParser):
         if choice != "required":
             tools = [tool for tool in tools if tool.name == choice.function.name]
         parallel = choice == "required" and request.parallel_tool_calls is not False
-        request.structured_outputs = StructuredOutputsParams(json=answer_schema(tools, parallel))
+        request.structured_outputs = StructuredOutputsParams(grammar=_grammar(answer_schema(tools, parallel)))
         request.response_format = None
         return request
 
@@ -114,6 +115,14 @@ class XlamJsonToolParser(ToolParser):
 
 def _calls_allowed(request: Any) -> bool:
     return bool(request.tools) and request.tool_choice != "none"
+
+
+def _grammar(schema: dict[str, Any]) -> str:
+    """The schema as a grammar with the codec's own spacing; vLLM's way from a schema would allow any amount of it."""
+    try:
+        return str(Grammar.from_json_schema(json_text(schema), any_whitespace=False, separators=(", ", ": ")))
+    except RuntimeError as error:
+        raise ValueError(f"the tools' parameters make no grammar, so a call can't be required: {error}") from error
 
 
 def _tools_of(request: Any) -> list[Tool]:

@@ -1,0 +1,251 @@
+"""The xLAM client's requests, readings and errors, against a small HTTP server that answers what it is told.
+
+The real server is tested in test_vllm.py; here the point is what goes over the wire.
+"""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from seed_example import MESSAGES, TOOLS
+
+from xlam_lib.codec import BRIEF_STYLE
+from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
+from xlam_lib.serve.compare import equal_offline, served_texts
+from xlam_lib.serve.connection import (
+    ClientError,
+    RequestRefusedError,
+    ServerFailedError,
+    ServerUnreachableError,
+    UnknownModelError,
+    openai_client,
+)
+from xlam_lib.serve.messages import openai_messages, openai_tools
+
+ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'
+CALL = {"name": "search", "arguments": {"query": "weather"}}
+
+
+class Wire:
+    """What was asked, and what is answered."""
+
+    def __init__(self, url):
+        self.url, self.asked, self.answers, self.keys = url, [], [], []
+
+    def client(self, **config):
+        return xLAMChatCompletion.from_config(xLAMConfig(self.url, "m", max_retries=0, **config))
+
+
+@pytest.fixture
+def wire():
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            wire.asked.append((self.path, body))
+            wire.keys.append(self.headers["Authorization"])
+            status, answer = wire.answers.pop(0)
+            stream = isinstance(answer, list)
+            data = "".join(f"data: {json.dumps(part)}\n\n" for part in answer) + "data: [DONE]\n\n" if stream else ""
+            self.send_response(status)
+            self.send_header("Content-Type", "text/event-stream" if stream else "application/json")
+            self.end_headers()
+            self.wfile.write((data or json.dumps(answer)).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    wire = Wire(f"http://127.0.0.1:{server.server_port}/v1/")
+    yield wire
+    server.shutdown()
+    server.server_close()
+
+
+def chat(content, calls=(), finish="stop"):
+    listed = [{"id": f"x{i}", "type": "function", "function": call} for i, call in enumerate(calls)]
+    message = {"role": "assistant", "content": content, "tool_calls": listed}
+    return 200, {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+    }
+
+
+def text(answer, finish="stop"):
+    return 200, {
+        "id": "1",
+        "object": "text_completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "text": answer, "finish_reason": finish}],
+    }
+
+
+def chunks(*deltas, finish="stop"):
+    parts = [*({"index": 0, "delta": delta} for delta in deltas), {"index": 0, "delta": {}, "finish_reason": finish}]
+    return 200, [
+        {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [part]} for part in parts
+    ]
+
+
+def test_the_originals_snippet_by_the_servers_tools(wire):
+    wire.answers = [chat("Look.", [{"name": "search", "arguments": '{"query": "weather"}'}], "tool_calls")]
+    response = wire.client().completion(MESSAGES, tools=TOOLS)
+    path, body = wire.asked[0]
+    assert path == "/v1/chat/completions"
+    assert body == {
+        "model": "m",
+        "temperature": 0.0,
+        "max_tokens": 512,
+        "messages": openai_messages(MESSAGES),
+        "tools": openai_tools(TOOLS),
+    }
+    choice = response["choices"][0]
+    assert choice["message"] == {"role": "assistant", "content": "Look.", "tool_calls": [{"id": "x0", **CALL}]}
+    assert (choice["finish_reason"], choice["problems"], response["model"]) == ("tool_calls", [], "m")
+    again = [*MESSAGES, choice["message"], {"role": "tool", "content": "sunny"}]  # the answer goes back as it is
+    assert openai_messages(again)[-1]["tool_call_id"] == "x0"
+
+
+@pytest.mark.parametrize("mode", ["prompt", "completion"])
+def test_the_originals_snippet_rendered_by_us(wire, mode):
+    wire.answers = [chat(ANSWER) if mode == "prompt" else text(ANSWER)]
+    llm = wire.client(mode=mode, style=BRIEF_STYLE)
+    choice = llm.completion(MESSAGES, tools=TOOLS, seed=7)["choices"][0]
+    path, body = wire.asked[0]
+    prompt = llm.prompt(MESSAGES, TOOLS)
+    assert "tools" not in body and body["seed"] == 7
+    if mode == "prompt":
+        assert path == "/v1/chat/completions" and body["messages"] == [{"role": "user", "content": prompt}]
+    else:
+        assert path == "/v1/completions" and body["prompt"] == f"<|user|>\n{prompt}<|assistant|>\n"
+    assert prompt.startswith("[BEGIN OF TASK INSTRUCTION]\nYou are a helpful assistant.\n[END OF TASK INSTRUCTION]\n\n")
+    assert "[BEGIN OF QUERY]\nWhat's the weather like in New York?\n[END OF QUERY]" in prompt
+    history = json.loads(prompt.split("[BEGIN OF HISTORY STEPS]\n")[1].split("\n[END OF")[0])
+    assert history == [
+        {
+            "step_id": 1,
+            "thought": MESSAGES[2]["content"],
+            "tool_calls": [{"name": "get_weather", "arguments": {"location": "New York", "unit": "fahrenheit"}}],
+            "next_observation": MESSAGES[3]["content"],
+            "user_input": MESSAGES[4]["content"],
+        }
+    ]
+    assert choice["message"] == {"role": "assistant", "content": "Look.", "tool_calls": [{"id": "call_1", **CALL}]}
+    assert (choice["finish_reason"], choice["problems"]) == ("tool_calls", [])
+
+
+def test_streams_end_with_the_same_choice(wire):
+    function = {"name": "search", "arguments": '{"query": '}
+    wire.answers = [
+        chunks(
+            {"role": "assistant", "content": ""},
+            {"content": "Lo"},
+            {"content": "ok."},
+            {"tool_calls": [{"index": 0, "id": "x0", "type": "function", "function": function}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '"weather"}'}}]},
+            finish="tool_calls",
+        ),
+        chunks(*({"content": ANSWER[i : i + 7]} for i in range(0, len(ANSWER), 7))),
+    ]
+    told = list(wire.client().stream(MESSAGES, TOOLS))
+    read = list(wire.client(mode="prompt").stream(MESSAGES, TOOLS))
+    for pieces, call_id in ((told, "x0"), (read, "call_1")):
+        assert "".join(piece["content"] for piece in pieces[:-1]) == "Look." and len(pieces) >= 3
+        message = {"role": "assistant", "content": "Look.", "tool_calls": [{"id": call_id, **CALL}]}
+        assert pieces[-1] == {"index": 0, "message": message, "finish_reason": "tool_calls", "problems": []}
+    assert wire.asked[0][1]["stream"] is True
+
+
+def test_problems_are_told(wire):
+    wire.answers = [
+        chat("Look", finish="length"),
+        chat(ANSWER),
+        chat("", [{"name": "search", "arguments": '{"query'}, {"name": "search", "arguments": '{"town": 1}'}]),
+        chat("It is sunny."),
+    ]
+    cut, as_text, broken, words = (wire.client().completion(MESSAGES, tools=TOOLS)["choices"][0] for _ in range(4))
+    assert cut["problems"] == ["cut off: the answer reached max_tokens"] and cut["finish_reason"] == "length"
+    assert "start the server with the tool parser xlam_json" in as_text["problems"][0]
+    assert as_text["message"]["content"] == ANSWER
+    assert [call["arguments"] for call in broken["message"]["tool_calls"]] == [{"town": 1}]
+    assert "was left out" in broken["problems"][0] and "'query' is a required property" in broken["problems"][1]
+    assert words["problems"] == [] and words["message"]["content"] == "It is sunny."
+
+
+def test_without_tools_none_are_sent_and_calls_stay_text(wire):
+    wire.answers = [chat("Hello"), chat(ANSWER)]
+    assert wire.client().completion(MESSAGES[:2])["choices"][0]["message"]["content"] == "Hello"
+    assert "tools" not in wire.asked[0][1]
+    choice = wire.client(mode="prompt").completion(MESSAGES[:2])["choices"][0]
+    assert choice["message"]["tool_calls"] == [] and "search" in choice["message"]["content"]
+
+
+def test_the_key_comes_from_the_environment_and_is_not_shown(wire, monkeypatch):
+    wire.answers = [chat("a"), chat("b"), chat("c")]
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    wire.client().completion(MESSAGES)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    wire.client().completion(MESSAGES)
+    wire.client(api_key="sk-2").completion(MESSAGES)
+    assert wire.keys == ["Bearer EMPTY", "Bearer sk-1", "Bearer sk-2"]
+    assert "sk-2" not in repr(xLAMConfig(wire.url, "m", api_key="sk-2"))
+
+
+def test_a_proxy_is_not_asked_for_this_machine(wire, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    wire.answers = [chat("a")]
+    assert wire.client().completion(MESSAGES)["choices"][0]["message"]["content"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (400, RequestRefusedError, "status 400: too long"),
+        (401, RequestRefusedError, "status 401"),
+        (404, UnknownModelError, "knows no model 'm': too long"),
+        (500, ServerFailedError, "failed with status 500"),
+    ],
+)
+def test_refusals_are_named(wire, status, kind, said):
+    wire.answers = [(status, {"error": {"message": "too long", "code": status}})] * 2
+    with pytest.raises(kind, match=said) as error:
+        wire.client().completion(MESSAGES, tools=TOOLS)
+    assert isinstance(error.value, ClientError) and wire.url in str(error.value)
+    with pytest.raises(kind, match=said):
+        list(wire.client().stream(MESSAGES, TOOLS))
+
+
+def test_nobody_there():
+    llm = xLAMChatCompletion(xLAMConfig("http://127.0.0.1:9/v1", "m", max_retries=0))
+    with pytest.raises(ServerUnreachableError, match="no server answers at http://127.0.0.1:9/v1.*xlam_lib.serve"):
+        llm.completion(MESSAGES)
+
+
+def test_an_unknown_mode():
+    with pytest.raises(ValueError, match="mode is 'chat', expected 'tools', 'prompt' or 'completion'"):
+        xLAMConfig("http://localhost:8000/v1", "m", mode="chat")
+
+
+def test_served_texts_keep_their_order(wire):
+    wire.answers = [text("same")] * 5
+    assert served_texts(wire.url, "m", ["a", "b", "c", "d", "e"], max_tokens=3, at_once=2) == ["same"] * 5
+    assert sorted(body["prompt"] for _, body in wire.asked) == ["a", "b", "c", "d", "e"]
+    assert {body["temperature"] for _, body in wire.asked} == {0.0}
+
+
+def test_equality():
+    found = equal_offline(["a", "b", "c", "d"], ["a", "b", "x", "d"])
+    assert (found.share, found.differing) == (0.75, ((2, "c", "x"),))
+    assert str(found) == "3 of 4 served answers equal the offline ones (75.0%)"
+    for served, offline in (([], []), (["a"], ["a", "b"])):
+        with pytest.raises(ValueError, match="offline answers"):
+            equal_offline(served, offline)
+
+
+def test_the_stock_client_is_an_openai_client():
+    assert str(openai_client("http://localhost:8000/v1").base_url) == "http://localhost:8000/v1/"
