@@ -164,6 +164,12 @@ def test_messages_become_answers(message, thought, calls, clean):
         assert read.answer.thought == thought
 
 
+def test_words_that_were_cut_off_are_no_answer(server):
+    server.answer = lambda path, body: (200, {"role": "assistant", "content": "Let me", "finish": "length"})
+    (reply,) = ask_all(requests(1), endpoint(server)).values()
+    assert (reply.text, reply.finish) == ("Let me", "length") and parse_answer(reply.text).form == "text"
+
+
 def test_a_later_answer_replaces_an_error_in_the_file(tmp_path):
     journal = AnswerLog(tmp_path / "a.jsonl", {"q": "1"})
     for reply in (Reply("q", None, error="timeout", asked="1"), Reply("q", "yes", asked="1")):

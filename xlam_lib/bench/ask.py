@@ -167,7 +167,8 @@ class _Asker:
             return told.choices[0].text, told.choices[0].finish_reason or ""
         tools = {"tools": list(request.tools)} if request.tools else {}
         told = await client.chat.completions.create(messages=list(request.messages), **tools, **common)
-        return message_text(told.choices[0].message), told.choices[0].finish_reason or ""
+        message, finish = told.choices[0].message, told.choices[0].finish_reason or ""
+        return message_text(message, cut_off=finish == "length"), finish
 
     def _count_failures(self, reply: Reply) -> None:
         """Give up when as many answers as are on their way at once fail in a row: the server is gone."""
@@ -182,10 +183,10 @@ class _Asker:
             )
 
 
-def message_text(message: Any) -> str:
+def message_text(message: Any, cut_off: bool = False) -> str:
     """A served message as the text of an answer, e.g. '{"thought": "", "tool_calls": [{"name": ...}]}'.
 
-    A message in words is an answer without calls. What the server's tool parser left as it was written (it begins like
+    A message in words is an answer without calls, unless it was cut off. What the server's tool parser left as it was written (it begins like
     JSON) stays as it is, so that the codec can say what is wrong with it.
     """
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None) or ""
@@ -195,7 +196,8 @@ def message_text(message: Any) -> str:
         said = [call.function for call in message.tool_calls]
         calls = [{"name": call.name, "arguments": _arguments(call.arguments)} for call in said]
         return json.dumps({"thought": thought, "tool_calls": calls}, ensure_ascii=False)
-    return content if content.lstrip()[:1] in ("{", "[", "`") else render_answer(Answer(thought))
+    as_written = cut_off or content.lstrip()[:1] in ("{", "[", "`")
+    return content if as_written else render_answer(Answer(thought))
 
 
 def _arguments(text: str) -> Any:

@@ -114,8 +114,9 @@ def served(
 ) -> HeldOut:
     """Ask a server, as any OpenAI client does: messages and tools, many at once; a rerun asks what is missing.
 
-    With `raw` the model is given the prompt as `style` writes it, by the completions endpoint, and its very text is
-    graded, past the server's chat template and tool parser.
+    Calls are what the client gets; faults of form stay hidden behind the server's tool parser, which tells a broken
+    answer as words, so take `parsed` from a `raw` run: there the model gets the prompt as `style` writes it, by the
+    completions endpoint, and its very text is graded, past the server's chat template and parser.
     """
     items = items_of(trajectories, style)
     replies = ask_all([_request(item, raw) for item in items], endpoint, path, progress=progress)
