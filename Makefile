@@ -7,7 +7,7 @@ quickstart: install  ## notebooks 01 to 05 in order, into runs/quickstart
 
 test: install  ## everything that CI checks
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
-	.venv/bin/python -m pytest --nbval-lax --nbval-current-env tests notebooks
+	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
 install:  ## .venv with the locked packages and this project; ends at once if it is up to date
 	$(PYTHON) requirements/install.py --hardware $(HARDWARE)

@@ -8,14 +8,12 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import install
+import lock
 import pytest
 import yaml
 
 from xlam_lib.paths import root
-
-sys.path.insert(0, str(root() / "requirements"))
-import install  # noqa: E402
-import lock  # noqa: E402
 
 PROJECT = tomllib.loads((root() / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
