@@ -186,8 +186,8 @@ class _Asker:
 def message_text(message: Any, cut_off: bool = False) -> str:
     """A served message as the text of an answer, e.g. '{"thought": "", "tool_calls": [{"name": ...}]}'.
 
-    A message in words is an answer without calls, unless it was cut off. What the server's tool parser left as it was written (it begins like
-    JSON) stays as it is, so that the codec can say what is wrong with it.
+    A message in words is an answer without calls, unless it was cut off. What the server's tool parser left as it was
+    written (it begins like JSON) stays as it is, so that the codec can say what is wrong with it.
     """
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None) or ""
     content = message.content or ""
