@@ -22,6 +22,13 @@ def weather(city="Oslo", **more):
     return ToolCall("get_weather", {"city": city, **more})
 
 
+class Quiet(ThreadingHTTPServer):
+    """Says nothing when a client goes away in the midst of an answer."""
+
+    def handle_error(self, *_):
+        pass
+
+
 class FakeServer:
     """`answer(path, body)` gives (status, message): text, a message dict, or an error; `asked` holds the bodies."""
 
@@ -53,7 +60,7 @@ class FakeServer:
             def log_message(self, *_):
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
         self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
         self.thread.start()
