@@ -36,7 +36,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    server = VllmServer(folder, flags=ServerFlags(max_model_len=4096)).start()  # 4096: cut to what it can
+    server = VllmServer(
+        folder, log_file=folder.parent / "vllm.log", flags=ServerFlags(max_model_len=4096)
+    ).start()  # 4096: cut to what it can
     yield server
     server.stop()
 
@@ -194,7 +196,9 @@ def test_it_dies_with_its_engine_and_says_so(server):
     children = process.children(recursive=True)
     engine = max(children, key=lambda child: child.memory_info().rss)
     engine.kill()
-    with pytest.raises(ServerDiedError, match="(?s)the vLLM server for 'by-heart' .*EngineDeadError"):  # noqa: PT012
+    with pytest.raises(
+        ServerDiedError, match="(?s)the vLLM server for 'by-heart' .*Errors in its log:.*EngineDeadError"
+    ):  # noqa: PT012
         for _ in range(300):
             server.check()
             with pytest.raises(ClientError):

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import http.client
 import json
 import logging
 import os
-import socket
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,29 +29,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xlam_lib.serve.flags import HOST, ServerFlags, positions_of
+from xlam_lib.serve.local import (
+    PortInUseError,
+    ServerDiedError,
+    ServerError,
+    ServerTimeoutError,
+    checked_port,
+    free_port,
+    get,
+)
 from xlam_lib.serve.watch import end_group
 
 if TYPE_CHECKING:
     import openai
 
 log = logging.getLogger(__name__)
-TAIL = 30  # lines of vLLM's log in an error
-
-
-class ServerError(RuntimeError):
-    """The server can't be used; subclasses say why."""
-
-
-class PortInUseError(ServerError):
-    """Another program listens on the port asked for."""
-
-
-class ServerDiedError(ServerError):
-    """The child process ended by itself; the message ends with the tail of its log."""
-
-
-class ServerTimeoutError(ServerError):
-    """The child process runs, but does not answer in time."""
+TAIL = 20  # lines of vLLM's log in an error
+ERROR = re.compile(r"(?:^|\] )((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 
 class VllmServer:
@@ -103,7 +97,7 @@ class VllmServer:
         """Start and wait until it answers; raises a ServerError, with nothing left running, when it doesn't."""
         if self._child:
             raise ServerError(f"the server for {self.model!r} runs already at {self.base_url}; stop() it first")
-        self.port = _checked_port(self.port) if self.port else _free_port()
+        self.port = checked_port(self.port) if self.port else free_port()
         began = time.monotonic()
         try:
             self._launch()
@@ -142,9 +136,21 @@ class VllmServer:
 
     def log_tail(self, lines: int = TAIL) -> str:
         """The end of vLLM's log; "" when there is none."""
+        return "\n".join(self._log_lines()[-lines:])
+
+    def _log_lines(self) -> list[str]:
         if self.log_file is None or not self.log_file.is_file():
-            return ""
-        return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+            return []
+        return self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def _what_log_says(self) -> str:
+        """The errors in the log, of which vLLM's last one often only says that there was another, and its end."""
+        lines = self._log_lines()
+        errors = dict.fromkeys(found[1] for line in lines if (found := ERROR.search(line)))
+        named = "".join(f"\n  {error}" for error in list(errors)[:5])
+        return (
+            f"Errors in its log:{named}\n" if named else ""
+        ) + f"Its log {self.log_file} ends so:\n{self.log_tail()}"
 
     def openai(self, **options: object) -> openai.OpenAI:
         """The stock client of the openai package for this server: `server.openai().models.list()`."""
@@ -183,15 +189,15 @@ class VllmServer:
     def _wait(self, limit: float) -> None:
         while True:
             self.check()
-            if _get(self.port, "/health") is not None:
+            if get(self.port, "/health") is not None:
                 break
             if time.monotonic() > limit:
                 raise ServerTimeoutError(
-                    f"vLLM did not answer at {self.base_url} within {self._timeout:.0f} s; give startup_timeout more "
-                    f"seconds, or see its log {self.log_file}:\n{self.log_tail()}"
+                    f"vLLM did not answer at {self.base_url} within {self._timeout:.0f} s; if it only needs longer, "
+                    f"raise startup_timeout. {self._what_log_says()}"
                 )
             time.sleep(0.2)
-        served = [entry["id"] for entry in json.loads(_get(self.port, "/v1/models") or b'{"data": []}')["data"]]
+        served = [entry["id"] for entry in json.loads(get(self.port, "/v1/models") or b'{"data": []}')["data"]]
         if self.model not in served:
             raise PortInUseError(
                 f"port {self.port} is answered by another server, which serves {served}, "
@@ -201,7 +207,7 @@ class VllmServer:
     def _late_death(self, seconds: float = 5.0) -> ServerDiedError | None:
         """The death behind a client's error; a server that doesn't answer any more may need a moment to end."""
         limit = time.monotonic() + seconds
-        while not (died := self._death()) and time.monotonic() < limit and _get(self.port, "/health") is None:
+        while not (died := self._death()) and time.monotonic() < limit and get(self.port, "/health") is None:
             time.sleep(0.1)
         return died
 
@@ -210,43 +216,7 @@ class VllmServer:
             return None
         code = self._child.returncode
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return ServerDiedError(
-            f"the vLLM server for {self.model!r} {how}; its log ({self.log_file}) ends so:\n{self.log_tail()}"
-        )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
-
-
-def _checked_port(port: int) -> int:
-    """The port, unless it can't be had: better told now than after half a minute of loading."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise PortInUseError(
-                f"port {port} on {HOST} can't be used ({error}); stop the program that listens there, "
-                "or take port=0 for a free one"
-            ) from error
-    return port
-
-
-def _get(port: int, path: str) -> bytes | None:
-    """The body of a local answer 200; None when there is no such answer (yet). Proxies are not asked."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return body if response.status == 200 else None
+        return ServerDiedError(f"the vLLM server for {self.model!r} {how}. {self._what_log_says()}")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -290,4 +260,6 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # both end it in order, also where the shell ignores Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())
