@@ -1,0 +1,119 @@
+"""Checkpoints in and out: load model and tokenizer, make the same model with random weights, save whole or not at all.
+
+Used by SFT, DPO and offline decoding (notebooks 02 to 05). A checkpoint is a folder with `config.json`, safetensors, a
+tokenizer that has an end token and a pad token, and, once trained, the chat template that says how prompts are wrapped:
+
+    model, tokenizer = load_model("runs/quickstart/sft"), load_tokenizer("runs/quickstart/sft")
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from xlam_lib.atomic import complete_dir, write_text
+from xlam_lib.chat_template import AFTER, BEFORE, chat_template, wrapper_of
+from xlam_lib.codec import PromptStyle
+
+logger = logging.getLogger(__name__)
+
+PROBE = "What is the weather in Oslo?"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, cut off, or can't be trained; the message says which folder and what to do."""
+
+
+def load_model(folder: str | Path, dtype: str = "float32") -> PreTrainedModel:
+    """The model of a checkpoint, whatever precision it is stored in: `load_model(base_model_dir())`, float32."""
+    folder = _checked(folder)
+    if not any(folder.glob("*.safetensors")):
+        raise CheckpointError(f"{folder}: no .safetensors file; only safetensors are read (never pickles)")
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"{folder}: weights that can't be read ({error}); is a file cut off?") from error
+
+
+def fresh_model(folder: str | Path, seed: int = 0) -> PreTrainedModel:
+    """The same architecture with random weights, float32: what SFT without pretraining starts from."""
+    config = AutoConfig.from_pretrained(_checked(folder))
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint; one without end token or pad token is refused, for nothing would be learnt."""
+    folder = _checked(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: no tokenizer that can be read ({error})") from error
+    if tokenizer.eos_token_id is None:
+        raise CheckpointError(f"{folder}: the tokenizer has no end token (eos_token): answers could never stop")
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        raise CheckpointError(
+            f"{folder}: the tokenizer needs a pad token of its own, found {tokenizer.pad_token!r} beside the end token "
+            f"{tokenizer.eos_token!r}; set pad_token in tokenizer_config.json to a token that answers never contain"
+        )
+    return tokenizer
+
+
+def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    """What stands before and after a prompt: ('<|user|>', '<|assistant|>').
+
+    Read from our chat template, or else from what another template puts around a user's message, or else our default.
+    """
+    if not tokenizer.chat_template:
+        return BEFORE, AFTER
+    try:
+        return wrapper_of(tokenizer.chat_template)
+    except ValueError:
+        message = [{"role": "user", "content": PROBE}]
+        text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    before, found, after = text.partition(PROBE)
+    if not found or not before.endswith("\n") or not after.endswith("\n"):
+        raise CheckpointError(
+            f"the tokenizer's chat template puts {before!r} and {after!r} around a user's message; both must end in a "
+            "line break to be carried over. Remove the template to train with our own wrapper"
+        )
+    return before.removesuffix("\n"), after.removesuffix("\n")
+
+
+def save(
+    out: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, style: PromptStyle | None = None,
+    files: Mapping[str, str] | None = None, info: dict[str, Any] | None = None,
+) -> Path:
+    """Write a checkpoint that appears whole or not at all, with the chat template of `style` (None: as it was).
+
+    `files` are texts that lie beside, `info` goes into the marker. Weights that aren't finite are refused: a broken
+    run leaves no checkpoint that looks like one.
+    """
+    broken = [name for name, values in model.named_parameters() if not bool(torch.isfinite(values).all())]
+    if broken:
+        raise CheckpointError(f"{out}: not saved, weights are not finite ({', '.join(broken[:3])}); lower the lr")
+    if style is not None:
+        tokenizer.chat_template = chat_template(style, *wrapper(tokenizer))
+    with complete_dir(out, info) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        for name, text in (files or {}).items():
+            write_text(folder / name, text)
+    logger.info("checkpoint saved: %s", out)
+    return Path(out)
+
+
+def _checked(folder: str | Path) -> Path:
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(
+            f"{folder}: no checkpoint there (no config.json); expected a local folder. Fetch a model of the hub first: "
+            "`hf download NAME --local-dir FOLDER`"
+        )
+    return folder

@@ -1,0 +1,103 @@
+"""Greedy decoding without a server: prompts in, answers out, float32 (notebooks 02, 03, 05; the server is held to it).
+
+    answers = Greedy("runs/quickstart/sft").answers(prompts)
+
+Prompts are sorted by length and decoded in left-padded batches with a key-value cache; a row that has ended leaves its
+batch. Padding changes the order of additions, so a logit may differ in its last digits from decoding one by one; the
+chosen token differs only where two logits are equal to about 1e-5. Same prompts, same threads: same answers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import DynamicCache
+
+from xlam_lib.chat_template import model_prompt
+from xlam_lib.train import checkpoint
+from xlam_lib.train.examples import encode
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One answer: `Decoded('{"thought": "", "tool_calls": []}', 9, False)`; truncated: cut before its end token."""
+
+    text: str
+    tokens: int
+    truncated: bool
+
+
+class Greedy:
+    """A checkpoint that answers: `Greedy("runs/quickstart/sft", batch_size=16)`; needs no chat template to be saved."""
+
+    def __init__(self, model_dir: str | Path, batch_size: int = 16, device: str = "") -> None:
+        self.tokenizer = checkpoint.load_tokenizer(model_dir)
+        self.wrapper = checkpoint.wrapper(self.tokenizer)
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = checkpoint.load_model(model_dir).to(self.device).eval()
+        self.batch_size = batch_size
+
+    def answers(self, prompts: Sequence[str], max_new_tokens: int = 192) -> list[str]:
+        """The answers' texts, e.g. `answers([prompt])` -> ['{"thought": "", "tool_calls": [...]}']."""
+        return [one.text for one in self.decode(prompts, max_new_tokens)]
+
+    def decode(self, prompts: Sequence[str], max_new_tokens: int = 192) -> list[Decoded]:
+        """Answers with their length and whether they were cut by `max_new_tokens`, in the order of the prompts."""
+        rows = encode(self.tokenizer, [model_prompt(prompt, *self.wrapper) for prompt in prompts])
+        longest = max((len(row) for row in rows), default=0) + max_new_tokens
+        limit = getattr(self.model.config, "max_position_embeddings", longest)
+        if longest > limit:
+            raise checkpoint.CheckpointError(
+                f"a prompt of {longest - max_new_tokens} tokens and {max_new_tokens} new ones exceed the model's "
+                f"context of {limit}; leave out long prompts or lower max_new_tokens"
+            )
+        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
+        written: list[list[int]] = [[] for _ in rows]
+        with torch.inference_mode():
+            for start in range(0, len(order), self.batch_size):
+                batch = order[start : start + self.batch_size]
+                for row, ids in zip(batch, self._batch([rows[row] for row in batch], max_new_tokens), strict=True):
+                    written[row] = ids
+        decoded = [self._decoded(ids) for ids in written]
+        cut = sum(one.truncated for one in decoded)
+        if cut:
+            logger.warning("%d of %d answers were cut at max_new_tokens=%d", cut, len(decoded), max_new_tokens)
+        return decoded
+
+    def _batch(self, rows: list[list[int]], max_new_tokens: int) -> list[list[int]]:
+        """New tokens of each row, the end token included where there is one."""
+        width, end = max(map(len, rows)), self.tokenizer.eos_token_id
+        ids = torch.tensor([[end] * (width - len(row)) + row for row in rows], device=self.device)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        written: list[list[int]] = [[] for _ in rows]
+        alive = list(range(len(rows)))
+        for _ in range(max_new_tokens):
+            logits = self.model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
+                                use_cache=True, logits_to_keep=1).logits
+            chosen = logits[:, -1].argmax(-1)
+            for row, token in zip(alive, chosen.tolist(), strict=True):
+                written[row].append(token)
+            going = chosen != end
+            if not bool(going.any()):
+                break
+            if not bool(going.all()):
+                keep = going.nonzero().squeeze(1)
+                cache.batch_select_indices(keep)
+                alive = [alive[index] for index in keep.tolist()]
+                chosen, mask, positions = chosen[keep], mask[keep], positions[keep]
+            ids, positions = chosen[:, None], positions[:, -1:] + 1
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        return written
+
+    def _decoded(self, ids: list[int]) -> Decoded:
+        ended = ids[-1:] == [self.tokenizer.eos_token_id]
+        text = self.tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False)
+        return Decoded(text, len(ids), not ended)

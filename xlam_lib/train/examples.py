@@ -1,0 +1,94 @@
+"""From trajectories to token rows: what the model reads, what it is trained on, and in which order.
+
+Used by SFT (notebook 02) and by notebook 01, which shows the loss mask as text. Each trainable turn becomes one row:
+the wrapped prompt without labels, then the answer and the end token with labels. Prompt and answer are tokenised apart,
+since that is what a server does with a prompt; `examples(...)` counts what doesn't fit instead of cutting it off.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
+from xlam_lib.codec import PromptStyle, prompts_of
+from xlam_lib.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100  # the label of tokens without loss
+GROUP = 50  # batches that are sorted by length together
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row: `Example((17, 4, 9, 0), 2, "demo-1", 1)` has a prompt of two tokens and trains the last two."""
+
+    input_ids: tuple[int, ...]
+    prompt_length: int
+    trajectory_id: str
+    step: int
+
+    @property
+    def labels(self) -> list[int]:
+        """The ids that are to be predicted, -100 where nothing is: [-100, -100, 9, 0]."""
+        return [IGNORED] * self.prompt_length + list(self.input_ids[self.prompt_length :])
+
+
+def examples(
+    trajectories: Iterable[Trajectory], tokenizer: PreTrainedTokenizerBase, style: PromptStyle, max_length: int,
+    wrapper: tuple[str, str] = (BEFORE, AFTER),
+) -> tuple[list[Example], Counter[str]]:
+    """Rows of all trainable turns and what was left out, by reason: ([...], Counter({"longer than max_length": 3}))."""
+    keys, prompts, answers = [], [], []
+    left_out: Counter[str] = Counter()
+    for trajectory in trajectories:
+        turns = prompts_of(trajectory, style)
+        left_out["trajectory without a trainable turn"] += not turns
+        for step, prompt, answer in turns:
+            keys.append((trajectory.trajectory_id, step))
+            prompts.append(model_prompt(prompt, *wrapper))
+            answers.append(answer + tokenizer.eos_token)
+    rows = []
+    for key, prompt, answer in zip(keys, encode(tokenizer, prompts), encode(tokenizer, answers), strict=True):
+        if len(prompt) + len(answer) > max_length:
+            left_out["longer than max_length"] += 1
+        else:
+            rows.append(Example((*prompt, *answer), len(prompt), *key))
+    return rows, +left_out
+
+
+def order(lengths: Sequence[int], batch_size: int, samples: int, seed: int) -> list[int]:
+    """Which rows to draw, in order, `samples` in all: batches of similar length in random order.
+
+    Each pass over the rows is shuffled, sorted by length within groups of 50 batches, cut into batches, and the batches
+    are shuffled. So rows of a batch need little padding; the order depends on nothing but the arguments.
+    Example: `order([5, 9, 5, 9], 2, 4, seed=0)` -> [1, 3, 2, 0]
+    """
+    rng, drawn, rest = random.Random(seed), [], []
+    while len(drawn) + len(rest) < samples:
+        rows = rng.sample(range(len(lengths)), len(lengths))[: samples - len(drawn) - len(rest)]
+        batches: list[list[int]] = []
+        for start in range(0, len(rows), GROUP * batch_size):
+            group = sorted(rows[start : start + GROUP * batch_size], key=lengths.__getitem__)
+            batches += [group[at : at + batch_size] for at in range(0, len(group), batch_size)]
+        rest += batches.pop() if len(batches[-1]) < batch_size else []  # to the end, so that batches stay batches
+        rng.shuffle(batches)
+        drawn += [row for batch in batches for row in batch]
+    return drawn + rest
+
+
+def spans(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+    """The row as text with what is trained: [("<|user|>\\n...<|assistant|>\\n", False), ('{"thought": ...', True)]."""
+    cut = example.prompt_length
+    parts = [(example.input_ids[:cut], False), (example.input_ids[cut:], True)]
+    return [(tokenizer.decode(list(ids)), trained) for ids, trained in parts]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """Token ids of model texts as they stand, nothing added: `encode(tokenizer, ["Hi"])` -> [[17, 43]]."""
+    return tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []

@@ -1,0 +1,124 @@
+"""Preference pairs: the wanted answer against a worse one, either the model's own or a corruption with a name.
+
+Used by DPO (notebook 03). Every pair says where its rejected answer comes from: "own" (what the model answered to a
+training prompt) or "made" (`corruptions.py`), and which mistake it is, in the words of `score.FAILURES`. Pairs are held
+out by trajectory, so that no prompt is on both sides. Same cases, answers and seed: same pairs.
+
+    judged = judge(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
+    pairs = build(judged, seed=0); write_pairs("runs/quickstart/pairs.jsonl", pairs)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.atomic import writing
+from xlam_lib.train.corruptions import CORRUPTIONS, corrupt
+from xlam_lib.train.score import Case, Judged
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "held_out")
+
+
+class PairError(ValueError):
+    """A pair, or a file of pairs, that can't be used; the message names the file and line or the trajectory."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One preference: `Pair(prompt, chosen='{"thought": ...}', rejected='{"thou', origin="made", ...)`."""
+
+    prompt: str  # as `codec.render_prompt` writes it, not yet wrapped
+    chosen: str
+    rejected: str
+    origin: str  # "own" or "made"
+    failure: str  # which mistake the rejected answer is
+    trajectory_id: str
+    step: int
+    kind: str = ""
+    split: str = "train"  # or "held_out"
+
+    def __post_init__(self) -> None:
+        if self.chosen == self.rejected:
+            raise PairError(f"trajectory {self.trajectory_id!r}, step {self.step}: chosen and rejected are the same")
+        if self.split not in SPLITS:
+            raise PairError(f"trajectory {self.trajectory_id!r}: split is {self.split!r}, expected one of {SPLITS}")
+
+
+def build(judged: Sequence[Judged], seed: int = 0, made_per_case: int = 1, held_out: float = 0.2,
+          cut: Iterable[int] = ()) -> list[Pair]:
+    """Pairs of judged answers: the own one where it was wrong, and `made_per_case` corruptions.
+
+    Corruptions are drawn like the model's own mistakes (each type at least now and then). `cut` are the indices of
+    answers that max_new_tokens cut off: the model didn't end there, so they are no answers of its own.
+    """
+    cut, mistakes = set(cut), Counter(one.failure for one in judged if one.failure)
+    weights = {name: 1 + 20 * mistakes[name] / max(1, mistakes.total()) for name in CORRUPTIONS}
+    pairs = []
+    for index, one in enumerate(judged):
+        rng = random.Random(f"{seed}:{one.case.trajectory_id}:{one.case.step}")
+        rejected: dict[str, tuple[str, str]] = {}
+        if one.failure and index not in cut:
+            rejected[one.text] = ("own", one.failure)
+        for _ in range(made_per_case):
+            made = corrupt(one.case, rng, weights)
+            if made and made[1] not in rejected:
+                rejected[made[1]] = ("made", made[0])
+        pairs += [_pair(one.case, text, *origin, seed, held_out) for text, origin in rejected.items()]
+    logger.info("%d pairs: %s", len(pairs), dict(counts(pairs)))
+    return pairs
+
+
+def counts(pairs: Iterable[Pair]) -> Counter[str]:
+    """How many pairs of each origin and mistake, the most frequent first: Counter({"own/wrong_value": 41, ...})."""
+    return Counter(dict(Counter(f"{pair.origin}/{pair.failure}" for pair in pairs).most_common()))
+
+
+def write_pairs(path: str | Path, pairs: Iterable[Pair]) -> int:
+    """Writes JSON Lines and returns how many; the file appears whole or not at all."""
+    rows = [json.dumps(asdict(pair), ensure_ascii=False) + "\n" for pair in pairs]
+    with writing(path) as file:
+        file.writelines(rows)
+    return len(rows)
+
+
+def read_pairs(path: str | Path) -> list[Pair]:
+    """The pairs of a file; an error names file and line: 'pairs.jsonl:3: unknown key ...'."""
+    path = Path(path)
+    if not path.is_file():
+        raise PairError(f"{path}: no such file of pairs; make it with xlam_lib.train.pairs.write_pairs")
+    with open(path, encoding="utf-8") as file:
+        return [_read(line, f"{path}:{number}") for number, line in enumerate(file, start=1)]
+
+
+def _read(line: str, where: str) -> Pair:
+    try:
+        data: Any = json.loads(line)
+    except ValueError as error:
+        raise PairError(f"{where}: not a line of JSON ({error}); is the file cut off?") from error
+    known = {field.name: field.type for field in fields(Pair)}
+    if not isinstance(data, dict) or data.keys() - known or {"prompt", "chosen", "rejected"} - data.keys():
+        raise PairError(f"{where}: expected an object with {', '.join(known)}, found {line[:80]!r}")
+    wrong = [key for key, value in data.items() if not isinstance(value, int if key == "step" else str)]
+    if wrong:
+        raise PairError(f"{where}: {wrong[0]} is {data[wrong[0]]!r}, expected {known[wrong[0]]}")
+    try:
+        return Pair(**data)
+    except (TypeError, PairError) as error:
+        raise PairError(f"{where}: {error}") from error
+
+
+def _pair(case: Case, rejected: str, origin: str, failure: str, seed: int, held_out: float) -> Pair:
+    draw = hashlib.sha256(f"{seed}:{case.trajectory_id}".encode()).digest()
+    split = "held_out" if int.from_bytes(draw[:4], "big") < held_out * 2**32 else "train"
+    answers = (case.completion, rejected)
+    return Pair(case.prompt, *answers, origin, failure, case.trajectory_id, case.step, case.kind, split)
