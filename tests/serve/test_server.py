@@ -111,7 +111,7 @@ def test_it_serves_and_leaves_nothing_behind(model_dir):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_it_is_stopped_whatever_happens(model_dir, error, tmp_path):
-    with pytest.raises(error), VllmServer(model_dir, flags=StandIn(), log_file=tmp_path / "logs/vllm.log") as server:
+    with pytest.raises(error), VllmServer(model_dir, flags=StandIn(), log=tmp_path / "logs/vllm.log") as server:
         worker = worker_of(server)
         raise error
     assert gone(worker)
@@ -119,11 +119,11 @@ def test_it_is_stopped_whatever_happens(model_dir, error, tmp_path):
 
 
 def test_it_can_be_started_again(model_dir):
-    server = VllmServer(model_dir, flags=StandIn())
+    server = VllmServer(model_dir, flags=StandIn(model_name="org/name"))
     for _ in range(2):
         server.start()
         server.stop()
-    assert server.pid is None
+    assert (server.pid, server.model) == (None, "org/name")
 
 
 def test_a_port_in_use(model_dir):
@@ -196,7 +196,7 @@ def test_it_goes_with_the_process_that_started_it(model_dir, ending, tmp_path):
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from test_server import StandIn, worker_of
         from xlam_lib.serve.server import VllmServer
-        server = VllmServer({str(model_dir)!r}, flags=StandIn(), log_file={str(tmp_path / "log")!r}).start()
+        server = VllmServer({str(model_dir)!r}, flags=StandIn(), log={str(tmp_path / "log")!r}).start()
         print(server.pid, worker_of(server), flush=True)
         time.sleep({0 if ending is None else 60})
     """)

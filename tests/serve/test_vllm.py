@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(folder):
     server = VllmServer(
-        folder, log_file=folder.parent / "vllm.log", flags=ServerFlags(max_model_len=4096)
+        folder, log=folder.parent / "vllm.log", flags=ServerFlags(max_model_len=4096)
     ).start()  # 4096: cut to what it can
     yield server
     server.stop()

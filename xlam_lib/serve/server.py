@@ -43,7 +43,7 @@ from xlam_lib.serve.watch import end_group
 if TYPE_CHECKING:
     import openai
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 TAIL = 20  # lines of vLLM's log in an error
 ERROR = re.compile(r"(?:^|\] )((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
@@ -51,7 +51,7 @@ ERROR = re.compile(r"(?:^|\] )((?:\w+\.)*\w*(?:Error|Exception): .+)")
 class VllmServer:
     """A served checkpoint: `VllmServer("runs/sft", port=8000, flags=ServerFlags(max_model_len=4096))`.
 
-    Port 0 takes a free one. The log of vLLM goes to `log_file`, or a temporary file that a clean stop removes.
+    Port 0 takes a free one. The log of vLLM goes to the file `log`, or a temporary file that a clean stop removes.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class VllmServer:
         model_dir: str | Path,
         port: int = 0,
         flags: ServerFlags | None = None,
-        log_file: str | Path | None = None,
+        log: str | Path | None = None,
         startup_timeout: float = 600.0,
     ) -> None:
         self.model_dir = Path(model_dir)
@@ -68,8 +68,8 @@ class VllmServer:
         self.port = port
         self.startup_seconds = 0.0
         self._timeout = startup_timeout
-        self._keep_log = log_file is not None
-        self.log_file = Path(log_file) if log_file is not None else None
+        self._keep_log = log is not None
+        self.log_file = Path(log) if log is not None else None
         self._child: subprocess.Popen | None = None
         self._watch: subprocess.Popen | None = None
         positions_of(self.model_dir)  # there is a checkpoint
@@ -102,11 +102,14 @@ class VllmServer:
         try:
             self._launch()
             self._wait(began + self._timeout)
-        except BaseException:  # also a KeyboardInterrupt must leave nothing running
+        except ServerError:  # its log stays, to be read
             self._end()
             raise
+        except BaseException:  # also a KeyboardInterrupt must leave nothing running
+            self.stop()
+            raise
         self.startup_seconds = time.monotonic() - began
-        log.info("serving %s at %s after %.0f s", self.model, self.base_url, self.startup_seconds)
+        logger.info("serving %s at %s after %.0f s", self.model, self.base_url, self.startup_seconds)
         return self
 
     def stop(self) -> None:
@@ -160,13 +163,13 @@ class VllmServer:
 
     def _launch(self) -> None:
         if self.log_file is None:
-            handle, name = tempfile.mkstemp(prefix=f"vllm-{self.model}-", suffix=".log")
+            handle, name = tempfile.mkstemp(prefix=f"vllm-{self.model_dir.resolve().name}-", suffix=".log")
             os.close(handle)
             self.log_file = Path(name)
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         command = self.flags.arguments(self.model_dir, self.port)
         environment = self.flags.environment(os.environ)
-        log.info("starting: %s", " ".join(command))
+        logger.info("starting: %s", " ".join(command))
         with open(self.log_file, "wb") as file:
             self._child = subprocess.Popen(
                 command,
