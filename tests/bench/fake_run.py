@@ -50,12 +50,12 @@ def bfcl():
 
 
 def metrics():
-    sft = model(0.871, 0.523, 0.996, {"wrong_value": 21, "wrong_tool": 12, "unknown_argument": 4, "unreadable": 1})
-    dpo = model(0.878, 0.531, 0.998, {"wrong_value": 19, "wrong_tool": 9, "unknown_argument": 2})
+    sft = model(0.871, 0.523, 0.996, {"wrong_value": 21, "wrong_tool": 12, "wrong_argument_name": 4, "invalid_json": 1})
+    dpo = model(0.878, 0.531, 0.998, {"wrong_value": 19, "wrong_tool": 9, "wrong_argument_name": 2})
     return {
         "01_data_unification": {"trajectories": 21000},
         "02_sft": {
-            "base": model(0.0, 0.0, 0.012, {"unreadable": 300}),
+            "base": model(0.0, 0.0, 0.012, {"invalid_json": 300}),
             "sft_scratch": model(0.031, 0.0, 0.94, {"wrong_tool": 200}),
             "sft": sft,
         },

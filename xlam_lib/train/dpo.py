@@ -105,7 +105,7 @@ def arguments(settings: DpoSettings, work: Path, samples: int) -> DPOConfig:
         lr_scheduler_type="linear", warmup_steps=steps // 10, optim="adamw_torch_fused", weight_decay=0.0,
         adam_beta2=0.99, max_grad_norm=1.0, train_sampling_strategy="sequential",
         bf16=loop.bfloat16(settings.precision), gradient_checkpointing=False, use_cpu=not cuda, seed=settings.seed,
-        data_seed=settings.seed, logging_steps=settings.log_every, logging_nan_inf_filter=False,
+        data_seed=settings.seed, logging_steps=min(settings.log_every, steps), logging_nan_inf_filter=False,
         save_steps=settings.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
         dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
     )  # fmt: skip

@@ -129,7 +129,7 @@ def arguments(settings: SftSettings, work: Path, samples: int) -> SFTConfig:
         train_sampling_strategy="sequential", max_length=settings.max_length,
         dataset_kwargs={"skip_prepare_dataset": True}, bf16=loop.bfloat16(settings.precision),
         gradient_checkpointing=False, use_cpu=not torch.cuda.is_available(), seed=settings.seed,
-        data_seed=settings.seed, logging_steps=settings.log_every, logging_nan_inf_filter=False,
+        data_seed=settings.seed, logging_steps=min(settings.log_every, steps), logging_nan_inf_filter=False,
         save_steps=settings.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(), ddp_find_unused_parameters=False,
     )  # fmt: skip
