@@ -86,4 +86,4 @@ def test_a_case_for_each_turn():
     assert [case.step for case in cases] == [1, 3]
     assert cases[0].wanted.calls and not cases[1].wanted.calls
     assert "HISTORY" not in cases[0].prompt and "HISTORY" in cases[1].prompt
-    assert set(cases[0].tools) == {WEATHER, ADD, BOOK}
+    assert all(tool in cases[0].tools for tool in (WEATHER, ADD, BOOK))

@@ -63,6 +63,8 @@ def extra_call(case: Case, rng: random.Random) -> str | None:
     if not case.wanted.calls:
         return None
     call = _with_other_value(rng.choice(case.wanted.calls), case, rng) if rng.random() < 0.5 else None
+    if call is None and not case.tools:
+        return None
     call = call or _invented(rng.choice(case.tools), case, rng)
     calls = list(case.wanted.calls)
     calls.insert(rng.randint(0, len(calls)), call)

@@ -32,6 +32,7 @@ from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import encode, order
 from xlam_lib.train.log import FILE
 from xlam_lib.train.pairs import Pair, counts, read_pairs
+from xlam_lib.train.processes import TrainingError, bfloat16, command, state
 
 logger = logging.getLogger(__name__)
 
@@ -82,20 +83,20 @@ def train(settings: DpoSettings) -> Path:
     info |= {"pairs": len(pairs["train"]), "held_out": len(pairs["held_out"]), "seconds": round(seconds, 1),
              "steps": trainer.state.global_step}
     preferences = measure(trainer, pairs["held_out"], settings.beta)
-    if loop.state().is_main_process:
+    if state().is_main_process:
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8"),
                  HELD_OUT: to_json(preferences) + "\n"}
         checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
         shutil.rmtree(work)
         logger.info("held-out pairs: %s", preferences["all"])
-    loop.state().wait_for_everyone()
+    state().wait_for_everyone()
     return out
 
 
 def arguments(settings: DpoSettings, work: Path, samples: int) -> DPOConfig:
     """trl's arguments: AdamW, warm-up, then linear decay; the reference computed once; our own log only."""
     steps = math.ceil(samples / settings.batch_size)
-    share = max(1, settings.batch_size // loop.state().num_processes)
+    share = max(1, settings.batch_size // state().num_processes)
     cuda = torch.cuda.is_available()
     losses = {"sigmoid": 1.0} | ({"sft": settings.sft_weight} if settings.sft_weight else {})
     return DPOConfig(
@@ -104,7 +105,7 @@ def arguments(settings: DpoSettings, work: Path, samples: int) -> DPOConfig:
         precompute_ref_batch_size=8, max_length=settings.max_length, learning_rate=settings.lr,
         lr_scheduler_type="linear", warmup_steps=steps // 10, optim="adamw_torch_fused", weight_decay=0.0,
         adam_beta2=0.99, max_grad_norm=1.0, train_sampling_strategy="sequential",
-        bf16=loop.bfloat16(settings.precision), gradient_checkpointing=False, use_cpu=not cuda, seed=settings.seed,
+        bf16=bfloat16(settings.precision), gradient_checkpointing=False, use_cpu=not cuda, seed=settings.seed,
         data_seed=settings.seed, logging_steps=min(settings.log_every, steps), logging_nan_inf_filter=False,
         save_steps=settings.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
         dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
@@ -155,14 +156,14 @@ def _pairs(
     by_split = {split: [i for i in fitting if pairs[i].split == split] for split in ("train", "held_out")}
     for split, indices in by_split.items():
         if not indices:
-            raise loop.TrainingError(f"{settings.pairs}: no {split} pairs of at most {settings.max_length} tokens")
+            raise TrainingError(f"{settings.pairs}: no {split} pairs of at most {settings.max_length} tokens")
     samples = settings.samples or round(settings.epochs * len(by_split["train"]))
     drawn = order([lengths[i] for i in by_split["train"]], settings.batch_size, samples, settings.seed)
     by_split["train"] = [by_split["train"][at] for at in drawn]
     by_split["held_out"].sort(key=lengths.__getitem__)
     chosen = {split: [pairs[i] for i in indices] for split, indices in by_split.items()}
     left_out = len(pairs) - len(fitting)
-    if loop.state().is_main_process:
+    if state().is_main_process:
         logger.info("%d pairs to train on, %d held out, %d left out as too long; %s", len(chosen["train"]),
                     len(chosen["held_out"]), left_out, dict(counts(chosen["train"])))
     return chosen, {"left_out": left_out, "origins": dict(counts(chosen["train"]))}
@@ -171,12 +172,12 @@ def _pairs(
 def _stored(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, folder: Path) -> Dataset:
     """trl's rows on disk, where all processes find the reference's log-probabilities once one has written them."""
     wrapper, end = checkpoint.wrapper(tokenizer), tokenizer.eos_token
-    if loop.state().is_main_process and not is_complete(folder):
+    if state().is_main_process and not is_complete(folder):
         rows = [{"prompt": model_prompt(pair.prompt, *wrapper), "chosen": pair.chosen + end,
                  "rejected": pair.rejected + end} for pair in pairs]
         with complete_dir(folder) as partial:
             Dataset.from_list(rows).save_to_disk(partial)
-    loop.state().wait_for_everyone()
+    state().wait_for_everyone()
     return load_from_disk(folder)
 
 
@@ -185,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     settings = from_command_line(DpoSettings, argv, "xlam_lib.train.dpo", "Direct preference optimisation.")
     disable_progress_bars()
-    return loop.command(train, settings, "xlam_lib.train.dpo", argv)
+    return command(train, settings, "xlam_lib.train.dpo", argv)
 
 
 if __name__ == "__main__":

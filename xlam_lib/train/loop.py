@@ -7,42 +7,29 @@ all is done does `<out>` appear, and the working folder goes.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import logging
 import math
-import os
 import shutil
-import signal
-import socket
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from transformers import PrinterCallback, Trainer, TrainerCallback
-from transformers.utils.logging import disable_progress_bar
 
 from xlam_lib.atomic import is_complete, mark_complete, write_json
-from xlam_lib.train.checkpoint import CheckpointError
-from xlam_lib.train.launch import TIED
 from xlam_lib.train.log import FILE, append, cut_after, read_log
-from xlam_lib.trajectory import TrajectoryError
+from xlam_lib.train.processes import TrainingError, state
 
 logger = logging.getLogger(__name__)
 
 RUN = "run.json"
 RENAMED = {"learning_rate": "lr", "mean_token_accuracy": "accuracy", "num_tokens": "tokens"}
 TOLD = ("loss", "accuracy", "rewards/accuracies")
-
-
-class TrainingError(RuntimeError):
-    """A run that can't start or must not go on; the message says at which step and what to do."""
 
 
 class FiniteLoss:
@@ -72,6 +59,10 @@ class Diary(TrainerCallback):
         self.started, self.first_step = time.perf_counter(), state.global_step
         if state.is_world_process_zero and self.path.is_file():
             self.before = (read_log(self.path) or [{}])[-1]
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == state.max_steps:
+            control.should_log = True  # whatever the interval
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:
@@ -117,7 +108,7 @@ def describe(settings: Any, **inputs: str) -> dict[str, Any]:
 def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
     """The working folder and the checkpoint to go on from, if this very run was begun before."""
     work = out.with_name(out.name + ".partial")
-    if processes.state().is_main_process:
+    if state().is_main_process:
         if not _same_run(work, run):
             shutil.rmtree(work, ignore_errors=True)
         whole = [folder for folder in work.glob("checkpoint-*") if is_complete(folder)]
@@ -130,7 +121,7 @@ def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
         (work / FILE).touch()
         if last:
             logger.info("going on from step %d of an earlier run", _step(last))
-    processes.state().wait_for_everyone()
+    state().wait_for_everyone()
     return work, max(work.glob("checkpoint-*"), key=_step, default=None)
 
 
@@ -157,8 +148,8 @@ def planned(work: Path, measure: Callable[[], int]) -> int:
     if path.is_file():
         return json.loads(path.read_text("utf-8"))["samples"]
     samples = measure()
-    processes.state().wait_for_everyone()
-    if processes.state().is_main_process:
+    state().wait_for_everyone()
+    if state().is_main_process:
         write_json(path, {"samples": samples})
         logger.info("planned %d samples to fit the time given", samples)
     return samples

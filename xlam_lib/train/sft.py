@@ -33,6 +33,7 @@ from xlam_lib.train import checkpoint, loop
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import IGNORED, Example, examples, order
 from xlam_lib.train.log import FILE
+from xlam_lib.train.processes import TrainingError, bfloat16, command, state
 from xlam_lib.trajectory import read_jsonl
 
 logger = logging.getLogger(__name__)
@@ -75,10 +76,11 @@ class AnswerTrainer(loop.FiniteLoss, SFTTrainer):
         wanted = labels[:, columns]
         total = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction="sum")
         trained = (wanted != IGNORED).sum()
-        hits = (logits.argmax(-1) == wanted).sum()
+        counted = torch.stack([(logits.argmax(-1) == wanted).sum(), trained, inputs["attention_mask"].sum()])
+        hits, seen, tokens = self.accelerator.reduce(counted).tolist()
         metrics = self._metrics["train" if self.model.training else "eval"]
-        metrics["mean_token_accuracy"].append(hits.item() / max(1, trained.item()))
-        self._total_train_tokens += int(inputs["attention_mask"].sum()) * self.args.world_size
+        metrics["mean_token_accuracy"].append(hits / max(1, seen))
+        self._total_train_tokens += tokens
         metrics["num_tokens"] = [self._total_train_tokens]
         if num_items_in_batch is None:
             return total / trained
@@ -108,26 +110,26 @@ def train(settings: SftSettings) -> Path:
                             processing_class=tokenizer, callbacks=[loop.Diary(work)])
     seconds = loop.run(trainer, last)
     info |= {"samples": samples, "seconds": round(seconds, 1), "steps": trainer.state.global_step}
-    if loop.state().is_main_process:
+    if state().is_main_process:
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
         shutil.rmtree(work)
-    loop.state().wait_for_everyone()
+    state().wait_for_everyone()
     return out
 
 
 def arguments(settings: SftSettings, work: Path, samples: int) -> SFTConfig:
     """trl's arguments: AdamW, warm-up, plateau and linear decay; nothing reported anywhere but our own log."""
     steps = math.ceil(samples / settings.batch_size)
-    world = loop.state().num_processes
+    world = state().num_processes
     return SFTConfig(
         output_dir=str(work), per_device_train_batch_size=max(1, settings.batch_size // world), num_train_epochs=1,
         learning_rate=settings.lr, lr_scheduler_type="warmup_stable_decay", warmup_steps=min(50, steps // 10),
         lr_scheduler_kwargs={"num_decay_steps": steps // 2, "decay_type": "linear"},
         optim="adamw_torch_fused", weight_decay=0.01, adam_beta2=0.99, max_grad_norm=1.0,
         train_sampling_strategy="sequential", max_length=settings.max_length,
-        dataset_kwargs={"skip_prepare_dataset": True}, bf16=loop.bfloat16(settings.precision),
+        dataset_kwargs={"skip_prepare_dataset": True}, bf16=bfloat16(settings.precision),
         gradient_checkpointing=False, use_cpu=not torch.cuda.is_available(), seed=settings.seed,
         data_seed=settings.seed, logging_steps=min(settings.log_every, steps), logging_nan_inf_filter=False,
         save_steps=settings.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
@@ -139,12 +141,12 @@ def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[li
     style, wrapper = STYLES[settings.style], checkpoint.wrapper(tokenizer)
     rows, left_out = examples(read_jsonl(settings.data), tokenizer, style, settings.max_length, wrapper)
     if not rows:
-        raise loop.TrainingError(f"{settings.data}: nothing to train on; left out: {dict(left_out)}")
+        raise TrainingError(f"{settings.data}: nothing to train on; left out: {dict(left_out)}")
     tokens = sum(len(row.input_ids) for row in rows)
     trained = sum(len(row.input_ids) - row.prompt_length for row in rows)
     info = {"rows": len(rows), "tokens_a_row": round(tokens / len(rows), 1), "left_out": dict(left_out),
             "trained_share": round(trained / tokens, 4)}
-    if loop.state().is_main_process:
+    if state().is_main_process:
         logger.info("%d rows of %.0f tokens, %.0f %% of them answers; left out: %s", len(rows), tokens / len(rows),
                     100 * trained / tokens, dict(left_out) or "nothing")
     return rows, info
@@ -152,14 +154,14 @@ def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[li
 
 def _affordable(settings: SftSettings, rows: list[Example], model: PreTrainedModel, samples: int) -> int:
     """How many samples fit into the given seconds, by the time of a few middling batches; at most `samples`."""
-    share = max(1, settings.batch_size // loop.state().num_processes)
+    share = max(1, settings.batch_size // state().num_processes)
     middle = sorted(rows, key=lambda row: len(row.input_ids))[len(rows) // 2 :][:share]
     length = max(len(row.input_ids) for row in middle)
     ids = torch.tensor([list(row.input_ids) + [0] * (length - len(row.input_ids)) for row in middle])
     times = []
     for _ in range(4):
         started = time.perf_counter()
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=loop.bfloat16(settings.precision)):
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=bfloat16(settings.precision)):
             loss = model(input_ids=ids, use_cache=False, logits_to_keep=64).logits.float().logsumexp(-1).mean()
         loss.backward()
         times.append(time.perf_counter() - started)
@@ -173,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line: `main(["--base", "base", "--data", "train.jsonl", "--out", "runs/sft"])` -> 0."""
     argv = sys.argv[1:] if argv is None else list(argv)
     settings = from_command_line(SftSettings, argv, "xlam_lib.train.sft", "Supervised fine-tuning on answers.")
-    return loop.command(train, settings, "xlam_lib.train.sft", argv)
+    return command(train, settings, "xlam_lib.train.sft", argv)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+import json
+from collections import Counter
+from dataclasses import asdict
+
+import pytest
+
+from xlam_lib.codec import render_answer
+from xlam_lib.train.pairs import Pair, PairError, build, counts, read_pairs, write_pairs
+from xlam_lib.train.score import FAILURES, judge
+
+PAIR = Pair("p", "a", "b", "own", "wrong_value", "demo-1", 1)
+
+
+@pytest.fixture(scope="module")
+def judged(cases):
+    """Every third answer calls nothing, one is cut off, the others are right."""
+    answers = [render_answer(type(case.wanted)()) if number % 3 == 0 else case.completion
+               for number, case in enumerate(cases)]
+    answers[1] = answers[1][:-8]
+    return judge(cases, answers)
+
+
+def test_wrong_answers_of_the_model_become_pairs_of_their_own(judged):
+    pairs = build(judged, made_per_case=0)
+    assert {pair.origin for pair in pairs} == {"own"}
+    assert len(pairs) == sum(bool(one.failure) for one in judged)
+    by_place = {(one.case.trajectory_id, one.case.step): one for one in judged}
+    for pair in pairs:
+        one = by_place[pair.trajectory_id, pair.step]
+        assert (pair.rejected, pair.failure) == (one.text, one.failure)
+        assert (pair.chosen, pair.prompt, pair.kind) == (one.case.completion, one.case.prompt, one.case.kind)
+
+
+def test_answers_that_were_cut_are_not_the_models_own(judged):
+    assert counts(build(judged, made_per_case=0))["own/invalid_json"] == 1
+    assert counts(build(judged, made_per_case=0, cut=[1]))["own/invalid_json"] == 0
+
+
+def test_every_pair_prefers_the_wanted_answer_to_another(judged):
+    pairs = build(judged, made_per_case=3)
+    wanted = {(one.case.trajectory_id, one.case.step): one.case.completion for one in judged}
+    for pair in pairs:
+        assert pair.chosen == wanted[pair.trajectory_id, pair.step] != pair.rejected
+        assert pair.failure in FAILURES and pair.origin in ("own", "made")
+    assert max(Counter((p.trajectory_id, p.step, p.rejected) for p in pairs).values()) == 1
+
+
+def test_corruptions_are_like_the_models_mistakes(judged):
+    made = counts(pair for pair in build(judged, made_per_case=3) if pair.origin == "made")
+    assert made.most_common(1)[0][0] == "made/no_call"
+    assert len(made) >= 6
+
+
+def test_no_trajectory_is_on_both_sides(judged):
+    pairs = build(judged, made_per_case=2, held_out=0.3)
+    sides = [{pair.trajectory_id for pair in pairs if pair.split == split} for split in ("train", "held_out")]
+    assert not sides[0] & sides[1]
+    assert 0.1 < len(sides[1]) / len(sides[0] | sides[1]) < 0.5
+
+
+def test_same_seed_same_pairs(judged):
+    assert build(judged, seed=4) == build(judged, seed=4) != build(judged, seed=5)
+
+
+def test_pairs_come_back_from_the_file(judged, tmp_path):
+    pairs = build(judged)
+    assert write_pairs(tmp_path / "pairs.jsonl", pairs) == len(pairs)
+    assert read_pairs(tmp_path / "pairs.jsonl") == pairs
+
+
+def test_a_pair_without_a_difference_is_refused():
+    with pytest.raises(PairError, match="'demo-1', step 1: chosen and rejected are the same"):
+        Pair("p", "a", "a", "own", "wrong_value", "demo-1", 1)
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("{", "not a line of JSON"),
+    ("[]", "expected an object with prompt"),
+    (json.dumps({**asdict(PAIR), "more": 1}), "expected an object with prompt"),
+    (json.dumps({"prompt": "p", "chosen": "a"}), "expected an object with prompt"),
+    (json.dumps({"prompt": "p", "chosen": "a", "rejected": "b"}), "missing"),
+    (json.dumps({**asdict(PAIR), "step": "1"}), "step is '1', expected int"),
+    (json.dumps({**asdict(PAIR), "rejected": "a"}), "the same"),
+    (json.dumps({**asdict(PAIR), "split": "test"}), "split is 'test'"),
+])
+def test_an_ill_line_is_named(tmp_path, line, said):
+    (tmp_path / "pairs.jsonl").write_text(f"{json.dumps(asdict(PAIR))}\n{line}\n")
+    with pytest.raises(PairError, match=r"pairs\.jsonl:2: ") as caught:
+        read_pairs(tmp_path / "pairs.jsonl")
+    assert said in str(caught.value)
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(PairError, match="write_pairs"):
+        read_pairs(tmp_path / "none.jsonl")
