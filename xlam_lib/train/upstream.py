@@ -17,6 +17,7 @@ from xlam_lib.atomic import is_complete
 from xlam_lib.codec import STYLES
 from xlam_lib.data.apigen.embedded import embedded
 from xlam_lib.train import launch
+from xlam_lib.train.loop import digest
 from xlam_lib.train.pairs import Pair, build, write_pairs
 from xlam_lib.train.score import Judged, cases_of, judge
 from xlam_lib.trajectory import read_jsonl
@@ -46,6 +47,15 @@ def sft(out: Path, name: str = "sft", show: Show | None = None, **options: Any) 
     given = {"base": base(), "data": data(out)["train"], "out": out / name, **options}
     launch.run("xlam_lib.train.sft", given, log=out / f"{name}.txt", show=show)
     return out / name
+
+
+def kept(out: Path, model: Path, questions: Path, style: str) -> dict[str, Any]:
+    """Where a checkpoint's answers to a file of questions are kept for all notebooks of a run, and by which name.
+
+    Other weights, other questions or another style make another file: `offline(test, ask, prompts, **kept(...))`.
+    """
+    print_ = digest(model)
+    return {"path": out / "answers" / f"{model.name}-{print_}-{digest(questions)}-{style}.jsonl", "model": print_}
 
 
 def fresh_prompts(out: Path, seed: int, size: int) -> Path:
