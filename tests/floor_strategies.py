@@ -5,9 +5,29 @@ from hypothesis import strategies as st
 from xlam_lib.codec import Answer
 from xlam_lib.trajectory import Outcome, Source, Step, Task, Tool, ToolCall, Trajectory
 
-TRICKY = ["", "</think>", "<think>", "```json", "[TOOL_CALLS]", '{"a": 1}', "[1, 2", "{not json}", "\u2028\x85\r\n",
-          "{{ x }}", "{% raw %}", '"', "\\", "\\u00e9", "<b>&amp;</b>", "𝒳 ü 漢字 🦙", "[END OF QUERY]", '["', "\n",
-          "None", "NaN"]
+TRICKY = [
+    "",
+    "</think>",
+    "<think>",
+    "```json",
+    "[TOOL_CALLS]",
+    '{"a": 1}',
+    "[1, 2",
+    "{not json}",
+    "\u2028\x85\r\n",
+    "{{ x }}",
+    "{% raw %}",
+    '"',
+    "\\",
+    "\\u00e9",
+    "<b>&amp;</b>",
+    "𝒳 ü 漢字 🦙",
+    "[END OF QUERY]",
+    '["',
+    "\n",
+    "None",
+    "NaN",
+]
 
 tricky = st.sampled_from(TRICKY)
 texts = st.one_of(tricky, st.text(max_size=20), st.lists(tricky, max_size=4).map("".join))
@@ -40,8 +60,10 @@ said = st.one_of(st.text(min_size=1, max_size=20), st.sampled_from(TRICKY[1:]))
 @st.composite
 def turns(draw, toolset, first_call):
     """An assistant step, the results of its calls in any order, and what the user says then, maybe twice."""
-    called = [ToolCall(tool.name, draw(objects), f"call_{first_call + number}") for number, tool in
-              enumerate(draw(st.lists(st.sampled_from(toolset), max_size=3)) if toolset else [])]
+    called = [
+        ToolCall(tool.name, draw(objects), f"call_{first_call + number}")
+        for number, tool in enumerate(draw(st.lists(st.sampled_from(toolset), max_size=3)) if toolset else [])
+    ]
     content = draw(texts if called else said)
     turn = [Step("assistant", content, draw(texts), tuple(called))]
     turn += [Step("tool", draw(texts), tool_call_id=call.id, name=call.name) for call in draw(st.permutations(called))]

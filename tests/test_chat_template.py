@@ -16,7 +16,8 @@ from xlam_lib.views import to_openai, tools_to_openai
 
 EOS = "<|end|>"
 styles = st.sampled_from(list(STYLES.values())) | st.builds(
-    PromptStyle, task_instruction=texts, format_instruction=texts, mark_required=st.booleans())
+    PromptStyle, task_instruction=texts, format_instruction=texts, mark_required=st.booleans()
+)
 
 
 def render(messages, tools=None, style=STYLES["seed"], generate=True, **wrapper) -> str:
@@ -24,8 +25,12 @@ def render(messages, tools=None, style=STYLES["seed"], generate=True, **wrapper)
     from transformers.utils.chat_template_utils import render_jinja_template
 
     rendered, _ = render_jinja_template(
-        [messages], tools=tools, chat_template=chat_template(style, **wrapper), add_generation_prompt=generate,
-        eos_token=EOS)
+        [messages],
+        tools=tools,
+        chat_template=chat_template(style, **wrapper),
+        add_generation_prompt=generate,
+        eos_token=EOS,
+    )
     return rendered[0]
 
 
@@ -78,10 +83,18 @@ def test_without_generation_prompt_a_user_message_ends_the_text():
 
 def test_results_without_ids_and_names_still_stand():
     calls = [{"id": "a", "function": {"name": "f", "arguments": None}}, {"id": "b", "function": {"name": "g"}}]
-    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": None, "tool_calls": calls},
-                {"role": "tool", "content": "lost"}, {"role": "tool", "tool_call_id": "b", "content": None}]
-    steps = (Step("user", "Hi"), Step("assistant", tool_calls=(ToolCall("f", {}, "a"), ToolCall("g", {}, "b"))),
-             Step("tool", "lost"), Step("tool", tool_call_id="b"))
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "content": "lost"},
+        {"role": "tool", "tool_call_id": "b", "content": None},
+    ]
+    steps = (
+        Step("user", "Hi"),
+        Step("assistant", tool_calls=(ToolCall("f", {}, "a"), ToolCall("g", {}, "b"))),
+        Step("tool", "lost"),
+        Step("tool", tool_call_id="b"),
+    )
     assert render(messages) == model_prompt(render_prompt((), *history_steps(steps)))
     assert '"next_observation": [{"name": "g", "content": ""}, {"name": "", "content": "lost"}]' in render(messages)
 
@@ -93,11 +106,17 @@ def test_a_developer_message_is_a_system_message():
     assert render([{"role": "system", "content": ""}, user]) == render([user])
 
 
-@pytest.mark.parametrize(("messages", "message"), [
-    ([{"role": "tool", "content": "x"}], "message 0 cannot have the role tool"),
-    ([{"role": "user", "content": "x"}, {"role": "system", "content": "x"}], "message 1 cannot have the role system"),
-    ([{"role": "user", "content": [{"type": "text", "text": "x"}]}], "the content of a user message must be text"),
-])
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([{"role": "tool", "content": "x"}], "message 0 cannot have the role tool"),
+        (
+            [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}],
+            "message 1 cannot have the role system",
+        ),
+        ([{"role": "user", "content": [{"type": "text", "text": "x"}]}], "the content of a user message must be text"),
+    ],
+)
 def test_what_has_no_place_is_refused(messages, message):
     with pytest.raises(TemplateError, match=message):
         render(messages)

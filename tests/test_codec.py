@@ -55,16 +55,21 @@ def wildfire() -> Trajectory:
     printed = json.loads(PRINTED["HISTORY STEPS"])
     fires = ToolCall("get_fire_info", {"location": "California", "radius": 50}, "call_0")
     quake = parse_answer(golden("wildfire_answer.txt")).answer.calls[0]
-    return Trajectory("wildfire", Source("model card", "CC-BY-NC-4.0"), tools=tuple(WILDFIRE_TOOLS), steps=(
-        Step("user", PRINTED["QUERY"]),
-        Step("assistant", printed[0]["thought"]),
-        Step("user", printed[0]["user_input"]),
-        Step("assistant", tool_calls=(fires,)),
-        Step("tool", json.dumps(printed[1]["next_observation"]), tool_call_id="call_0", name="get_fire_info"),
-        Step("assistant", printed[2]["thought"]),
-        Step("user", printed[2]["user_input"]),
-        Step("assistant", tool_calls=(replace(quake, id="call_1"),)),
-    ))
+    return Trajectory(
+        "wildfire",
+        Source("model card", "CC-BY-NC-4.0"),
+        tools=tuple(WILDFIRE_TOOLS),
+        steps=(
+            Step("user", PRINTED["QUERY"]),
+            Step("assistant", printed[0]["thought"]),
+            Step("user", printed[0]["user_input"]),
+            Step("assistant", tool_calls=(fires,)),
+            Step("tool", json.dumps(printed[1]["next_observation"]), tool_call_id="call_0", name="get_fire_info"),
+            Step("assistant", printed[2]["thought"]),
+            Step("user", printed[2]["user_input"]),
+            Step("assistant", tool_calls=(replace(quake, id="call_1"),)),
+        ),
+    )
 
 
 def test_wildfire_renders_section_by_section_as_printed():
@@ -93,19 +98,23 @@ def test_weather_renders_byte_for_byte():
     )
     assert render_prompt(tools, *history_steps(steps, "decoded")) == golden("weather_history_prompt.txt")
     assert render_prompt(tools, *history_steps(steps)) == golden("weather_history_prompt.txt").replace(
-        '{"error": "", "response": ""}', json.dumps('{"error": "", "response": ""}'))
+        '{"error": "", "response": ""}', json.dumps('{"error": "", "response": ""}')
+    )
 
 
 def test_printed_answers_parse():
     weather, fire = (parse_answer(golden(f"{name}_answer.txt")) for name in ("weather", "wildfire"))
-    assert weather.answer == Answer("I need to get the current weather for New York in fahrenheit.", (
-        ToolCall("get_weather", {"location": "New York", "unit": "fahrenheit"}),))
+    assert weather.answer == Answer(
+        "I need to get the current weather for New York in fahrenheit.",
+        (ToolCall("get_weather", {"location": "New York", "unit": "fahrenheit"}),),
+    )
     assert fire.answer == Answer("", (ToolCall("get_earthquake_info", {"location": "California"}),))
     assert (weather.problems, weather.form, fire.problems, fire.form) == ((), "object", (), "object")
     assert render_answer(weather.answer) + "\n" == golden("weather_answer.txt")
 
 
 # --- prompts ------------------------------------------------------------------------------------------------------
+
 
 @given(toolsets)
 def test_tools_come_back_from_every_form(tools):
@@ -123,14 +132,23 @@ def test_what_is_no_tool_is_refused(given_):
 
 def test_parallel_results_stand_in_the_order_of_the_calls():
     calls = (ToolCall("a", {}, "call_0"), ToolCall("b", {}, "call_1"))
-    steps = (Step("user", "one"), Step("user", "two"), Step("assistant", tool_calls=calls),
-             Step("tool", "[2]", tool_call_id="call_1"), Step("tool", "1", tool_call_id="call_0", name="a"))
+    steps = (
+        Step("user", "one"),
+        Step("user", "two"),
+        Step("assistant", tool_calls=calls),
+        Step("tool", "[2]", tool_call_id="call_1"),
+        Step("tool", "1", tool_call_id="call_0", name="a"),
+    )
     query, history = history_steps(steps)
     assert query == "one\ntwo"
-    assert history == [{
-        "step_id": 1, "thought": "", "tool_calls": [{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}],
-        "next_observation": [{"name": "a", "content": "1"}, {"name": "b", "content": "[2]"}],
-    }]
+    assert history == [
+        {
+            "step_id": 1,
+            "thought": "",
+            "tool_calls": [{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}],
+            "next_observation": [{"name": "a", "content": "1"}, {"name": "b", "content": "[2]"}],
+        }
+    ]
     assert history_steps(steps, "decoded")[1][0]["next_observation"][1]["content"] == [2]
     with pytest.raises(ValueError, match="step 1: a tool result before"):
         history_steps((Step("user", "Hi"), Step("tool", "x")))
@@ -150,11 +168,13 @@ def test_prompts_are_made_for_trainable_turns_only(trajectory):
     steps = tuple(replace(step, trainable=index % 2 == 0) for index, step in enumerate(trajectory.steps))
     rows = prompts_of(replace(trajectory, steps=steps), SEED_STYLE)
     assert [index for index, _, _ in rows] == [
-        index for index, step in enumerate(steps) if step.role == "assistant" and index % 2 == 0]
+        index for index, step in enumerate(steps) if step.role == "assistant" and index % 2 == 0
+    ]
     assert all(parse_answer(completion).answer == answer_of(steps[index]) for index, _, completion in rows)
 
 
 # --- answers ------------------------------------------------------------------------------------------------------
+
 
 @given(answers, st.sampled_from(["object", "list"]))
 @settings(max_examples=500)
@@ -165,9 +185,22 @@ def test_parse_inverts_render(answer, form):
     assert parsed == type(parsed)(answer, (), form)
 
 
-@given(answers, st.sampled_from(["object", "list"]), st.sampled_from([
-    "```json\n{}\n```", "```\n{}\n```", "```{}```", "  {}\n", "[TOOL_CALLS]{}", "[TOOL_CALLS] ```json\n{}```",
-    "<think>\n\n</think>\n\n{}", "</think>{}"]))
+@given(
+    answers,
+    st.sampled_from(["object", "list"]),
+    st.sampled_from(
+        [
+            "```json\n{}\n```",
+            "```\n{}\n```",
+            "```{}```",
+            "  {}\n",
+            "[TOOL_CALLS]{}",
+            "[TOOL_CALLS] ```json\n{}```",
+            "<think>\n\n</think>\n\n{}",
+            "</think>{}",
+        ]
+    ),
+)
 def test_known_wrappers_are_clean(answer, form, wrapper):
     if form == "list":
         answer = replace(answer, thought="")
@@ -175,8 +208,15 @@ def test_known_wrappers_are_clean(answer, form, wrapper):
     assert (parsed.answer, parsed.problems, parsed.form) == (answer, (), form)
 
 
-@given(st.one_of(st.text(), texts, values.map(json.dumps), objects.map(json.dumps),
-                 st.text(alphabet='[]{}",:thougnamel_cs \\0123.e-`<>/|\ud800')))
+@given(
+    st.one_of(
+        st.text(),
+        texts,
+        values.map(json.dumps),
+        objects.map(json.dumps),
+        st.text(alphabet='[]{}",:thougnamel_cs \\0123.e-`<>/|\ud800'),
+    )
+)
 @settings(max_examples=500)
 def test_the_parser_never_raises_and_never_empties_a_message(text):
     parsed = parse_answer(text, [Tool("f")])
@@ -194,9 +234,17 @@ def test_a_cut_answer_is_text_with_a_problem(answer, data):
     assert "cut-off JSON" in parsed.problems[0]
 
 
-BOMBS = ["[" * 200_000, '{"a":' * 100_000, '[{"name": "f", "arguments": ' + '{"a": ' * 500 + "1" + "}" * 500 + "}]",
-         "```" + " " * 200_000, "<think>" * 50_000, "</think>" * 50_000, '{"' * 50_000, '[{"name": ```' * 20_000,
-         '{"thought": "", "tool_calls": [{"name": "f", "arguments": {"x": ' + "9" * 5000 + "}}]}"]
+BOMBS = [
+    "[" * 200_000,
+    '{"a":' * 100_000,
+    '[{"name": "f", "arguments": ' + '{"a": ' * 500 + "1" + "}" * 500 + "}]",
+    "```" + " " * 200_000,
+    "<think>" * 50_000,
+    "</think>" * 50_000,
+    '{"' * 50_000,
+    '[{"name": ```' * 20_000,
+    '{"thought": "", "tool_calls": [{"name": "f", "arguments": {"x": ' + "9" * 5000 + "}}]}",
+]
 
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=range(len(BOMBS)))
@@ -208,45 +256,115 @@ def test_bombs_are_text(bomb):
 NOW, X1 = ToolCall("now"), ToolCall("f", {"x": 1})
 
 
-@pytest.mark.parametrize(("text", "answer", "form", "problems"), [
-    ("", Answer(), "text", ["the answer is empty"]),
-    ("Hello!", Answer("Hello!"), "text", ["plain text instead of JSON"]),
-    ("[1, 2]", Answer("[1, 2]"), "text", ["JSON, but neither an answer nor a list of calls"]),
-    ("[NaN]", Answer("[NaN]"), "text", ["malformed or cut-off JSON: NaN is not a JSON number"]),
-    ("[]", Answer(), "list", []),
-    ('Sure. {"thought": "Hm", "tool_calls": []} Bye.', Answer("Hm"), "object",
-     ["text before the JSON: 'Sure.'", "text after the JSON: 'Bye.'"]),
-    ('Sure.\n```json\n[{"name": "now", "arguments": {}}]\n```', Answer("Sure.", (NOW,)), "list",
-     ["text before the JSON: 'Sure.'"]),
-    ('I use {"x": 1}. [{"name": "now", "arguments": {}}]', Answer('I use {"x": 1}.', (NOW,)), "list",
-     ["text before the JSON: 'I use {\"x\": 1}.'"]),
-    ('{"tool_calls": [{"name": "now", "arguments": {}}]}', Answer("", (NOW,)), "object", ["key 'thought' is missing"]),
-    ('{"thought": "Hi"}', Answer("Hi"), "object", ["key 'tool_calls' is missing"]),
-    ('{"thought": 3, "tool_calls": null, "mood": 1}', Answer("3"), "object",
-     ["unknown key 'mood'", "'thought' is int, expected str", "'tool_calls' is NoneType, expected list"]),
-    ('{"thought": "", "tool_calls": {"name": "now", "arguments": {}}}', Answer("", (NOW,)), "object",
-     ["a single call, not in a list"]),
-    ('{"name": "f", "parameters": {"x": 1}}', Answer("", (X1,)), "list",
-     ["a single call, not in a list", "call 0 says 'parameters' for 'arguments'"]),
-    ('[{"name": "f", "arguments": "{\\"x\\": 1}"}]', Answer("", (X1,)), "list",
-     ["call 0 has its arguments in a string"]),
-    ('[{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]', Answer("", (X1,)), "list",
-     ["call 0 is nested in 'function'"]),
-    ('{"x": oops} [{"name": "now", "arguments": {}}]', Answer('{"x": oops}', (NOW,)), "list",
-     ["text before the JSON: '{\"x\": oops}'"]),
-    ('{"x": "</think>[]', Answer('{"x": "</think>[]'), "text",
-     ["malformed or cut-off JSON: Unterminated string starting at: line 1 column 7 (char 6)"]),
-    ('[{"name": "now"}]', Answer("", (NOW,)), "list", ["call 0 has no arguments"]),
-    ('[{"name": "now", "arguments": {}, "id": 1}]', Answer("", (NOW,)), "list", ["call 0 has the unknown key 'id'"]),
-    ('[{"name": "f", "arguments": {"x": 0, "x": 1}}]', Answer("", (X1,)), "list",
-     ["a key is repeated; the last one counts"]),
-    ('[{"name": "now", "arguments": {}}, {"name": "f", "arguments": [1]}]', Answer("", (NOW,)), "list",
-     ["call 1 was left out: its arguments are list, expected object"]),
-    ('[{"name": 3, "arguments": {}}]', Answer('[{"name": 3, "arguments": {}}]'), "text",
-     ["call 0 was left out: it has no name"]),
-    ('{"thought": "\\ud83d", "tool_calls": []}', Answer("?"), "object", ["half a surrogate pair was replaced by '?'"]),
-    ('<think>\nHm\n</think>\n{"thought": "So", "tool_calls": []}', Answer("Hm\nSo"), "object", []),
-])
+@pytest.mark.parametrize(
+    ("text", "answer", "form", "problems"),
+    [
+        ("", Answer(), "text", ["the answer is empty"]),
+        ("Hello!", Answer("Hello!"), "text", ["plain text instead of JSON"]),
+        ("[1, 2]", Answer("[1, 2]"), "text", ["JSON, but neither an answer nor a list of calls"]),
+        ("[NaN]", Answer("[NaN]"), "text", ["malformed or cut-off JSON: NaN is not a JSON number"]),
+        ("[]", Answer(), "list", []),
+        (
+            'Sure. {"thought": "Hm", "tool_calls": []} Bye.',
+            Answer("Hm"),
+            "object",
+            ["text before the JSON: 'Sure.'", "text after the JSON: 'Bye.'"],
+        ),
+        (
+            'Sure.\n```json\n[{"name": "now", "arguments": {}}]\n```',
+            Answer("Sure.", (NOW,)),
+            "list",
+            ["text before the JSON: 'Sure.'"],
+        ),
+        (
+            'I use {"x": 1}. [{"name": "now", "arguments": {}}]',
+            Answer('I use {"x": 1}.', (NOW,)),
+            "list",
+            ["text before the JSON: 'I use {\"x\": 1}.'"],
+        ),
+        (
+            '{"tool_calls": [{"name": "now", "arguments": {}}]}',
+            Answer("", (NOW,)),
+            "object",
+            ["key 'thought' is missing"],
+        ),
+        ('{"thought": "Hi"}', Answer("Hi"), "object", ["key 'tool_calls' is missing"]),
+        (
+            '{"thought": 3, "tool_calls": null, "mood": 1}',
+            Answer("3"),
+            "object",
+            ["unknown key 'mood'", "'thought' is int, expected str", "'tool_calls' is NoneType, expected list"],
+        ),
+        (
+            '{"thought": "", "tool_calls": {"name": "now", "arguments": {}}}',
+            Answer("", (NOW,)),
+            "object",
+            ["a single call, not in a list"],
+        ),
+        (
+            '{"name": "f", "parameters": {"x": 1}}',
+            Answer("", (X1,)),
+            "list",
+            ["a single call, not in a list", "call 0 says 'parameters' for 'arguments'"],
+        ),
+        (
+            '[{"name": "f", "arguments": "{\\"x\\": 1}"}]',
+            Answer("", (X1,)),
+            "list",
+            ["call 0 has its arguments in a string"],
+        ),
+        (
+            '[{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]',
+            Answer("", (X1,)),
+            "list",
+            ["call 0 is nested in 'function'"],
+        ),
+        (
+            '{"x": oops} [{"name": "now", "arguments": {}}]',
+            Answer('{"x": oops}', (NOW,)),
+            "list",
+            ["text before the JSON: '{\"x\": oops}'"],
+        ),
+        (
+            '{"x": "</think>[]',
+            Answer('{"x": "</think>[]'),
+            "text",
+            ["malformed or cut-off JSON: Unterminated string starting at: line 1 column 7 (char 6)"],
+        ),
+        ('[{"name": "now"}]', Answer("", (NOW,)), "list", ["call 0 has no arguments"]),
+        (
+            '[{"name": "now", "arguments": {}, "id": 1}]',
+            Answer("", (NOW,)),
+            "list",
+            ["call 0 has the unknown key 'id'"],
+        ),
+        (
+            '[{"name": "f", "arguments": {"x": 0, "x": 1}}]',
+            Answer("", (X1,)),
+            "list",
+            ["a key is repeated; the last one counts"],
+        ),
+        (
+            '[{"name": "now", "arguments": {}}, {"name": "f", "arguments": [1]}]',
+            Answer("", (NOW,)),
+            "list",
+            ["call 1 was left out: its arguments are list, expected object"],
+        ),
+        (
+            '[{"name": 3, "arguments": {}}]',
+            Answer('[{"name": 3, "arguments": {}}]'),
+            "text",
+            ["call 0 was left out: it has no name"],
+        ),
+        (
+            '{"thought": "\\ud83d", "tool_calls": []}',
+            Answer("?"),
+            "object",
+            ["half a surrogate pair was replaced by '?'"],
+        ),
+        ('<think>\nHm\n</think>\n{"thought": "So", "tool_calls": []}', Answer("Hm\nSo"), "object", []),
+    ],
+)
 def test_what_is_wrong_is_noted(text, answer, form, problems):
     parsed = parse_answer(text)
     assert (parsed.answer, parsed.form, list(parsed.problems)) == (answer, form, problems)
@@ -256,7 +374,10 @@ def test_calls_are_held_against_the_tools():
     tool = Tool("f", parameters={"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]})
     text = render_answer(Answer("", (X1, NOW, ToolCall("f", {"y": 1}))))
     assert parse_answer(text, [tool]).problems == (
-        "calls 'now', which is not among the tools", "f: 'x' is a required property", "f: unknown argument 'y'")
+        "calls 'now', which is not among the tools",
+        "f: 'x' is a required property",
+        "f: unknown argument 'y'",
+    )
 
 
 def test_unknown_forms_and_roles_are_refused():
@@ -268,23 +389,27 @@ def test_unknown_forms_and_roles_are_refused():
 
 # --- equality of calls --------------------------------------------------------------------------------------------
 
+
 def call(**arguments) -> ToolCall:
     return ToolCall("f", arguments)
 
 
-@pytest.mark.parametrize(("a", "b", "same"), [
-    ([], [], True),
-    ([call(x=1), call(x=2)], [call(x=2.0), call(x=1)], True),
-    ([call(x=1), call(x=1)], [call(x=1)], False),
-    ([call(x=1)], [call(x=True)], False),
-    ([call(x=[0, {"y": 1}])], [call(x=[False, {"y": 1}])], False),
-    ([call(x=[1, 2])], [call(x=[2, 1])], False),
-    ([call(x={"a": 1, "b": None})], [call(x={"b": None, "a": 1.0})], True),
-    ([call(x="1")], [call(x=1)], False),
-    ([call(x=[])], [call(x={})], False),
-    ([call()], [ToolCall("g")], False),
-    ([ToolCall("f", {}, "call_0")], [call()], True),
-])
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        ([], [], True),
+        ([call(x=1), call(x=2)], [call(x=2.0), call(x=1)], True),
+        ([call(x=1), call(x=1)], [call(x=1)], False),
+        ([call(x=1)], [call(x=True)], False),
+        ([call(x=[0, {"y": 1}])], [call(x=[False, {"y": 1}])], False),
+        ([call(x=[1, 2])], [call(x=[2, 1])], False),
+        ([call(x={"a": 1, "b": None})], [call(x={"b": None, "a": 1.0})], True),
+        ([call(x="1")], [call(x=1)], False),
+        ([call(x=[])], [call(x={})], False),
+        ([call()], [ToolCall("g")], False),
+        ([ToolCall("f", {}, "call_0")], [call()], True),
+    ],
+)
 def test_same_calls(a, b, same):
     assert same_calls(a, b) is same_calls(b, a) is same
 

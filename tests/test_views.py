@@ -36,8 +36,12 @@ def histories(draw, decoded):
         called = calls_as_dicts(draw(st.lists(calls, max_size=3)))
         content = draw(values.filter(lambda value: isinstance(value, dict | list)) if decoded else texts)
         rows = [{"name": call["name"], "content": content} for call in called]
-        entry = {"step_id": number, "thought": draw(texts if called else said), "tool_calls": called,
-                 "next_observation": [content, rows][len(rows) > 1] if called else ""}
+        entry = {
+            "step_id": number,
+            "thought": draw(texts if called else said),
+            "tool_calls": called,
+            "next_observation": [content, rows][len(rows) > 1] if called else "",
+        }
         history.append({**entry, "user_input": draw(said)} if draw(st.booleans()) else entry)
     return history
 
@@ -49,7 +53,8 @@ def test_xlam_steps_come_back(query, decoded, data):
     steps = from_xlam_steps(query, history)
     assert to_xlam_steps(steps, "decoded" if decoded else "text") == (query, history)
     assert {call.id for step in steps for call in step.tool_calls} == {
-        f"call_{number}" for number in range(sum(len(entry["tool_calls"]) for entry in history))}
+        f"call_{number}" for number in range(sum(len(entry["tool_calls"]) for entry in history))
+    }
 
 
 @given(trajectories())
@@ -61,13 +66,21 @@ def test_steps_as_xlam_steps_and_back_mean_the_same(trajectory):
 
 
 def test_the_original_clients_messages_are_understood():
-    steps = from_openai([
-        {"role": "developer", "content": "You are a helpful assistant."},
-        {"role": "user", "content": [{"type": "text", "text": "Weather in"}, {"type": "text", "text": "New York?"}]},
-        {"role": "assistant", "content": "Look it up.",
-         "tool_calls": {"name": "get_weather", "arguments": '{"unit": "c"}'}},
-        {"role": "tool", "name": "get_weather", "content": '{"temperature": 72}'},
-    ])
+    steps = from_openai(
+        [
+            {"role": "developer", "content": "You are a helpful assistant."},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "Weather in"}, {"type": "text", "text": "New York?"}],
+            },
+            {
+                "role": "assistant",
+                "content": "Look it up.",
+                "tool_calls": {"name": "get_weather", "arguments": '{"unit": "c"}'},
+            },
+            {"role": "tool", "name": "get_weather", "content": '{"temperature": 72}'},
+        ]
+    )
     assert steps == (
         Step("system", "You are a helpful assistant."),
         Step("user", "Weather in\nNew York?"),
@@ -77,24 +90,38 @@ def test_the_original_clients_messages_are_understood():
 
 
 def test_ids_that_repeat_are_told_apart():
-    turn = [{"role": "assistant", "content": None, "reasoning": "Hm", "tool_calls": [
-        {"id": "x", "type": "function", "function": {"name": "f", "arguments": ""}}]},
-        {"role": "tool", "tool_call_id": "x", "content": "1"}]
+    turn = [
+        {
+            "role": "assistant",
+            "content": None,
+            "reasoning": "Hm",
+            "tool_calls": [{"id": "x", "type": "function", "function": {"name": "f", "arguments": ""}}],
+        },
+        {"role": "tool", "tool_call_id": "x", "content": "1"},
+    ]
     steps = from_openai([{"role": "user", "content": "Hi"}, *turn, *turn])
     assert [step.tool_call_id for step in steps if step.role == "tool"] == ["call_0", "call_1"]
     assert steps[1].reasoning == "Hm" and steps[2].name == "f"
 
 
-@pytest.mark.parametrize(("message", "error"), [
-    ({"role": "robot"}, "message 1: role is 'robot'"),
-    ({"role": "user", "content": 3}, "message 1: content is int"),
-    ({"role": "user", "content": [{"type": "image_url"}]}, "message 1: content is list"),
-    ({"role": "tool", "tool_call_id": "x", "content": ""}, "message 1: a result for 'x', but no such call is open"),
-    ({"role": "assistant", "tool_calls": ["f"]}, "message 1, call 0: expected a name"),
-    ({"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{"}]},
-     "message 1, call 0: arguments are not JSON"),
-    ({"role": "assistant", "tool_calls": [{"name": "f", "arguments": "[1]"}]}, "message 1, call 0: expected a name"),
-])
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ({"role": "robot"}, "message 1: role is 'robot'"),
+        ({"role": "user", "content": 3}, "message 1: content is int"),
+        ({"role": "user", "content": [{"type": "image_url"}]}, "message 1: content is list"),
+        ({"role": "tool", "tool_call_id": "x", "content": ""}, "message 1: a result for 'x', but no such call is open"),
+        ({"role": "assistant", "tool_calls": ["f"]}, "message 1, call 0: expected a name"),
+        (
+            {"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{"}]},
+            "message 1, call 0: arguments are not JSON",
+        ),
+        (
+            {"role": "assistant", "tool_calls": [{"name": "f", "arguments": "[1]"}]},
+            "message 1, call 0: expected a name",
+        ),
+    ],
+)
 def test_odd_messages_are_named(message, error):
     with pytest.raises(TrajectoryError) as raised:
         from_openai([{"role": "user", "content": "Hi"}, message])

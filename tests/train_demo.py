@@ -15,11 +15,17 @@ def schema(required: list[str], **properties: dict) -> dict:
     return {"type": "object", "properties": properties, "required": required}
 
 
-WEATHER = Tool("get_weather", "Weather of a city", schema(
-    ["city"], city={"type": "string"}, unit={"type": "string", "enum": ["celsius", "fahrenheit"]}))
+WEATHER = Tool(
+    "get_weather",
+    "Weather of a city",
+    schema(["city"], city={"type": "string"}, unit={"type": "string", "enum": ["celsius", "fahrenheit"]}),
+)
 ADD = Tool("add", "Add two numbers", schema(["a", "b"], a={"type": "integer"}, b={"type": "integer"}))
-BOOK = Tool("book_room", "Book a room", schema(
-    ["hotel", "nights"], hotel={"type": "string"}, nights={"type": "integer"}, breakfast={"type": "boolean"}))
+BOOK = Tool(
+    "book_room",
+    "Book a room",
+    schema(["hotel", "nights"], hotel={"type": "string"}, nights={"type": "integer"}, breakfast={"type": "boolean"}),
+)
 TOOLS = (WEATHER, ADD, BOOK)
 
 
@@ -38,8 +44,11 @@ def trajectory(number: int, kind: str = "") -> Trajectory:
     elif kind == "irrelevant":
         steps = [Step("user", f"Tell me a joke about {city}."), Step("assistant", "No tool fits.")]
     else:
-        steps = [Step("user", f"Weather in {city}?"), Step("assistant", tool_calls=(call,)),
-                 Step("tool", '{"celsius": 4}', tool_call_id="call_0", name="get_weather"),
-                 Step("assistant", "It is 4 degrees.")]
+        steps = [
+            Step("user", f"Weather in {city}?"),
+            Step("assistant", tool_calls=(call,)),
+            Step("tool", '{"celsius": 4}', tool_call_id="call_0", name="get_weather"),
+            Step("assistant", "It is 4 degrees."),
+        ]
     tools = tuple(rng.sample(TOOLS, 3))
     return Trajectory(f"demo-{number}", Source("demo", "CC0-1.0"), tools=tools, steps=tuple(steps), tags=(kind,))

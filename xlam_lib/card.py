@@ -41,8 +41,9 @@ def _row(step: Step) -> str:
     notes += [f"reward {step.reward:g}"] if step.reward is not None else []
     body = _muted(_text(step.reasoning)) if step.reasoning else ""
     body += _text(step.content)
-    body += "".join(f"<div><code>{escape(call.name)}({_arguments(call.arguments)})</code></div>"
-                    for call in step.tool_calls)
+    body += "".join(
+        f"<div><code>{escape(call.name)}({_arguments(call.arguments)})</code></div>" for call in step.tool_calls
+    )
     body += _muted(", ".join(notes)) if notes else ""
     style = f"border-left:3px solid {colour};margin:.45em 0 0;padding:.1em 0 .1em .7em;overflow-wrap:anywhere"
     title = f'<div style="color:{colour};font-size:.8em;font-weight:600">{escape(label)}</div>'

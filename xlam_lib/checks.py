@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 OWNER = {  # fields that belong to one role
-    "reasoning": "assistant", "tool_calls": "assistant", "tool_call_id": "tool", "name": "tool", "is_error": "tool",
+    "reasoning": "assistant",
+    "tool_calls": "assistant",
+    "tool_call_id": "tool",
+    "name": "tool",
+    "is_error": "tool",
 }
 
 
@@ -95,8 +99,10 @@ def _check_survives(trajectory: Trajectory, where: str) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise TrajectoryError(f"{where}: cannot be written as JSON ({error})") from error
     if type(trajectory).from_dict(json.loads(line), where) != trajectory:
-        raise TrajectoryError(f"{where}: reads back differently than written; give tuples for lists of records, "
-                              "and only JSON values (with string keys, no tuples) inside dictionaries")
+        raise TrajectoryError(
+            f"{where}: reads back differently than written; give tuples for lists of records, "
+            "and only JSON values (with string keys, no tuples) inside dictionaries"
+        )
 
 
 def _check_outcome(trajectory: Trajectory, where: str) -> None:
@@ -122,8 +128,9 @@ def _check_tools(tools: tuple[Tool, ...], where: str) -> dict[str, Tool]:
         except TrajectoryError as error:
             raise TrajectoryError(f"{here}: {error}") from error.__cause__
         if tool.parameters.get("type") != "object":
-            raise TrajectoryError(f"{here}: parameters must have \"type\": \"object\", "
-                                  f"found {tool.parameters.get('type')!r}")
+            raise TrajectoryError(
+                f'{here}: parameters must have "type": "object", found {tool.parameters.get("type")!r}'
+            )
         by_name[tool.name] = tool
     return by_name
 
@@ -153,8 +160,9 @@ def _open_call(call: ToolCall, tools: dict[str, Tool], seen_ids: set[str], here:
 
 def _close_call(step: Step, open_calls: dict[str, str], here: str) -> None:
     if step.tool_call_id not in open_calls:
-        raise TrajectoryError(f"{here}: answers {step.tool_call_id!r}, which is no open call "
-                              f"(open: {', '.join(open_calls) or 'none'})")
+        raise TrajectoryError(
+            f"{here}: answers {step.tool_call_id!r}, which is no open call (open: {', '.join(open_calls) or 'none'})"
+        )
     called = open_calls.pop(step.tool_call_id)
     if step.name and step.name != called:
         raise TrajectoryError(f"{here}: is named {step.name!r} but answers a call of {called!r}")

@@ -21,9 +21,26 @@ from typing import Any, Literal
 from xlam_lib.answers import Answer, Parsed, calls_as_dicts, json_text, parse_answer, render_answer, same_calls
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
-__all__ = ["BRIEF_STYLE", "SEED_FORMAT_INSTRUCTION", "SEED_STYLE", "SEED_TASK_INSTRUCTION", "STYLES", "Answer",
-           "Parsed", "PromptStyle", "answer_of", "history_steps", "parse_answer", "prompts_of", "render_answer",
-           "render_prompt", "render_tools", "same_calls", "style_of", "tools_from_any"]
+__all__ = [
+    "BRIEF_STYLE",
+    "SEED_FORMAT_INSTRUCTION",
+    "SEED_STYLE",
+    "SEED_TASK_INSTRUCTION",
+    "STYLES",
+    "Answer",
+    "Parsed",
+    "PromptStyle",
+    "answer_of",
+    "history_steps",
+    "parse_answer",
+    "prompts_of",
+    "render_answer",
+    "render_prompt",
+    "render_tools",
+    "same_calls",
+    "style_of",
+    "tools_from_any",
+]
 
 SEED_TASK_INSTRUCTION = (
     "Based on the previous context and API request history, generate an API request or a response as an AI assistant."
@@ -60,8 +77,10 @@ def render_tools(tools: Iterable[Tool], mark_required: bool = False) -> list[dic
 
     Example: [{"name": "weather", "description": "...", "parameters": {"city": {"type": "string", "required": true}}}]
     """
-    return [{"name": tool.name, "description": tool.description,
-             "parameters": _properties(tool.parameters, mark_required)} for tool in tools]
+    return [
+        {"name": tool.name, "description": tool.description, "parameters": _properties(tool.parameters, mark_required)}
+        for tool in tools
+    ]
 
 
 def _properties(schema: dict[str, Any], mark_required: bool) -> dict[str, Any]:
@@ -75,8 +94,11 @@ def _marked(spec: Any, required: bool) -> Any:
     """A parameter that says whether it is required; inside an object each of its parameters says so."""
     if not isinstance(spec, dict):
         return spec
-    marked = {key: _properties(spec, True) if key == "properties" else value
-              for key, value in spec.items() if key != "required"}
+    marked = {
+        key: _properties(spec, True) if key == "properties" else value
+        for key, value in spec.items()
+        if key != "required"
+    }
     return {**marked, "required": required}
 
 
@@ -162,8 +184,12 @@ def history_steps(
     history = []
     for number, (turn, results, inputs) in enumerate(turns, start=1):
         answer = answer_of(turn)
-        entry = {"step_id": number, "thought": answer.thought, "tool_calls": calls_as_dicts(answer.calls),
-                 "next_observation": _observation(turn.tool_calls, results, observations)}
+        entry = {
+            "step_id": number,
+            "thought": answer.thought,
+            "tool_calls": calls_as_dicts(answer.calls),
+            "next_observation": _observation(turn.tool_calls, results, observations),
+        }
         history.append({**entry, "user_input": "\n".join(inputs)} if inputs else entry)
     return "\n".join(query), history
 
@@ -174,11 +200,16 @@ def _observation(calls: Sequence[ToolCall], results: Sequence[Step], observation
     if len(results) == 1:
         return _content(results[0].content, observations)
     ids = [call.id for call in calls]
-    ordered = [(call.name, result) for call in calls for result in results
-               if result.tool_call_id and result.tool_call_id == call.id]
+    ordered = [
+        (call.name, result)
+        for call in calls
+        for result in results
+        if result.tool_call_id and result.tool_call_id == call.id
+    ]
     ordered += [("", result) for result in results if not result.tool_call_id or result.tool_call_id not in ids]
-    return [{"name": result.name or name, "content": _content(result.content, observations)}
-            for name, result in ordered]
+    return [
+        {"name": result.name or name, "content": _content(result.content, observations)} for name, result in ordered
+    ]
 
 
 def _content(text: str, observations: str) -> Any:

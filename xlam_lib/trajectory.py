@@ -28,8 +28,20 @@ from xlam_lib.card import card
 from xlam_lib.checks import check
 from xlam_lib.records import Record, TrajectoryError
 
-__all__ = ["SCHEMA_VERSION", "Outcome", "Rating", "Source", "Step", "Task", "Tool", "ToolCall", "Trajectory",
-           "TrajectoryError", "read_jsonl", "write_jsonl"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Outcome",
+    "Rating",
+    "Source",
+    "Step",
+    "Task",
+    "Tool",
+    "ToolCall",
+    "Trajectory",
+    "TrajectoryError",
+    "read_jsonl",
+    "write_jsonl",
+]
 
 SCHEMA_VERSION = "1.0"
 
@@ -135,8 +147,10 @@ class Trajectory(Record):
             where = where or f"trajectory {data.get('trajectory_id', '?')!r}"
             version = data.get("schema_version")
             if version != SCHEMA_VERSION:
-                raise TrajectoryError(f"{where}: schema_version is {version!r}, this library reads {SCHEMA_VERSION!r}; "
-                                      "convert the raw data again with this version")
+                raise TrajectoryError(
+                    f"{where}: schema_version is {version!r}, this library reads {SCHEMA_VERSION!r}; "
+                    "convert the raw data again with this version"
+                )
             data = {key: value for key, value in data.items() if key != "schema_version"}
         return super().from_dict(data, where or "trajectory")
 

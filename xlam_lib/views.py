@@ -20,9 +20,13 @@ from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory, TrajectoryErro
 
 def tools_to_openai(tools: Sequence[Tool]) -> list[dict[str, Any]]:
     """OpenAI's tool dicts, which `codec.tools_from_any` reads back: [{"type": "function", "function": {...}}]."""
-    return [{"type": "function",
-             "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}}
-            for tool in tools]
+    return [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+        }
+        for tool in tools
+    ]
 
 
 def to_openai(steps: Sequence[Step]) -> list[dict[str, Any]]:
@@ -39,8 +43,8 @@ def _message(step: Step) -> dict[str, Any]:
     if step.tool_calls:
         message["content"] = step.content or None
         message["tool_calls"] = [
-            {"id": call.id, "type": "function",
-             "function": {"name": call.name, "arguments": json_text(call.arguments)}} for call in step.tool_calls
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": json_text(call.arguments)}}
+            for call in step.tool_calls
         ]
     return message
 
@@ -108,8 +112,11 @@ def _call(item: Any, where: str) -> ToolCall:
 def _answered(message: dict[str, Any], waiting: list[tuple[str, ToolCall]], where: str) -> ToolCall:
     """The call that a result answers, taken off the list."""
     id_, name = message.get("tool_call_id") or "", message.get("name") or ""
-    fitting = [entry for entry in waiting if entry[0] == id_] if id_ else (
-        [entry for entry in waiting if entry[1].name == name] or waiting)
+    fitting = (
+        [entry for entry in waiting if entry[0] == id_]
+        if id_
+        else ([entry for entry in waiting if entry[1].name == name] or waiting)
+    )
     if not fitting:
         raise TrajectoryError(f"{where}: a result for {id_ or name!r}, but no such call is open")
     waiting.remove(fitting[0])
@@ -152,14 +159,18 @@ def _results(calls: tuple[ToolCall, ...], observation: Any, last: bool, where: s
     if not calls:
         raise TrajectoryError(f"{where}: an observation though nothing was called: {observation!r}")
     rows = [{"name": calls[0].name, "content": observation}]
-    if len(calls) > 1 and isinstance(observation, list) and all(
-        isinstance(row, dict) and row.keys() == {"name", "content"} for row in observation
+    if (
+        len(calls) > 1
+        and isinstance(observation, list)
+        and all(isinstance(row, dict) and row.keys() == {"name", "content"} for row in observation)
     ):
         rows = observation
     waiting = [("", call) for call in calls]
     answered = [(_answered({"name": row["name"]}, waiting, where), row["content"]) for row in rows]
-    return [Step("tool", content if isinstance(content, str) else json_text(content), tool_call_id=call.id,
-                 name=call.name) for call, content in answered]
+    return [
+        Step("tool", content if isinstance(content, str) else json_text(content), tool_call_id=call.id, name=call.name)
+        for call, content in answered
+    ]
 
 
 def to_trl_rows(
@@ -169,8 +180,6 @@ def to_trl_rows(
     return [to_trl_row(prompt, answer, eos, before, after) for _, prompt, answer in prompts_of(trajectory, style)]
 
 
-def to_trl_row(
-    prompt: str, answer: str, eos: str = "", before: str = BEFORE, after: str = AFTER
-) -> dict[str, str]:
+def to_trl_row(prompt: str, answer: str, eos: str = "", before: str = BEFORE, after: str = AFTER) -> dict[str, str]:
     """One turn as TRL reads it: {"prompt": "<|user|>\\n...<|assistant|>\\n", "completion": '{"thought": ...'}."""
     return {"prompt": model_prompt(prompt, before, after), "completion": answer + eos}

@@ -41,8 +41,14 @@ def test_round_trip(books: Accounting) -> None:
 
 def test_summary_is_what_the_command_promises(books: Accounting) -> None:
     assert books.summary() == {
-        "source": "demo", "records_in": 4, "records_converted": 2, "trajectories": 3, "steps": 10,
-        "dropped": {"empty query": 1}, "quarantined": 1, "seconds": 0.0,
+        "source": "demo",
+        "records_in": 4,
+        "records_converted": 2,
+        "trajectories": 3,
+        "steps": 10,
+        "dropped": {"empty query": 1},
+        "quarantined": 1,
+        "seconds": 0.0,
     }
 
 

@@ -15,7 +15,10 @@ from xlam_lib.data.reading import Raw, ReadError, data_files, read_records
 
 ROWS = [{"id": i, "text": f"Zeile {i} \u00e4\u4f60\U0001f600"} for i in range(5)]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text()
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.text()
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
@@ -39,17 +42,20 @@ def lines(rows: list) -> str:
 
 
 @pytest.mark.parametrize("zipped", ["", ".gz"])
-@pytest.mark.parametrize(("name", "text"), [
-    ("rows.jsonl", lines(ROWS)),
-    ("rows.jsonl", lines(ROWS).rstrip("\n")),
-    ("rows.jsonl", lines(ROWS).replace("\n", "\r\n\r\n")),
-    ("lines.json", lines(ROWS)),
-    ("compact.json", json.dumps(ROWS, separators=(",", ":"))),
-    ("pretty.json", "\n " + json.dumps(ROWS, indent=2, ensure_ascii=False) + "\n"),
-    ("list.jsonl", json.dumps(ROWS)),
-    ("marked.json", "\ufeff" + json.dumps(ROWS)),
-    ("marked.jsonl", "\ufeff" + lines(ROWS)),
-])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.jsonl", lines(ROWS)),
+        ("rows.jsonl", lines(ROWS).rstrip("\n")),
+        ("rows.jsonl", lines(ROWS).replace("\n", "\r\n\r\n")),
+        ("lines.json", lines(ROWS)),
+        ("compact.json", json.dumps(ROWS, separators=(",", ":"))),
+        ("pretty.json", "\n " + json.dumps(ROWS, indent=2, ensure_ascii=False) + "\n"),
+        ("list.jsonl", json.dumps(ROWS)),
+        ("marked.json", "\ufeff" + json.dumps(ROWS)),
+        ("marked.jsonl", "\ufeff" + lines(ROWS)),
+    ],
+)
 def test_shapes(tmp_path: Path, name: str, text: str, zipped: str) -> None:
     assert read(write(tmp_path, name + zipped, text)) == (ROWS, [])
 
@@ -72,7 +78,7 @@ def test_where_is_the_line_the_record_begins_on(tmp_path: Path) -> None:
 
 def test_a_bad_line_costs_that_line(tmp_path: Path) -> None:
     good = json.dumps(ROWS[0])
-    path = write(tmp_path, "rows.jsonl", f"{good}\nnot json\n{good}\n[1, 2]\n{{\"x\": NaN}}\n{good}\n")
+    path = write(tmp_path, "rows.jsonl", f'{good}\nnot json\n{good}\n[1, 2]\n{{"x": NaN}}\n{good}\n')
     rows, losses = read(path)
     assert rows == [ROWS[0]] * 3
     assert [(loss.line, loss.kind, loss.file) for loss in losses] == [(n, "quarantined", str(path)) for n in (2, 4, 5)]
@@ -126,14 +132,17 @@ def test_a_cut_list_keeps_what_came_whole(tmp_path: Path, keep: int) -> None:
     assert len(losses) == 1
 
 
-@pytest.mark.parametrize(("text", "whole", "reason"), [
-    ('[{"a": 1}, {"a": }, {"a": 3}]', 1, "can't be told apart"),
-    ('[{"a": 1} {"a": 2}]', 1, "expected ',' or ']'"),
-    ('[{"a": 1}, {"a": 2},]', 2, "the list breaks here"),
-    ('[{"a": 1}] {"a": 2}', 1, "behind the end of the list"),
-    ('[{"a": 1}, 12, {"a": 2}]', 2, "found int"),
-    ('[{"a": Infinity}, {"a": 2}]', 1, "Infinity is not JSON"),
-])
+@pytest.mark.parametrize(
+    ("text", "whole", "reason"),
+    [
+        ('[{"a": 1}, {"a": }, {"a": 3}]', 1, "can't be told apart"),
+        ('[{"a": 1} {"a": 2}]', 1, "expected ',' or ']'"),
+        ('[{"a": 1}, {"a": 2},]', 2, "the list breaks here"),
+        ('[{"a": 1}] {"a": 2}', 1, "behind the end of the list"),
+        ('[{"a": 1}, 12, {"a": 2}]', 2, "found int"),
+        ('[{"a": Infinity}, {"a": 2}]', 1, "Infinity is not JSON"),
+    ],
+)
 def test_broken_lists(tmp_path: Path, text: str, whole: int, reason: str) -> None:
     rows, losses = read(write(tmp_path, "rows.json", text))
     assert (len(rows), len(losses)) == (whole, 1)
@@ -192,8 +201,11 @@ def test_a_huge_record_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=5), indent=st.none() | st.integers(0, 2),
-       ascii_only=st.booleans())
+@given(
+    rows=st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=5),
+    indent=st.none() | st.integers(0, 2),
+    ascii_only=st.booleans(),
+)
 def test_whatever_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list, indent, ascii_only) -> None:
     folder = tmp_path_factory.mktemp("rows")
     try:
@@ -205,8 +217,10 @@ def test_whatever_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, r
 
 
 @settings(max_examples=300, deadline=None)
-@given(data=st.binary(max_size=120) | st.text(alphabet='[]{}",:1e. \n\\utrue', max_size=60).map(str.encode),
-       name=st.sampled_from(["a.json", "a.jsonl"]))
+@given(
+    data=st.binary(max_size=120) | st.text(alphabet='[]{}",:1e. \n\\utrue', max_size=60).map(str.encode),
+    name=st.sampled_from(["a.json", "a.jsonl"]),
+)
 def test_no_bytes_raise(tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str) -> None:
     path = tmp_path_factory.mktemp("noise") / name
     path.write_bytes(data)

@@ -51,13 +51,16 @@ def _count(folder: Path) -> int:
     return total
 
 
-@pytest.mark.parametrize(("source", "files", "records", "dropped"), [
-    ("tau_bench", "gpt-4o-airline.json", 34, 0),
-    ("toolbench", "answer", 7, 1),
-    ("toolbench", "toolllama_answers", 4, 0),
-    ("xlam_fc_60k", "", 10, 0),
-    ("toolbench", "../stabletoolbench/answer", 4, 0),
-])
+@pytest.mark.parametrize(
+    ("source", "files", "records", "dropped"),
+    [
+        ("tau_bench", "gpt-4o-airline.json", 34, 0),
+        ("toolbench", "answer", 7, 1),
+        ("toolbench", "toolllama_answers", 4, 0),
+        ("xlam_fc_60k", "", 10, 0),
+        ("toolbench", "../stabletoolbench/answer", 4, 0),
+    ],
+)
 def test_native_files(real_data: Path, source: str, files: str, records: int, dropped: int) -> None:
     trajectories, accounting = load(real_data / source / files, source)
     assert (accounting.records_in, sum(accounting.dropped.values())) == (records, dropped)
@@ -91,10 +94,12 @@ def test_tau_messages_are_all_there(real_data: Path) -> None:
         assert [step.role for step in t.steps] == [m["role"] for m in raw]
         for message, step in zip(raw, t.steps, strict=True):
             assert step.content == (message["content"] or "").replace("###STOP###", "").strip(
-                None if "###STOP###" in (message["content"] or "") else "")
+                None if "###STOP###" in (message["content"] or "") else ""
+            )
             raw_calls = [c["function"] for c in message.get("tool_calls") or []]
             assert [(c.name, c.arguments) for c in step.tool_calls] == [
-                (f["name"], json.loads(f["arguments"])) for f in raw_calls]
+                (f["name"], json.loads(f["arguments"])) for f in raw_calls
+            ]
         assert (t.outcome.reward, t.outcome.success) == (record["reward"], record["reward"] == 1.0)
         assert t.validate("error") == []
 

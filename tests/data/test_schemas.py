@@ -10,59 +10,69 @@ from xlam_lib.data.schemas import Annotation, parse_annotation, schema_of_value,
 INT, STR = {"type": "integer"}, {"type": "string"}
 
 
-@pytest.mark.parametrize(("text", "schema"), [
-    ("str", STR),
-    ("int", INT),
-    ("float", {"type": "number"}),
-    ("bool", {"type": "boolean"}),
-    ("list", {"type": "array"}),
-    ("List", {"type": "array"}),
-    ("Dict", {"type": "object"}),
-    ("dict", {"type": "object"}),
-    ("Tuple", {"type": "array"}),
-    ("set", {"type": "array", "uniqueItems": True}),
-    ("np.ndarray", {"type": "array"}),
-    ("List[int]", {"type": "array", "items": INT}),
-    ("typing.List[int]", {"type": "array", "items": INT}),
-    ("list of strings", {"type": "array", "items": STR}),
-    ("List[List[float]]", {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}),
-    ("Dict[str, int]", {"type": "object", "additionalProperties": INT}),
-    ("Dict[str, Any]", {"type": "object"}),
-    ("List[Dict[str, List[int]]]",
-     {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "array", "items": INT}}}),
-    ("Tuple[int, str]", {"type": "array", "prefixItems": [INT, STR], "minItems": 2, "maxItems": 2}),
-    ("Tuple[int, ...]", {"type": "array", "items": INT}),
-    ("Union[int, str]", {"type": ["integer", "string"]}),
-    ("Union[int, float]", {"type": "number"}),
-    ("Union[int, List[int]]", {"anyOf": [INT, {"type": "array", "items": INT}]}),
-    ("Union[str, Any]", {}),
-    ("int | str | None", {"type": ["integer", "string", "null"]}),
-    ("Literal['a', 'b']", {"type": "string", "enum": ["a", "b"]}),
-    ("Callable[[float], float]", STR),
-    ("Annotated[int, 'years']", INT),
-    ("'int'", INT),
-    ("Any", {}),
-])
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [
+        ("str", STR),
+        ("int", INT),
+        ("float", {"type": "number"}),
+        ("bool", {"type": "boolean"}),
+        ("list", {"type": "array"}),
+        ("List", {"type": "array"}),
+        ("Dict", {"type": "object"}),
+        ("dict", {"type": "object"}),
+        ("Tuple", {"type": "array"}),
+        ("set", {"type": "array", "uniqueItems": True}),
+        ("np.ndarray", {"type": "array"}),
+        ("List[int]", {"type": "array", "items": INT}),
+        ("typing.List[int]", {"type": "array", "items": INT}),
+        ("list of strings", {"type": "array", "items": STR}),
+        ("List[List[float]]", {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}),
+        ("Dict[str, int]", {"type": "object", "additionalProperties": INT}),
+        ("Dict[str, Any]", {"type": "object"}),
+        (
+            "List[Dict[str, List[int]]]",
+            {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "array", "items": INT}}},
+        ),
+        ("Tuple[int, str]", {"type": "array", "prefixItems": [INT, STR], "minItems": 2, "maxItems": 2}),
+        ("Tuple[int, ...]", {"type": "array", "items": INT}),
+        ("Union[int, str]", {"type": ["integer", "string"]}),
+        ("Union[int, float]", {"type": "number"}),
+        ("Union[int, List[int]]", {"anyOf": [INT, {"type": "array", "items": INT}]}),
+        ("Union[str, Any]", {}),
+        ("int | str | None", {"type": ["integer", "string", "null"]}),
+        ("Literal['a', 'b']", {"type": "string", "enum": ["a", "b"]}),
+        ("Callable[[float], float]", STR),
+        ("Annotated[int, 'years']", INT),
+        ("'int'", INT),
+        ("Any", {}),
+    ],
+)
 def test_types(text: str, schema: dict) -> None:
     assert parse_annotation(text) == Annotation(schema)
 
 
-@pytest.mark.parametrize(("text", "schema"), [
-    ("str, optional", STR),
-    ("int,optional", INT),
-    ("List[int], optional", {"type": "array", "items": INT}),
-    ("Dict[str, int], optional", {"type": "object", "additionalProperties": INT}),
-    ("str (optional)", STR),
-    ("int, Optional, default 3", INT),
-    ("Optional[int]", {"type": ["integer", "null"]}),
-    ("Optional[Union[int, str]]", {"type": ["integer", "string", "null"]}),
-])
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [
+        ("str, optional", STR),
+        ("int,optional", INT),
+        ("List[int], optional", {"type": "array", "items": INT}),
+        ("Dict[str, int], optional", {"type": "object", "additionalProperties": INT}),
+        ("str (optional)", STR),
+        ("int, Optional, default 3", INT),
+        ("Optional[int]", {"type": ["integer", "null"]}),
+        ("Optional[Union[int, str]]", {"type": ["integer", "string", "null"]}),
+    ],
+)
 def test_optional(text: str, schema: dict) -> None:
     assert parse_annotation(text) == Annotation(schema, optional=True)
 
 
-@pytest.mark.parametrize("text", ["", "Fruit", "int or so", "List[", "__import__('os')", "1 + 1", "x" * 5000,
-                                  "Literal[open('x')]", "[" * 150])
+@pytest.mark.parametrize(
+    "text",
+    ["", "Fruit", "int or so", "List[", "__import__('os')", "1 + 1", "x" * 5000, "Literal[open('x')]", "[" * 150],
+)
 def test_what_is_not_understood_allows_anything_and_says_so(text: str) -> None:
     found = parse_annotation(text)
     assert (found.schema, found.known) == ({}, False)
@@ -96,7 +106,8 @@ def test_inferred_tools_accept_the_calls_they_come_from(calls: list[dict]) -> No
 def test_inferred_tool() -> None:
     tool = tool_of_calls("add", [{"a": 1, "b": [1]}, {"a": 2.5}])
     assert tool.parameters == {
-        "type": "object", "required": ["a"],
+        "type": "object",
+        "required": ["a"],
         "properties": {"a": {"type": "number"}, "b": {"type": "array", "items": INT}},
     }
     assert schema_of_value(True) == {"type": "boolean"}

@@ -6,27 +6,33 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.chat import RawCall, StepBuilder, calls_of, parse_arguments
 
 
-@pytest.mark.parametrize(("raw", "arguments", "repaired"), [
-    ({"a": 1}, {"a": 1}, False),
-    ('{"a": [1, {"b": null}]}', {"a": [1, {"b": None}]}, False),
-    ("", {}, True),
-    (None, {}, True),
-    ('{"a": "two\nlines"}', {"a": "two\nlines"}, True),
-])
+@pytest.mark.parametrize(
+    ("raw", "arguments", "repaired"),
+    [
+        ({"a": 1}, {"a": 1}, False),
+        ('{"a": [1, {"b": null}]}', {"a": [1, {"b": None}]}, False),
+        ("", {}, True),
+        (None, {}, True),
+        ('{"a": "two\nlines"}', {"a": "two\nlines"}, True),
+    ],
+)
 def test_arguments(raw: object, arguments: dict, repaired: bool) -> None:
     value, repair = parse_arguments(raw, "f")
     assert (value, bool(repair)) == (arguments, repaired)
 
 
-@pytest.mark.parametrize(("raw", "reason"), [
-    ('{"a": 1', "arguments are not JSON"),
-    ("{'a': 1}", "arguments are not JSON"),
-    ('{"a": NaN}', "arguments are not JSON"),
-    ("[" * 100_000, "arguments are not JSON"),
-    ("[1]", "arguments are not an object"),
-    ('"text"', "arguments are not an object"),
-    (3, "arguments are not an object"),
-])
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ('{"a": 1', "arguments are not JSON"),
+        ("{'a': 1}", "arguments are not JSON"),
+        ('{"a": NaN}', "arguments are not JSON"),
+        ("[" * 100_000, "arguments are not JSON"),
+        ("[1]", "arguments are not an object"),
+        ('"text"', "arguments are not an object"),
+        (3, "arguments are not an object"),
+    ],
+)
 def test_arguments_are_not_guessed(raw: object, reason: str) -> None:
     with pytest.raises(Drop) as drop:
         parse_arguments(raw, "get_weather")
@@ -41,7 +47,9 @@ def test_parallel_calls_are_answered_in_any_order() -> None:
     builder.result("20", raw_id="y")
     builder.result("4", raw_id="x")
     assert [(s.tool_call_id, s.content, s.name) for s in builder.steps[2:]] == [
-        ("call_1", "20", "weather"), ("call_0", "4", "weather")]
+        ("call_1", "20", "weather"),
+        ("call_0", "4", "weather"),
+    ]
     assert builder.raw_ids == ["x", "y"]
 
 
@@ -89,12 +97,15 @@ def test_both_forms_of_calls() -> None:
     assert calls_of({"content": "hi", "tool_calls": None}) == []
 
 
-@pytest.mark.parametrize("message", [
-    {"tool_calls": "f()"},
-    {"tool_calls": ["f"]},
-    {"tool_calls": [{"function": {"name": 3}}]},
-    {"function_call": {"arguments": "{}"}},
-])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"tool_calls": "f()"},
+        {"tool_calls": ["f"]},
+        {"tool_calls": [{"function": {"name": 3}}]},
+        {"function_call": {"arguments": "{}"}},
+    ],
+)
 def test_calls_of_no_known_form(message: dict) -> None:
     with pytest.raises(Drop):
         calls_of(message)

@@ -32,8 +32,10 @@ def one(record: dict) -> Trajectory:
 
 
 STOP = {"role": "user", "content": "Thanks! ###STOP###"}
-HANDOVER = [{"role": "assistant", "content": None, "tool_calls": [call("transfer_to_human_agents", {"summary": "s"})]},
-            {"role": "tool", "tool_call_id": "c", "name": "transfer_to_human_agents", "content": "Transfer successful"}]
+HANDOVER = [
+    {"role": "assistant", "content": None, "tool_calls": [call("transfer_to_human_agents", {"summary": "s"})]},
+    {"role": "tool", "tool_call_id": "c", "name": "transfer_to_human_agents", "content": "Transfer successful"},
+]
 
 
 def test_provenance_policy_and_goal() -> None:
@@ -54,8 +56,10 @@ def test_the_stop_mark_is_cut() -> None:
     assert (len(t.steps), t.outcome.termination) == (1, "user_stop")
 
 
-@pytest.mark.parametrize(("reward", "success", "termination"), [(1.0, True, "success"), (0.0, False, "failure"),
-                                                               (0, False, "failure"), (None, None, "failure")])
+@pytest.mark.parametrize(
+    ("reward", "success", "termination"),
+    [(1.0, True, "success"), (0.0, False, "failure"), (0, False, "failure"), (None, None, "failure")],
+)
 def test_handing_over_ends_by_the_reward(reward: float | None, success: bool | None, termination: str) -> None:
     outcome = one(episode(*HANDOVER, reward=reward)).outcome
     assert (outcome.success, outcome.termination) == (success, termination)
@@ -75,8 +79,10 @@ def test_repeated_ids_and_parallel_calls() -> None:
 
 
 def test_errors_are_marked() -> None:
-    messages = [{"role": "assistant", "content": None, "tool_calls": [call("calculate", {"expression": "1/0"})]},
-                {"role": "tool", "tool_call_id": "c", "name": "calculate", "content": "Error: division by zero"}]
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [call("calculate", {"expression": "1/0"})]},
+        {"role": "tool", "tool_call_id": "c", "name": "calculate", "content": "Error: division by zero"},
+    ]
     assert one(episode(*messages)).steps[2].is_error
 
 
@@ -90,8 +96,11 @@ def test_tools_are_those_of_the_domain() -> None:
 
 
 def test_unknown_tools_are_inferred_and_named() -> None:
-    steps = [{"role": "assistant", "content": None, "tool_calls": [call("reboot", {"device": "router", "wait": 3})]},
-             {"role": "tool", "tool_call_id": "c", "name": "reboot", "content": "done"}, STOP]
+    steps = [
+        {"role": "assistant", "content": None, "tool_calls": [call("reboot", {"device": "router", "wait": 3})]},
+        {"role": "tool", "tool_call_id": "c", "name": "reboot", "content": "done"},
+        STOP,
+    ]
     t = one(episode(*steps, policy="# Telecom policy"))
     assert [tool.name for tool in t.tools] == ["reboot"]
     assert t.tools[0].parameters["properties"] == {"device": {"type": "string"}, "wait": {"type": "integer"}}
@@ -99,19 +108,26 @@ def test_unknown_tools_are_inferred_and_named() -> None:
     assert [tool.name for tool in one(episode(*steps)).tools][-1] == "reboot"
 
 
-@pytest.mark.parametrize(("record", "reason"), [
-    (episode(STOP, traj=[], info={"error": "timeout"}), "infrastructure error, no messages"),
-    (episode(STOP, task_id="three"), "'task_id' is not a whole number"),
-    (episode({"role": "critic", "content": "bad"}), "message of an unknown role"),
-    (episode({"role": "assistant", "content": ["part"]}), "message content is not text"),
-    (episode({"role": "assistant", "content": None}), "empty assistant turn"),
-    (episode({"role": "assistant", "content": None, "tool_calls": [call("think", "{")]}), "arguments are not JSON"),
-    (episode({"role": "assistant", "content": None, "tool_calls": [call("fly", {})]},
-             {"role": "tool", "tool_call_id": "c", "name": "fly", "content": "Unknown action fly"}),
-     "call of an undeclared tool"),
-    ({"messages_display": "user: hi"}, "a text transcript, which leaves out the calls: no trajectory to convert"),
-    ({"task_id": 0, "n_messages": 32, "reward": 0.0}, "a score without messages: no trajectory to convert"),
-])
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (episode(STOP, traj=[], info={"error": "timeout"}), "infrastructure error, no messages"),
+        (episode(STOP, task_id="three"), "'task_id' is not a whole number"),
+        (episode({"role": "critic", "content": "bad"}), "message of an unknown role"),
+        (episode({"role": "assistant", "content": ["part"]}), "message content is not text"),
+        (episode({"role": "assistant", "content": None}), "empty assistant turn"),
+        (episode({"role": "assistant", "content": None, "tool_calls": [call("think", "{")]}), "arguments are not JSON"),
+        (
+            episode(
+                {"role": "assistant", "content": None, "tool_calls": [call("fly", {})]},
+                {"role": "tool", "tool_call_id": "c", "name": "fly", "content": "Unknown action fly"},
+            ),
+            "call of an undeclared tool",
+        ),
+        ({"messages_display": "user: hi"}, "a text transcript, which leaves out the calls: no trajectory to convert"),
+        ({"task_id": 0, "n_messages": 32, "reward": 0.0}, "a score without messages: no trajectory to convert"),
+    ],
+)
 def test_drops(record: dict, reason: str) -> None:
     with pytest.raises(Drop) as drop:
         convert(record, WHERE)

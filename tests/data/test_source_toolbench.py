@@ -45,7 +45,8 @@ def test_every_word_of_the_path_is_kept(record: dict) -> None:
     messages = path(record)
     calls = [m["function_call"] for m in messages if m.get("function_call")]
     assert [(c.name, c.arguments) for s in t.steps for c in s.tool_calls] == [
-        (call["name"], json.loads(call["arguments"])) for call in calls]
+        (call["name"], json.loads(call["arguments"])) for call in calls
+    ]
     results = [m["content"] for m in messages if m["role"] == "function"]
     assert [s.content for s in t.steps if s.role == "tool"] == results
     thoughts = [m["content"] for m in messages if m["role"] == "assistant" and m["content"]]
@@ -80,8 +81,12 @@ def test_words_before_finish_are_its_thought() -> None:
 def test_errors_are_marked(record: dict) -> None:
     result = next(m for m in path(record) if m["role"] == "function")
     for content, is_error in {
-        '{"error": "", "response": "ok"}': False, '{"error": "Timeout", "response": ""}': True,
-        '{"error": "", "response": "cut of': False, '{"error": "No such func': True, "plain text": False, "[1]": False,
+        '{"error": "", "response": "ok"}': False,
+        '{"error": "Timeout", "response": ""}': True,
+        '{"error": "", "response": "cut of': False,
+        '{"error": "No such func': True,
+        "plain text": False,
+        "[1]": False,
     }.items():
         result["content"] = content
         assert one(record).steps[2].is_error is is_error, content
@@ -99,12 +104,16 @@ def test_a_failed_search_keeps_its_last_branch(record: dict) -> None:
 def test_single_chains(record: dict) -> None:
     record["answer_generation"]["train_messages"] = []
     del record["tree"]
-    record["trys"] = [{"chain": [
-        {"node_type": "Thought", "description": "Let me see."},
-        {"node_type": "Action", "description": "api_tracking_for_pack_send"},
-        {"node_type": "Action Input", "description": '{"reference": "YZA890"}', "observation": "nothing"},
-        {"node_type": "Thought", "description": "And now?"},
-    ]}]
+    record["trys"] = [
+        {
+            "chain": [
+                {"node_type": "Thought", "description": "Let me see."},
+                {"node_type": "Action", "description": "api_tracking_for_pack_send"},
+                {"node_type": "Action Input", "description": '{"reference": "YZA890"}', "observation": "nothing"},
+                {"node_type": "Thought", "description": "And now?"},
+            ]
+        }
+    ]
     t = one(record)
     assert (t.steps[1].reasoning, t.steps[2].content) == ("Let me see.", "nothing")
 
@@ -125,11 +134,14 @@ def test_siblings(record: dict) -> None:
     assert rejected_siblings(record, str(TREE)) == []
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    (lambda call: call.update(name="invalid_hallucination_function_name"), "call of an undeclared tool"),
-    (lambda call: call.update(arguments='{"reference": '), "arguments are not JSON"),
-    (lambda call: call.update(arguments='["YZA890"]'), "arguments are not an object"),
-])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda call: call.update(name="invalid_hallucination_function_name"), "call of an undeclared tool"),
+        (lambda call: call.update(arguments='{"reference": '), "arguments are not JSON"),
+        (lambda call: call.update(arguments='["YZA890"]'), "arguments are not an object"),
+    ],
+)
 def test_broken_calls_are_dropped(record: dict, change, reason: str) -> None:
     messages = path(record)
     at = next(i for i, m in enumerate(messages) if m.get("function_call"))
@@ -151,11 +163,14 @@ def test_a_missing_result_and_a_stray_one_are_dropped(record: dict) -> None:
         convert(record, "x.json:1")
 
 
-@pytest.mark.parametrize(("other", "reason"), [
-    ({"api_list": [], "query": "x"}, "a query without an answer: no trajectory to convert"),
-    ({"id": "STEP 0", "conversations": []}, "a row of the first release, not a tree: no trajectory to convert"),
-    ({"win": True}, "no 'answer_generation'"),
-])
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"api_list": [], "query": "x"}, "a query without an answer: no trajectory to convert"),
+        ({"id": "STEP 0", "conversations": []}, "a row of the first release, not a tree: no trajectory to convert"),
+        ({"win": True}, "no 'answer_generation'"),
+    ],
+)
 def test_other_files_of_the_project_are_told_apart(other: dict, reason: str) -> None:
     with pytest.raises(Drop) as drop:
         convert(other, "x.json:1")

@@ -13,14 +13,21 @@ from xlam_lib.trajectory import Trajectory
 
 RAW = samples_dir("xlam_fc_60k") / "raw"
 
+
 def row(**changes: object) -> dict:
-    tools = [{"name": "area", "description": "Area of a rectangle.", "parameters": {
-        "width": {"type": "float", "description": "Width."},
-        "height": {"type": "float", "description": "Height.", "default": 1},
-        "unit": {"type": "str, optional", "description": "Unit.", "default": "m"},
-        "key": {"type": "str", "description": "Key.", "default": ""},
-        "tags": {"type": "List[str], optional", "description": "Tags."},
-    }}]
+    tools = [
+        {
+            "name": "area",
+            "description": "Area of a rectangle.",
+            "parameters": {
+                "width": {"type": "float", "description": "Width."},
+                "height": {"type": "float", "description": "Height.", "default": 1},
+                "unit": {"type": "str, optional", "description": "Unit.", "default": "m"},
+                "key": {"type": "str", "description": "Key.", "default": ""},
+                "tags": {"type": "List[str], optional", "description": "Tags."},
+            },
+        }
+    ]
     answers = [{"name": "area", "arguments": {"width": 2.5, "key": "k"}}]
     base = {"id": 7, "query": "How large is 2.5 by 1?", "answers": json.dumps(answers), "tools": json.dumps(tools)}
     return {**base, **changes}
@@ -97,20 +104,23 @@ def test_types_that_are_not_understood_allow_anything() -> None:
     assert t.extra["unknown_types"] == ["area.shape: Polygon"]
 
 
-@pytest.mark.parametrize(("changes", "reason"), [
-    ({"query": "  "}, "empty query"),
-    ({"query": None}, "'query' is not text"),
-    ({"tools": "[{"}, "'tools' is not JSON"),
-    ({"tools": "{}"}, "'tools' is not a list of objects"),
-    ({"tools": '["area"]'}, "'tools' is not a list of objects"),
-    ({"tools": '[{"name": "area", "parameters": {"x": "int"}}]'}, "a parameter is not an object"),
-    ({"tools": '[{"name": "area"}, {"name": "area", "description": "other"}]'}, "two different tools of one name"),
-    ({"tools": "[]"}, "call of an undeclared tool"),
-    ({"answers": '[{"name": "area"}]'}, "no 'arguments'"),
-    ({"answers": '[{"name": "area", "arguments": "width=2"}]'}, "arguments are not JSON"),
-    ({"answers": '[{"name": "volume", "arguments": {}}]'}, "call of an undeclared tool"),
-    ({"answers": 3}, "'answers' is not a list"),
-])
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"query": "  "}, "empty query"),
+        ({"query": None}, "'query' is not text"),
+        ({"tools": "[{"}, "'tools' is not JSON"),
+        ({"tools": "{}"}, "'tools' is not a list of objects"),
+        ({"tools": '["area"]'}, "'tools' is not a list of objects"),
+        ({"tools": '[{"name": "area", "parameters": {"x": "int"}}]'}, "a parameter is not an object"),
+        ({"tools": '[{"name": "area"}, {"name": "area", "description": "other"}]'}, "two different tools of one name"),
+        ({"tools": "[]"}, "call of an undeclared tool"),
+        ({"answers": '[{"name": "area"}]'}, "no 'arguments'"),
+        ({"answers": '[{"name": "area", "arguments": "width=2"}]'}, "arguments are not JSON"),
+        ({"answers": '[{"name": "volume", "arguments": {}}]'}, "call of an undeclared tool"),
+        ({"answers": 3}, "'answers' is not a list"),
+    ],
+)
 def test_drops(changes: dict, reason: str) -> None:
     with pytest.raises(Drop) as drop:
         convert(row(**changes), "rows.json:1")
@@ -138,4 +148,5 @@ def test_what_the_model_learns_parses_back_to_the_answers() -> None:
         parsed = parse_answer(completion)
         assert parsed.problems == ()
         assert [(c.name, c.arguments) for c in parsed.answer.calls] == [
-            (c.name, c.arguments) for c in t.steps[1].tool_calls]
+            (c.name, c.arguments) for c in t.steps[1].tool_calls
+        ]

@@ -106,7 +106,9 @@ def test_losses_are_written_down(tmp_path: Path) -> None:
     assert accounting.dropped == {"empty query": 1}
     losses = [json.loads(line) for line in (tmp_path / "out" / LOSSES).read_text(encoding="utf-8").splitlines()]
     assert [(loss["kind"], loss["line"], loss["file"]) for loss in losses] == [
-        ("quarantined", 2, str(path)), ("dropped", 3, str(path))]
+        ("quarantined", 2, str(path)),
+        ("dropped", 3, str(path)),
+    ]
     books = json.loads((tmp_path / "out" / BOOKS).read_text(encoding="utf-8"))
     assert books["records_in"] == 4
 
@@ -143,12 +145,15 @@ def test_warnings_are_counted(tmp_path: Path) -> None:
     assert "3 is not of type 'string'" in accounting.warned["argument against its schema"]
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("empty.jsonl", b"", "no record could be read; first: .*empty.jsonl: the file is empty"),
-    ("none.json", b"[]", "1 file.s., but no record in them"),
-    ("wide.json", json.dumps(ROWS).encode("utf-16"), "the file is UTF-16"),
-    ("text.json", b"hello", "no record could be read; first: .*text.json:1: not JSON"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.jsonl", b"", "no record could be read; first: .*empty.jsonl: the file is empty"),
+        ("none.json", b"[]", "1 file.s., but no record in them"),
+        ("wide.json", json.dumps(ROWS).encode("utf-16"), "the file is UTF-16"),
+        ("text.json", b"hello", "no record could be read; first: .*text.json:1: not JSON"),
+    ],
+)
 def test_input_without_a_record_is_one_clear_error(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ReadError, match=message):
@@ -168,8 +173,14 @@ def test_faults_lose_and_double_nothing(tmp_path_factory, seed: int, zipped: boo
         line = json.dumps({**ROWS[i % 3], "id": i}).encode()
         good += kind in ("good", "twice")
         bad += kind in ("half", "latin", "list", "twice")
-        lines += {"good": [line], "half": [line[: len(line) // 2]], "latin": [line.replace(b"id", b"\xe9d")],
-                  "list": [b"[%s]" % line], "twice": [line, line], "blank": [b"  "]}[kind]
+        lines += {
+            "good": [line],
+            "half": [line[: len(line) // 2]],
+            "latin": [line.replace(b"id", b"\xe9d")],
+            "list": [b"[%s]" % line],
+            "twice": [line, line],
+            "blank": [b"  "],
+        }[kind]
     data = b"\n".join([*lines, json.dumps({**ROWS[0], "id": 99}).encode()[:cut]])
     path = folder / ("rows.jsonl.gz" if zipped else "rows.jsonl")
     path.write_bytes(gzip.compress(data) if zipped else data)
@@ -183,7 +194,8 @@ def test_faults_lose_and_double_nothing(tmp_path_factory, seed: int, zipped: boo
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5) | st.floats(allow_nan=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=10,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
 )
 MUTATIONS = st.lists(st.tuples(st.integers(0, 10**6), JSON), min_size=1, max_size=3)
 
@@ -246,7 +258,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert lines[2].split()[:4] == ["converted", "6", "100.0", "%"]
     last = json.loads(lines[-1])
     assert {key: last[key] for key in ("records_in", "records_converted", "trajectories", "steps", "quarantined")} == {
-        "records_in": 6, "records_converted": 6, "trajectories": 6, "steps": 12, "quarantined": 0}
+        "records_in": 6,
+        "records_converted": 6,
+        "trajectories": 6,
+        "steps": 12,
+        "quarantined": 0,
+    }
     assert last["dropped"] == {} and last["seconds"] > 0
 
 
@@ -254,13 +271,22 @@ def test_the_command_lists_sources(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [
-        ["tau_bench", "MIT"], ["toolbench", "Apache-2.0"], ["xlam_fc_60k", "CC-BY-4.0"]]
+        ["tau_bench", "MIT"],
+        ["toolbench", "Apache-2.0"],
+        ["xlam_fc_60k", "CC-BY-4.0"],
+    ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--source", "xlam_fc_60k", "--input", "no/where", "--output", "out"], "error: no/where: no such file or folder"),
-    (["--source", "who", "--input", ".", "--output", "out"], "error: no source 'who'"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--source", "xlam_fc_60k", "--input", "no/where", "--output", "out"],
+            "error: no/where: no such file or folder",
+        ),
+        (["--source", "who", "--input", ".", "--output", "out"], "error: no source 'who'"),
+    ],
+)
 def test_errors_of_the_command(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
@@ -273,6 +299,8 @@ def test_the_command_wants_its_arguments(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_module_runs_and_imports_nothing_heavy() -> None:
-    code = ("import sys, xlam_lib.data.unify, xlam_lib.data.report; "
-            "sys.exit(bool({'torch', 'vllm', 'pandas', 'jsonschema', 'transformers'} & set(sys.modules)))")
+    code = (
+        "import sys, xlam_lib.data.unify, xlam_lib.data.report; "
+        "sys.exit(bool({'torch', 'vllm', 'pandas', 'jsonschema', 'transformers'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

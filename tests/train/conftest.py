@@ -46,17 +46,34 @@ def base(trajectories: list[Trajectory], tmp_path_factory: pytest.TempPathFactor
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.pre_tokenizer, core.decoder = pre_tokenizers.Sequence([pieces, byte_level]), decoders.ByteLevel()
     texts = [text for one in trajectories for _, *pair in prompts_of(one, STYLE) for text in pair]
-    core.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=512, special_tokens=["<|endoftext|>", "<|pad|>", BEFORE, AFTER],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>", pad_token="<|pad|>",
-                                        clean_up_tokenization_spaces=False)
+    core.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=512,
+            special_tokens=["<|endoftext|>", "<|pad|>", BEFORE, AFTER],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token="<|endoftext|>", pad_token="<|pad|>", clean_up_tokenization_spaces=False
+    )
     torch.manual_seed(1)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, head_dim=32, tie_word_embeddings=True, max_position_embeddings=1024,
-        initializer_range=0.2, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id)
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=32,
+        tie_word_embeddings=True,
+        max_position_embeddings=1024,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     LlamaForCausalLM(config).half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -70,11 +70,14 @@ def test_pickled_weights_are_not_read(copy):
         checkpoint.load_model(copy)
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"pad_token": None}, "pad token of its own"),
-    ({"pad_token": "<|endoftext|>"}, "pad token of its own"),
-    ({"eos_token": None}, "no end token"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pad_token": None}, "pad token of its own"),
+        ({"pad_token": "<|endoftext|>"}, "pad token of its own"),
+        ({"eos_token": None}, "no end token"),
+    ],
+)
 def test_a_tokenizer_that_cannot_train_is_refused(copy, change, said):
     path = copy / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))

@@ -9,9 +9,20 @@ from xlam_lib.train.corruptions import CORRUPTIONS, corrupt
 from xlam_lib.train.score import FAILURES, Case, failure_of
 from xlam_lib.trajectory import Tool, ToolCall
 
-RICH = Tool("plan", "Plan a trip", {"type": "object", "required": ["stops"], "properties": {
-    "stops": {"type": "array", "items": {"type": "string"}}, "budget": {"type": "number"},
-    "options": {"type": "object"}, "pets": {"type": "boolean"}}})
+RICH = Tool(
+    "plan",
+    "Plan a trip",
+    {
+        "type": "object",
+        "required": ["stops"],
+        "properties": {
+            "stops": {"type": "array", "items": {"type": "string"}},
+            "budget": {"type": "number"},
+            "options": {"type": "object"},
+            "pets": {"type": "boolean"},
+        },
+    },
+)
 
 
 def mistake(case: Case, text: str) -> str:
@@ -43,9 +54,11 @@ def test_the_same_seed_makes_the_same_corruption(cases):
 
 def test_unusual_values_and_empty_cases_are_survived():
     wanted = Answer("", (ToolCall("plan", {"stops": ["Oslo"], "budget": 0.5, "options": {}, "pets": None, "x": ""}),))
-    for case in (Case("t", 1, "single", "no query block", wanted, (RICH, *TOOLS)),
-                 Case("t", 1, "irrelevant", "", Answer("No."), ()),
-                 Case("t", 1, "single", "", Answer("", (ToolCall("unknown", {}),)), ())):
+    for case in (
+        Case("t", 1, "single", "no query block", wanted, (RICH, *TOOLS)),
+        Case("t", 1, "irrelevant", "", Answer("No."), ()),
+        Case("t", 1, "single", "", Answer("", (ToolCall("unknown", {}),)), ()),
+    ):
         for number in range(60):
             found = corrupt(case, random.Random(number))
             assert found is None or mistake(case, found[1]) == found[0]

@@ -15,8 +15,17 @@ from xlam_lib.train.score import judge
 def settings(base, cases, tmp_path_factory):
     folder = tmp_path_factory.mktemp("dpo")
     write_pairs(folder / "pairs.jsonl", build(judge(cases, [case.completion for case in cases]), held_out=0.3))
-    return dpo.DpoSettings(base=str(base), pairs=str(folder / "pairs.jsonl"), out=str(folder / "out"), lr=2e-4,
-                           samples=80, batch_size=8, processes=1, log_every=1, save_every=2)
+    return dpo.DpoSettings(
+        base=str(base),
+        pairs=str(folder / "pairs.jsonl"),
+        out=str(folder / "out"),
+        lr=2e-4,
+        samples=80,
+        batch_size=8,
+        processes=1,
+        log_every=1,
+        save_every=2,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +68,11 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeyp
     dpo.train(cut)
     assert len(count) == 4 + 8
     assert (trained.parent / "out-cut" / "model.safetensors").read_bytes() == (
-        trained / "model.safetensors").read_bytes()
+        trained / "model.safetensors"
+    ).read_bytes()
     assert json.loads((trained.parent / "out-cut" / dpo.HELD_OUT).read_text()) == json.loads(
-        (trained / dpo.HELD_OUT).read_text())
+        (trained / dpo.HELD_OUT).read_text()
+    )
 
 
 def test_an_sft_term_can_be_added(settings, tmp_path):

@@ -26,8 +26,12 @@ def test_prompt_and_answer_apart_are_the_same_tokens_as_together(trajectories, t
 
 def test_a_row_is_what_the_chat_template_renders(trajectories, tokenizer):
     row = examples(trajectories[:1], tokenizer, STYLE, 1024)[0][0]
-    text = tokenizer.apply_chat_template(to_openai(trajectories[0].steps), tools=tools_to_openai(trajectories[0].tools),
-                                         chat_template=chat_template(STYLE), tokenize=False)
+    text = tokenizer.apply_chat_template(
+        to_openai(trajectories[0].steps),
+        tools=tools_to_openai(trajectories[0].tools),
+        chat_template=chat_template(STYLE),
+        tokenize=False,
+    )
     assert tokenizer.decode(list(row.input_ids)) == text
 
 

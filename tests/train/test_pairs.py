@@ -14,8 +14,9 @@ PAIR = Pair("p", "a", "b", "own", "wrong_value", "demo-1", 1)
 @pytest.fixture(scope="module")
 def judged(cases):
     """Every third answer calls nothing, one is cut off, the others are right."""
-    answers = [render_answer(type(case.wanted)()) if number % 3 == 0 else case.completion
-               for number, case in enumerate(cases)]
+    answers = [
+        render_answer(type(case.wanted)()) if number % 3 == 0 else case.completion for number, case in enumerate(cases)
+    ]
     answers[1] = answers[1][:-8]
     return judge(cases, answers)
 
@@ -73,16 +74,19 @@ def test_a_pair_without_a_difference_is_refused():
         Pair("p", "a", "a", "own", "wrong_value", "demo-1", 1)
 
 
-@pytest.mark.parametrize(("line", "said"), [
-    ("{", "not a line of JSON"),
-    ("[]", "expected an object with prompt"),
-    (json.dumps({**asdict(PAIR), "more": 1}), "expected an object with prompt"),
-    (json.dumps({"prompt": "p", "chosen": "a"}), "expected an object with prompt"),
-    (json.dumps({"prompt": "p", "chosen": "a", "rejected": "b"}), "missing"),
-    (json.dumps({**asdict(PAIR), "step": "1"}), "step is '1', expected int"),
-    (json.dumps({**asdict(PAIR), "rejected": "a"}), "the same"),
-    (json.dumps({**asdict(PAIR), "split": "test"}), "split is 'test'"),
-])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "not a line of JSON"),
+        ("[]", "expected an object with prompt"),
+        (json.dumps({**asdict(PAIR), "more": 1}), "expected an object with prompt"),
+        (json.dumps({"prompt": "p", "chosen": "a"}), "expected an object with prompt"),
+        (json.dumps({"prompt": "p", "chosen": "a", "rejected": "b"}), "missing"),
+        (json.dumps({**asdict(PAIR), "step": "1"}), "step is '1', expected int"),
+        (json.dumps({**asdict(PAIR), "rejected": "a"}), "the same"),
+        (json.dumps({**asdict(PAIR), "split": "test"}), "split is 'test'"),
+    ],
+)
 def test_an_ill_line_is_named(tmp_path, line, said):
     (tmp_path / "pairs.jsonl").write_text(f"{json.dumps(asdict(PAIR))}\n{line}\n")
     with pytest.raises(PairError, match=r"pairs\.jsonl:2: ") as caught:

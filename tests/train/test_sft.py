@@ -21,8 +21,18 @@ from xlam_lib.train.log import curve, read_log
 @pytest.fixture(scope="module")
 def settings(base, data, tmp_path_factory):
     out = tmp_path_factory.mktemp("sft") / "out"
-    return sft.SftSettings(base=str(base), data=str(data), out=str(out), samples=96, batch_size=8, lr=5e-3,
-                           processes=1, precision="float32", log_every=2, save_every=4)
+    return sft.SftSettings(
+        base=str(base),
+        data=str(data),
+        out=str(out),
+        samples=96,
+        batch_size=8,
+        lr=5e-3,
+        processes=1,
+        precision="float32",
+        log_every=2,
+        save_every=4,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +96,10 @@ def test_a_broken_off_run_goes_on_and_ends_as_the_undisturbed_one(trained, setti
     sft.train(disturbed)
     assert steps[16:] == list(range(4, 12))
     assert same(trained, disturbed.out)
-    figures = [[(entry["step"], entry["loss"], entry["tokens"]) for entry in read_log(folder)]
-               for folder in (trained, disturbed.out)]
+    figures = [
+        [(entry["step"], entry["loss"], entry["tokens"]) for entry in read_log(folder)]
+        for folder in (trained, disturbed.out)
+    ]
     assert figures[0] == figures[1]
 
 
@@ -102,8 +114,9 @@ def test_another_command_does_not_go_on_from_what_is_not_its_own(settings):
 
 def test_from_scratch_ignores_the_bases_weights(settings, base, tmp_path):
     out = sft.train(replace(settings, out=str(tmp_path / "out"), samples=8, lr=1e-9, from_scratch=True))
-    assert same(out, out) and not torch.allclose(weights(out)["model.embed_tokens.weight"],
-                                                 weights(base)["model.embed_tokens.weight"], atol=1e-3)
+    assert same(out, out) and not torch.allclose(
+        weights(out)["model.embed_tokens.weight"], weights(base)["model.embed_tokens.weight"], atol=1e-3
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(settings, tmp_path):
@@ -116,10 +129,15 @@ def test_a_loss_that_is_not_finite_stops_the_run(settings, tmp_path):
 def test_our_loss_on_answers_is_trls_loss(settings, tmp_path):
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, _ = sft._rows(settings, tokenizer)
-    data = sft.Dataset.from_dict({"input_ids": [list(row.input_ids) for row in rows[:12]],
-                                  "labels": [row.labels for row in rows[:12]]})
-    trainer = sft.AnswerTrainer(model=checkpoint.load_model(settings.base), train_dataset=data,
-                                args=sft.arguments(settings, tmp_path, 12), processing_class=tokenizer)
+    data = sft.Dataset.from_dict(
+        {"input_ids": [list(row.input_ids) for row in rows[:12]], "labels": [row.labels for row in rows[:12]]}
+    )
+    trainer = sft.AnswerTrainer(
+        model=checkpoint.load_model(settings.base),
+        train_dataset=data,
+        args=sft.arguments(settings, tmp_path, 12),
+        processing_class=tokenizer,
+    )
     trainer.model.train()
     batch = next(iter(trainer.get_train_dataloader()))
     found = []
@@ -152,10 +170,13 @@ def test_data_without_anything_to_train_on_is_an_error(settings, tmp_path):
         sft.train(replace(settings, out=str(tmp_path / "out"), max_length=5))
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"base": "nowhere"}, "nowhere: no such file or folder"),
-    ({"data": "nothing.jsonl"}, "nothing.jsonl: no such file or folder"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"base": "nowhere"}, "nowhere: no such file or folder"),
+        ({"data": "nothing.jsonl"}, "nothing.jsonl: no such file or folder"),
+    ],
+)
 def test_what_is_missing_is_named(settings, tmp_path, change, said):
     with pytest.raises(loop.TrainingError, match=said):
         sft.train(replace(settings, out=str(tmp_path / "out"), **change))

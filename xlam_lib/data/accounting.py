@@ -101,8 +101,10 @@ class Accounting:
     def summary(self) -> dict[str, Any]:
         """The one JSON line that the command ends with."""
         return {
-            "source": self.source, **{name: getattr(self, name) for name in COUNTS},
-            "dropped": dict(sorted(self.dropped.items())), "quarantined": self.quarantined,
+            "source": self.source,
+            **{name: getattr(self, name) for name in COUNTS},
+            "dropped": dict(sorted(self.dropped.items())),
+            "quarantined": self.quarantined,
             "seconds": round(self.seconds, 3),
         }
 
@@ -141,8 +143,19 @@ class Accounting:
 def markdown(accountings: Sequence[Accounting]) -> str:
     """The books of several sources as one markdown table, a row each and a sum."""
     head = ["source", "records in", "converted", "dropped", "quarantined", "trajectories", "steps", "reasons"]
-    rows = [[a.source, a.records_in, a.records_converted, sum(a.dropped.values()), a.quarantined, a.trajectories,
-             a.steps, "; ".join(f"{reason} ({n})" for reason, n in sorted(a.dropped.items()))] for a in accountings]
+    rows = [
+        [
+            a.source,
+            a.records_in,
+            a.records_converted,
+            sum(a.dropped.values()),
+            a.quarantined,
+            a.trajectories,
+            a.steps,
+            "; ".join(f"{reason} ({n})" for reason, n in sorted(a.dropped.items())),
+        ]
+        for a in accountings
+    ]
     sums = [sum(row[i] for row in rows) for i in range(1, 7)]
     return markdown_table(head, [*rows, ["**all**", *sums, ""]])
 

@@ -29,8 +29,12 @@ from xlam_lib.data.accounting import Loss
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 KINDS = ".json, .jsonl or .ndjson (also .gz)"
 CHUNK = 1 << 20
-BOMS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16",
-        codecs.BOM_UTF16_BE: "UTF-16"}
+BOMS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 SPACE = re.compile(r"[ \t\r\n]*")
 
 

@@ -1,8 +1,8 @@
 """What a set of trajectories is made of, as plain numbers and markdown (notebook 01, and wherever data is described).
 
-    profile(trajectories)              counts and distributions per source
-    print(profile_table(profiles))     the same as one markdown table
-    side_by_side(raw, trajectory)      a raw record beside its unified form, as HTML
+profile(trajectories)              counts and distributions per source
+print(profile_table(profiles))     the same as one markdown table
+side_by_side(raw, trajectory)      a raw record beside its unified form, as HTML
 """
 
 from __future__ import annotations
@@ -65,13 +65,38 @@ def profile(trajectories: Iterable[Trajectory]) -> dict[str, Profile]:
 def profile_table(profiles: Mapping[str, Profile] | Sequence[Profile]) -> str:
     """Markdown, a row a source; the columns of numbers say "median (least to most)"."""
     rows = profiles.values() if isinstance(profiles, Mapping) else profiles
-    head = ["source", "trajectories", "turns", "calls", "tools offered", "tool sets", "characters", "parallel turns",
-            "failed results", "success yes / no / unknown", "licence"]
-    return markdown_table(head, [[
-        p.source, len(p.steps), _spread(p.turns), _spread(p.calls), _spread(p.tools), len(p.toolsets),
-        _spread(p.characters), p.parallel, p.errors, " / ".join(str(p.success[k]) for k in ("yes", "no", "unknown")),
-        ", ".join(sorted(p.licenses)),
-    ] for p in rows])
+    head = [
+        "source",
+        "trajectories",
+        "turns",
+        "calls",
+        "tools offered",
+        "tool sets",
+        "characters",
+        "parallel turns",
+        "failed results",
+        "success yes / no / unknown",
+        "licence",
+    ]
+    return markdown_table(
+        head,
+        [
+            [
+                p.source,
+                len(p.steps),
+                _spread(p.turns),
+                _spread(p.calls),
+                _spread(p.tools),
+                len(p.toolsets),
+                _spread(p.characters),
+                p.parallel,
+                p.errors,
+                " / ".join(str(p.success[k]) for k in ("yes", "no", "unknown")),
+                ", ".join(sorted(p.licenses)),
+            ]
+            for p in rows
+        ],
+    )
 
 
 def side_by_side(raw: Mapping[str, Any], t: Trajectory) -> str:

@@ -19,8 +19,10 @@ from xlam_lib.trajectory import Tool
 LONGEST = 300  # an annotation is short; whatever is longer is prose
 PLAIN = {
     "string": "str string text char bytes path uuid datetime date time timedelta timestamp callable function decimal",
-    "integer": "int integer long", "number": "float number double complex",
-    "boolean": "bool boolean", "null": "none null nonetype",
+    "integer": "int integer long",
+    "number": "float number double complex",
+    "boolean": "bool boolean",
+    "null": "none null nonetype",
     "array": "list array sequence iterable iterator collection generator tuple set frozenset ndarray",
     "object": "dict object mapping json defaultdict ordereddict counter dictionary",
 }
@@ -63,7 +65,7 @@ def _parse(text: str) -> tuple[str, bool, bool]:
 
 
 def _split(text: str) -> list[str]:
-    """"Dict[str, int], optional" -> ["Dict[str, int]", "optional"]; "str (optional)" -> ["str", "optional"]."""
+    """ "Dict[str, int], optional" -> ["Dict[str, int]", "optional"]; "str (optional)" -> ["str", "optional"]."""
     parts, depth, start = [], 0, 0
     for at, char in enumerate(text):
         depth += (char in "[(") - (char in "])")

@@ -61,8 +61,14 @@ def unify(source: str, input: str | Path, output: str | Path, force: bool = Fals
 def _job(source: str, version: str, input: str | Path, files: Sequence[Path]) -> dict[str, Any]:
     """What the output depends on. Files are told by path, size and time of change."""
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return {"source": source, "converter": version, "schema_version": SCHEMA_VERSION, "files": len(files),
-            "input": str(Path(input).resolve()), "fingerprint": hashlib.sha256(repr(stats).encode()).hexdigest()}
+    return {
+        "source": source,
+        "converter": version,
+        "schema_version": SCHEMA_VERSION,
+        "files": len(files),
+        "input": str(Path(input).resolve()),
+        "fingerprint": hashlib.sha256(repr(stats).encode()).hexdigest(),
+    }
 
 
 def _finished(output: Path, job: dict[str, Any], force: bool) -> Accounting | None:
@@ -81,8 +87,10 @@ def _finished(output: Path, job: dict[str, Any], force: bool) -> Accounting | No
         return None
     before = json.loads((output / atomic.MARKER).read_text(encoding="utf-8"))
     if (before.get("source"), before.get("input")) != (job["source"], job["input"]):
-        raise ReadError(f"{output}: holds {before.get('source')} from {before.get('input')}; give another --output, "
-                        "or --force to replace it")
+        raise ReadError(
+            f"{output}: holds {before.get('source')} from {before.get('input')}; give another --output, "
+            "or --force to replace it"
+        )
     if before != job:
         log.info("%s: the input or the converter changed, converting again", output)
         return None

@@ -87,8 +87,12 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
 
 
 def save(
-    out: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, style: PromptStyle | None = None,
-    files: Mapping[str, str] | None = None, info: dict[str, Any] | None = None,
+    out: str | Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    style: PromptStyle | None = None,
+    files: Mapping[str, str] | None = None,
+    info: dict[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint that appears whole or not at all, with the chat template of `style` (None: as it was).
 

@@ -80,8 +80,14 @@ class Greedy:
         written: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))
         for _ in range(max_new_tokens):
-            logits = self.model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
-                                use_cache=True, logits_to_keep=1).logits
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits
             chosen = logits[:, -1].argmax(-1)
             for row, token in zip(alive, chosen.tolist(), strict=True):
                 written[row].append(token)

@@ -80,12 +80,19 @@ def train(settings: DpoSettings) -> Path:
         train_dataset=training, eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)],
     )  # fmt: skip
     seconds = loop.run(trainer, last)
-    info |= {"pairs": len(pairs["train"]), "held_out": len(pairs["held_out"]), "seconds": round(seconds, 1),
-             "steps": trainer.state.global_step}
+    info |= {
+        "pairs": len(pairs["train"]),
+        "held_out": len(pairs["held_out"]),
+        "seconds": round(seconds, 1),
+        "steps": trainer.state.global_step,
+    }
     preferences = measure(trainer, pairs["held_out"], settings.beta)
     if state().is_main_process:
-        files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8"),
-                 HELD_OUT: to_json(preferences) + "\n"}
+        files = {
+            loop.RUN: to_json(described) + "\n",
+            FILE: (work / FILE).read_text("utf-8"),
+            HELD_OUT: to_json(preferences) + "\n",
+        }
         checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
         shutil.rmtree(work)
         logger.info("held-out pairs: %s", preferences["all"])
@@ -126,8 +133,9 @@ def measure(trainer: DPOTrainer, pairs: Sequence[Pair], beta: float) -> dict[str
     columns = trainer.eval_dataset
     rows = [
         (f"{pair.origin}/{pair.failure}", before_c - before_r, c - r)
-        for pair, c, r, before_c, before_r in zip(pairs, chosen, rejected, columns["ref_chosen_logps"],
-                                                  columns["ref_rejected_logps"], strict=True)
+        for pair, c, r, before_c, before_r in zip(
+            pairs, chosen, rejected, columns["ref_chosen_logps"], columns["ref_rejected_logps"], strict=True
+        )
     ]
     groups = {"all": rows} | {name: [row for row in rows if row[0] == name] for name in counts(pairs)}
     return {name: _preference(group, beta) for name, group in groups.items()}
@@ -144,9 +152,7 @@ def _preference(rows: list[tuple[str, float, float]], beta: float) -> dict[str, 
     }
 
 
-def _pairs(
-    settings: DpoSettings, tokenizer: PreTrainedTokenizerBase
-) -> tuple[dict[str, list[Pair]], dict[str, Any]]:
+def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[dict[str, list[Pair]], dict[str, Any]]:
     """The pairs of both splits that fit, training pairs in the order in which they are drawn."""
     pairs = read_pairs(settings.pairs)
     wrapper = checkpoint.wrapper(tokenizer)
@@ -164,8 +170,13 @@ def _pairs(
     chosen = {split: [pairs[i] for i in indices] for split, indices in by_split.items()}
     left_out = len(pairs) - len(fitting)
     if state().is_main_process:
-        logger.info("%d pairs to train on, %d held out, %d left out as too long; %s", len(chosen["train"]),
-                    len(chosen["held_out"]), left_out, dict(counts(chosen["train"])))
+        logger.info(
+            "%d pairs to train on, %d held out, %d left out as too long; %s",
+            len(chosen["train"]),
+            len(chosen["held_out"]),
+            left_out,
+            dict(counts(chosen["train"])),
+        )
     return chosen, {"left_out": left_out, "origins": dict(counts(chosen["train"]))}
 
 
@@ -173,8 +184,14 @@ def _stored(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, folder: P
     """trl's rows on disk, where all processes find the reference's log-probabilities once one has written them."""
     wrapper, end = checkpoint.wrapper(tokenizer), tokenizer.eos_token
     if state().is_main_process and not is_complete(folder):
-        rows = [{"prompt": model_prompt(pair.prompt, *wrapper), "chosen": pair.chosen + end,
-                 "rejected": pair.rejected + end} for pair in pairs]
+        rows = [
+            {
+                "prompt": model_prompt(pair.prompt, *wrapper),
+                "chosen": pair.chosen + end,
+                "rejected": pair.rejected + end,
+            }
+            for pair in pairs
+        ]
         with complete_dir(folder) as partial:
             Dataset.from_list(rows).save_to_disk(partial)
     state().wait_for_everyone()

@@ -40,7 +40,10 @@ class Example:
 
 
 def examples(
-    trajectories: Iterable[Trajectory], tokenizer: PreTrainedTokenizerBase, style: PromptStyle, max_length: int,
+    trajectories: Iterable[Trajectory],
+    tokenizer: PreTrainedTokenizerBase,
+    style: PromptStyle,
+    max_length: int,
     wrapper: tuple[str, str] = (BEFORE, AFTER),
 ) -> tuple[list[Example], Counter[str]]:
     """Rows of all trainable turns and what was left out, by reason: ([...], Counter({"longer than max_length": 3}))."""

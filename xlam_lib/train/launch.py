@@ -34,8 +34,13 @@ class ChildError(RuntimeError):
     """A child process that failed; the message holds its error and the end of its log."""
 
 
-def run(module: str, options: Mapping[str, Any], log: str | Path, show: Callable[[str], None] | None = None,
-        every: float = 10.0) -> float:
+def run(
+    module: str,
+    options: Mapping[str, Any],
+    log: str | Path,
+    show: Callable[[str], None] | None = None,
+    every: float = 10.0,
+) -> float:
     """Run `python -m module --options` to its end; returns the seconds it took.
 
     `show` gets a line of progress at most every `every` seconds, and the last one; without it nothing is shown.
@@ -67,8 +72,9 @@ def surroundings() -> dict[str, str]:
     return {**quiet, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", TIED: "1"}
 
 
-def _follow(child: subprocess.Popen[str], file: Any, tail: deque[str], show: Callable[[str], None],
-            every: float) -> None:
+def _follow(
+    child: subprocess.Popen[str], file: Any, tail: deque[str], show: Callable[[str], None], every: float
+) -> None:
     """Copy the child's lines into the log, show some of those that begin with "step"."""
     shown, waiting = 0.0, ""
     for line in child.stdout or ():

@@ -1,6 +1,6 @@
 """The training log: one JSON object a line, written while the run goes on, read for the curves of notebooks 02 and 03.
 
-    log = read_log("runs/quickstart/sft"); steps, losses = curve(log, "loss")
+log = read_log("runs/quickstart/sft"); steps, losses = curve(log, "loss")
 """
 
 from __future__ import annotations

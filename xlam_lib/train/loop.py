@@ -101,8 +101,10 @@ def run(trainer: Trainer, last: Path | None) -> float:
 def describe(settings: Any, **inputs: str) -> dict[str, Any]:
     """What makes a run the same run: its settings and the content of its inputs, wherever these lie."""
     places = {"out", *inputs}
-    return {**{key: value for key, value in asdict(settings).items() if key not in places},
-            **{f"{name}_digest": digest(path) for name, path in inputs.items()}}
+    return {
+        **{key: value for key, value in asdict(settings).items() if key not in places},
+        **{f"{name}_digest": digest(path) for name, path in inputs.items()},
+    }
 
 
 def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:

@@ -54,8 +54,9 @@ class Pair:
             raise PairError(f"trajectory {self.trajectory_id!r}: split is {self.split!r}, expected one of {SPLITS}")
 
 
-def build(judged: Sequence[Judged], seed: int = 0, made_per_case: int = 1, held_out: float = 0.2,
-          cut: Iterable[int] = ()) -> list[Pair]:
+def build(
+    judged: Sequence[Judged], seed: int = 0, made_per_case: int = 1, held_out: float = 0.2, cut: Iterable[int] = ()
+) -> list[Pair]:
     """Pairs of judged answers: the own one where it was wrong, and `made_per_case` corruptions.
 
     Corruptions are drawn like the model's own mistakes (each type at least now and then). `cut` are the indices of

@@ -66,8 +66,17 @@ def spread(processes: int, module: str, argv: Sequence[str]) -> None:
     settings = {TIED: "1", "OMP_NUM_THREADS": str(max(1, cores() // processes)), "TOKENIZERS_PARALLELISM": "false"}
     if sys.platform == "linux":
         settings["GLOO_SOCKET_IFNAME"] = "lo"
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}",
-               "--master_addr=127.0.0.1", f"--master_port={port}", "-m", module, *argv]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        f"--nproc_per_node={processes}",
+        "--master_addr=127.0.0.1",
+        f"--master_port={port}",
+        "-m",
+        module,
+        *argv,
+    ]
     sys.stdout.flush()
     os.execve(sys.executable, command, {**settings, **os.environ})
 

@@ -141,8 +141,11 @@ def _paired(wanted: Sequence[ToolCall], said: Sequence[ToolCall]) -> list[tuple[
 def _likeness(a: ToolCall, b: ToolCall) -> float:
     if a.name != b.name:
         return -1.0
-    equal = sum(same_calls([ToolCall("", {"": value})], [ToolCall("", {"": b.arguments[key]})])
-                for key, value in a.arguments.items() if key in b.arguments)
+    equal = sum(
+        same_calls([ToolCall("", {"": value})], [ToolCall("", {"": b.arguments[key]})])
+        for key, value in a.arguments.items()
+        if key in b.arguments
+    )
     return equal + 0.01 * len(a.arguments.keys() & b.arguments.keys())
 
 

@@ -71,8 +71,12 @@ class AnswerTrainer(loop.FiniteLoss, SFTTrainer):
         if labels.device.type != "cpu" or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         columns = (labels != IGNORED).any(0).nonzero().squeeze(1)
-        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False,
-                       logits_to_keep=columns).logits.float()
+        logits = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            use_cache=False,
+            logits_to_keep=columns,
+        ).logits.float()
         wanted = labels[:, columns]
         total = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction="sum")
         trained = (wanted != IGNORED).sum()
@@ -104,10 +108,16 @@ def train(settings: SftSettings) -> Path:
     if settings.seconds:
         samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))
     drawn = order([len(row.input_ids) for row in rows], settings.batch_size, samples, settings.seed)
-    data = Dataset.from_dict({"input_ids": [list(rows[i].input_ids) for i in drawn],
-                              "labels": [rows[i].labels for i in drawn]})
-    trainer = AnswerTrainer(model=model, args=arguments(settings, work, samples), train_dataset=data,
-                            processing_class=tokenizer, callbacks=[loop.Diary(work)])
+    data = Dataset.from_dict(
+        {"input_ids": [list(rows[i].input_ids) for i in drawn], "labels": [rows[i].labels for i in drawn]}
+    )
+    trainer = AnswerTrainer(
+        model=model,
+        args=arguments(settings, work, samples),
+        train_dataset=data,
+        processing_class=tokenizer,
+        callbacks=[loop.Diary(work)],
+    )
     seconds = loop.run(trainer, last)
     info |= {"samples": samples, "seconds": round(seconds, 1), "steps": trainer.state.global_step}
     if state().is_main_process:
@@ -144,11 +154,20 @@ def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[li
         raise TrainingError(f"{settings.data}: nothing to train on; left out: {dict(left_out)}")
     tokens = sum(len(row.input_ids) for row in rows)
     trained = sum(len(row.input_ids) - row.prompt_length for row in rows)
-    info = {"rows": len(rows), "tokens_a_row": round(tokens / len(rows), 1), "left_out": dict(left_out),
-            "trained_share": round(trained / tokens, 4)}
+    info = {
+        "rows": len(rows),
+        "tokens_a_row": round(tokens / len(rows), 1),
+        "left_out": dict(left_out),
+        "trained_share": round(trained / tokens, 4),
+    }
     if state().is_main_process:
-        logger.info("%d rows of %.0f tokens, %.0f %% of them answers; left out: %s", len(rows), tokens / len(rows),
-                    100 * trained / tokens, dict(left_out) or "nothing")
+        logger.info(
+            "%d rows of %.0f tokens, %.0f %% of them answers; left out: %s",
+            len(rows),
+            tokens / len(rows),
+            100 * trained / tokens,
+            dict(left_out) or "nothing",
+        )
     return rows, info
 
 

@@ -63,20 +63,27 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     tools, inferred = _tools(domain, steps)
     raw_id = "/".join([place(where).rpartition("/")[2].partition(":")[0], *_numbers(record)])
     extra = {
-        "tools_from": f"domain {domain.name}" if domain else "calls", "inferred_tools": inferred, "stop": stop,
-        "user_goal": task.get("instruction"), "gold_actions": task.get("actions"), "gold_outputs": task.get("outputs"),
-        "raw_call_ids": builder.raw_ids, "repairs": builder.repairs,
+        "tools_from": f"domain {domain.name}" if domain else "calls",
+        "inferred_tools": inferred,
+        "stop": stop,
+        "user_goal": task.get("instruction"),
+        "gold_actions": task.get("actions"),
+        "gold_outputs": task.get("outputs"),
+        "raw_call_ids": builder.raw_ids,
+        "repairs": builder.repairs,
     }
-    return [Trajectory(
-        trajectory_id=f"{SOURCE.name}/{raw_id}",
-        source=SOURCE.source(raw_id),
-        task=Task(policy, task_id="/".join([domain.name if domain else "unknown", _numbers(record)[0]])),
-        tools=tools,
-        steps=steps,
-        outcome=_outcome(record, steps, bool(stop), domain),
-        tags=("multi_turn", *([domain.name] if domain else [])),
-        extra={key: value for key, value in extra.items() if value},
-    )]
+    return [
+        Trajectory(
+            trajectory_id=f"{SOURCE.name}/{raw_id}",
+            source=SOURCE.source(raw_id),
+            task=Task(policy, task_id="/".join([domain.name if domain else "unknown", _numbers(record)[0]])),
+            tools=tools,
+            steps=steps,
+            outcome=_outcome(record, steps, bool(stop), domain),
+            tags=("multi_turn", *([domain.name] if domain else [])),
+            extra={key: value for key, value in extra.items() if value},
+        )
+    ]
 
 
 def _messages(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -49,14 +49,26 @@ FLIGHTS = (_rows(flight_number="str", date="str"), "Every flight of the reservat
 PEOPLE = (_rows(first_name="str", last_name="str", dob="str"), "Every passenger; dob is YYYY-MM-DD.")
 BAGS = {"total_baggages": ("int", "Number of bags."), "nonfree_baggages": ("int", "How many of them are paid for.")}
 PAYMENT = ("str", "Payment method stored in the user's profile, like gift_card_7815826.")
-ROUTE = {"origin": ("str", "Airport code, like JFK."), "destination": ("str", "Airport code, like SEA."),
-         "date": ("str", "YYYY-MM-DD.")}
+ROUTE = {
+    "origin": ("str", "Airport code, like JFK."),
+    "destination": ("str", "Airport code, like SEA."),
+    "date": ("str", "YYYY-MM-DD."),
+}
 AIRLINE = (
-    _tool("book_reservation", "Book flights for one or more passengers.", user_id=USER, origin=ROUTE["origin"],
-          destination=ROUTE["destination"], flight_type=("Literal['one_way', 'round_trip']", "Kind of trip."),
-          cabin=CABIN, flights=FLIGHTS, passengers=PEOPLE,
-          payment_methods=(_rows(payment_id="str", amount="float"), "How the price is split."), **BAGS,
-          insurance=("Literal['yes', 'no']", "Travel insurance.")),
+    _tool(
+        "book_reservation",
+        "Book flights for one or more passengers.",
+        user_id=USER,
+        origin=ROUTE["origin"],
+        destination=ROUTE["destination"],
+        flight_type=("Literal['one_way', 'round_trip']", "Kind of trip."),
+        cabin=CABIN,
+        flights=FLIGHTS,
+        passengers=PEOPLE,
+        payment_methods=(_rows(payment_id="str", amount="float"), "How the price is split."),
+        **BAGS,
+        insurance=("Literal['yes', 'no']", "Travel insurance."),
+    ),
     _tool("cancel_reservation", "Cancel a whole reservation.", reservation_id=RESERVATION),
     _tool("get_reservation_details", "Look up a reservation.", reservation_id=RESERVATION),
     _tool("get_user_details", "Look up a user's profile and reservations.", user_id=USER),
@@ -64,40 +76,90 @@ AIRLINE = (
     _tool("search_direct_flight", "Find direct flights on a date.", **ROUTE),
     _tool("search_onestop_flight", "Find flights with one stop on a date.", **ROUTE),
     _tool("send_certificate", "Give a user a travel certificate.", user_id=USER, amount=("float", "Dollars.")),
-    _tool("update_reservation_baggages", "Change the bags of a reservation.", reservation_id=RESERVATION, **BAGS,
-          payment_id=PAYMENT),
-    _tool("update_reservation_flights", "Change flights or cabin of a reservation.", reservation_id=RESERVATION,
-          cabin=CABIN, flights=FLIGHTS, payment_id=PAYMENT),
-    _tool("update_reservation_passengers", "Change the passengers of a reservation.", reservation_id=RESERVATION,
-          passengers=PEOPLE),
+    _tool(
+        "update_reservation_baggages",
+        "Change the bags of a reservation.",
+        reservation_id=RESERVATION,
+        **BAGS,
+        payment_id=PAYMENT,
+    ),
+    _tool(
+        "update_reservation_flights",
+        "Change flights or cabin of a reservation.",
+        reservation_id=RESERVATION,
+        cabin=CABIN,
+        flights=FLIGHTS,
+        payment_id=PAYMENT,
+    ),
+    _tool(
+        "update_reservation_passengers",
+        "Change the passengers of a reservation.",
+        reservation_id=RESERVATION,
+        passengers=PEOPLE,
+    ),
 )
 ORDER = ("str", "Order id, like #W0000000.")
 ITEMS = ("List[str]", "Item ids; an item bought twice is listed twice.")
 NEW_ITEMS = ("List[str]", "Ids of the items to have instead, in the same order.")
 METHOD = ("str", "Payment method for the difference, like paypal_0000000.")
-ADDRESS = {key: ("str", text) for key, text in {
-    "address1": "Street and number.", "address2": "Flat or suite, may be empty.", "city": "City.", "state": "State.",
-    "country": "Country.", "zip": "Postal code."}.items()}
+ADDRESS = {
+    key: ("str", text)
+    for key, text in {
+        "address1": "Street and number.",
+        "address2": "Flat or suite, may be empty.",
+        "city": "City.",
+        "state": "State.",
+        "country": "Country.",
+        "zip": "Postal code.",
+    }.items()
+}
 RETAIL = (
-    _tool("cancel_pending_order", "Cancel an order that isn't processed yet.", order_id=ORDER,
-          reason=("Literal['no longer needed', 'ordered by mistake']", "Why.")),
-    _tool("exchange_delivered_order_items", "Exchange items of a delivered order for others of the same product.",
-          order_id=ORDER, item_ids=ITEMS, new_item_ids=NEW_ITEMS, payment_method_id=METHOD),
+    _tool(
+        "cancel_pending_order",
+        "Cancel an order that isn't processed yet.",
+        order_id=ORDER,
+        reason=("Literal['no longer needed', 'ordered by mistake']", "Why."),
+    ),
+    _tool(
+        "exchange_delivered_order_items",
+        "Exchange items of a delivered order for others of the same product.",
+        order_id=ORDER,
+        item_ids=ITEMS,
+        new_item_ids=NEW_ITEMS,
+        payment_method_id=METHOD,
+    ),
     _tool("find_user_id_by_email", "Find a user by e-mail address.", email=("str", "E-mail address.")),
-    _tool("find_user_id_by_name_zip", "Find a user by name and postal code.", first_name=("str", "First name."),
-          last_name=("str", "Last name."), zip=ADDRESS["zip"]),
+    _tool(
+        "find_user_id_by_name_zip",
+        "Find a user by name and postal code.",
+        first_name=("str", "First name."),
+        last_name=("str", "Last name."),
+        zip=ADDRESS["zip"],
+    ),
     _tool("get_order_details", "Look up an order.", order_id=ORDER),
     _tool("get_product_details", "Look up a product and its items in stock.", product_id=("str", "Product id.")),
     _tool("get_user_details", "Look up a user's profile and orders.", user_id=USER),
     _tool("list_all_product_types", "List all products with their ids."),
     _tool("modify_pending_order_address", "Change where a pending order goes.", order_id=ORDER, **ADDRESS),
-    _tool("modify_pending_order_items", "Change items of a pending order to others of the same product.",
-          order_id=ORDER, item_ids=ITEMS, new_item_ids=NEW_ITEMS, payment_method_id=METHOD),
-    _tool("modify_pending_order_payment", "Change how a pending order is paid.", order_id=ORDER,
-          payment_method_id=METHOD),
+    _tool(
+        "modify_pending_order_items",
+        "Change items of a pending order to others of the same product.",
+        order_id=ORDER,
+        item_ids=ITEMS,
+        new_item_ids=NEW_ITEMS,
+        payment_method_id=METHOD,
+    ),
+    _tool(
+        "modify_pending_order_payment", "Change how a pending order is paid.", order_id=ORDER, payment_method_id=METHOD
+    ),
     _tool("modify_user_address", "Change a user's default address.", user_id=USER, **ADDRESS),
-    _tool("return_delivered_order_items", "Send back items of a delivered order.", order_id=ORDER, item_ids=ITEMS,
-          payment_method_id=METHOD),
+    _tool(
+        "return_delivered_order_items",
+        "Send back items of a delivered order.",
+        order_id=ORDER,
+        item_ids=ITEMS,
+        payment_method_id=METHOD,
+    ),
 )
 DOMAINS = (
     Domain("airline", (*AIRLINE, *SHARED), ("transfer_to_human_agents",)),

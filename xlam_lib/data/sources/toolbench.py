@@ -61,16 +61,18 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     finish = calls[-1].arguments if calls and calls[-1].name == FINISH else {}
     raw_id = place(where)
     extra = {"final_answer": finish.get("final_answer", ""), "search_hints": hints, "repairs": builder.repairs}
-    return [Trajectory(
-        trajectory_id=f"{SOURCE.name}/{raw_id}",
-        source=SOURCE.source(raw_id),
-        task=Task(instruction, task_id=raw_id),
-        tools=tools,
-        steps=tuple(builder.steps),
-        outcome=_outcome(record, bool(accepted), finish.get("return_type")),
-        tags=("multi_step",) if accepted else ("multi_step", "failed_search"),
-        extra={key: value for key, value in extra.items() if value},
-    )]
+    return [
+        Trajectory(
+            trajectory_id=f"{SOURCE.name}/{raw_id}",
+            source=SOURCE.source(raw_id),
+            task=Task(instruction, task_id=raw_id),
+            tools=tools,
+            steps=tuple(builder.steps),
+            outcome=_outcome(record, bool(accepted), finish.get("return_type")),
+            tags=("multi_step",) if accepted else ("multi_step", "failed_search"),
+            extra={key: value for key, value in extra.items() if value},
+        )
+    ]
 
 
 def _answer(record: dict[str, Any]) -> dict[str, Any]:

@@ -70,15 +70,17 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     raw_id = str(row["id"]) if isinstance(row.get("id"), int | str) and row["id"] != "" else content_id(record)
     raw_id = f"hammer-{raw_id}" if masked else raw_id
     extra = {"python_types": types, "repairs": repairs, "unknown_types": notes}
-    return [Trajectory(
-        trajectory_id=f"{SOURCE.name}/{raw_id}",
-        source=SOURCE.source(raw_id, **(HAMMER if masked else {})),
-        task=Task(row.get("task_instruction", ""), task_id=raw_id),
-        tools=tools,
-        steps=steps,
-        tags=("no_call" if not answers else "single" if len(answers) == 1 else "parallel",),
-        extra={key: value for key, value in extra.items() if value},
-    )]
+    return [
+        Trajectory(
+            trajectory_id=f"{SOURCE.name}/{raw_id}",
+            source=SOURCE.source(raw_id, **(HAMMER if masked else {})),
+            task=Task(row.get("task_instruction", ""), task_id=raw_id),
+            tools=tools,
+            steps=steps,
+            tags=("no_call" if not answers else "single" if len(answers) == 1 else "parallel",),
+            extra={key: value for key, value in extra.items() if value},
+        )
+    ]
 
 
 def _steps(query: str, answers: list[dict[str, Any]]) -> tuple[tuple[Step, ...], list[str]]:
