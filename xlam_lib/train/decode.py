@@ -13,9 +13,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import DynamicCache
+from transformers.cache_utils import Cache, DynamicLayer
 
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.train import checkpoint
@@ -31,6 +32,33 @@ class Decoded:
     text: str
     tokens: int
     truncated: bool
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values with room ahead, so that a token is written in place instead of copying all before it."""
+
+    ROOM = 64
+    room: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        if self.room is None or self.room[0].shape[-2] < end:
+            self.room = tuple(new.new_empty(*new.shape[:2], end + self.ROOM, new.shape[-1])
+                              for new in (key_states, value_states))
+            if start:
+                self.room[0][:, :, :start], self.room[1][:, :, :start] = self.keys, self.values
+        self.room[0][:, :, start:end], self.room[1][:, :, start:end] = key_states, value_states
+        self.keys, self.values = (full[:, :, :end] for full in self.room)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        super().batch_select_indices(indices)
+        self.room = None
 
 
 class Greedy:
@@ -76,7 +104,7 @@ class Greedy:
         ids = torch.tensor([[end] * (width - len(row)) + row for row in rows], device=self.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self.model.config)
+        cache = Cache(layer_class_to_replicate=RoomyLayer)
         written: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))
         for _ in range(max_new_tokens):

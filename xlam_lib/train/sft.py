@@ -104,6 +104,8 @@ def train(settings: SftSettings) -> Path:
     work, last = loop.prepare(out, described)
     build = checkpoint.fresh_model if settings.from_scratch else checkpoint.load_model
     model = build(settings.base, settings.seed) if settings.from_scratch else build(settings.base)
+    if bfloat16(settings.precision) and not torch.cuda.is_available() and settings.max_length <= 1024:
+        model.set_attn_implementation("eager")  # in bfloat16 the CPU's fused attention is slower, above all backwards
     samples = settings.samples or round(settings.epochs * len(rows))
     if settings.seconds:
         samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))
