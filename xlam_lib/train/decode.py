@@ -48,8 +48,9 @@ class RoomyLayer(DynamicLayer):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         if self.room is None or self.room[0].shape[-2] < end:
-            self.room = tuple(new.new_empty(*new.shape[:2], end + self.ROOM, new.shape[-1])
-                              for new in (key_states, value_states))
+            self.room = tuple(
+                new.new_empty(*new.shape[:2], end + self.ROOM, new.shape[-1]) for new in (key_states, value_states)
+            )
             if start:
                 self.room[0][:, :, :start], self.room[1][:, :, :start] = self.keys, self.values
         self.room[0][:, :, start:end], self.room[1][:, :, start:end] = key_states, value_states
@@ -95,7 +96,7 @@ class Greedy:
         decoded = [self._decoded(ids) for ids in written]
         cut = sum(one.truncated for one in decoded)
         if cut:
-            logger.warning("%d of %d answers were cut at max_new_tokens=%d", cut, len(decoded), max_new_tokens)
+            logger.info("%d of %d answers were cut at max_new_tokens=%d", cut, len(decoded), max_new_tokens)
         return decoded
 
     def _batch(self, rows: list[list[int]], max_new_tokens: int) -> list[list[int]]:

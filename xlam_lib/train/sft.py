@@ -50,7 +50,7 @@ class SftSettings:
     epochs: float = option(1.0, "passes over the data")
     samples: int = option(0, "rows to draw in all, instead of --epochs")
     seconds: float = option(0.0, "plan no more samples than fit into this time (0: no limit)")
-    lr: float = option(1e-3, "peak learning rate")
+    lr: float = option(8e-4, "peak learning rate")
     batch_size: int = option(16, "rows a step, over all processes")
     max_length: int = option(1024, "rows of more tokens are left out, and counted")
     seed: int = option(0, "seed of the order and of random weights")
