@@ -46,10 +46,17 @@ def test_every_pair_prefers_the_wanted_answer_to_another(judged):
     assert max(Counter((p.trajectory_id, p.step, p.rejected) for p in pairs).values()) == 1
 
 
-def test_corruptions_are_like_the_models_mistakes(judged):
+def test_corruptions_are_like_the_models_mistakes_and_their_opposites(judged):
+    """Pairs against calling too little alone would teach to call always, and the other way round."""
     made = counts(pair for pair in build(judged, made_per_case=3) if pair.origin == "made")
-    assert made.most_common(1)[0][0] == "made/no_call"
+    assert {name for name, _ in made.most_common(2)} == {"made/no_call", "made/called_though_irrelevant"}
     assert len(made) >= 6
+
+
+def test_a_made_refusal_is_worded_as_the_wanted_ones(judged):
+    words = {one.case.completion for one in judged if one.case.kind == "irrelevant"}
+    made = [p for p in build(judged, made_per_case=3) if (p.origin, p.failure) == ("made", "no_call")]
+    assert made and {pair.rejected for pair in made} <= words
 
 
 def test_no_trajectory_is_on_both_sides(judged):

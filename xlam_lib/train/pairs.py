@@ -21,12 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.atomic import writing
+from xlam_lib.codec import Answer, render_answer
 from xlam_lib.train.corruptions import CORRUPTIONS, corrupt
 from xlam_lib.train.score import Case, Judged
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "held_out")
+OPPOSITES = {
+    "called_though_irrelevant": "no_call",
+    "no_call": "called_though_irrelevant",
+    "extra_call": "missing_call",
+    "missing_call": "extra_call",
+    "extra_argument": "missing_argument",
+    "missing_argument": "extra_argument",
+}
 
 
 class PairError(ValueError):
@@ -59,11 +68,16 @@ def build(
 ) -> list[Pair]:
     """Pairs of judged answers: the own one where it was wrong, and `made_per_case` corruptions.
 
-    Corruptions are drawn like the model's own mistakes (each type at least now and then). `cut` are the indices of
-    answers that max_new_tokens cut off: the model didn't end there, so they are no answers of its own.
+    Corruptions are drawn like the model's own mistakes and their opposites (each type at least now and then): pairs
+    against calling too much alone would teach to call nothing, the quickest way out. `cut` are the indices of answers
+    that max_new_tokens cut off: the model didn't end there, so they are no answers of its own.
     """
     cut, mistakes = set(cut), Counter(one.failure for one in judged if one.failure)
-    weights = {name: 1 + 20 * mistakes[name] / max(1, mistakes.total()) for name in CORRUPTIONS}
+    share = {
+        name: (mistakes[name] + mistakes[OPPOSITES.get(name, "")]) / max(1, mistakes.total()) for name in CORRUPTIONS
+    }
+    weights = {name: 1 + 20 * share[name] for name in CORRUPTIONS}
+    refusals = sorted({one.case.wanted.thought for one in judged if one.case.kind == "irrelevant"})
     pairs = []
     for index, one in enumerate(judged):
         rng = random.Random(f"{seed}:{one.case.trajectory_id}:{one.case.step}")
@@ -72,6 +86,8 @@ def build(
             rejected[one.text] = ("own", one.failure)
         for _ in range(made_per_case):
             made = corrupt(one.case, rng, weights)
+            if made and made[0] == "no_call" and refusals:  # as this model would decline, in words it knows
+                made = ("no_call", render_answer(Answer(rng.choice(refusals))))
             if made and made[1] not in rejected:
                 rejected[made[1]] = ("made", made[0])
         pairs += [_pair(one.case, text, *origin, seed, held_out) for text, origin in rejected.items()]
