@@ -49,7 +49,8 @@ def test_batches_answer_as_one_by_one(base, prompts, batch_size):
 def test_an_answer_that_does_not_end_is_reported(base, prompts, caplog):
     greedy = Greedy(base, device="cpu")
     greedy.tokenizer.eos_token = "<|pad|>"
-    decoded = greedy.decode(prompts[:3], max_new_tokens=3)
+    with caplog.at_level("INFO"):
+        decoded = greedy.decode(prompts[:3], max_new_tokens=3)
     assert all(one.truncated and one.tokens == 3 for one in decoded)
     assert "3 of 3 answers were cut at max_new_tokens=3" in caplog.text
 
