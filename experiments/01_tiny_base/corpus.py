@@ -187,7 +187,7 @@ EASY = {
 }
 FULL = {
     repeats: 0.7,
-    copying: 1,
+    copying: 1.5,
     key_values: 1.5,
     lists: 0.5,
     prose: 1,

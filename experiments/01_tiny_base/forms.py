@@ -132,7 +132,7 @@ def blank(rng: Random, noun: str) -> Blank:
     elif draw < 0.87:
         kind, cues, value = "boolean", ("{b} {w}",), lambda r: r.random() < 0.5
     elif draw < 0.93:
-        item = rng.choice((v.word, v.title, v.person, v.integer))
+        item = rng.choice((v.word, v.title, v.person, v.integer, v.decimal))
         kind, cues, value = (
             "list",
             ("{v}", "{w} {v}", "with {w} {v}", "of {v}"),
@@ -166,20 +166,25 @@ class Form:
 
     def fill(self, rng: Random) -> tuple[str, dict]:
         """A clause that mentions some values, and the values by blank in the order of the form."""
+        article = rng.choice(("the", "a", "my", "", "that", "some"))
+        head = rng.choice((f"{self.verb} {article} {self.noun}", f"{self.verb} {self.noun}", f"{self.noun}"))
+        tail, values = self.mention(rng)
+        return " ".join(f"{head} {tail}".split()), values
+
+    def mention(self, rng: Random) -> tuple[str, dict]:
+        """The end of such a clause: values with their cues but not what is to be done."""
         used = [b for b in self.blanks if not b.optional or rng.random() < 0.5]
         values = {b.name: b.draw(rng) for b in used}
         parts = [cue(rng, b, values[b.name]) for b in used]
         if rng.random() < 0.5:
             rng.shuffle(parts)
-        article = rng.choice(("the", "a", "my", "", "that", "some"))
-        head = rng.choice((f"{self.verb} {article} {self.noun}", f"{self.verb} {self.noun}", f"{self.noun}"))
         glue = rng.choice((" ", " ", " ", ", ", " and "))
         tail = (
             glue.join(parts)
             if glue != " and "
             else " ".join(parts[:-1] + ["and " * (len(parts) > 1) + p for p in parts[-1:]])
         )
-        return " ".join(f"{head} {tail}".split()), values
+        return tail, values
 
 
 def form(rng: Random) -> Form:
@@ -286,18 +291,30 @@ OPENINGS = (
 
 
 def note(rng: Random, forms: list[Form], others: list[Form]) -> tuple[str, list[tuple[Form, dict]]]:
-    """A note and the forms it fills: one of the list, two of them (or one twice), or none."""
+    """A note and the forms it fills: one of the list, two or three (one form twice, as likely as not), or none."""
     draw = rng.random()
-    if draw < 0.1:
-        clause, _ = rng.choice(others).fill(rng)
-        filled, clauses = [], [clause]
+    if draw < 0.12:
+        return sentence(rng, rng.choice(others).fill(rng)[0]), []
+    first = rng.choice(forms)
+    count = 1 if draw < 0.6 else 2 if draw < 0.94 else 3
+    chosen = [first] + [first if rng.random() < 0.4 else rng.choice(forms) for _ in range(count - 1)]
+    if count == 2 and chosen[1] is first and rng.random() < 0.5:
+        done = [first.fill(rng), first.mention(rng)]
     else:
-        chosen = [rng.choice(forms) for _ in range(1 if draw < 0.7 else 2 if draw < 0.95 else 3)]
         done = [f.fill(rng) for f in chosen]
-        clauses, filled = [c for c, _ in done], [(f, d) for f, (_, d) in zip(chosen, done, strict=True)]
-    text = rng.choice(OPENINGS).format(c=rng.choice((" and ", " and also ", ", then ", "; ", " and ")).join(clauses))
+    clauses, filled = [c for c, _ in done], [(f, d) for f, (_, d) in zip(chosen, done, strict=True)]
+    if count > 1 and clauses[-1].startswith((first.verb, first.noun)) and rng.random() < 0.35:
+        return " ".join(sentence(rng, clause) for clause in clauses), filled
+    return sentence(
+        rng, rng.choice((" and ", " and also ", ", then ", "; ", " and ", " and then ")).join(clauses)
+    ), filled
+
+
+def sentence(rng: Random, clause: str) -> str:
+    """A request, with a capital letter and a full stop: "add a lamp" -> "Please add a lamp."."""
+    text = rng.choice(OPENINGS).format(c=clause)
     text = text[0].upper() + text[1:]
-    return text if text[-1] == "?" else text + rng.choice((".", ".", "", "!")), filled
+    return text if text[-1] == "?" else text + rng.choice((".", ".", "", "!"))
 
 
 def document(rng: Random, most: int = 4, notes: int = 4) -> list[Segment]:

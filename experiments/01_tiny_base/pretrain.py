@@ -20,12 +20,19 @@ from corpus import document
 from transformers import AttentionInterface, AttentionMaskInterface, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 
-def causal_attention(module, query, key, value, mask, scaling, **_):
-    """Plain causal attention; compiled in bfloat16 it beats the CPU flash kernel by a third at 448 tokens."""
-    scores = query @ key.transpose(-1, -2) * scaling
-    hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-    weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
-    return (weights @ value).transpose(1, 2).contiguous(), None
+def causal_attention(module, query, key, value, mask, scaling, blocks=6, **_):
+    """Causal attention, a block of queries after the other, each with the keys up to its end alone.
+
+    Compiled in bfloat16 it takes half the time of the CPU's flash kernel or of one full square at 576 tokens.
+    """
+    length, out = query.shape[2], []
+    ends = [length * (i + 1) // blocks for i in range(blocks)]
+    for start, end in zip([0, *ends], ends, strict=False):
+        scores = query[:, :, start:end] @ key[:, :, :end].transpose(-1, -2) * scaling
+        hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1 + start)
+        weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
+        out.append(weights.to(value.dtype) @ value[:, :, :end])
+    return torch.cat(out, 2).transpose(1, 2).contiguous(), None
 
 
 def build(vocabulary: int, hidden: int, layers: int, end: int, pad: int) -> LlamaForCausalLM:
@@ -42,28 +49,38 @@ def build(vocabulary: int, hidden: int, layers: int, end: int, pad: int) -> Llam
 
 
 def batch(tokenizer, rng: Random, rows: int, length: int, stage: float, context: float):
-    """``(rows, length + 1)`` token ids and label weights: documents laid end to end, each closed by the end token."""
-    ids: list[int] = []
-    weights: list[float] = []
-    while len(ids) < rows * (length + 1):
-        segments = document(rng, stage)
-        text, spans, at = "".join(t for t, _ in segments), [], 0
-        for part, answer in segments:
-            spans += [(at, at + len(part))] if answer else []
-            at += len(part)
-        coded = tokenizer(text, return_offsets_mapping=True, verbose=False)
-        ids += coded.input_ids + [tokenizer.eos_token_id]
-        i = 0
-        for start, _ in coded.offset_mapping:
-            while i < len(spans) and start >= spans[i][1]:
-                i += 1
-            weights.append(1.0 if i < len(spans) and start >= spans[i][0] else context)
-        weights.append(1.0)
-    size = rows * (length + 1)
-    return torch.tensor(ids[:size]).view(rows, -1), torch.tensor(weights[:size]).view(rows, -1)
+    """``(rows, length + 1)`` token ids and label weights. A row begins with a document and ends within one, so that no
+    answer stands there without what it is about."""
+    ids: list[list[int]] = []
+    weights: list[list[float]] = []
+    for _ in range(rows):
+        row: list[int] = []
+        weight: list[float] = []
+        while len(row) <= length:
+            more, worth = encoded(tokenizer, document(rng, stage), context)
+            row += more
+            weight += worth
+        ids.append(row[: length + 1])
+        weights.append(weight[: length + 1])
+    return torch.tensor(ids), torch.tensor(weights)
 
 
-def rate(step: int, steps: int, warm: int = 100, decay: float = 0.4) -> float:
+def encoded(tokenizer, segments, context: float) -> tuple[list[int], list[float]]:
+    """Token ids and label weights of one document with its end token."""
+    text, spans, at = "".join(t for t, _ in segments), [], 0
+    for part, answer in segments:
+        spans += [(at, at + len(part))] if answer else []
+        at += len(part)
+    coded = tokenizer(text, return_offsets_mapping=True, verbose=False)
+    weights, i = [], 0
+    for start, _ in coded.offset_mapping:
+        while i < len(spans) and start >= spans[i][1]:
+            i += 1
+        weights.append(1.0 if i < len(spans) and start >= spans[i][0] else context)
+    return coded.input_ids + [tokenizer.eos_token_id], weights + [1.0]
+
+
+def rate(step: int, steps: int, warm: int = 150, decay: float = 0.4) -> float:
     """Warm-up, stable, linear decay over the last ``decay`` of the run."""
     return min((step + 1) / warm, 1.0, max((steps - step) / (decay * steps), 0.0))
 
@@ -71,6 +88,12 @@ def rate(step: int, steps: int, warm: int = 100, decay: float = 0.4) -> float:
 def curriculum(step: int) -> tuple[float, float]:
     """The corpus stage (easy 0.0 to full 1.0) and the weight of context tokens at a step."""
     return min(1.0, max(0.0, (step - 300) / 1200)), max(0.15, 1.0 - step / 1800)
+
+
+def token_losses(hidden, head, targets):
+    """The loss of every token, float32: ``(tokens,)``."""
+    logits = torch.nn.functional.linear(hidden, head).float()
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
 
 
 def optimisers(model, arguments):
@@ -99,6 +122,8 @@ def train(arguments, rank: int, world: int) -> None:
     optims = optimisers(model, arguments)
     peaks = [[g["lr"] for g in o.param_groups] for o in optims]
     checkpoint, start = arguments.out / "checkpoint.pt", 0
+    if arguments.init and not checkpoint.exists():
+        model.load_state_dict(LlamaForCausalLM.from_pretrained(arguments.init, dtype=torch.float32).state_dict())
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
@@ -107,15 +132,16 @@ def train(arguments, rank: int, world: int) -> None:
         start = state["step"]
     log = (arguments.out / "log.jsonl").open("a") if rank == 0 else None
     model.set_attn_implementation("causal_attention")
-    core = torch.compile(model.model) if arguments.compile else model.model
+    core, scores = model.model, token_losses
+    if arguments.compile:
+        core, scores = torch.compile(core), torch.compile(scores)
     began, seen = time.time(), 0
     for step in range(start, arguments.steps):
         rng = Random(f"{arguments.seed}/{rank}/{step}")
-        ids, weights = batch(tokenizer, rng, arguments.rows, arguments.length, *curriculum(step))
+        ids, weights = batch(tokenizer, rng, arguments.rows, arguments.length, *curriculum(step + arguments.skip))
         with torch.autocast("cpu", torch.bfloat16):
             hidden = core(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
-            logits = model.lm_head(hidden)
-        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none")
+            losses = scores(hidden.flatten(0, 1), model.lm_head.weight, ids[:, 1:].flatten())
         weight = weights[:, 1:].flatten()
         loss = (losses * weight).sum() / weight.sum()
         loss.backward()
@@ -134,7 +160,8 @@ def train(arguments, rank: int, world: int) -> None:
         seen += ids.numel() * world
         if rank == 0 and (step + 1) % arguments.every == 0:
             sure = weight == 1.0
-            hit = (logits.argmax(-1).flatten() == ids[:, 1:].flatten()) & sure
+            best = model.lm_head(hidden.detach().float()).argmax(-1).flatten()
+            hit = (best == ids[:, 1:].flatten()) & sure
             row = {
                 "step": step + 1,
                 "loss": round(loss.item(), 4),
@@ -165,6 +192,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=20)
     parser.add_argument("--keep", type=int, default=200)
+    parser.add_argument("--init", help="an exported model to start from, instead of random weights")
+    parser.add_argument("--skip", type=int, default=0, help="steps of the curriculum that lie behind that model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--export", type=Path)

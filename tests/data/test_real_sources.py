@@ -13,7 +13,7 @@ from xlam_lib.data.sources.toolbench import convert, rejected_siblings
 from xlam_lib.data.unify import unify
 from xlam_lib.trajectory import Trajectory, read_jsonl
 
-TRUE_REASONS = {
+TRUE_REASONS = {  # of the sources tested in this file; others have a file of their own
     "a query without an answer: no trajectory to convert",
     "a row of the first release, not a tree: no trajectory to convert",
     "a text transcript, which leaves out the calls: no trajectory to convert",
@@ -29,13 +29,19 @@ def load(folder: Path, source: str) -> tuple[list[Trajectory], Accounting]:
     return trajectories, accounting
 
 
+HERE = ("tau_bench", "toolbench", "xlam_fc_60k")
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_record_is_accounted(real_data: Path, source: str) -> None:
+    if not (real_data / source).is_dir():
+        pytest.skip("a source without real records here: its own test has records of its shape")
     trajectories, accounting = load(real_data / source, source)
     assert accounting.quarantined == 0
-    assert set(accounting.dropped) <= TRUE_REASONS
-    assert accounting.records_in == _count(real_data / source)
     assert len({t.trajectory_id for t in trajectories}) == accounting.trajectories > 0
+    if source in HERE:
+        assert set(accounting.dropped) <= TRUE_REASONS
+        assert accounting.records_in == _count(real_data / source)
 
 
 def _count(folder: Path) -> int:
@@ -67,13 +73,13 @@ def test_native_files(real_data: Path, source: str, files: str, records: int, dr
     assert len(trajectories) == records - dropped
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", HERE)
 def test_written_and_read_back(real_data: Path, tmp_path: Path, source: str) -> None:
     unify(source, real_data / source, tmp_path / "out")
     assert list(read_jsonl(tmp_path / "out" / "trajectories.jsonl")) == load(real_data / source, source)[0]
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", HERE)
 def test_every_turn_renders_and_parses_back(real_data: Path, source: str) -> None:
     turns = 0
     for t in load(real_data / source, source)[0]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from xlam_lib import atomic
 from xlam_lib.data import unify as module
 from xlam_lib.data.accounting import Accounting, Drop
-from xlam_lib.data.converting import DUPLICATE, convert_records
+from xlam_lib.data.converting import DUPLICATE, convert_records, raw_records
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.reading import Raw, ReadError
 from xlam_lib.data.sources import SOURCES, load_source
@@ -205,9 +205,9 @@ MUTATIONS = st.lists(st.tuples(st.integers(0, 10**6), JSON), min_size=1, max_siz
 @given(mutations=MUTATIONS)
 def test_damaged_records_are_converted_or_accounted(source: str, mutations: list) -> None:
     """Any value anywhere in a real record may be replaced by anything: no exception but the two that are accounted."""
-    files = sorted(path for path in (samples_dir(source) / "raw").rglob("*.json"))
-    loaded = json.loads(files[mutations[0][0] % len(files)].read_text(encoding="utf-8"))
-    record = loaded[mutations[0][0] % len(loaded)] if isinstance(loaded, list) else loaded
+    files = sorted(path for path in (samples_dir(source) / "raw").rglob("*") if path.is_file())
+    records = [raw.value for raw in raw_records(SOURCES[source], files[mutations[0][0] % len(files)])]
+    record = records[mutations[0][0] % len(records)]
     for at, value in mutations:
         _replace(record, at, value)
     accounting = Accounting(source)

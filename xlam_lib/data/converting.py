@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlam_lib.data.accounting import Accounting, Drop, Loss
-from xlam_lib.data.reading import Raw, read_records
+from xlam_lib.data.reading import Raw, matches, read_records
+from xlam_lib.data.reading_text import read_text
 from xlam_lib.trajectory import Trajectory, TrajectoryError
 
 log = logging.getLogger(__name__)
@@ -24,16 +25,32 @@ ARGUMENTS = "argument against its schema"
 NOTES = {"repairs": "arguments repaired", "unknown_types": "parameter type not understood"}  # lists in Trajectory.extra
 
 
-def convert_files(
-    convert: Convert, files: Iterable[Path], accounting: Accounting, level: Literal["error", "warning"] = "warning"
-) -> Iterator[Trajectory]:
-    """Trajectories of all files; `accounting` is complete when the iterator is exhausted."""
+def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) -> Iterator[Trajectory]:
+    """Trajectories of all files of a source (a module of `sources/`).
+
+    `accounting` is complete when the iterator is exhausted.
+    """
     seen: dict[str, bytes] = {}
     for file in files:
         accounting.files += 1
         before = accounting.records_in
-        yield from convert_records(convert, read_records(file), accounting, level, seen)
+        yield from convert_records(
+            source.convert, raw_records(source, file), accounting, source.SOURCE.argument_level, seen
+        )
         log.debug("%s: %d records", file, accounting.records_in - before)
+
+
+def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
+    """The raw records of one file, with objects that hold several taken apart: `next(raw_records(tau_bench, path))`."""
+    if matches(file, source.SOURCE.text_files):
+        yield from read_text(file, source.split)
+        return
+    unpack = getattr(source, "unpack", None)
+    for raw in read_records(file):
+        if unpack is None or isinstance(raw, Loss):
+            yield raw
+        else:
+            yield from (Raw(value, raw.file, raw.line) for value in unpack(raw.value))
 
 
 def convert_records(

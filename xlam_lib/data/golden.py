@@ -25,16 +25,6 @@ from xlam_lib.paths import root
 from xlam_lib.trajectory import Trajectory
 
 UNIFIED, PROMPTS = "unified.jsonl", "prompts.txt"
-# source -> file -> which elements of its list, or None for the whole file
-SAMPLES: dict[str, dict[str, list[int] | None]] = {
-    "tau_bench": {"gpt-4o-airline.json": [0, 20, 33]},
-    "toolbench": {
-        "answer/G1_answer/10_ChatGPT_DFS_woFilter_w2.json": None,
-        "answer/G2_answer/127_ChatGPT_DFS_woFilter_w2.json": None,
-        "toolllama_answers/raw_answer/G1_demo/82217_ChatGPT_DFS_woFilter_w2.json": None,
-    },
-    "xlam_fc_60k": {"transcribed_rows.json": [0, 1, 2], "hammer_masking_sft_example.json": [0, 2, 3]},
-}
 
 
 def samples_dir(source: str = "") -> Path:
@@ -45,17 +35,28 @@ def samples_dir(source: str = "") -> Path:
 def take_samples(real: Path, folder: Path | None = None) -> list[Path]:
     """Copies the chosen records out of a folder of real ones (as `XLAM_REAL_DATA` names it); returns the files made."""
     made = []
-    for source, files in SAMPLES.items():
-        for name, chosen in files.items():
+    for source, module in SOURCES.items():
+        for name, chosen in module.SOURCE.samples.items():
             target = (folder or samples_dir()) / source / "raw" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             text = (real / source / name).read_text(encoding="utf-8")
             if chosen is not None:
-                elements = json.loads(text)
-                text = json.dumps([elements[i] for i in chosen], indent=1, ensure_ascii=False) + "\n"
+                text = _chosen(text, Path(name), chosen, module)
             target.write_text(text, encoding="utf-8")
             made.append(target)
     return made
+
+
+def _chosen(text: str, path: Path, chosen: Sequence[int], module: Any) -> str:
+    """The chosen records of a file: elements of a JSON list, lines of JSON Lines, or records of a plain text."""
+    if path.suffix == ".json":
+        elements = json.loads(text)
+        return json.dumps([elements[i] for i in chosen], indent=1, ensure_ascii=False) + "\n"
+    lines = text.splitlines(keepends=True)
+    if path.suffix == ".jsonl":
+        return "".join([line for line in lines if line.strip()][i] for i in chosen)
+    starts = [line for line, _ in module.split(text)] + [len(lines) + 1]
+    return "".join("".join(lines[starts[i] - 1 : starts[i + 1] - 1]) for i in chosen)
 
 
 def golden(source: str) -> dict[str, str]:

@@ -19,8 +19,9 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,27 @@ class Raw:
         return f"{self.file}:{self.line}"
 
 
-def data_files(path: str | Path) -> tuple[list[Path], list[Path]]:
-    """(files to read, files left alone) of a file or a folder, sorted: `data_files("toolbench")[0][0].name`."""
+def data_files(path: str | Path, texts: Sequence[str] = ()) -> tuple[list[Path], list[Path]]:
+    """(files to read, files left alone) of a file or a folder, sorted: `data_files("toolbench")[0][0].name`.
+
+    `texts` are patterns of names of plain-text files that are read, too: ("*.txt",).
+    """
     path = Path(path)
     if path.is_file():
         return [path.resolve()], []
     if not path.is_dir():
         raise ReadError(f"{path}: no such file or folder; give a {KINDS} file or a folder of them")
     files = sorted(p.resolve() for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
-    chosen = [p for p in files if p.name.removesuffix(".gz").endswith(SUFFIXES)]
+    chosen = [p for p in files if p.name.removesuffix(".gz").endswith(SUFFIXES) or matches(p, texts)]
     if not chosen:
-        raise ReadError(f"{path}: the folder holds no {KINDS} file, only {len(files)} others")
+        kinds = KINDS if not texts else f"{KINDS} or {', '.join(texts)}"
+        raise ReadError(f"{path}: the folder holds no {kinds} file, only {len(files)} others")
     return chosen, [p for p in files if p not in set(chosen)]
+
+
+def matches(path: Path, texts: Sequence[str]) -> bool:
+    """Whether a file's name, gzipped or not, fits one of the patterns: `matches(Path("a.txt.gz"), ["*.txt"])`."""
+    return any(fnmatch(path.name.removesuffix(".gz"), pattern) for pattern in texts)
 
 
 def read_records(path: str | Path) -> Iterator[Raw | Loss]:

@@ -38,7 +38,7 @@ def unify(source: str, input: str | Path, output: str | Path, force: bool = Fals
     What is complete is not done again, unless the input changed or `force` is set; then it is replaced.
     """
     module = find_source(source)
-    files, ignored = data_files(input)
+    files, ignored = data_files(input, module.SOURCE.text_files)
     output = Path(output)
     job = _job(module.SOURCE.name, module.SOURCE.version, input, files)
     if done := _finished(output, job, force):
@@ -48,7 +48,7 @@ def unify(source: str, input: str | Path, output: str | Path, force: bool = Fals
     start = time.perf_counter()
     with atomic.complete_dir(output, info=job) as folder, open(folder / LOSSES, "w", encoding="utf-8") as losses:
         accounting.sink = lambda loss: _write_loss(losses, loss)
-        trajectories = convert_files(module.convert, files, accounting, module.SOURCE.argument_level)
+        trajectories = convert_files(module, files, accounting)
         write_jsonl(folder / TRAJECTORIES, trajectories)
         _check(accounting, input)
         accounting.seconds = time.perf_counter() - start

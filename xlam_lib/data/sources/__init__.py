@@ -1,11 +1,17 @@
 """The sources: one file a data set, each with `SOURCE` (what it is) and `convert` (raw record -> trajectories).
 
-To add one, write `sources/<name>.py` and put it into `MODULES`:
+To add one, write `sources/<name>.py`; a module with a `SOURCE` is found by itself:
 
-    SOURCE = SourceInfo(name="<name>", license="<SPDX>", url="https://...", files=("*.json",))
+    SOURCE = SourceInfo(name="<name>", license="<SPDX>", url="https://...", files=("*.json",), samples={...})
 
     def convert(record: dict, where: str) -> list[Trajectory]:
         ...                       # raise Drop("a short fixed reason", "what was found") for what can't be used
+
+Three more functions where a source needs them:
+
+    def unpack(value: dict) -> list[dict]:               # a JSON object that holds several records
+    def split(text: str) -> Iterator[tuple[int, dict]]:  # a file of SOURCE.text_files: (line, record) of each
+    def native(trajectory: Trajectory) -> list[str]:     # each action as the source writes it, exactly
 
 Its docstring shows one raw record and says what was decided and why. Everything else (reading, validation, accounting,
 duplicate ids, writing) is done around it. Example: `next(load_source("tau_bench", "gpt-4o-airline.json")).steps[0]`.
@@ -13,6 +19,8 @@ duplicate ids, writing) is done around it. Example: `next(load_source("tau_bench
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +28,6 @@ from typing import Any, Protocol
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.converting import convert_files
 from xlam_lib.data.reading import data_files
-from xlam_lib.data.sources import tau_bench, toolbench, xlam_fc_60k
 from xlam_lib.data.sources.base import SourceInfo
 from xlam_lib.trajectory import Trajectory
 
@@ -28,15 +35,21 @@ __all__ = ["SOURCES", "Drop", "SourceInfo", "SourceModule", "find_source", "load
 
 
 class SourceModule(Protocol):
-    """What a module of this package offers."""
+    """What a module of this package offers; see above for what it may offer besides."""
 
     SOURCE: SourceInfo
 
     def convert(self, record: dict[str, Any], where: str) -> list[Trajectory]: ...
 
 
-MODULES: tuple[SourceModule, ...] = (tau_bench, toolbench, xlam_fc_60k)
-SOURCES: dict[str, SourceModule] = {module.SOURCE.name: module for module in MODULES}
+def _modules() -> Iterator[SourceModule]:
+    for info in pkgutil.iter_modules(__path__):
+        module: Any = importlib.import_module(f"{__name__}.{info.name}")
+        if hasattr(module, "SOURCE"):
+            yield module
+
+
+SOURCES: dict[str, SourceModule] = {module.SOURCE.name: module for module in _modules()}
 
 
 def find_source(name: str) -> SourceModule:
@@ -49,7 +62,7 @@ def find_source(name: str) -> SourceModule:
 def load_source(name: str, path: str | Path, accounting: Accounting | None = None) -> Iterator[Trajectory]:
     """Trajectories of a file or folder of raw records, one at a time; pass an `Accounting` to see what was lost."""
     source = find_source(name)
-    files, ignored = data_files(path)
+    files, ignored = data_files(path, source.SOURCE.text_files)
     accounting = Accounting(name) if accounting is None else accounting
     accounting.ignored_files += [str(file) for file in ignored]
-    return convert_files(source.convert, files, accounting, source.SOURCE.argument_level)
+    return convert_files(source, files, accounting)

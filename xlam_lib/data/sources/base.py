@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ class SourceInfo:
     hub_id: str = ""
     version: str = "1"  # of the converter; raise it when its output changes
     argument_level: Literal["error", "warning"] = "warning"
+    text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
+    samples: Mapping[str, Sequence[int] | None] = field(default_factory=dict)  # for the golden files; see `data.golden`
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
         """The provenance block of one trajectory."""

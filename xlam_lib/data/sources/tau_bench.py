@@ -43,6 +43,7 @@ SOURCE = SourceInfo(
     license="MIT",
     url="https://github.com/sierra-research/tau-bench",
     files=("historical_trajectories/*.json",),
+    samples={"gpt-4o-airline.json": (0, 20, 33)},
 )
 STOP = "###STOP###"
 ERRORS = ("Error", "Unknown action")

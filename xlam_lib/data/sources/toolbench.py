@@ -44,6 +44,11 @@ SOURCE = SourceInfo(
     license="Apache-2.0",
     url="https://github.com/OpenBMB/ToolBench",
     files=("answer/G*_answer/*_DFS_woFilter_w2.json",),
+    samples={
+        "answer/G1_answer/10_ChatGPT_DFS_woFilter_w2.json": None,
+        "answer/G2_answer/127_ChatGPT_DFS_woFilter_w2.json": None,
+        "toolllama_answers/raw_answer/G1_demo/82217_ChatGPT_DFS_woFilter_w2.json": None,
+    },
 )
 FINISH = "Finish"
 OTHER_FORMS = {"api_list": "a query without an answer", "conversations": "a row of the first release, not a tree"}
