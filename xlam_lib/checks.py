@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from referencing.exceptions import Unresolvable
 
@@ -26,6 +27,16 @@ OWNER = {  # fields that belong to one role
     "name": "tool",
     "is_error": "tool",
 }
+
+
+@dataclass(frozen=True)
+class ArgumentFault:
+    """One thing wrong with the arguments of a call; see `argument_faults`."""
+
+    kind: str
+    path: tuple[str | int, ...]  # to the value: () for the arguments as a whole
+    text: str
+    error: Any = None  # the ValidationError, where there is one
 
 
 def check(trajectory: Trajectory, argument_level: str = "error") -> list[str]:
@@ -62,17 +73,32 @@ def argument_problems(tool: Tool, arguments: dict) -> list[str]:
     Stricter than JSON Schema in one point: a name that the schema does not list is a problem
     unless the schema speaks of additionalProperties or patternProperties itself.
     """
-    problems = []
+    texts = []
+    for fault in argument_faults(tool, arguments):
+        path = "".join(f"[{part!r}]" for part in fault.path)
+        texts.append(f"{tool.name}: {path + ': ' if path else ''}{fault.text}")
+    return sorted(texts)
+
+
+def argument_faults(tool: Tool, arguments: dict) -> list[ArgumentFault]:
+    """The same with where and what kind: [ArgumentFault("unknown", (), "unknown argument 'town'")].
+
+    The kind is a keyword of JSON Schema ("type", "required", "enum", ...), "unknown", or "schema" where the schema
+    itself cannot be applied.
+    """
+    faults = []
     try:
         for error in _validator(json.dumps(tool.parameters)).iter_errors(arguments):
-            path = "".join(f"[{part!r}]" for part in error.absolute_path)
-            problems.append(f"{tool.name}: {path + ': ' if path else ''}{_short(error.message)}")
+            kind = "unknown" if error.validator == "additionalProperties" else str(error.validator)
+            faults.append(ArgumentFault(kind, tuple(error.absolute_path), _short(error.message), error))
     except (TrajectoryError, Unresolvable, re.error, RecursionError) as error:
-        problems.append(f"{tool.name}: its schema cannot be applied ({_short(str(error))})")
+        faults.append(ArgumentFault("schema", (), f"its schema cannot be applied ({_short(str(error))})"))
     if not {"additionalProperties", "patternProperties"} & tool.parameters.keys():
-        known = tool.parameters.get("properties", {})
-        problems += [f"{tool.name}: unknown argument {name!r}" for name in arguments if name not in known]
-    return sorted(problems)
+        known = tool.parameters.get("properties") or {}
+        faults += [
+            ArgumentFault("unknown", (), f"unknown argument {name!r}") for name in arguments if name not in known
+        ]
+    return faults
 
 
 @functools.lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.findings import Policy
 from xlam_lib.trajectory import Source, Tool
 
 KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}
@@ -28,6 +29,7 @@ class SourceInfo:
     argument_level: Literal["error", "warning"] = "warning"
     text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
     samples: Mapping[str, Sequence[int] | None] = field(default_factory=dict)  # for the golden files; see `data.golden`
+    policy: Policy = Policy()  # where it wants to be verified otherwise than `data.findings` says
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
         """The provenance block of one trajectory."""
