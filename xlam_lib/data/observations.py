@@ -87,6 +87,8 @@ def final_findings(trajectory: Trajectory, policy: Policy) -> Iterator[tuple[int
     if answer is None:
         return
     if answer.strip().lower() in BLANK:
+        if trajectory.outcome.termination in ("max_steps", "infra_error"):
+            return  # broken off before there was an answer
         if last == turns[0] and step.reasoning:
             return  # the one turn calls nothing, for nothing fits, and the thought says why
         yield last, "empty final answer", f"says {answer!r}" if answer else "says nothing"

@@ -105,13 +105,15 @@ def _values(trajectory: Trajectory, policy: Policy) -> Iterator[Found]:
     heard.add(trajectory.task.instruction)
     for index, step in enumerate(trajectory.steps):
         for call in step.tool_calls:
-            for name, value in call.arguments.items():
-                if name in policy.composed or f"{call.name}.{name}" in policy.composed:
-                    continue
-                for part in heard.ungrounded(value, name, tools.get(call.name)):
-                    if (name, part) not in told:
-                        told.add((name, part))
-                        yield index, "ungrounded value", f"{call.name}: {name} is {part!r}, which nobody said"
+            arguments = {
+                name: value
+                for name, value in call.arguments.items()
+                if name not in policy.composed and f"{call.name}.{name}" not in policy.composed
+            }
+            for name, value in heard.ungrounded(arguments, tools.get(call.name)):
+                if (name, value) not in told:
+                    told.add((name, value))
+                    yield index, "ungrounded value", f"{call.name}: {name} is {value!r}, which nobody said"
         heard.add(step.content)
 
 
