@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,8 +40,9 @@ def install(venv: Path, hardware: str = "auto") -> None:
     hardware = detect_hardware() if hardware == "auto" else hardware
     lock = ROOT / "requirements" / f"{hardware}.lock"
     stamp, wanted = venv / STAMP, fingerprint(lock)
-    if stamp.is_file() and stamp.read_text() == wanted:
+    if stamp.is_file() and stamp.read_text().split()[:1] == [wanted]:
         return
+    began = time.monotonic()
     print(f"Installing {lock.relative_to(ROOT)} into {venv} (about two minutes for cpu, more for gpu) ...", flush=True)
     stamp.unlink(missing_ok=True)
     python = venv / "bin" / "python"
@@ -53,7 +55,7 @@ def install(venv: Path, hardware: str = "auto") -> None:
     # Python compiles what it imports when it first does: doing it here, for all modules, takes as long as the rest.
     call(*pip_install, "--no-compile", "--requirement", lock, *index_options(python, lock))
     call(*pip_install, "--no-build-isolation", "--editable", ROOT)
-    stamp.write_text(wanted)  # last, so that an install which was cut off is taken up again
+    stamp.write_text(f"{wanted} {time.monotonic() - began:.1f}\n")  # the seconds are told by a run's scorecard; last, so that an install which was cut off is taken up again
 
 
 def check_platform(platform: str, version: tuple[int, int]) -> None:

@@ -13,6 +13,7 @@ import lock
 import pytest
 import yaml
 
+from xlam_lib.batch.manifest import install_seconds
 from xlam_lib.paths import root
 
 PROJECT = tomllib.loads((root() / "pyproject.toml").read_text())["project"]
@@ -165,6 +166,7 @@ def test_install_removes_strays_first_and_does_nothing_the_second_time(pip, tmp_
     (packages,) = asked.matching("--requirement", "cpu.lock", "--no-deps")
     (project,) = asked.matching("--editable")
     assert removal < packages < project
+    assert 0 <= install_seconds(venv) < 60 and install_seconds(tmp_path) is None
     before = len(asked.calls)
     install.install(venv, "cpu")
     assert len(asked.calls) == before

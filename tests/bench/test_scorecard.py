@@ -37,6 +37,16 @@ def test_what_is_missing_is_named_with_its_notebook(tmp_path):
     assert "missing: served.equal_offline (written by 04_serving)" in words and words.count("MISSING") == 4
 
 
+def test_the_install_counts_where_its_seconds_are_known(tmp_path):
+    folder = build(tmp_path)
+    path = folder / scorecard.MANIFEST
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["environment"]["install_seconds"] = 75.2
+    path.write_text(json.dumps(manifest), "utf-8")
+    seconds = assemble(folder)["seconds"]
+    assert (seconds["install"], seconds["total"]) == (75.2, 477.7)
+
+
 def test_an_empty_folder_lacks_everything(tmp_path):
     card = assemble(tmp_path)
     assert len(card["missing"]) == len(scorecard.REQUIRED) + 1
@@ -98,7 +108,7 @@ def test_levels_are_those_of_the_issue(tmp_path):
     assert levels["served answers equal to offline ones"] == (0.99, 1.00)
     assert levels["BFCL ground truth, live_simple"] == (256 / 258, 256 / 258)
     assert levels["BFCL ground truth, multiple"] == (1.0, 1.0)
-    assert levels["all notebooks together"] == (900, 600)
+    assert levels["install and all notebooks together"] == (900, 600)
 
 
 def test_dpo_that_loses_more_than_a_point_is_below_its_floor(tmp_path):

@@ -14,6 +14,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,17 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
+        "install_seconds": install_seconds(Path(sys.prefix)),
         "gpus": _lines(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]),
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
     }
+
+
+def install_seconds(venv: Path) -> float | None:
+    """How long `requirements/install.py` took to make this environment; None where it was made otherwise."""
+    stamp = venv / "xlam-installed"
+    parts = stamp.read_text("utf-8").split() if stamp.is_file() else []
+    return float(parts[1]) if len(parts) == 2 else None
 
 
 def git_state(folder: Path) -> dict[str, Any]:

@@ -72,11 +72,11 @@ class Greedy:
         self.model = checkpoint.load_model(model_dir).to(self.device).eval()
         self.batch_size = batch_size
 
-    def answers(self, prompts: Sequence[str], max_new_tokens: int = 192) -> list[str]:
+    def answers(self, prompts: Sequence[str], max_new_tokens: int = 128) -> list[str]:
         """The answers' texts, e.g. `answers([prompt])` -> ['{"thought": "", "tool_calls": [...]}']."""
         return [one.text for one in self.decode(prompts, max_new_tokens)]
 
-    def decode(self, prompts: Sequence[str], max_new_tokens: int = 192) -> list[Decoded]:
+    def decode(self, prompts: Sequence[str], max_new_tokens: int = 128) -> list[Decoded]:
         """Answers with their length and whether they were cut by `max_new_tokens`, in the order of the prompts."""
         rows = encode(self.tokenizer, [model_prompt(prompt, *self.wrapper) for prompt in prompts])
         longest = max((len(row) for row in rows), default=0) + max_new_tokens
