@@ -55,7 +55,8 @@ def install(venv: Path, hardware: str = "auto") -> None:
     # Python compiles what it imports when it first does: doing it here, for all modules, takes as long as the rest.
     call(*pip_install, "--no-compile", "--requirement", lock, *index_options(python, lock))
     call(*pip_install, "--no-build-isolation", "--editable", ROOT)
-    stamp.write_text(f"{wanted} {time.monotonic() - began:.1f}\n")  # the seconds are told by a run's scorecard; last, so that an install which was cut off is taken up again
+    # Last, so that an install which was cut off is taken up again; the seconds are for a run's scorecard.
+    stamp.write_text(f"{wanted} {time.monotonic() - began:.1f}\n")
 
 
 def check_platform(platform: str, version: tuple[int, int]) -> None:
