@@ -47,10 +47,12 @@ def take_samples(real: Path, folder: Path | None = None) -> list[Path]:
     return made
 
 
-def _chosen(text: str, path: Path, chosen: Sequence[int], module: Any) -> str:
-    """The chosen records of a file: elements of a JSON list, lines of JSON Lines, or records of a plain text."""
+def _chosen(text: str, path: Path, chosen: Sequence[Any], module: Any) -> str:
+    """The chosen records: elements of a JSON list, entries of an object, lines of JSON Lines, records of a text."""
     if path.suffix == ".json":
         elements = json.loads(text)
+        if isinstance(elements, dict):
+            return json.dumps({name: elements[name] for name in chosen}, indent=1, ensure_ascii=False) + "\n"
         return json.dumps([elements[i] for i in chosen], indent=1, ensure_ascii=False) + "\n"
     lines = text.splitlines(keepends=True)
     if path.suffix == ".jsonl":

@@ -28,7 +28,7 @@ class SourceInfo:
     version: str = "1"  # of the converter; raise it when its output changes
     argument_level: Literal["error", "warning"] = "warning"
     text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
-    samples: Mapping[str, Sequence[int] | None] = field(default_factory=dict)  # for the golden files; see `data.golden`
+    samples: Mapping[str, Sequence[int | str] | None] = field(default_factory=dict)  # golden files; see `data.golden`
     policy: Policy = Policy()  # where it wants to be verified otherwise than `data.findings` says
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
