@@ -6,7 +6,7 @@ missing. In `scorecard.json`:
 
     {"base": {"seen_exact": 0.0, "unseen_exact": 0.0, "parse_rate": 0.0}, "sft": {...},
      "dpo": {..., "preference_accuracy": 0.96}, "served": {"equal_offline": 1.0},
-     "bfcl": {"ground_truth": {"simple_python": 1.0, ...}}, "seconds": {"install": 75.2, "01_data_unification": 21.3, ...},
+     "bfcl": {"ground_truth": {"simple_python": 1.0, ...}}, "seconds": {"install": 75.2, ..., "total": 410},
      "checks": [...], "missing": [], "notes": []}
 """
 
