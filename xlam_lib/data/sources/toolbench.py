@@ -57,7 +57,7 @@ OTHER_FORMS = {"api_list": "a query without an answer", "conversations": "a row 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One answer tree -> one trajectory, the accepted path (or the last failed branch)."""
     answer = _answer(record)
-    tools = unique_tools([_tool(raw) for raw in need_objects(need(answer, "function", list), "function")])
+    tools = unique_tools([tool_of(raw) for raw in need_objects(need(answer, "function", list), "function")])
     accepted = _accepted(answer)
     messages = accepted or list(_failed_branch(record, answer))
     builder, instruction, hints = _walk(messages, answer)
@@ -87,7 +87,8 @@ def _answer(record: dict[str, Any]) -> dict[str, Any]:
     return need(record, "answer_generation", dict)
 
 
-def _tool(raw: dict[str, Any]) -> Tool:
+def tool_of(raw: dict[str, Any]) -> Tool:
+    """A tool as ToolBench declares it to the model."""
     description = raw.get("description") or ""
     if not isinstance(description, str):
         raise Drop("tool description is not text", f"{raw.get('name')}: {str(description)[:80]!r}")
@@ -133,7 +134,7 @@ def _walk(messages: list[dict[str, Any]], answer: dict[str, Any]) -> tuple[StepB
                 builder.assistant(calls=calls, reasoning=thought)
                 thought = ""
         elif role in ("function", "tool"):
-            builder.result(content, message.get("name") or "", is_error=_is_error(content))
+            builder.result(content, message.get("name") or "", is_error=is_error(content))
         else:
             raise Drop("message of an unknown role", f"{role!r}")
     if thought:
@@ -148,7 +149,7 @@ def _query(content: str, answer: dict[str, Any]) -> str:
     return query if isinstance(query, str) and query.strip() == text else text
 
 
-def _is_error(content: str) -> bool:
+def is_error(content: str) -> bool:
     """{"error": "...", "response": "..."} with an error; long results are cut off and no longer JSON."""
     try:
         value = json.loads(content)
