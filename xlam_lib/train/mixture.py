@@ -196,8 +196,6 @@ class Mixture:
             draws = self.stop
         else:
             raise MixtureError(f"stop is {self.stop!r}: expected 'all', 'first', 'never' or a number of samples")
-        if draws == 0:
-            raise MixtureError("an epoch would hold no sample: a source is too small for its share; choose stop='all'")
         return apportion(draws, self.shares)
 
     def _check_sizes(self) -> None:

@@ -125,6 +125,8 @@ def open_source(name: str, source: Any) -> Part:
         return source
     if isinstance(source, str | Path):
         return _open_file(name, Path(source))
+    if isinstance(source, type) or (callable(source) and not hasattr(source, "__iter__")):
+        return Streamed(name, source)
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, Mapping):
         return Listed(name, source)
     if hasattr(source, "__iter__") and not isinstance(source, Mapping):
@@ -134,8 +136,6 @@ def open_source(name: str, source: Any) -> Part:
                 "give a function that makes it anew, or a list"
             )
         return Streamed(name, partial(_again, source))
-    if callable(source):
-        return Streamed(name, source)
     raise MixtureError(f"source {name!r} is a {type(source).__name__}: expected a sequence, a path or a stream")
 
 
