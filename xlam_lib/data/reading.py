@@ -96,6 +96,22 @@ def read_records(path: str | Path) -> Iterator[Raw | Loss]:
             yield from _reader(stream, head)(stream)
 
 
+def is_lines(path: str | Path) -> bool:
+    """Whether a file is plain JSON Lines, of which a part can be read alone: `is_lines("rows.jsonl")` -> True."""
+    with _Stream(Path(path)) as stream:
+        head = stream.peek()
+        return stream.file is stream.raw and not _wrong_encoding(head) and _reader(stream, head) is _lines
+
+
+def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[Raw | Loss]:
+    """The records of the lines that begin at bytes `start` up to `end`; the first of them is line `number`."""
+    with _Stream(Path(path)) as stream:
+        stream.raw.seek(start)
+        while start < end and (data := stream.raw.readline()):
+            yield from _line(stream, data.removesuffix(b"\n"), number, cut=not data.endswith(b"\n"))
+            start, number = start + len(data), number + 1
+
+
 class _Stream:
     """The bytes of a file, unzipped if need be. A broken gzip stream ends early, and `fault` says so."""
 
@@ -124,8 +140,11 @@ class _Stream:
             return b""
 
     def peek(self) -> bytes:
-        """The first bytes, without taking them."""
-        self.head = self._read(CHUNK)
+        """The first bytes, without taking them; one read gives but a buffer of them."""
+        parts = []
+        while sum(map(len, parts)) < CHUNK and (data := self._read(CHUNK)):
+            parts.append(data)
+        self.head = b"".join(parts)
         return self.head
 
     def read(self, size: int = CHUNK) -> bytes:
