@@ -46,7 +46,7 @@ from xlam_lib.trajectory import Step, Task, Tool, ToolCall, Trajectory
 
 SOURCE = SourceInfo(
     name="alfworld",
-    license="MIT",
+    license="Apache-2.0 AND MIT",
     url="https://github.com/alfworld/alfworld",
     files=("**/gt_traj.txt", "**/traj_data.json"),
     text_files=("*.txt",),

@@ -81,6 +81,7 @@ class Episode:
         return (
             self.thinks is not None
             and text.startswith(_ends(self.thinks)[0])
+            and _inner(self.thinks, text) != ""
             and (observation or "").strip() in ("", self.quiet)
         )
 
