@@ -29,7 +29,7 @@ COMPOSED = frozenset(  # words in the name of an argument that the model writes 
     "query queries keyword keywords search term terms code sql cmd command expression equation formula message content "
     "body text title subject description summary comment comments note notes prompt answer reason reasoning thought "
     "explanation feedback response regex pattern script plan instruction instructions statement sentence question "
-    "html markdown caption".split()
+    "solution html markdown caption".split()
 )
 BOOLEANS = ("true", "false", "yes", "no", "none", "null", "on", "off")
 NEUTRAL = (0, 1, -1)

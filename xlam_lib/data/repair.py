@@ -1,13 +1,14 @@
 """Arguments held against their schema, and the repairs that change no meaning. Used by `verify.py` (notebook 01).
 
 Safe is what the schema leaves only one reading for: "5" is 5 where a whole number is wanted, "true" is true, 5.0 is 5,
-5 is "5" where text is wanted, '["a"]' is ["a"] where a list is wanted, "Celsius" is "celsius" where the enum has just
-that. A single value where a list of it is wanted, "yes" for true, or 4.5 for a whole number stay as they are: another
-reading is as good.
+5 is "5" where text is wanted, '["a"]' or "['a']" is ["a"] where a list is wanted, "Celsius" is "celsius" where the enum
+has just that. A single value where a list of it is wanted, "yes" for true, or 4.5 for a whole number stay as they are:
+another reading is as good.
 """
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import math
@@ -23,6 +24,7 @@ DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-
 RULE_OF = {"required": "missing required argument", "unknown": "unknown argument", "type": "wrongly typed argument"}
 OTHER = "argument against its schema"
 NOTHING = object()
+LONGEST = 10_000  # characters of a list or object in Python's spelling
 
 
 def repaired(tool: Tool, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -118,13 +120,20 @@ def _read(value: Any, kind: str) -> Any:
 
 
 def _decoded(text: str) -> Any:
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
+    """The list or object that a text writes down, as JSON or in Python's spelling: "['a', True]" -> ["a", True]."""
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
+        pass
+    try:
+        value = ast.literal_eval(text) if len(text) <= LONGEST else NOTHING  # parsed, not run
+        return value if json.loads(json.dumps(value, allow_nan=False)) == value else NOTHING
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return NOTHING
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _floats(tool: Tool, arguments: dict[str, Any]) -> Iterator[tuple[tuple, Any]]:

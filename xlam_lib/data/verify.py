@@ -20,9 +20,10 @@ from xlam_lib.data.observations import final_findings, observation_rule
 from xlam_lib.data.repair import argument_findings, repaired
 from xlam_lib.trajectory import Step, ToolCall, Trajectory
 
-__all__ = ["Finding", "Policy", "findings_table", "first_error", "policy_of", "verify"]
+__all__ = ["Finding", "Policy", "findings_table", "first_error", "policy_of", "unrepaired", "verify"]
 
 USUAL = Policy()
+REPAIRED = "repaired"  # key of Trajectory.extra
 Found = tuple[int, str, str]  # step, rule, what
 
 
@@ -54,28 +55,43 @@ def _line(text: str, limit: int = 200) -> str:
 
 
 def _repair(trajectory: Trajectory) -> tuple[Trajectory, list[Found]]:
-    """The trajectory with safe repairs, which `extra["repairs"]` tells: "call_0: n: '5' read as 5"."""
+    """The trajectory with safe repairs; `extra["repaired"]` keeps what stood there, by step and call."""
     tools = {tool.name: tool for tool in trajectory.tools}
     notes: list[Found] = []
-    texts: list[str] = []
+    before: dict[str, dict] = {}
     steps = list(trajectory.steps)
     for index, step in enumerate(trajectory.steps):
         calls = list(step.tool_calls)
         for number, call in enumerate(calls):
-            if call.name not in tools:
-                continue
-            arguments, made = repaired(tools[call.name], call.arguments)
+            arguments, made = repaired(tools[call.name], call.arguments) if call.name in tools else ({}, [])
             if made:
                 calls[number] = replace(call, arguments=arguments)
+                before[f"{index}.{number}"] = call.arguments
                 notes += [(index, "repaired argument", f"{call.name}: {note}") for note in made]
-                texts += [f"{call.id}: {note}" for note in made]
-        if texts and tuple(calls) != step.tool_calls:
-            steps[index] = replace(step, tool_calls=tuple(calls))
-    if not texts:
+        steps[index] = replace(step, tool_calls=tuple(calls)) if calls != list(step.tool_calls) else step
+    if not before:
         return trajectory, []
-    before = trajectory.extra.get("repairs")
-    extra = {**trajectory.extra, "repairs": [*(before if isinstance(before, list) else []), *texts]}
+    extra = {**trajectory.extra, REPAIRED: {**before, **trajectory.extra.get(REPAIRED, {})}}
     return replace(trajectory, steps=tuple(steps), extra=extra), notes
+
+
+def unrepaired(trajectory: Trajectory) -> Trajectory:
+    """As it was before `verify` repaired it: `unrepaired(verify(t)[0]) == t`; native texts are made from this."""
+    before = trajectory.extra.get(REPAIRED, {})
+    if not before:
+        return trajectory
+    steps = tuple(
+        replace(
+            step,
+            tool_calls=tuple(
+                replace(call, arguments=before.get(f"{index}.{number}", call.arguments))
+                for number, call in enumerate(step.tool_calls)
+            ),
+        )
+        for index, step in enumerate(trajectory.steps)
+    )
+    extra = {key: value for key, value in trajectory.extra.items() if key != REPAIRED}
+    return replace(trajectory, steps=steps, extra=extra)
 
 
 def _calls(trajectory: Trajectory) -> Iterator[Found]:
@@ -97,8 +113,11 @@ def _each_call(trajectory: Trajectory) -> Iterator[tuple[int, ToolCall]]:
 
 
 def _values(trajectory: Trajectory, policy: Policy) -> Iterator[Found]:
-    """Every value stands in what was said before; told once for each value."""
-    if policy.level("ungrounded value") == "off":
+    """Every value stands in what was said before; told once for each value.
+
+    Gold calls are not looked at: they are right by definition, and one may need what another, not carried out, gives.
+    """
+    if policy.level("ungrounded value") == "off" or "gold" in trajectory.tags:
         return
     tools = {tool.name: tool for tool in trajectory.tools}
     heard, told = Heard(), set()
@@ -139,16 +158,29 @@ def _unanswered(waiting: dict[str, tuple[int, str]]) -> Iterator[Found]:
 
 
 def _repeats(trajectory: Trajectory) -> Iterator[Found]:
-    """The same call again in the same turn, or later with the result that it had before."""
+    """The same call twice in one turn; or again with the same result, and nothing new was heard or done in between.
+
+    Going back to a place after something was done elsewhere is no repetition. Gold calls are not looked at.
+    """
+    if "gold" in trajectory.tags:
+        return
     results = {step.tool_call_id: step.content for step in trajectory.steps if step.role == "tool"}
-    seen: dict[str, tuple[int, str | None]] = {}
-    for index, call in _each_call(trajectory):
-        key = f"{call.name} {json.dumps(call.arguments, sort_keys=True, default=str)}"
-        result = results.get(call.id)
-        before = seen.get(key)
-        if before is not None and (before[0] == index or before[1] == result):
-            yield index, "repeated call", f"{call.name} as in step {before[0]}, with nothing new: {key}"
-        seen[key] = (index, result)
+    seen: dict[str, tuple[int, str | None, int]] = {}
+    news, acted = 0, True
+    for index, step in enumerate(trajectory.steps):
+        if step.role == "user" and acted:
+            news += 1
+        if step.role == "assistant":
+            acted = step.trainable
+        for call in step.tool_calls:
+            key = f"{call.name} {json.dumps(call.arguments, sort_keys=True, default=str)}"
+            before, result = seen.get(key), results.get(call.id)
+            if before is not None and (before[0] == index or before[1:] == (result, news)):
+                yield index, "repeated call", f"as in step {before[0]}, with nothing new: {key}"
+                continue
+            if before is None or before[1] != result:
+                news += 1
+            seen[key] = (index, result, news)
 
 
 def _observations(trajectory: Trajectory, policy: Policy) -> Iterator[Found]:
