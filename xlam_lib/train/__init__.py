@@ -1,5 +1,6 @@
-"""Training (notebooks 02 and 03): SFT, preference pairs, DPO, offline decoding and scoring.
+"""Training (notebooks 02 and 03): mixtures of sources, SFT, preference pairs, DPO, offline decoding and scoring.
 
-Heavy packages are imported by the modules that need them (`checkpoint`, `loop`, `sft`, `dpo`, `decode`); the others
-(`examples`, `score`, `pairs`, `log`, `launch`) are light, so that a notebook's kernel needs no torch to read results.
+Heavy packages are imported by the modules that need them (`checkpoint`, `loop`, `sft`, `dpo`, `decode`, `torch_data`);
+the others (`examples`, `interleave`, `mixture`, `score`, `pairs`, `log`, `launch`) are light, so that a notebook's kernel
+needs no torch to read results.
 """

@@ -55,6 +55,8 @@ def interleave_data(
             if one is None:
                 continue
             part, long = open_source(name, one), 0
+            if part.size == 0 and parts is evaluation:
+                continue
             if return_type == "prompt_answer":
                 prepare = getattr(data, "prepare_sample_text", None)
                 make = RowMaker(name, getattr(data, "tokenizer", None) or tokenizer, prepare)
