@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MARKER = "COMPLETE"
-FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no space, or no quota left
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)  # no space, no quota, or a limit reached
 _serial = itertools.count()
 
 

@@ -34,7 +34,7 @@ class Drop(Exception):
 class Loss:
     """One record that is not in the output: `Loss("dropped", "rows.jsonl", 17, "empty query")`."""
 
-    kind: str  # "dropped" or "quarantined"
+    kind: str  # "dropped" or "quarantined", or "removed" for one of the trajectories of a record
     file: str
     line: int  # where the record begins, from 1; 0 stands for the file as a whole
     reason: str
@@ -57,6 +57,7 @@ class Accounting:
     steps: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
+    removed: dict[str, int] = field(default_factory=dict)  # trajectories left out of records that were converted
     warnings: dict[str, int] = field(default_factory=dict)  # kept in the output, worth a look
     warned: dict[str, str] = field(default_factory=dict)  # one example of each kind of warning
     losses: list[Loss] = field(default_factory=list)  # the first of them
@@ -81,6 +82,12 @@ class Accounting:
             self.dropped[loss.reason] = self.dropped.get(loss.reason, 0) + 1
         if len(self.losses) < KEPT:
             self.losses.append(loss)
+        if self.sink is not None:
+            self.sink(loss)
+
+    def remove(self, loss: Loss) -> None:
+        """A trajectory was left out, though its record gave others that are kept."""
+        self.removed[loss.reason] = self.removed.get(loss.reason, 0) + 1
         if self.sink is not None:
             self.sink(loss)
 
@@ -132,11 +139,13 @@ class Accounting:
         if self.quarantined:
             first = next((loss for loss in self.losses if loss.kind == "quarantined"), None)
             lines.append(("  quarantined", self.quarantined, f"first: {first.where}: {first.reason}" if first else ""))
+        lines += [("  removed", count, f"trajectories: {reason}") for reason, count in sorted(self.removed.items())]
         lines += [("  warnings", count, kind) for kind, count in sorted(self.warnings.items())]
         return "\n".join([f"source  {self.source}", *(self._line(*line) for line in lines)])
 
     def _line(self, label: str, count: int, note: str) -> str:
-        share = f"{100 * count / self.records_in:6.1f} %" if self.records_in and label != "  warnings" else " " * 8
+        of_records = self.records_in and label not in ("  removed", "  warnings")
+        share = f"{100 * count / self.records_in:6.1f} %" if of_records else " " * 8
         return f"{label:<14}{count:>9}  {share}   {note}".rstrip()
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from xlam_lib.checks import check_and_line
 from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.reading import Raw, matches, read_records
 from xlam_lib.data.reading_text import read_text
@@ -21,8 +21,39 @@ from xlam_lib.trajectory import Trajectory, TrajectoryError
 log = logging.getLogger(__name__)
 Convert = Callable[[dict[str, Any], str], list[Trajectory]]
 DUPLICATE = "duplicate of an earlier record"
+RENAMED = "id given twice, renamed"
 ARGUMENTS = "argument against its schema"
 NOTES = {"repairs": "arguments repaired", "unknown_types": "parameter type not understood"}  # lists in Trajectory.extra
+
+
+class Names:
+    """The ids given so far, each with what its record became; kept as digests, so that many need little memory.
+
+    A record whose trajectories were all there before is a duplicate: Drop. Another record of the same id gets an id of
+    its own, "x", "x~2", "x~3"; trajectories of one record may share an id as little as those of two.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[bytes, bytes] = {}
+
+    def give(self, ids: Sequence[str], digest: bytes) -> list[str]:
+        """The ids under which these trajectories of one record may stand: `give(["x"], b"...")` -> ["x~2"]."""
+        names: dict[str, bytes] = {}
+        for id in ids:
+            name, number = id, 1
+            while name in names or self.seen.get(key := small_digest(name.encode()), digest) != digest:
+                number += 1
+                name = f"{id}~{number}"
+            names[name] = key
+        if all(key in self.seen for key in names.values()):
+            raise Drop(DUPLICATE, ", ".join(names))
+        self.seen.update(dict.fromkeys(names.values(), digest))
+        return list(names)
+
+
+def small_digest(data: bytes) -> bytes:
+    """16 bytes that tell contents apart: `small_digest(b"...")`."""
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) -> Iterator[Trajectory]:
@@ -30,12 +61,12 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
 
     `accounting` is complete when the iterator is exhausted.
     """
-    seen: dict[str, bytes] = {}
+    names = Names()
     for file in files:
         accounting.files += 1
         before = accounting.records_in
         yield from convert_records(
-            source.convert, raw_records(source, file), accounting, source.SOURCE.argument_level, seen
+            source.convert, raw_records(source, file), accounting, source.SOURCE.argument_level, names
         )
         log.debug("%s: %d records", file, accounting.records_in - before)
 
@@ -43,10 +74,14 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
 def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
     """The raw records of one file, with objects that hold several taken apart: `next(raw_records(tau_bench, path))`."""
     if matches(file, source.SOURCE.text_files):
-        yield from read_text(file, source.split)
-        return
+        return read_text(file, source.split)
+    return unpacked(source, read_records(file))
+
+
+def unpacked(source: Any, records: Iterable[Raw | Loss]) -> Iterator[Raw | Loss]:
+    """The records, with objects that hold several taken apart where the source knows how."""
     unpack = getattr(source, "unpack", None)
-    for raw in read_records(file):
+    for raw in records:
         if unpack is None or isinstance(raw, Loss):
             yield raw
         else:
@@ -58,28 +93,46 @@ def convert_records(
     records: Iterable[Raw | Loss],
     accounting: Accounting,
     level: Literal["error", "warning"] = "warning",
-    seen: dict[str, bytes] | None = None,
+    names: Names | None = None,
 ) -> Iterator[Trajectory]:
-    """Trajectories of raw records. `seen` maps the ids given so far to the record they stand for."""
-    seen = {} if seen is None else seen
+    """Trajectories of raw records. `names` has the ids given so far."""
+    names = Names() if names is None else names
     for raw in records:
         if isinstance(raw, Loss):
             accounting.lose(raw)
             continue
         try:
-            digest = _digest(raw.value)
-            trajectories = _distinct(convert(raw.value, raw.where), digest, seen)
-            warnings = [warning for t in trajectories for warning in t.validate(level)]
-        except Drop as drop:
-            accounting.lose(Loss("dropped", raw.file, raw.line, drop.reason, drop.detail))
+            trajectories = converted(convert, raw)
+            checked = [check_and_line(t, level) for t in trajectories]
+            digest = small_digest(b"\n".join(line for _, line in checked))
+            given = names.give([t.trajectory_id for t in trajectories], digest)
+        except (Drop, TrajectoryError) as error:
+            accounting.lose(loss_of(raw, error))
             continue
-        except TrajectoryError as error:
-            accounting.lose(Loss("dropped", raw.file, raw.line, _reason(error), str(error)))
-            continue
-        seen.update((t.trajectory_id, digest) for t in trajectories)
         accounting.convert(len(trajectories), sum(len(t.steps) for t in trajectories))
-        _warn(accounting, trajectories, warnings)
-        yield from trajectories
+        for t, (warnings, _), name in zip(trajectories, checked, given, strict=True):
+            for warning in warnings:
+                accounting.warn(ARGUMENTS, warning)
+            for kind, example in notes(t):
+                accounting.warn(kind, example)
+            if name != t.trajectory_id:
+                accounting.warn(RENAMED, name)
+            yield t if name == t.trajectory_id else dataclasses.replace(t, trajectory_id=name)
+
+
+def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
+    """What the converter makes of a record; nothing at all is a Drop."""
+    trajectories = convert(raw.value, raw.where)
+    if not trajectories:
+        raise Drop("the converter made nothing of it")
+    return trajectories
+
+
+def loss_of(raw: Raw, error: Drop | TrajectoryError) -> Loss:
+    """The loss that an error of the conversion means: `loss_of(raw, Drop("empty query")).reason` -> "empty query"."""
+    if isinstance(error, Drop):
+        return Loss("dropped", raw.file, raw.line, error.reason, error.detail)
+    return Loss("dropped", raw.file, raw.line, _reason(error), str(error))
 
 
 def _reason(error: TrajectoryError) -> str:
@@ -89,36 +142,8 @@ def _reason(error: TrajectoryError) -> str:
     return "tool schema is not JSON Schema" if bad_schema else "fails validation"
 
 
-def _distinct(trajectories: list[Trajectory], digest: bytes, seen: dict[str, bytes]) -> list[Trajectory]:
-    """Drops a record that was there before; gives another record of the same id an id of its own: "x", "x~2", "x~3".
-
-    Trajectories of one record may share an id as little as those of two.
-    """
-    if not trajectories:
-        raise Drop("the converter made nothing of it")
-    new: dict[str, Trajectory] = {}
-    for t in trajectories:
-        name, number = t.trajectory_id, 1
-        while name in new or seen.get(name, digest) != digest:
-            number += 1
-            name = f"{t.trajectory_id}~{number}"
-        new[name] = t if number == 1 else dataclasses.replace(t, trajectory_id=name)
-    if all(name in seen for name in new):
-        raise Drop(DUPLICATE, ", ".join(new))
-    return list(new.values())
-
-
-def _digest(record: dict[str, Any]) -> bytes:
-    """What a record says."""
-    return hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=16).digest()
-
-
-def _warn(accounting: Accounting, trajectories: list[Trajectory], warnings: list[str]) -> None:
-    for warning in warnings:
-        accounting.warn(ARGUMENTS, warning)
-    for t in trajectories:
-        for key, kind in NOTES.items():
-            for note in t.extra.get(key, []):
-                accounting.warn(kind, f"{t.trajectory_id}: {note}")
-        if "~" in t.trajectory_id.rpartition("/")[2]:
-            accounting.warn("id given twice, renamed", t.trajectory_id)
+def notes(t: Trajectory) -> Iterator[tuple[str, str]]:
+    """(kind, example) of what the converter noted in `extra`: ("arguments repaired", "x/1: call_0: empty text")."""
+    for key, kind in NOTES.items():
+        for note in t.extra.get(key, []):
+            yield kind, f"{t.trajectory_id}: {note}"

@@ -1,11 +1,16 @@
 """Raw records of one source -> a folder of unified trajectories, with the books (notebook 01).
 
     python -m xlam_lib.data.unify --source toolbench --input raw/toolbench --output data/toolbench
+    python -m xlam_lib.data.unify --source glaive --input glaive.json --output data/glaive --workers 4 --dedup near
     python -m xlam_lib.data.unify --list
 
 The folder holds `trajectories.jsonl`, `losses.jsonl` (every dropped or quarantined record with file, line and reason),
-`accounting.json` and the marker COMPLETE. It appears whole or not at all; a rerun with the same input skips it. The
+`accounting.json` and the marker COMPLETE. It appears whole or not at all; a rerun with the same input skips it, and one
+that was killed is taken up where it was. The output is the same, byte for byte, however many workers made it. The
 command ends with the accounting table and, as the last line, the counts as JSON.
+
+Verification and the rating by rules run along; what leaves trajectories out (--strict, --dedup, --decontaminate) and
+--split and --parquet are asked for. `xlam_lib.data.pipeline` has the steps.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -22,43 +28,93 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib import atomic
-from xlam_lib.data.accounting import Accounting, Loss
-from xlam_lib.data.converting import convert_files
+from xlam_lib.data.accounting import Accounting
+from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, ray_job, run_local, slurm_jobs
+from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
+from xlam_lib.data.pipeline.options import Options
+from xlam_lib.data.pipeline.phases import Phase, phases
+from xlam_lib.data.pipeline.shards import Part, plan
+from xlam_lib.data.pipeline.splitting import BY
+from xlam_lib.data.pipeline.work import PLAN, begin, read_plan, work_folder, working
 from xlam_lib.data.reading import ReadError, data_files
 from xlam_lib.data.sources import SOURCES, find_source
-from xlam_lib.trajectory import SCHEMA_VERSION, write_jsonl
+from xlam_lib.trajectory import SCHEMA_VERSION
 
+__all__ = ["BOOKS", "LOSSES", "TRAJECTORIES", "Options", "main", "unify"]
 log = logging.getLogger(__name__)
-TRAJECTORIES, LOSSES, BOOKS = "trajectories.jsonl", "losses.jsonl", "accounting.json"
 
 
-def unify(source: str, input: str | Path, output: str | Path, force: bool = False) -> Accounting:
+def unify(
+    source: str,
+    input: str | Path,
+    output: str | Path,
+    force: bool = False,
+    workers: int = 1,
+    executor: str = "local",
+    options: Options | None = None,
+    executor_options: dict[str, Any] | None = None,
+) -> Accounting | None:
     """Converts a file or folder into `output`: `unify("tau_bench", "gpt-4o-airline.json", "data/tau").trajectories`.
 
-    What is complete is not done again, unless the input changed or `force` is set; then it is replaced.
+    What is complete is not done again, unless the input changed or `force` is set; then it is replaced. With the
+    executor "slurm" the jobs are submitted and the result is None: ask again when they have ended.
     """
+    if executor not in EXECUTORS or workers < 1:
+        raise ValueError(
+            f"executor {executor!r} with {workers} worker(s): expected {', '.join(EXECUTORS)} and 1 or more"
+        )
+    options = options or Options()
     module = find_source(source)
     files, ignored = data_files(input, module.SOURCE.text_files)
     output = Path(output)
-    job = _job(module.SOURCE.name, module.SOURCE.version, input, files)
+    job = _job(module.SOURCE.name, module.SOURCE.version, input, files, options)
     if done := _finished(output, job, force):
         log.info("%s is complete, nothing to do", output)
         return done
-    accounting = Accounting(source, ignored_files=[str(file) for file in ignored])
-    start = time.perf_counter()
-    with atomic.complete_dir(output, info=job) as folder, open(folder / LOSSES, "w", encoding="utf-8") as losses:
-        accounting.sink = lambda loss: _write_loss(losses, loss)
-        trajectories = convert_files(module, files, accounting)
-        write_jsonl(folder / TRAJECTORIES, trajectories)
-        _check(accounting, input)
-        accounting.seconds = time.perf_counter() - start
-        losses.flush()
-        atomic.write_json(folder / BOOKS, accounting.to_dict())
-    accounting.sink = None
-    return accounting
+    merge = Merge("", str(output), str(input), source, 0, len(files), [str(file) for file in ignored], job, options)
+    merge.started = time.time()
+    if executor == "slurm":
+        _submit(merge, files, workers, executor_options or {})
+        return None
+    with working(output, job) as work:
+        _run(merge, work, _shards(work, job, files, source), workers, executor, executor_options or {})
+    return _books(output)
 
 
-def _job(source: str, version: str, input: str | Path, files: Sequence[Path]) -> dict[str, Any]:
+def _run(merge: Merge, work: Path, shards: list[list[Part]], workers: int, executor: str, ray: dict[str, Any]) -> None:
+    """All phases, here or on Ray, and then the merge, here."""
+    merge = dataclasses.replace(merge, work=str(work), shards=len(shards))
+    for phase in phases(work, merge.source, shards, merge.options):
+        if executor == "ray":
+            ray_job(phase, work, workers, ray).run()
+        else:
+            run_local(phase, work, workers)
+    merge()
+
+
+def _submit(merge: Merge, files: Sequence[Path], workers: int, options: dict[str, Any]) -> None:
+    """All phases and the merge as jobs of Slurm. What they leave in the work folder goes at the next call."""
+    work = work_folder(Path(merge.output))
+    work.mkdir(parents=True, exist_ok=True)
+    begin(work, merge.job)
+    shards = _shards(work, merge.job, files, merge.source)
+    merge = dataclasses.replace(merge, work=str(work.resolve()), output=str(Path(merge.output).resolve()))
+    merge.shards = len(shards)
+    all_ = [*phases(work.resolve(), merge.source, shards, merge.options), Phase("merge", [merge], 1)]
+    slurm_jobs(all_, work.resolve(), workers, options)[-1].run()
+
+
+def _shards(work: Path, job: dict[str, Any], files: Sequence[Path], source: str) -> list[list[Part]]:
+    """The shards of the run that is taken up, or new ones, written down."""
+    if known := read_plan(work).get("shards"):
+        return [[Part(*part) for part in shard] for shard in known]
+    shards = plan(files, find_source(source).SOURCE.text_files)
+    rows = [[list(vars(part).values()) for part in shard] for shard in shards]
+    atomic.write_json(work / PLAN, {"job": job, "shards": rows}, indent=None)
+    return shards
+
+
+def _job(source: str, version: str, input: str | Path, files: Sequence[Path], options: Options) -> dict[str, Any]:
     """What the output depends on. Files are told by path, size and time of change."""
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return {
@@ -68,6 +124,7 @@ def _job(source: str, version: str, input: str | Path, files: Sequence[Path]) ->
         "files": len(files),
         "input": str(Path(input).resolve()),
         "fingerprint": hashlib.sha256(repr(stats).encode()).hexdigest(),
+        "options": options.to_dict(),
     }
 
 
@@ -94,24 +151,12 @@ def _finished(output: Path, job: dict[str, Any], force: bool) -> Accounting | No
     if before != job:
         log.info("%s: the input or the converter changed, converting again", output)
         return None
-    return Accounting.from_dict(json.loads(books.read_text(encoding="utf-8")))
+    shutil.rmtree(work_folder(output), ignore_errors=True)  # of a run that was killed at its very end
+    return _books(output)
 
 
-def _check(accounting: Accounting, input: str | Path) -> None:
-    accounting.check()
-    if not accounting.records_in:
-        raise ReadError(f"{input}: {accounting.files} file(s), but no record in them; is this the right place?")
-    if accounting.quarantined == accounting.records_in:
-        raise ReadError(f"{input}: no record could be read; first: {_first(accounting)}")
-
-
-def _first(accounting: Accounting) -> str:
-    loss = accounting.losses[0]
-    return f"{loss.where}: {loss.reason}"
-
-
-def _write_loss(file: Any, loss: Loss) -> None:
-    file.write(json.dumps(dataclasses.asdict(loss)) + "\n")
+def _books(output: Path) -> Accounting:
+    return Accounting.from_dict(json.loads((output / BOOKS).read_text(encoding="utf-8")))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--input", help="a file or a folder of raw records")
     parser.add_argument("--output", help="the folder to make")
     parser.add_argument("--force", action="store_true", help="convert again, replacing the output")
+    _add_options(parser)
     options = parser.parse_args(arguments)
     if options.list:
         print(listing())
@@ -131,14 +177,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{', '.join(missing)} missing (or --list)")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        accounting = unify(options.source, options.input, options.output, options.force)
-    except (ValueError, OSError) as error:
+        chosen = _options(options)
+        extra = json.loads(options.executor_options)
+        accounting = unify(
+            options.source,
+            options.input,
+            options.output,
+            options.force,
+            options.workers,
+            options.executor,
+            chosen,
+            extra,
+        )
+    except (ValueError, OSError, LostWorker) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    if accounting is None:
+        print("submitted; the same command shows the books once the jobs have ended")
+        return 0
     print(accounting.table())
     print(f"written to {options.output}")
     print(json.dumps(accounting.summary(), ensure_ascii=False))
     return 0
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--workers", type=int, default=1, metavar="N", help="processes, or tasks at a time on a cluster (default: 1)")
+    add("--executor", choices=EXECUTORS, default="local", help="where the steps run (default: local)")
+    add("--executor-options", default="{}", metavar="JSON", help="""for datatrove's executor: '{"partition": "cpu"}'""")
+    add("--no-verify", dest="verify", action="store_false", help="don't look for undefined functions and the like")
+    add("--no-rate", dest="rate", action="store_false", help="don't add the rating by rules")
+    add("--strict", action="store_true", help="drop what verification finds to be an error")
+    add("--dedup", choices=("none", "exact", "near"), default="none", help="leave duplicates out, also by MinHash")
+    add("--decontaminate", nargs="+", default=[], metavar="WHAT", help="leave out questions of: bfcl, or files of them")
+    add("--split", nargs=3, type=float, default=[], metavar=("TRAIN", "VAL", "TEST"), help="shares, as 0.9 0.05 0.05")
+    add("--split-by", nargs="+", choices=BY, default=list(BY), help="what may be on one side only (default: both)")
+    add("--seed", type=int, default=0, help="of the split")
+    add("--parquet", action="store_true", help="write trajectories.parquet, too")
+
+
+def _options(given: argparse.Namespace) -> Options:
+    values = {f.name: getattr(given, f.name) for f in dataclasses.fields(Options)}
+    return Options(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def listing() -> str:

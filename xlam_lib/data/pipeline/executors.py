@@ -1,0 +1,127 @@
+"""Who runs the steps: this process, several processes, Slurm or Ray; finished tasks are not run again.
+
+All of them note a finished task where datatrove notes it, in `<work>/<phase>/completions/`, so that a run that was
+killed with four workers may be taken up with one. One worker needs no datatrove; several are processes that run
+datatrove's tasks, but where a process is lost the run ends with an error (datatrove's own pool would wait for ever).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.data.pipeline.phases import Phase
+
+log = logging.getLogger(__name__)
+EXECUTORS = ("local", "slurm", "ray")
+SLURM = {"time": "24:00:00", "partition": "cpu"}  # what datatrove asks for; name your own in the executor's options
+_executor: Any = None  # of a worker process
+
+
+class LostWorker(RuntimeError):
+    """A process of the run ended before its work did."""
+
+
+def run_local(phase: Phase, work: Path, workers: int = 1) -> None:
+    """Runs what is left of a phase on this machine."""
+    folder = work / phase.name
+    left = [rank for rank in range(phase.tasks) if not _mark(folder, rank).exists()]
+    log.info("%s: %d of %d task(s) to do", phase.name, len(left), phase.tasks)
+    if workers > 1 and len(left) > 1:
+        _run_processes(phase, folder, left, min(workers, len(left)))
+        return
+    for rank in left:
+        data = None
+        for step in deepcopy(phase.steps):
+            data = step(data, rank, phase.tasks)
+        deque(data or (), maxlen=0)
+        _mark(folder, rank).parent.mkdir(parents=True, exist_ok=True)
+        _mark(folder, rank).touch()
+
+
+def _mark(folder: Path, rank: int) -> Path:
+    return folder / "completions" / f"{rank:05d}"
+
+
+def _run_processes(phase: Phase, folder: Path, ranks: Sequence[int], workers: int) -> None:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+
+    from datatrove.executor import LocalPipelineExecutor
+
+    executor = LocalPipelineExecutor(phase.steps, tasks=phase.tasks, workers=workers, logging_dir=str(folder))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "datatrove.executor.local"])
+    with ProcessPoolExecutor(workers, context, _begin, (executor,)) as pool:
+        futures = [pool.submit(_task, rank) for rank in ranks]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BrokenProcessPool as error:
+            raise LostWorker(
+                f"{phase.name}: a worker process was lost (killed, or out of memory?); run the same command again: "
+                "finished shards are kept"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _begin(executor: Any) -> None:
+    """In a new worker: quiet, and not to outlive the process that started it."""
+    import multiprocessing
+
+    from datatrove.utils.logging import logger
+
+    global _executor
+    _executor = executor
+    logger.disable("datatrove")
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _task(rank: int) -> None:
+    _executor._run_for_rank(rank, local_rank=1)
+
+
+def slurm_jobs(phases: Sequence[Phase], work: Path, workers: int, options: dict[str, Any]) -> list[Any]:
+    """datatrove's executors for Slurm, each after the one before; `slurm_jobs(...)[-1].run()` submits them all."""
+    from datatrove.executor import SlurmPipelineExecutor
+
+    jobs: list[Any] = []
+    activate = Path(sys.prefix) / "bin" / "activate"
+    usual = SLURM | ({"venv_path": str(activate)} if activate.is_file() else {})
+    for phase in phases:
+        made = SlurmPipelineExecutor(
+            phase.steps,
+            tasks=phase.tasks,
+            workers=workers if workers > 1 else -1,
+            job_name=f"xlam-{phase.name}",
+            logging_dir=str(work / phase.name),
+            depends=jobs[-1] if jobs else None,
+            **{**usual, **options},
+        )
+        jobs.append(made)
+    return jobs
+
+
+def ray_job(phase: Phase, work: Path, workers: int, options: dict[str, Any]) -> Any:
+    """datatrove's executor for Ray; `.run()` waits for its end. The work folder must be seen by all nodes."""
+    from datatrove.executor import RayPipelineExecutor
+
+    return RayPipelineExecutor(
+        phase.steps,
+        tasks=phase.tasks,
+        workers=workers if workers > 1 else -1,
+        logging_dir=str(work / phase.name),
+        **options,
+    )

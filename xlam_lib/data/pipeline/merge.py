@@ -1,0 +1,178 @@
+"""The last step: the shards, in their order, become one folder with the books.
+
+Here is everything that must see all records: ids given twice, duplicates, the split. What is remembered of a record is
+a few digests. The folder appears whole or not at all, and only with books that balance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from xlam_lib import atomic
+from xlam_lib.data.accounting import Accounting, Drop, Loss
+from xlam_lib.data.converting import RENAMED, Names
+from xlam_lib.data.pipeline.entries import Entry, Kept, entries
+from xlam_lib.data.pipeline.options import Options
+from xlam_lib.data.pipeline.splitting import Disjoint, Groups
+from xlam_lib.data.reading import ReadError
+
+TRAJECTORIES, LOSSES, BOOKS, PARQUET = "trajectories.jsonl", "losses.jsonl", "accounting.json", "trajectories.parquet"
+EXACT = "exact duplicate of another trajectory"
+NEAR = "near-duplicate of another trajectory"
+
+
+@dataclass
+class Sifted:
+    """A record as it goes into the output: its trajectories with the ids that they get, and what was left out."""
+
+    entry: Entry
+    loss: Loss | None = None
+    kept: list[tuple[Kept, str, bytes]] = field(default_factory=list)  # (of the index, id, line)
+    left: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Merge:
+    """`Merge(...)()` writes the folder; `work` holds the shards, `started` is when the run began."""
+
+    work: str
+    output: str
+    input: str
+    source: str
+    shards: int
+    files: int
+    ignored: list[str]
+    job: dict[str, Any]
+    options: Options
+    started: float = 0.0
+
+    def __call__(self, data: None = None, rank: int = 0, world_size: int = 1) -> None:
+        accounting = Accounting(self.source, files=self.files, ignored_files=self.ignored)
+        with atomic.complete_dir(self.output, info=self.job) as folder:
+            with open(folder / LOSSES, "w", encoding="utf-8") as losses, open(folder / TRAJECTORIES, "wb") as lines:
+                accounting.sink = lambda loss: _write_loss(losses, loss)
+                self._fill(accounting, lines)
+            accounting.sink = None
+            _check(accounting, self.input)
+            if self.options.parquet:
+                from xlam_lib.data.store import write_parquet
+                from xlam_lib.trajectory import read_jsonl
+
+                write_parquet(folder / PARQUET, read_jsonl(folder / TRAJECTORIES))
+            accounting.seconds = time.time() - self.started if self.started else 0.0
+            atomic.write_json(folder / BOOKS, accounting.to_dict())
+
+    def _fill(self, accounting: Accounting, lines: IO[bytes]) -> None:
+        side = self._sides()
+        proof = Disjoint(self.options.split_by)
+        for record in self.sifted():
+            if record.loss is not None:
+                accounting.lose(record.loss)
+                continue
+            accounting.convert(len(record.kept), sum(kept.steps for kept, _, _ in record.kept))
+            for id, reason, detail in record.left:
+                where = record.entry
+                accounting.remove(Loss("removed", where.file, where.line, reason, f"{id}: {detail}"))
+            for kind, example in record.entry.warned:
+                accounting.warn(kind, example)
+            for kept, id, line in record.kept:
+                if id != kept.id:
+                    accounting.warn(RENAMED, id)
+                if side is not None:
+                    chosen = side(kept.task, kept.toolset)
+                    proof.see(kept.task, kept.toolset, chosen)
+                    line = with_split(line, kept.at, chosen)
+                lines.write((line if id == kept.id else renamed(line, kept.id, id)) + b"\n")
+
+    def _sides(self) -> Callable[[str, str], str] | None:
+        """Which side a task and its tools belong to; to know that, the index is read once before."""
+        if not self.options.split:
+            return None
+        groups = Groups(self.options.split_by)
+        for record in self.sifted(with_lines=False):
+            for kept, _, _ in record.kept:
+                groups.add(kept.task, kept.toolset)
+        return groups.assign(self.options.split, self.options.seed)
+
+    def sifted(self, with_lines: bool = True) -> Iterator[Sifted]:
+        """All records in the order of the input, duplicates told apart; the same each time."""
+        names, contents, clusters = Names(), {}, {}
+        folder = Path(self.work) / "shards"
+        for shard in range(self.shards):
+            alike = self._clusters(shard)
+            number = 0
+            for entry, lines in entries(folder, shard, with_lines):
+                record = Sifted(entry, entry.loss, [], list(entry.left))
+                if record.loss is None:
+                    numbers = range(number, number + len(entry.kept))
+                    number += len(entry.kept)
+                    self._sift(record, lines, names, contents, clusters, [alike.get(n) for n in numbers])
+                yield record
+
+    def _sift(
+        self,
+        record: Sifted,
+        lines: list[bytes],
+        names: Names,
+        contents: dict[bytes, str],
+        clusters: dict[int, str],
+        alike: list[int | None],
+    ) -> None:
+        entry = record.entry
+        try:
+            ids = names.give([kept.id for kept in entry.kept], bytes.fromhex(entry.digest))
+        except Drop as drop:
+            record.loss = Loss("dropped", entry.file, entry.line, drop.reason, drop.detail)
+            return
+        for kept, id, line, cluster in zip(entry.kept, ids, lines or [b""] * len(ids), alike, strict=True):
+            if kept.content and (first := contents.setdefault(bytes.fromhex(kept.content), id)) != id:
+                record.left.append((id, EXACT, f"exact duplicate of {first}"))
+            elif cluster is not None and (first := clusters.setdefault(cluster, id)) != id:
+                record.left.append((id, NEAR, f"near-duplicate of {first}"))
+            else:
+                record.kept.append((kept, id, line))
+        if not record.kept:
+            _, reason, detail = record.left[0]
+            record.loss = Loss("dropped", entry.file, entry.line, reason, detail)
+
+    def _clusters(self, shard: int) -> dict[int, int]:
+        if self.options.dedup != "near":
+            return {}
+        from xlam_lib.data.pipeline.near import read_clusters
+
+        return read_clusters(Path(self.work) / "clusters", shard)
+
+
+def with_split(line: bytes, at: int, side: str) -> bytes:
+    """The line of a trajectory with its side, at the place that `steps.split_place` found (or -1: it has one)."""
+    if at < 0:
+        from xlam_lib.trajectory import Trajectory
+
+        t = dataclasses.replace(Trajectory.from_dict(json.loads(line)), split=side)
+        return json.dumps(t.to_dict(), ensure_ascii=False, allow_nan=False).encode()
+    return b'%s, "split": "%s"%s' % (line[:at], side.encode(), line[at:])
+
+
+def renamed(line: bytes, id: str, new: str) -> bytes:
+    """The line of a trajectory under another id; the id is the first thing behind the schema's version."""
+    before, after = (b'"trajectory_id": ' + json.dumps(one, ensure_ascii=False).encode() for one in (id, new))
+    return line.replace(before, after, 1)
+
+
+def _check(accounting: Accounting, input: str) -> None:
+    accounting.check()
+    if not accounting.records_in:
+        raise ReadError(f"{input}: {accounting.files} file(s), but no record in them; is this the right place?")
+    if accounting.quarantined == accounting.records_in:
+        first = accounting.losses[0]
+        raise ReadError(f"{input}: no record could be read; first: {first.where}: {first.reason}")
+
+
+def _write_loss(file: IO[str], loss: Loss) -> None:
+    file.write(json.dumps(dataclasses.asdict(loss)) + "\n")

@@ -1,0 +1,84 @@
+"""Which part of which file each task reads: files dealt out, large files of JSON Lines cut between two lines.
+
+The cut depends on the files alone, so that one worker and sixteen make the same shards and the same output. A list of
+JSON, a text and a gzip stream can't be entered in their middle: such a file is one part, however large.
+
+    plan(files)                            -> [[Part("/data/rows.jsonl", 0, 33554441, 1)], ...]
+    for raw in records(source, shard): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.data.accounting import Loss
+from xlam_lib.data.converting import raw_records, unpacked
+from xlam_lib.data.reading import Raw, is_lines, matches, read_lines
+
+SHARD = 32 << 20  # bytes that a task reads, about
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file, or the lines of it that begin at bytes `start` up to `end`; the first of them is line `line`."""
+
+    file: str
+    start: int = 0
+    end: int = 0  # 0 for the whole file
+    line: int = 1
+
+
+def plan(files: Iterable[Path], texts: Iterable[str] = (), size: int = 0) -> list[list[Part]]:
+    """The parts of each task, in the order of the files; small files are put together."""
+    size, shards, filled = size or SHARD, [], 0
+    texts = tuple(texts)
+    for file in files:
+        bytes_ = file.stat().st_size
+        for part in _parts(file, bytes_, texts, size):
+            length = (part.end or bytes_) - part.start
+            if not shards or filled + length > size:
+                shards.append([])
+                filled = 0
+            shards[-1].append(part)
+            filled += length
+    return shards
+
+
+def _parts(file: Path, length: int, texts: tuple[str, ...], size: int) -> Iterator[Part]:
+    if length <= size or matches(file, texts) or not is_lines(file):
+        yield Part(str(file))
+        return
+    line = 1
+    with open(file, "rb") as data:
+        starts = [0]
+        for wanted in range(size, length, size):
+            data.seek(wanted - 1)  # a line that begins at `wanted` itself stays whole
+            data.readline()
+            if starts[-1] < data.tell() < length:
+                starts.append(data.tell())
+        for start, end in pairwise([*starts, length]):
+            yield Part(str(file), start, end, line)
+            line += _count_lines(data, start, end)
+
+
+def _count_lines(data: Any, start: int, end: int) -> int:
+    data.seek(start)
+    count = 0
+    while start < end and (chunk := data.read(min(CHUNK, end - start))):
+        count += chunk.count(b"\n")
+        start += len(chunk)
+    return count
+
+
+def records(source: Any, parts: Iterable[Part]) -> Iterator[Raw | Loss]:
+    """The raw records of one shard of a source (a module of `sources/`)."""
+    for part in parts:
+        if part.end:
+            yield from unpacked(source, read_lines(part.file, part.start, part.end, part.line))
+        else:
+            yield from raw_records(source, Path(part.file))

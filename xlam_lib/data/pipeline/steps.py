@@ -1,0 +1,228 @@
+"""The steps of one task: raw records of its shard -> checked trajectories -> two files that the merge reads.
+
+    [Read(source, shards), Convert(source), Verify(source), Rate(), Decontaminate(folder), Check(source), Write(out)]
+
+Each is called as datatrove calls a step, `step(data, rank, world_size)`, takes what the one before yields and loses
+nothing: what it won't keep goes on, marked as lost, until `Write` puts it into the books.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.atomic import writing
+from xlam_lib.checks import check_and_line
+from xlam_lib.data.accounting import Drop, Loss
+from xlam_lib.data.converting import ARGUMENTS, converted, loss_of, notes, small_digest
+from xlam_lib.data.pipeline import shards
+from xlam_lib.data.pipeline.contamination import Questions, user_text
+from xlam_lib.data.pipeline.entries import Entry, Kept, names
+from xlam_lib.data.pipeline.shards import Part
+from xlam_lib.data.pipeline.splitting import task_key
+from xlam_lib.data.reading import Raw
+from xlam_lib.data.sources import find_source
+from xlam_lib.trajectory import Trajectory, TrajectoryError
+
+log = logging.getLogger(__name__)
+FAULT = "the converter failed"  # a fault of the library, told as one
+
+
+@dataclass
+class Item:
+    """A record on its way: trajectories, what was found in each, and what was left out of it."""
+
+    file: str
+    line: int
+    trajectories: list[Trajectory] = field(default_factory=list)
+    findings: list[list[Any]] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    left: list[tuple[str, str, str]] = field(default_factory=list)
+    warned: list[tuple[str, str]] = field(default_factory=list)
+    loss: Loss | None = None
+
+    def leave(self, reasons: list[tuple[str, str] | None]) -> None:
+        """Leaves out the trajectories with a (reason, detail); a record that keeps none is lost for the first."""
+        found = [(t.trajectory_id, *why) for t, why in zip(self.trajectories, reasons, strict=True) if why]
+        if not found:
+            return
+        self.left += found
+        stay = [why is None for why in reasons]
+        self.trajectories = [t for t, kept in zip(self.trajectories, stay, strict=True) if kept]
+        self.findings = [f for f, kept in zip(self.findings, stay, strict=False) if kept]
+        if not self.trajectories:
+            _, reason, detail = self.left[0]
+            self.loss = Loss("dropped", self.file, self.line, reason, detail)
+
+
+Items = Iterable[Item]
+
+
+@dataclass
+class Read:
+    """The raw records of shard number `rank`."""
+
+    source: str
+    shards: list[list[Part]]
+
+    def __call__(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Raw | Loss]:
+        yield from shards.records(find_source(self.source), self.shards[rank])
+
+
+@dataclass
+class Convert:
+    """The source's `convert`; a fault of it costs the record, not the run."""
+
+    source: str
+
+    def __call__(self, data: Iterable[Raw | Loss], rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+        convert = find_source(self.source).convert
+        for raw in data:
+            if isinstance(raw, Loss):
+                yield Item(raw.file, raw.line, loss=raw)
+                continue
+            item = Item(raw.file, raw.line)
+            try:
+                item.trajectories = converted(convert, raw)
+                item.warned = [note for t in item.trajectories for note in notes(t)]
+            except (Drop, TrajectoryError) as error:
+                item.loss = loss_of(raw, error)
+            except Exception as error:  # a converter raises nothing else, by contract: told, and the others go on
+                log.warning("%s: %s", raw.where, FAULT, exc_info=True)
+                item.loss = Loss("dropped", raw.file, raw.line, FAULT, f"{type(error).__name__}: {error}"[:500])
+            yield item
+
+
+@dataclass
+class Verify:
+    """What verification finds is a warning; with `strict`, a finding of level error costs the trajectory its place."""
+
+    source: str
+    strict: bool = False
+
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+        from xlam_lib.data.verify import first_error, policy_of, verify
+
+        policy = policy_of(find_source(self.source).SOURCE)
+        for item in data:
+            if item.loss is None:
+                pairs = [verify(t, policy) for t in item.trajectories]
+                item.trajectories = [t for t, _ in pairs]
+                item.findings = [findings for _, findings in pairs]
+                for one in (finding for findings in item.findings for finding in findings):
+                    item.warned.append((one.rule, f"{one.trajectory_id}, step {one.step}: {one.found}"))
+                if self.strict:
+                    errors = [first_error(findings) for findings in item.findings]
+                    item.leave([(bad.rule, bad.found) if bad else None for bad in errors])
+            yield item
+
+
+@dataclass
+class Rate:
+    """The rating by rules, added to `quality`."""
+
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+        from xlam_lib.data.rating.rules import rate
+
+        for item in data:
+            if item.loss is None:
+                findings = item.findings or [[]] * len(item.trajectories)
+                item.trajectories = [
+                    dataclasses.replace(t, quality=(*t.quality, rate(t, found)))
+                    for t, found in zip(item.trajectories, findings, strict=True)
+                ]
+            yield item
+
+
+@dataclass
+class Decontaminate:
+    """Leaves out trajectories in which users ask what a benchmark asks; `path` is a file that `Questions` saved."""
+
+    path: str
+
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+        questions = Questions.load(self.path)
+        for item in data:
+            if item.loss is None:
+                hits = [questions.hit(user_text(t)) for t in item.trajectories]
+                item.leave([("a benchmark's question", hit) if hit else None for hit in hits])
+            yield item
+
+
+@dataclass
+class Check:
+    """The rules of `Trajectory.validate`; a record with an unsound trajectory is lost as a whole."""
+
+    source: str
+    warn: bool = True  # of arguments against their schema, where verification hasn't told already
+
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+        level = find_source(self.source).SOURCE.argument_level
+        for item in data:
+            if item.loss is None:
+                try:
+                    checked = [check_and_line(t, level) for t in item.trajectories]
+                    item.lines = [line for _, line in checked]
+                    if self.warn:
+                        item.warned += [(ARGUMENTS, text) for warnings, _ in checked for text in warnings]
+                except TrajectoryError as error:
+                    item.loss = loss_of(Raw({}, item.file, item.line), error)
+            yield item
+
+
+@dataclass
+class Write:
+    """The last step: lines and index of the shard, whole or not at all."""
+
+    folder: str
+    contents: bool = False  # digests of contents, to find duplicates by
+    groups: bool = False  # tasks and tool sets, to split by
+
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> None:
+        lines, index = names(Path(self.folder), rank)
+        if not lines.parent.is_dir():  # whoever made it is gone, and has tidied up
+            raise FileNotFoundError(f"{lines.parent} is not there any more")
+        with writing(lines, "wb") as texts, writing(index, "wb") as rows:
+            for item in data:
+                entry = self.entry(item)
+                rows.write(entry.dumps())
+                if entry.loss is None:
+                    texts.write(b"\n".join(item.lines) + b"\n")
+
+    def entry(self, item: Item) -> Entry:
+        """What the index says of a record."""
+        if item.loss is not None:
+            return Entry(item.file, item.line, item.loss)
+        kept = [self._kept(t, line) for t, line in zip(item.trajectories, item.lines, strict=True)]
+        digest = small_digest(b"\n".join(item.lines)).hex()
+        return Entry(item.file, item.line, None, kept, item.left, item.warned, digest)
+
+    def _kept(self, t: Trajectory, line: bytes) -> Kept:
+        kept = Kept(t.trajectory_id, len(t.steps), len(line))
+        if self.groups:
+            kept.at, kept.task, kept.toolset = split_place(t, line), task_key(t), t.toolset_id if t.tools else ""
+        if self.contents:
+            kept.content = content_digest(t)
+        return kept
+
+
+def content_digest(t: Trajectory) -> str:
+    """The same for trajectories with the same tools and steps, whatever their ids say."""
+    plain = [[tool.to_dict() for tool in t.tools], [step.to_dict() for step in t.steps]]
+    return small_digest(json.dumps(plain, sort_keys=True).encode()).hex()
+
+
+def split_place(t: Trajectory, line: bytes) -> int:
+    """Where `"split"` belongs in the line of a trajectory without one: before its tags and extra; -1 if it has one."""
+    if t.split:
+        return -1
+    plain: dict[str, Any] = {"tags": list(t.tags)} if t.tags else {}
+    plain |= {"extra": t.extra} if t.extra else {}
+    if not plain:
+        return len(line) - 1
+    return len(line) - len(json.dumps(plain, ensure_ascii=False).encode()) - 1

@@ -1,0 +1,79 @@
+"""The folder in which a run keeps finished shards: hidden beside the output, taken up again after a kill.
+
+Only one run at a time may use it. It goes away when the output stands, and when the run ends with an error that trying
+again won't cure by itself (a full disk, nothing to read).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from xlam_lib import atomic
+from xlam_lib.data.reading import ReadError
+
+PLAN, LOCK = "plan.json", "LOCK"
+
+
+def work_folder(output: Path) -> Path:
+    """`work_folder(Path("data/tau"))` -> data/.tau.work"""
+    return output.parent / f".{output.name}.work"
+
+
+@contextmanager
+def working(output: Path, job: dict[str, Any]) -> Iterator[Path]:
+    """The work folder of this job, with what an earlier run of the same job has finished."""
+    folder = work_folder(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / LOCK, "w", encoding="utf-8") as lock:
+            _lock(lock, output)
+            begin(folder, job)
+            yield folder
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if error.errno in atomic.FULL:
+            message = f"the disk is full: {output} was not written; what stood there before still stands"
+            raise OSError(error.errno, message) from error
+        raise
+    except InUse:
+        raise
+    except ValueError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def begin(folder: Path, job: dict[str, Any]) -> None:
+    """Empties the folder unless it belongs to this very job."""
+    if read_plan(folder).get("job") != job:
+        for path in folder.iterdir():
+            if path.name != LOCK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+class InUse(ReadError):
+    """Another run writes this output."""
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """What an earlier run wrote down; {} if there was none."""
+    try:
+        return json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _lock(file: IO[str], output: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: whoever starts two runs at once is on their own
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InUse(f"{output}: another run is writing it; wait for its end") from error
