@@ -143,7 +143,7 @@ def _episode(text: str, where: str) -> Trajectory:
     else:
         _, turns, tight = prompted_turns(text)
         for turn in turns:
-            episode.act(turn.action or "", turn.observation)
+            episode.act(turn.action, turn.observation)
     steps = episode.finish()
     if len(steps) == 1:
         raise Drop("a text without an action", text[:80])

@@ -42,14 +42,17 @@ class Episode:
         """The task, or the first thing that the environment says."""
         self.steps.append(Step("user", content))
 
-    def act(self, text: str, observation: str | None, reasoning: str = "") -> None:
-        """One action and what the environment said to it; None where the record ends before that."""
-        self.turn([(text, observation)], reasoning)
+    def act(self, text: str | None, observation: str | None, reasoning: str = "") -> None:
+        """One action and what the environment said to it; None where the record has none."""
+        if text is not None:
+            self.turn([(text, observation)], reasoning)
+            return
+        self._need_closed()
+        self._malformed([], [observation], reasoning)
 
     def turn(self, pairs: Sequence[tuple[str, str | None]], reasoning: str = "") -> None:
         """Several actions that were sent in one message, each with what the environment said to it."""
-        if self.open:
-            raise Drop("call without a result", f"the next turn begins before {self.open!r} was answered")
+        self._need_closed()
         if not pairs:
             return
         if len(pairs) == 1 and self._thinks(*pairs[0]):
@@ -76,6 +79,10 @@ class Episode:
             self._assistant([], "", "", ())
         return tuple(self.steps)
 
+    def _need_closed(self) -> None:
+        if self.open:
+            raise Drop("call without a result", f"the next turn begins before {self.open!r} was answered")
+
     def _thinks(self, text: str, observation: str | None) -> bool:
         """Whether it is a thought; it may be cut off before its closing bracket."""
         return (
@@ -90,7 +97,7 @@ class Episode:
         content = "\n".join(texts)
         if content or reasoning or self.thoughts:
             self._assistant(texts, reasoning, content, ())
-        elif said:
+        elif said and texts:
             self.notes[str(len(self.steps))] = texts  # of an empty action only the answer is left
         if said:
             self.steps.append(Step("user", said))

@@ -163,5 +163,5 @@ def _shops(text: str) -> Iterator[Parts]:
 def _walk(episode: Episode, task: str, turns: list[Turn]) -> tuple[tuple[Step, ...], dict[str, list[str]]]:
     episode.user(task)
     for turn in turns:
-        episode.act(turn.action or "", turn.observation, turn.thought)
+        episode.act(turn.action, turn.observation, turn.thought)
     return episode.finish(), episode.notes

@@ -77,7 +77,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     episode = Episode(WIKI, errors=("Invalid Action",))
     episode.user(question)
     for turn in turns:
-        episode.act(turn.action or "", turn.observation, turn.thought)
+        episode.act(turn.action, turn.observation, turn.thought)
     if not turns:
         episode.act(WIKI.render("Finish", {"answer": answer}), None)
     steps = episode.finish()

@@ -105,7 +105,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     memory = before[before.rindex(MEMORY) :].strip() if MEMORY in before else ""
     episode.user("\n\n".join(part for part in (memory, task) if part))
     for turn in turns[1:] if opening else turns:
-        episode.act(turn.action or "", turn.observation)
+        episode.act(turn.action, turn.observation)
     steps = episode.finish()
     if len(steps) == 1:
         raise Drop("a log without a step", f"environment {number}")

@@ -123,11 +123,16 @@ def native(t: Trajectory) -> list[str]:
 def _session(line: str) -> str:
     """The session that a line's address names, or "": "20220427_1_15"."""
     found = re.search(r'"url": ?"([^"]*)"', line)
-    try:
-        named = SESSION.search(urlsplit(found[1]).path) if found else None
-    except ValueError:  # not an address
-        return ""
+    named = SESSION.search(_path(found[1])) if found else None
     return (named[1] or named[2]) if named else ""
+
+
+def _path(url: str) -> str:
+    """The part of an address behind the host; "" if it is none."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
 
 
 def _event(line: Any) -> dict[str, Any]:
@@ -194,7 +199,7 @@ def _clicked(before: dict[str, Any], after: dict[str, Any]) -> str | None:
     if one.get("asin") != two.get("asin"):
         return None
     if pages == ("item_page", "item_sub_page"):
-        parts = unquote(urlsplit(after["url"]).path).split("/{")[0].rstrip("/").split("/")
+        parts = unquote(_path(after["url"])).split("/{")[0].rstrip("/").split("/")
         return parts[-1] or None
     if pages == ("item_sub_page", "item_page"):
         return "< Prev"

@@ -77,7 +77,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     episode = Episode(WEBSHOP, THINK_BRACKETS, ERRORS)
     episode.user(turns[0].observation)
     for turn in turns[1:]:
-        episode.act(turn.action or "", turn.observation, turn.thought)
+        episode.act(turn.action, turn.observation, turn.thought)
     steps = episode.finish()
     if len(steps) == 1:
         raise Drop("an episode without an action", f"episode {number}")
