@@ -29,19 +29,21 @@ GRAMMAR = Grammar(
     )
 )
 FORMS = (  # a turn with a solution proposes it, whatever else it holds
-    Form(rf"{SPEAKER}{TAGGED}{SOLUTION}{BEHIND}", "propose_solution"),
-    Form(rf"{SPEAKER}{TAGGED}{BETWEEN}{SOLUTION}\s*", "propose_solution"),
-    Form(rf"{SPEAKER}{PLAIN}{SOLUTION}{BEHIND}", "propose_solution"),
-    Form(rf"{SPEAKER}{TAGGED}{CODE}{BEHIND}", "execute_python"),
-    Form(rf"{SPEAKER}{TAGGED}{BETWEEN}{CODE}\s*", "execute_python"),
-    Form(rf"{SPEAKER}{PLAIN}{CODE}{BEHIND}", "execute_python"),
+    Form(rf"{SPEAKER}{TAGGED}{SOLUTION}{BEHIND}", "propose_solution", needs="</solution>"),
+    Form(rf"{SPEAKER}{TAGGED}{BETWEEN}{SOLUTION}\s*", "propose_solution", needs="</solution>"),
+    Form(rf"{SPEAKER}{PLAIN}{SOLUTION}{BEHIND}", "propose_solution", needs="</solution>"),
+    Form(rf"{SPEAKER}{TAGGED}{CODE}{BEHIND}", "execute_python", needs="</execute>"),
+    Form(rf"{SPEAKER}{TAGGED}{BETWEEN}{CODE}\s*", "execute_python", needs="</execute>"),
+    Form(rf"{SPEAKER}{PLAIN}{CODE}{BEHIND}", "execute_python", needs="</execute>"),
 )
 
 
 def several_blocks(text: str) -> Turn | None:
     """A turn with several <execute> blocks, which are run as one: their code is joined by line ends."""
-    blocks = [block.strip() for block in BLOCK.findall(text)]
-    if len(blocks) < 2 or "<solution>" in text or not all(blocks):
+    if text.count("</execute>") < 2 or "<solution>" in text:
+        return None
+    blocks = [block.strip() for block in BLOCK.findall(text) if block.strip()]
+    if len(blocks) < 2:
         return None
     head = text.partition("<execute>")[0]
     thought = re.sub(r"^\s*Assistant:|</?thought>", "", head).strip()

@@ -48,8 +48,11 @@ class Form:
     pattern: str
     tool: str = ""
     json: tuple[str, ...] = ()
+    needs: str = ""  # a literal without which no match is tried: a long text of another kind costs nothing
 
     def match(self, text: str) -> re.Match[str] | None:
+        if self.needs not in text:
+            return None
         return re.compile(self.pattern, re.DOTALL).fullmatch(text)
 
 
