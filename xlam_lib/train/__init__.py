@@ -1,6 +1,6 @@
 """Training (notebooks 02 and 03): mixtures of sources, SFT, preference pairs, DPO, offline decoding and scoring.
 
 Heavy packages are imported by the modules that need them (`checkpoint`, `loop`, `sft`, `dpo`, `decode`, `torch_data`);
-the others (`examples`, `interleave`, `mixture`, `score`, `pairs`, `log`, `launch`) are light, so that a notebook's kernel
-needs no torch to read results.
+the others (`examples`, `interleave`, `mixture`, `score`, `pairs`, `log`, `launch`) are light, so that a notebook's
+kernel needs no torch to read results.
 """
