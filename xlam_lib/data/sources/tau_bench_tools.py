@@ -22,13 +22,14 @@ class Domain:
     ending: tuple[str, ...]
 
 
-def _tool(name: str, description: str, **parameters: Any) -> Tool:
-    """All parameters are required; each is (type or schema, description)."""
+def tool(name: str, description: str, optional: tuple[str, ...] = (), **parameters: Any) -> Tool:
+    """A tool of a domain; each parameter is (type or schema, description), and required unless named as optional."""
     properties = {
         key: {**(parse_annotation(kind).schema if isinstance(kind, str) else kind), "description": text}
         for key, (kind, text) in parameters.items()
     }
-    return Tool(name, description, {"type": "object", "properties": properties, "required": list(properties)})
+    required = [key for key in properties if key not in optional]
+    return Tool(name, description, {"type": "object", "properties": properties, "required": required})
 
 
 def _rows(**columns: str) -> dict[str, Any]:
@@ -39,9 +40,9 @@ def _rows(**columns: str) -> dict[str, Any]:
 
 USER = ("str", "User id, like sara_doe_496.")
 SHARED = (
-    _tool("calculate", "Work out an arithmetic expression.", expression=("str", "Digits, + - * / and brackets.")),
-    _tool("think", "Write down a thought. It changes nothing and finds out nothing.", thought=("str", "The thought.")),
-    _tool("transfer_to_human_agents", "Hand the user over to a human agent.", summary=("str", "The user's issue.")),
+    tool("calculate", "Work out an arithmetic expression.", expression=("str", "Digits, + - * / and brackets.")),
+    tool("think", "Write down a thought. It changes nothing and finds out nothing.", thought=("str", "The thought.")),
+    tool("transfer_to_human_agents", "Hand the user over to a human agent.", summary=("str", "The user's issue.")),
 )
 RESERVATION = ("str", "Reservation id, like 8JX2WO.")
 CABIN = ("Literal['basic_economy', 'economy', 'business']", "Cabin class of the whole reservation.")
@@ -55,7 +56,7 @@ ROUTE = {
     "date": ("str", "YYYY-MM-DD."),
 }
 AIRLINE = (
-    _tool(
+    tool(
         "book_reservation",
         "Book flights for one or more passengers.",
         user_id=USER,
@@ -69,21 +70,21 @@ AIRLINE = (
         **BAGS,
         insurance=("Literal['yes', 'no']", "Travel insurance."),
     ),
-    _tool("cancel_reservation", "Cancel a whole reservation.", reservation_id=RESERVATION),
-    _tool("get_reservation_details", "Look up a reservation.", reservation_id=RESERVATION),
-    _tool("get_user_details", "Look up a user's profile and reservations.", user_id=USER),
-    _tool("list_all_airports", "List all airports with their cities."),
-    _tool("search_direct_flight", "Find direct flights on a date.", **ROUTE),
-    _tool("search_onestop_flight", "Find flights with one stop on a date.", **ROUTE),
-    _tool("send_certificate", "Give a user a travel certificate.", user_id=USER, amount=("float", "Dollars.")),
-    _tool(
+    tool("cancel_reservation", "Cancel a whole reservation.", reservation_id=RESERVATION),
+    tool("get_reservation_details", "Look up a reservation.", reservation_id=RESERVATION),
+    tool("get_user_details", "Look up a user's profile and reservations.", user_id=USER),
+    tool("list_all_airports", "List all airports with their cities."),
+    tool("search_direct_flight", "Find direct flights on a date.", **ROUTE),
+    tool("search_onestop_flight", "Find flights with one stop on a date.", **ROUTE),
+    tool("send_certificate", "Give a user a travel certificate.", user_id=USER, amount=("float", "Dollars.")),
+    tool(
         "update_reservation_baggages",
         "Change the bags of a reservation.",
         reservation_id=RESERVATION,
         **BAGS,
         payment_id=PAYMENT,
     ),
-    _tool(
+    tool(
         "update_reservation_flights",
         "Change flights or cabin of a reservation.",
         reservation_id=RESERVATION,
@@ -91,7 +92,7 @@ AIRLINE = (
         flights=FLIGHTS,
         payment_id=PAYMENT,
     ),
-    _tool(
+    tool(
         "update_reservation_passengers",
         "Change the passengers of a reservation.",
         reservation_id=RESERVATION,
@@ -114,13 +115,13 @@ ADDRESS = {
     }.items()
 }
 RETAIL = (
-    _tool(
+    tool(
         "cancel_pending_order",
         "Cancel an order that isn't processed yet.",
         order_id=ORDER,
         reason=("Literal['no longer needed', 'ordered by mistake']", "Why."),
     ),
-    _tool(
+    tool(
         "exchange_delivered_order_items",
         "Exchange items of a delivered order for others of the same product.",
         order_id=ORDER,
@@ -128,20 +129,20 @@ RETAIL = (
         new_item_ids=NEW_ITEMS,
         payment_method_id=METHOD,
     ),
-    _tool("find_user_id_by_email", "Find a user by e-mail address.", email=("str", "E-mail address.")),
-    _tool(
+    tool("find_user_id_by_email", "Find a user by e-mail address.", email=("str", "E-mail address.")),
+    tool(
         "find_user_id_by_name_zip",
         "Find a user by name and postal code.",
         first_name=("str", "First name."),
         last_name=("str", "Last name."),
         zip=ADDRESS["zip"],
     ),
-    _tool("get_order_details", "Look up an order.", order_id=ORDER),
-    _tool("get_product_details", "Look up a product and its items in stock.", product_id=("str", "Product id.")),
-    _tool("get_user_details", "Look up a user's profile and orders.", user_id=USER),
-    _tool("list_all_product_types", "List all products with their ids."),
-    _tool("modify_pending_order_address", "Change where a pending order goes.", order_id=ORDER, **ADDRESS),
-    _tool(
+    tool("get_order_details", "Look up an order.", order_id=ORDER),
+    tool("get_product_details", "Look up a product and its items in stock.", product_id=("str", "Product id.")),
+    tool("get_user_details", "Look up a user's profile and orders.", user_id=USER),
+    tool("list_all_product_types", "List all products with their ids."),
+    tool("modify_pending_order_address", "Change where a pending order goes.", order_id=ORDER, **ADDRESS),
+    tool(
         "modify_pending_order_items",
         "Change items of a pending order to others of the same product.",
         order_id=ORDER,
@@ -149,11 +150,11 @@ RETAIL = (
         new_item_ids=NEW_ITEMS,
         payment_method_id=METHOD,
     ),
-    _tool(
+    tool(
         "modify_pending_order_payment", "Change how a pending order is paid.", order_id=ORDER, payment_method_id=METHOD
     ),
-    _tool("modify_user_address", "Change a user's default address.", user_id=USER, **ADDRESS),
-    _tool(
+    tool("modify_user_address", "Change a user's default address.", user_id=USER, **ADDRESS),
+    tool(
         "return_delivered_order_items",
         "Send back items of a delivered order.",
         order_id=ORDER,
