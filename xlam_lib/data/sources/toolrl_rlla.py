@@ -115,8 +115,8 @@ def _parts(record: dict[str, Any]) -> tuple[str, str, Any]:
 def _tools(system: str, notes: list[str]) -> Iterator[Tool]:
     """The numbered list of tools in a system text."""
     listed = system.partition("use the following tools:")[2].partition("\n\n**")[0].strip()
-    for entry in re.split(r"\n(?=\d+\. )", listed) if listed else []:
-        found = ENTRY.fullmatch(entry.strip())
+    for entry in _entries(listed):
+        found = ENTRY.fullmatch(entry)
         if not found:
             raise Drop("a tool that can't be read", entry[:120])
         text = found["table"].strip()
@@ -125,6 +125,17 @@ def _tools(system: str, notes: list[str]) -> Iterator[Tool]:
             raise Drop("tool parameters are not an object", text[:120])
         name, about = found["name"] or found["name2"], found["about"] or found["about2"] or ""
         yield tool(name.strip(), about.strip(), table, notes)
+
+
+def _entries(listed: str) -> list[str]:
+    """The entries of the list: one begins at the next number, behind the parameters of the one before."""
+    entries: list[str] = []
+    for line in listed.split("\n") if listed else []:
+        if not entries or ("\nParameters:" in entries[-1] and line.startswith(f"{len(entries) + 1}. ")):
+            entries.append(line)
+        else:
+            entries[-1] += "\n" + line
+    return [entry.strip() for entry in entries]
 
 
 def _blocks(text: str) -> list[tuple[str, str]]:
