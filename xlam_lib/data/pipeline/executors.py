@@ -37,6 +37,8 @@ def run_local(phase: Phase, work: Path, workers: int = 1) -> None:
     if workers > 1 and len(left) > 1:
         _run_processes(phase, folder, left, min(workers, len(left)))
         return
+    if "datatrove" in sys.modules:
+        _quiet()
     for rank in left:
         data = None
         for step in deepcopy(phase.steps):
@@ -79,14 +81,19 @@ def _begin(executor: Any) -> None:
     """In a new worker: quiet, and not to outlive the process that started it."""
     import multiprocessing
 
-    from datatrove.utils.logging import logger
-
     global _executor
     _executor = executor
-    logger.disable("datatrove")
+    _quiet()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _quiet() -> None:
+    """datatrove tells of every task on the terminal; what goes wrong is raised and needn't be told twice."""
+    from datatrove.utils.logging import logger
+
+    logger.disable("datatrove")
 
 
 def _task(rank: int) -> None:

@@ -1,0 +1,266 @@
+"""The pipeline under faults: any number of workers gives the same bytes; nothing is lost, doubled or half written."""
+
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xlam_lib import atomic
+from xlam_lib.data.converting import DUPLICATE
+from xlam_lib.data.golden import samples_dir
+from xlam_lib.data.pipeline import executors, shards, steps, work
+from xlam_lib.data.pipeline.merge import EXACT, NEAR, PARQUET
+from xlam_lib.data.pipeline.phases import Phase
+from xlam_lib.data.pipeline.splitting import check_disjoint
+from xlam_lib.data.reading import ReadError, read_records
+from xlam_lib.data.sources import SOURCES
+from xlam_lib.data.unify import LOSSES, TRAJECTORIES, Options, main, unify
+from xlam_lib.trajectory import read_jsonl
+
+ROWS = json.loads((samples_dir("xlam_fc_60k") / "raw" / "transcribed_rows.json").read_text(encoding="utf-8"))
+WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lamda mu nu xi omicron pi rho sigma tau".split()
+SMALL = 4000  # bytes of a shard in these tests
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SHARD", SMALL)
+
+
+def rows(count: int, seed: int = 0) -> list[dict]:
+    rng = random.Random(seed)
+    return [{**ROWS[i % 3], "id": i, "query": " ".join(rng.choices(WORDS, k=25))} for i in range(count)]
+
+
+def write(path: Path, records: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in records), encoding="utf-8")
+    return path
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in (TRAJECTORIES, LOSSES)}
+
+
+@pytest.mark.parametrize("size", [1, 50, 100, 333, 5000])
+def test_the_shards_of_a_file_are_the_file(tmp_path: Path, size: int) -> None:
+    lines = [b'{"id": %d, "x": "%s"}' % (i, b"y" * (i * 7 % 90)) for i in range(30)] + [b"", b"{broken", b"\xff", b"{}"]
+    for name, data in (("a.jsonl", b"\n".join(lines)), ("b.jsonl", b"\n".join(lines) + b"\n"), ("c.jsonl", b"{}")):
+        (tmp_path / name).write_bytes(data)
+        planned = shards.plan([tmp_path / name], size=size)
+        found = [raw for shard in planned for raw in shards.records(SOURCES["xlam_fc_60k"], shard)]
+        assert found == list(read_records(tmp_path / name))
+        assert size > 100 or name == "c.jsonl" or len(planned) > 5
+
+
+def test_small_files_share_a_shard(tmp_path: Path) -> None:
+    files = [write(tmp_path / f"{i}.jsonl", rows(1)) for i in range(10)]
+    planned = shards.plan(files, size=3 * files[0].stat().st_size)
+    assert [len(shard) for shard in planned] == [3, 3, 3, 1]
+
+
+def test_workers_make_the_same_bytes(tmp_path: Path, small_shards: None) -> None:
+    records = rows(40)
+    records += [records[3], {**records[5], "id": 4}, {**records[7], "id": 99}, {"id": 1}]  # duplicates far apart
+    path = write(tmp_path / "rows.jsonl", records)
+    options = Options(dedup="exact", split=(0.8, 0.1, 0.1), split_by=("task",), parquet=True)
+    one = unify("xlam_fc_60k", path, tmp_path / "one", options=options)
+    two = unify("xlam_fc_60k", path, tmp_path / "two", options=options, workers=2)
+    assert outputs(tmp_path / "one") == outputs(tmp_path / "two")
+    assert one.records_in == two.records_in == 44
+    assert one.dropped == {DUPLICATE: 1, EXACT: 2, "no 'query'": 1}
+    assert {t.split for t in read_jsonl(tmp_path / "one" / TRAJECTORIES)} == {"train", "val", "test"}
+    assert check_disjoint(read_jsonl(tmp_path / "one" / TRAJECTORIES), ["task"])["train"] == 32
+    assert (tmp_path / "two" / PARQUET).is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "rows.jsonl", "two"]
+
+
+def test_ids_given_twice_over_shards(tmp_path: Path, small_shards: None) -> None:
+    records = rows(30)
+    records[20]["id"] = 2
+    accounting = unify("xlam_fc_60k", write(tmp_path / "rows.jsonl", records), tmp_path / "out")
+    ids = [t.trajectory_id for t in read_jsonl(tmp_path / "out" / TRAJECTORIES)]
+    assert len(set(ids)) == 30 and ids[20] == "xlam_fc_60k/2~2"
+    assert accounting.warnings["id given twice, renamed"] == 1
+
+
+def test_near_duplicates(tmp_path: Path, small_shards: None) -> None:
+    records = rows(20)
+    records.append({**records[4], "id": 50, "query": records[4]["query"].replace(" ", ", ").upper() + "!"})
+    path = write(tmp_path / "rows.jsonl", records)
+    accounting = unify("xlam_fc_60k", path, tmp_path / "out", options=Options(dedup="near"))
+    assert accounting.dropped == {NEAR: 1}
+    assert accounting.losses[0].detail == "near-duplicate of xlam_fc_60k/4"
+
+
+def test_decontamination_is_accounted(tmp_path: Path) -> None:
+    records = rows(6)
+    asked = {"id": "q7", "question": [[{"role": "user", "content": records[2]["query"].title()}]]}
+    (tmp_path / "questions.jsonl").write_text(json.dumps(asked) + "\n", encoding="utf-8")
+    path = write(tmp_path / "rows.jsonl", records)
+    options = Options(decontaminate=(str(tmp_path / "questions.jsonl"),))
+    accounting = unify("xlam_fc_60k", path, tmp_path / "out", options=options)
+    assert accounting.dropped == {"a benchmark's question": 1}
+    assert accounting.losses[0].detail.startswith("q7: ") and accounting.losses[0].line == 3
+
+
+def test_strict_drops_errors_of_verification(tmp_path: Path) -> None:
+    bad = {**ROWS[0], "answers": '[{"name": "live_giveaways_by_type", "arguments": {"type": [1]}}]'}
+    path = write(tmp_path / "rows.jsonl", [bad, ROWS[1]])
+    assert unify("xlam_fc_60k", path, tmp_path / "lax").dropped == {}
+    strict = unify("xlam_fc_60k", path, tmp_path / "strict", options=Options(strict=True))
+    assert sum(strict.dropped.values()) + strict.records_converted == 2
+
+
+def test_a_fault_of_a_converter_costs_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    convert = SOURCES["xlam_fc_60k"].convert
+
+    def faulty(record: dict, where: str) -> list:
+        return convert(record, where) if record["id"] != 1 else record["none"]
+
+    monkeypatch.setattr(SOURCES["xlam_fc_60k"], "convert", faulty)
+    accounting = unify("xlam_fc_60k", write(tmp_path / "rows.jsonl", rows(3)), tmp_path / "out")
+    assert accounting.dropped == {steps.FAULT: 1}
+    assert accounting.losses[0].detail == "KeyError: 'none'"
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
+def test_mixed_encodings_and_a_cut_end(tmp_path: Path, small_shards: None, name: str) -> None:
+    lines = [json.dumps(row, ensure_ascii=False).encode() for row in rows(30)]
+    lines[7] = lines[7].replace(b"alpha", b"\xe9", 1).replace(b"query", b"qu\xe9ry", 1)
+    lines[9] = json.dumps(rows(30)[9]).encode("utf-16")
+    data = b"\n".join(lines)
+    data = gzip.compress(data)[:-400] if name.endswith("gz") else data[:-5]
+    (tmp_path / name).write_bytes(data)
+    accounting = unify("xlam_fc_60k", tmp_path / name, tmp_path / "out")
+    accounting.check()
+    assert accounting.quarantined >= 3
+    assert accounting.records_converted + accounting.quarantined == accounting.records_in
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from xlam_lib.data.pipeline import shards, steps
+from xlam_lib.data.unify import unify
+shards.SHARD = 4000
+write = steps.Write.__call__
+def slow(self, data, rank=0, world_size=1):
+    write(self, data, rank, world_size)
+    if rank == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+steps.Write.__call__ = slow
+unify("xlam_fc_60k", sys.argv[1], sys.argv[2], workers=int(sys.argv[3]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("after", [0, 3])
+def test_killed_and_taken_up(tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    path = write(tmp_path / "rows.jsonl", rows(40))
+    unify("xlam_fc_60k", path, tmp_path / "whole")
+    run = subprocess.run([sys.executable, "-c", KILLED, path, tmp_path / "out", "1", str(after)], check=False)
+    assert run.returncode == -signal.SIGKILL and not (tmp_path / "out").exists()
+    done = len(list((tmp_path / ".out.work" / "convert").glob("completions/*"))) if after else 0
+    assert done == after
+    read = []
+    monkeypatch.setattr(steps.shards, "records", lambda source, parts: read.append(1) or _records(source, parts))
+    accounting = unify("xlam_fc_60k", path, tmp_path / "out")
+    accounting.check()
+    assert len(read) == len(shards.plan([path])) - after
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
+    assert not work.work_folder(tmp_path / "out").exists()
+
+
+_records = shards.records
+
+
+def test_a_lost_worker_ends_the_run(tmp_path: Path) -> None:
+    phase = Phase("convert", [_die], 2)
+    with pytest.raises(executors.LostWorker, match="convert: a worker process was lost"):
+        executors.run_local(phase, tmp_path, workers=2)
+
+
+def _die(data: object, rank: int, world_size: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+from xlam_lib.data.unify import main
+sys.exit(main(["--source", "xlam_fc_60k", "--input", sys.argv[1], "--output", sys.argv[2]]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits")
+def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", rows(40))
+    command = [sys.executable, "-c", LIMITED, path, tmp_path / "out"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert f"the disk is full: {tmp_path / 'out'} was not written" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_a_huge_record(tmp_path: Path) -> None:
+    huge = {**ROWS[0], "id": "huge", "query": "x" * 50_000_000}
+    path = write(tmp_path / "rows.jsonl", [ROWS[1], huge, ROWS[2]])
+    accounting = unify("xlam_fc_60k", path, tmp_path / "out", options=Options(verify=False))
+    assert accounting.records_converted == accounting.records_in == 3
+    assert len(list(read_jsonl(tmp_path / "out" / TRAJECTORIES))[1].steps[0].content) == 50_000_000
+
+
+def test_only_one_run_at_a_time(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", rows(3))
+    with work.working(tmp_path / "out", {}), pytest.raises(ReadError, match="another run is writing it"):
+        unify("xlam_fc_60k", path, tmp_path / "out")
+    assert unify("xlam_fc_60k", path, tmp_path / "out").records_in == 3
+
+
+def test_other_options_are_another_job(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", rows(3))
+    unify("xlam_fc_60k", path, tmp_path / "out")
+    first = outputs(tmp_path / "out")
+    unify("xlam_fc_60k", path, tmp_path / "out", options=Options(rate=False))
+    assert outputs(tmp_path / "out") != first
+    assert not any(t.quality for t in read_jsonl(tmp_path / "out" / TRAJECTORIES))
+
+
+def test_slurm_and_ray_get_the_same_steps(tmp_path: Path) -> None:
+    """What datatrove would submit; neither cluster is here, so nothing is run."""
+    planned = shards.plan([write(tmp_path / "rows.jsonl", rows(40))], size=SMALL)
+    chain = [steps.Read("xlam_fc_60k", planned), steps.Convert("xlam_fc_60k")]
+    phases = [Phase("convert", chain, len(planned)), Phase("merge", [_die], 1)]
+    first, second = executors.slurm_jobs(phases, tmp_path, 4, {"partition": "hopper", "time": "01:00:00"})
+    assert (first.tasks, first.workers, first.pipeline, second.depends) == (len(planned), 4, chain, first)
+    script = first.get_launch_file_contents(first.get_sbatch_args(len(planned)), "run")
+    assert f"#SBATCH --array=0-{len(planned) - 1}%4" in script and "#SBATCH --partition=hopper" in script
+    ray = executors.ray_job(phases[0], tmp_path, 4, {"cpus_per_task": 2})
+    assert (ray.world_size, ray.workers, ray.cpus_per_task) == (len(planned), 4, 2)
+
+
+def test_the_command_takes_the_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "rows.jsonl", [*rows(20), *rows(2)])
+    arguments = ["--source", "xlam_fc_60k", "--input", str(path), "--output", str(tmp_path / "out")]
+    more = ["--dedup", "exact", "--split", "0.5", "0.25", "0.25", "--split-by", "task", "--no-verify", "--no-rate"]
+    assert main([*arguments, *more]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["dropped"] == {DUPLICATE: 2}
+    assert check_disjoint(read_jsonl(tmp_path / "out" / TRAJECTORIES), ["task"]) == {"train": 10, "val": 5, "test": 5}
+    assert main([*arguments, "--no-verify", "--strict"]) == 1
+    assert "strict is about what verification finds" in capsys.readouterr().err
+
+
+def test_a_file_changed_by_time_only_is_converted_again(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", rows(3))
+    unify("xlam_fc_60k", path, tmp_path / "out")
+    stamp = (tmp_path / "out" / atomic.MARKER).read_bytes()
+    os.utime(path, (time.time(), time.time() + 5))
+    unify("xlam_fc_60k", path, tmp_path / "out")
+    assert (tmp_path / "out" / atomic.MARKER).read_bytes() != stamp
