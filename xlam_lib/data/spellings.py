@@ -112,9 +112,13 @@ def dates_in(text: str) -> set[Date]:
     """All dates of a text as (year or None, month, day or None); what has two readings gives both."""
     text = text.lower()
     found: set[Date] = set()
+    months: set[int] = set()  # where a month's name stands that has been read with its day
     for match in itertools.chain.from_iterable(pattern.finditer(text) for pattern in DATES):
         part = match.groupdict()
         word = part.get("w")
+        if word and match.start("w") in months and not part.get("d"):
+            continue
+        months |= {match.start("w")} if word else set()
         month = next(n for n, name in enumerate(MONTHS, 1) if name[:3] == word[:3]) if word else int(part["m"])
         day = int(part["d"]) if part.get("d") else None
         year = int(part["y"]) if part.get("y") else None

@@ -68,7 +68,8 @@ def _repair(trajectory: Trajectory) -> tuple[Trajectory, list[Found]]:
                 calls[number] = replace(call, arguments=arguments)
                 before[f"{index}.{number}"] = call.arguments
                 notes += [(index, "repaired argument", f"{call.name}: {note}") for note in made]
-        steps[index] = replace(step, tool_calls=tuple(calls)) if calls != list(step.tool_calls) else step
+        if any(key.startswith(f"{index}.") for key in before):
+            steps[index] = replace(step, tool_calls=tuple(calls))
     if not before:
         return trajectory, []
     extra = {**trajectory.extra, REPAIRED: {**before, **trajectory.extra.get(REPAIRED, {})}}

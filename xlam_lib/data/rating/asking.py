@@ -210,16 +210,20 @@ class _Run:
 
     async def _ask(self, client: openai.AsyncOpenAI, messages: list[dict[str, str]]) -> Any:
         """One answer; what may pass is tried again."""
+        limit = {"max_tokens": self.judge.max_tokens} if self.judge.max_tokens else {}
+        warmth = {"temperature": self.judge.temperature} if self.judge.temperature >= 0 else {}
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(PASSING),
             stop=tenacity.stop_any(tenacity.stop_after_attempt(self.judge.attempts), lambda state: self.stopped),
             wait=self._pause,
             reraise=True,
         )
-        limit = {"max_tokens": self.judge.max_tokens} if self.judge.max_tokens else {}
-        warmth = {"temperature": self.judge.temperature} if self.judge.temperature >= 0 else {}
-        create = client.chat.completions.create
-        return await retrying(create, model=self.judge.model, messages=messages, **limit, **warmth)
+        async for attempt in retrying:
+            with attempt:
+                told = await client.chat.completions.create(
+                    model=self.judge.model, messages=messages, **limit, **warmth
+                )
+        return told
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         """What the server asks for by Retry-After, else twice as long each time, never in step with the others."""

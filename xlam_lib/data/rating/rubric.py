@@ -153,14 +153,17 @@ def _cut(value: Any, share: float) -> Any:
 
 
 def _object_in(text: str) -> Any:
-    """The first JSON object of an answer, behind its thoughts and within a code fence or not."""
+    """The JSON object of an answer, behind its thoughts and within a code fence or not; no part of a cut-off one."""
     text = text.rpartition("</think>")[2]
-    start = text.find("{")
+    first = start = text.find("{")
     while start >= 0:
         try:
-            return json.JSONDecoder().raw_decode(text, start)[0]
+            value = json.JSONDecoder().raw_decode(text, start)[0]
         except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
+            value = {}
+        if "score" in value or (value and start == first):
+            return value
+        start = text.find("{", start + 1)
     return None
 
 
