@@ -124,6 +124,16 @@ def test_several_functions_and_none() -> None:
     assert (none.tools, none.tags, none.task.instruction) == ((), ("no_call",), "You have no functions.")
 
 
+def test_functions_in_the_system_text_of_sharegpt_rows() -> None:
+    call = '<functioncall> {"name": "f", "arguments": \'{"a": 1}\'} <|endoftext|>'
+    said = [("system", SYSTEM.removeprefix("SYSTEM: ")), ("human", "Go"), ("gpt", call), ("tool", "1"), ("gpt", "Done")]
+    t = one({"conversations": [{"from": who, "value": value} for who, value in said]})
+    assert [tool.name for tool in t.tools] == ["f"] and t.task.instruction.endswith("if required")
+    assert native(t) == [call.removesuffix("<|endoftext|>")]
+    plain = one({"system": "SYSTEM: Write {braces} kindly.", "chat": "USER: Hi\n\n\nASSISTANT: {Hi}"})
+    assert plain.task.instruction == "Write {braces} kindly."
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
@@ -134,7 +144,7 @@ def test_several_functions_and_none() -> None:
         ({"chat": "USER: Go"}, "no assistant turn"),
         ({**chat('<functioncall> {"name": "g", "arguments": {}}')}, "call of an undeclared tool"),
         ({**chat("Hm.")}, "result without a call"),
-        ({**chat(CALL), "system": "SYSTEM: Use them -\n{name"}, "tools are not JSON"),
+        ({**chat(CALL), "system": 'SYSTEM: Use them -\n{"name'}, "tools are not JSON"),
         ({}, "no messages"),
     ],
 )

@@ -51,7 +51,7 @@ SOURCE = SourceInfo(
 SPEAKERS = {"USER": "user", "ASSISTANT": "assistant", "A": "assistant", "FUNCTION RESPONSE": "tool"}
 SPEAKER = re.compile(r"(?:\A\s*|(?<=\n\n)|<\|endoftext\|>\s*)(USER|ASSISTANT|FUNCTION RESPONSE|(?<=\n\n\n)A):")
 END = "<|endoftext|>"
-TOOLS = re.compile(r"\s*-?\s*(?=[{\[])")
+FUNCTIONS = re.compile(r"(?:\A|(?<=\n))[ \t]*(?=[{\[]\s*[{\"'])")  # they begin with a line
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
@@ -66,7 +66,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     else:
         walked = walk(turns_of(messages_of(record)))
         tools, render = tools_and_system(record, walked, notes), _render_sharegpt
-        instruction = _system(walked.system)[0]
+        instruction, functions = _system(walked.system)
+        tools = tools or tools_of(functions, notes)
     extra = {"unknown_types": notes, "form": "native" if "chat" in record else ""}
     return [assemble(SOURCE, raw_id_of(record, where), walked, tools, instruction, render, extra=extra)]
 
@@ -93,8 +94,10 @@ def _system(text: Any) -> tuple[str, str]:
     if not isinstance(text, str):
         raise Drop("'system' is not text", f"found {type(text).__name__}")
     text = text.strip().removeprefix("SYSTEM:").strip()
-    start = TOOLS.search(text)
-    return (text[: start.start()].strip(), text[start.end() :]) if start else (text, "")
+    start = FUNCTIONS.search(text)
+    if start is None:
+        return text, ""
+    return text[: start.start()].rstrip().removesuffix("-").rstrip(), text[start.end() :]
 
 
 def _render_native(calls: Sequence[ToolCall]) -> list[str]:

@@ -207,7 +207,7 @@ def _gold_actions(rewards: dict[str, Any], task: dict[str, Any]) -> list[Any]:
 
 def _gold(record: dict[str, Any], where: str) -> Trajectory:
     """The trajectory of a task: what the user wants, and the right calls."""
-    criteria = need(record, "evaluation_criteria", dict)
+    criteria = need({**record, "evaluation_criteria": record["evaluation_criteria"] or {}}, "evaluation_criteria", dict)
     actions = need_objects(criteria.get("actions") or [], "actions")
     agents = [action for action in actions if action.get("requestor") != "user"]
     if not agents:
