@@ -36,7 +36,6 @@ SOURCE = SourceInfo(
     license="Apache-2.0",
     url="https://github.com/ShishirPatil/gorilla/tree/main/berkeley-function-call-leaderboard",
     files=("bfcl_eval/data/BFCL_v4_*.json", "bfcl_eval/data/possible_answer/BFCL_v4_*.json"),
-    samples={"BFCL_v4_irrelevance.json": (0, 1), "BFCL_v4_live_irrelevance.json": (0,)},
 )
 
 

@@ -35,7 +35,6 @@ SOURCE = SourceInfo(
     files=("data_example/answer/*/*/*.json", "data_example/model_predictions_converted/*/*.json"),
     samples={
         "answer/virtual_chatgpt_cot/G1_instruction/588_CoT@1.json": None,
-        "model_predictions_converted/virtual_chatgpt_cot.json": None,
     },
 )
 unpack = one_by_one
