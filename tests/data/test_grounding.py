@@ -1,5 +1,7 @@
 """What counts as said: numbers, dates, times, words in other spellings; and what does not."""
 
+import time
+
 import pytest
 
 from xlam_lib.data.grounding import Heard
@@ -109,6 +111,15 @@ def test_what_is_heard_later_counts_later():
     assert not heard.grounded("HAT229")
     heard.add('{"flight": "HAT229", "seats": 17}')
     assert heard.grounded("HAT229") and heard.grounded(17)
+
+
+def test_a_long_history_takes_no_long_time():
+    heard = Heard()
+    began = time.process_time()
+    for number in range(100):
+        heard.add(f"row {number}: " + "lorem ipsum dolor " * 200)
+        heard.ungrounded({"id": f"x{number}", "date": "2024-05-06", "name": "Zebulon Quartz", "n": 10**400 + number})
+    assert time.process_time() - began < 2
 
 
 def test_spellings():

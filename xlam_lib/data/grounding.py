@@ -16,12 +16,12 @@ import difflib
 import itertools
 import json
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from xlam_lib.data.spellings import RELATIVE, TIME_WORDS, dates_in, numbers_in, times_in
+from xlam_lib.data.heard import TOKEN, WIDE, Texts, fold, squeeze
+from xlam_lib.data.spellings import dates_in, numbers_in, times_in
 from xlam_lib.data.wordlists import COMMON
 from xlam_lib.trajectory import Tool
 
@@ -34,31 +34,18 @@ COMPOSED = frozenset(  # words in the name of an argument that the model writes 
 BOOLEANS = ("true", "false", "yes", "no", "none", "null", "on", "off")
 NEUTRAL = (0, 1, -1)
 FACTORS = (100, 1000, 10**6, 60, 3600, 24, 7, 12, 30, 365)
+LARGEST = 1e300
+MANY = 5000
 LONGEST = 6  # words of a value; what is longer is a text, not a value
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.\w+")
 NUMBER = re.compile(r"[-+]?[$€£]?\s?[\d,]*\.?\d+\s?%?")
 AFFIXED = re.compile(r"[a-z]?(\d{1,15})[a-z]{0,2}")
-TOKEN = re.compile(r"[^\W_]+")
 NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 TIME_VALUE = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:\s?[ap]\.?m\.?)?(?:z|[+-]\d{2}:?\d{2})?", re.IGNORECASE)
-WIDE = re.compile(r"[\u0400-\u04ff\u0590-\u06ff\u0900-\u0dff\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
-class Heard:
-    """All that the model was told so far; `add` more as the steps go by. What is found in it is looked up lazily."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._done: dict[str, int] = {}
-        self._folded = ""
-        self._squeezed = ""
-        self._tokens: set[str] = set()
-        self._numbers: set[float] = set()
-
-    def add(self, text: str) -> None:
-        """More that the model was told."""
-        if text:
-            self._texts.append(text)
+class Heard(Texts):
+    """All that the model was told so far; `add` more as the steps go by."""
 
     def ungrounded(self, arguments: dict[str, Any], tool: Tool | None = None) -> list[tuple[str, Any]]:
         """(argument, value) for each single value that stands nowhere; see the top of this module."""
@@ -72,48 +59,16 @@ class Heard:
         """Whether a value stands there as it is: a default, an example, one of an enum."""
         if isinstance(value, str):
             folded = fold(value).strip()
-            return folded in (self.folded if len(folded) > 3 else self.tokens)
-        return float(value) in self.numbers
+            return self.has(folded) if len(folded) > 3 else folded in self.tokens
+        return value in self.numbers
 
     def grounded(self, value: Any, name: str = "") -> bool:
         """Whether a single value was said, in whatever spelling: `heard.grounded("Oslo", "city")`."""
         if isinstance(value, bool) or value is None:
             return True
         if isinstance(value, int | float):
-            return self._number(float(value))
+            return self._number(float(value)) if abs(value) < LARGEST else self.has(str(value))
         return self._text(value, name) if isinstance(value, str) else True
-
-    def _new(self, facet: str) -> list[str]:
-        """The texts that a facet has not seen yet."""
-        start = self._done.get(facet, 0)
-        self._done[facet] = len(self._texts)
-        return self._texts[start:]
-
-    @property
-    def folded(self) -> str:
-        """Everything, without case and accents."""
-        self._folded += "".join(" " + fold(text) for text in self._new("folded"))
-        return self._folded
-
-    @property
-    def squeezed(self) -> str:
-        """Letters and digits only, so that "(415) 555-0123" has 4155550123."""
-        self._squeezed += "".join(" " + squeeze(fold(text)) for text in self._new("squeezed"))
-        return self._squeezed
-
-    @property
-    def tokens(self) -> set[str]:
-        """Words and numbers."""
-        for text in self._new("tokens"):
-            self._tokens.update(TOKEN.findall(fold(text)))
-        return self._tokens
-
-    @property
-    def numbers(self) -> set[float]:
-        """Numbers, also those in words."""
-        for text in self._new("numbers"):
-            self._numbers |= numbers_in(text)
-        return self._numbers
 
     def _number(self, value: float) -> bool:
         """Said, or one step of arithmetic away: another unit, rounded, or of two of few numbers."""
@@ -131,7 +86,7 @@ class Heard:
 
     def _text(self, value: str, name: str) -> bool:
         folded = fold(value).strip()
-        if len(folded) > 3 and folded in self.folded:
+        if len(folded) > 3 and self.has(folded):
             return True
         tokens = TOKEN.findall(folded)
         if not tokens or folded in BOOLEANS or _is_code(value.strip()) or len(tokens) > LONGEST or "\n" in value:
@@ -139,7 +94,7 @@ class Heard:
         if len(folded) <= 3 and folded in self.tokens:
             return True
         small = squeeze(folded)
-        if len(small) > 3 and small in self.squeezed:
+        if len(small) > 3 and self.has_squeezed(small):
             return True
         if EMAIL.fullmatch(folded):
             return False
@@ -160,11 +115,9 @@ class Heard:
         return bool(dates) and self._date(dates)
 
     def _date(self, dates: set[tuple[int | None, int, int | None]]) -> bool:
-        text = self.folded
-        if RELATIVE.search(text):
+        if self.relative:
             return True
-        said = dates_in(text)
-        for (year, month, day), (y, m, d) in itertools.product(dates, said):
+        for (year, month, day), (y, m, d) in itertools.product(dates, self.dates):
             if month == m and (None in (year, y) or year == y) and (day == d or d is None or day is None):
                 return True
         # the first and the last day of a year that was named
@@ -174,12 +127,12 @@ class Heard:
         wanted = times_in(clock.rstrip("z"))
         if wanted & {(0, 0), (23, 59)}:
             return True
-        return bool(wanted & times_in(self.folded)) or TIME_WORDS.search(self.folded) is not None
+        return bool(wanted & self.times) or self.durations
 
     def _words(self, value: str, tokens: list[str], name: str) -> bool:
         """Each part with digits was said, and half of the words; those that name the argument prove nothing."""
         digits = [token for token in tokens if any(char.isdigit() for char in token)]
-        if not all(token in self.squeezed or self._digits(token) for token in digits):
+        if not all(self.has_squeezed(token) or self._digits(token) for token in digits):
             return False
         words = [token for token in tokens if token not in digits and len(token) > 2 and token not in COMMON]
         words = [word for word in words if word not in fold(name)] or words
@@ -187,11 +140,12 @@ class Heard:
             return bool(digits) or any(token in self.tokens for token in tokens)
         if 2 * sum(self._known(word) for word in words) >= len(words) or self._abbreviated(value, tokens):
             return True
-        if bool(WIDE.search(value)) != bool(WIDE.search(self.folded)):
+        if bool(WIDE.search(value)) != self.wide:
             return True  # said in another script
-        if WIDE.search(value):
-            return any(a + b in self.folded for a, b in itertools.pairwise(squeeze(fold(value))))
-        return any(difflib.get_close_matches(word, self.tokens, 1, 0.8) for word in words if len(word) > 3)
+        if self.wide:
+            return any(self.has(a + b) for a, b in itertools.pairwise(squeeze(fold(value))))
+        near = self.tokens if len(self.tokens) < MANY else ()  # looking for typos in more takes seconds
+        return any(difflib.get_close_matches(word, near, 1, 0.8) for word in words if len(word) > 3)
 
     def _digits(self, token: str) -> bool:
         """A number with a unit, like 5kg or 3rd, whose number was said."""
@@ -205,7 +159,7 @@ class Heard:
         if len(word) < 4:
             return False
         stem = word[: max(4, len(word) - 3)]
-        return any(token.startswith(stem) for token in self.tokens) or (len(word) > 4 and word in self.squeezed)
+        return any(token.startswith(stem) for token in self.tokens) or (len(word) > 4 and self.has_squeezed(word))
 
     def _abbreviated(self, value: str, tokens: list[str]) -> bool:
         """The initials of words that were said, or words whose initials were said, or a ticker like AAPL."""
@@ -215,19 +169,6 @@ class Heard:
         if len(tokens) == 1 and len(tokens[0]) <= 6 and value.isupper():
             return any(token.startswith(tokens[0][0]) for token in self.tokens)
         return False
-
-
-def fold(text: str) -> str:
-    """Without case and accents: `fold("Évora")` -> "evora"."""
-    if text.isascii():
-        return text.lower()
-    parts = unicodedata.normalize("NFKD", text)
-    return "".join(char for char in parts if not unicodedata.combining(char)).casefold()
-
-
-def squeeze(text: str) -> str:
-    """Letters and digits only: `squeeze("a-b c")` -> "abc"."""
-    return "".join(char for char in text if char.isalnum())
 
 
 def _leaves(arguments: dict[str, Any], top: str = "") -> Iterator[tuple[str, Any]]:
