@@ -248,7 +248,7 @@ def test_load_source_streams_and_accounts(tmp_path: Path) -> None:
 
 
 def test_unknown_source_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="no source 'toolbank'; there are tau_bench, toolbench, xlam_fc_60k"):
+    with pytest.raises(ValueError, match="no source 'toolbank'; there are .*tau_bench, toolalpaca, toolbench,"):
         load_source("toolbank", ".")
 
 
@@ -271,11 +271,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_the_command_lists_sources(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines] == [
-        ["tau_bench", "MIT"],
-        ["toolbench", "Apache-2.0"],
-        ["xlam_fc_60k", "CC-BY-4.0"],
-    ]
+    assert [line.split()[0] for line in lines] == sorted(SOURCES)
+    assert ["tau_bench", "MIT"] in [line.split()[:2] for line in lines]
 
 
 @pytest.mark.parametrize(
