@@ -119,8 +119,9 @@ def _answered(message: dict[str, Any], waiting: list[tuple[str, ToolCall]], wher
     )
     if not fitting:
         raise TrajectoryError(f"{where}: a result for {id_ or name!r}, but no such call is open")
-    waiting.remove(fitting[0])
-    return fitting[0][1]
+    found = fitting[0]  # `fitting` may be `waiting` itself
+    waiting.remove(found)
+    return found[1]
 
 
 def to_xlam_steps(

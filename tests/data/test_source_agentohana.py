@@ -80,3 +80,10 @@ def test_any_trajectory_goes_there_and_back(t: Trajectory) -> None:
 )
 def test_drops(record: dict, why: str) -> None:
     assert reason("agentohana", record) == why
+
+
+def test_results_in_another_order_and_of_no_name_find_their_calls() -> None:
+    calls = '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]'
+    rows = [{"name": "?", "content": "first"}, {"name": "g", "content": "second"}]
+    (t,) = convert(steps((calls, rows), ("Done.", "")), "x")
+    assert [(step.name, step.content) for step in t.steps if step.role == "tool"] == [("f", "first"), ("g", "second")]

@@ -34,7 +34,7 @@ def tool(name: Any, description: Any, parameters: Any, notes: list[str], require
     if isinstance(table.get("properties"), dict):
         schema = schema_of({**table, "type": "object"}, notes, name)
         return Tool(name, description or "", {"type": "object", **schema})
-    names = required if isinstance(required, list) else [key for key in table if _says_required(table[key])]
+    names = _texts(required) if isinstance(required, list) else [key for key in table if _says_required(table[key])]
     properties = {key: schema_of(spec, notes, f"{name}.{key}") for key, spec in table.items()}
     schema = {"type": "object", "properties": properties, "required": [key for key in names if key in properties]}
     return Tool(name, description or "", schema)
@@ -42,6 +42,10 @@ def tool(name: Any, description: Any, parameters: Any, notes: list[str], require
 
 def _says_required(spec: Any) -> bool:
     return isinstance(spec, dict) and spec.get("required") is True
+
+
+def _texts(values: list[Any]) -> list[str]:
+    return [value for value in values if isinstance(value, str)]
 
 
 def schema_of(spec: Any, notes: list[str], where: str) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def schema_of(spec: Any, notes: list[str], where: str) -> dict[str, Any]:
     if isinstance(spec.get("properties"), dict):
         schema["properties"] = {k: schema_of(v, notes, f"{where}.{k}") for k, v in spec["properties"].items()}
         if isinstance(spec.get("required"), list):
-            schema["required"] = [key for key in spec["required"] if key in schema["properties"]]
+            schema["required"] = [key for key in _texts(spec["required"]) if key in schema["properties"]]
     if isinstance(spec.get("items"), dict):
         schema["items"] = schema_of(spec["items"], notes, f"{where}[]")
     if isinstance(spec.get("additionalProperties"), dict):

@@ -123,7 +123,7 @@ class _Answer(ActionBuilder):
     def _shown(self, text: str) -> None:
         """A message as Python shows it, perhaps cut."""
         found = CALL.match(text)
-        name = ast.literal_eval(found["name"]) if found else ""
+        name = found["name"][1:-1] if found else ""
         shown = _literal(text, found.end()) if found else None
         arguments = json_object(shown[0]) if shown else None
         if name == FINISH and arguments is None:
@@ -151,7 +151,10 @@ class _Answer(ActionBuilder):
 def _literal(text: str, at: int) -> tuple[str, int] | None:
     """(value, end) of the quoted text that begins at `at`, or None where it is cut off."""
     found = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL).match(text, at)
-    return (ast.literal_eval(found[0].replace("\n", "\\n")), found.end()) if found else None
+    try:
+        return (ast.literal_eval(found[0].replace("\n", "\\n")), found.end()) if found else None
+    except (ValueError, SyntaxError):  # an escape that is none
+        return None
 
 
 def _rest(text: str, at: int) -> str:
