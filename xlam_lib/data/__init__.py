@@ -4,6 +4,8 @@
     sources/        one file a data set: raw record -> Trajectory, or Drop(reason)
     converting.py   the loop: convert, validate, account for every record
     unify.py        the command: `python -m xlam_lib.data.unify --source NAME --input PATH --output DIR`
+    pipeline/       its steps: shards, verification, rating, duplicates, contamination, split, one merge with the books
+    store.py        JSON Lines and Parquet; export.py: other formats (OpenAI, TRL, AgentOhana, ActionStudio, ADP)
     accounting.py   records in = converted + dropped + quarantined, or an error
     report.py       tables for notebook 01
     golden.py       makes the samples that the tests compare with

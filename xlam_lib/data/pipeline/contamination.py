@@ -99,7 +99,8 @@ def _bfcl_files() -> list[Path]:
     found = importlib.util.find_spec("bfcl_eval")
     if found is None or not found.submodule_search_locations:
         raise ReadError("the questions of BFCL ship in the package bfcl-eval, which is not installed")
-    return sorted((Path(found.submodule_search_locations[0]) / "data").glob("BFCL_v*_*.json"))
+    files = sorted((Path(found.submodule_search_locations[0]) / "data").glob("BFCL_v*_*.json"))
+    return [file for file in files if '"question"' in file.read_text(encoding="utf-8").partition("\n")[0]]
 
 
 def _rows(file: Path) -> Iterable[dict[str, Any]]:
@@ -112,9 +113,7 @@ def _rows(file: Path) -> Iterable[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ReadError(
-                    f"{file}:{number}: not a line of JSON ({error}); expected one question a line"
-                ) from error
+                raise ReadError(f"{file}:{number}: not JSON ({error}); expected one question a line") from error
             yield row if isinstance(row, dict) else {"text": row}
 
 

@@ -1,0 +1,157 @@
+"""Trajectories -> files of other formats (notebook 01).
+
+    python -m xlam_lib.data.export --input trajectories.jsonl --format openai --output messages.jsonl
+
+    openai        {"id", "messages", "tools"}: OpenAI's fine-tuning format, which TRL reads as conversations, too
+    trl           {"prompt", "completion"}: a row for each turn to be learnt from, rendered as the model sees it
+    xlam          {"id", "task_instruction", "tools", "query", "steps"}: the history of the original models
+    agentohana    {"user_query", "model_name", "score", "steps"}: AgentOhana's dictionary
+    actionstudio  {"unique_trajectory_id", "task_instruction", "tools", "conversation"}: unified format 2.0
+    adp           {"id", "content", "details", "tools"}: Agent Data Protocol, standard form
+
+All but `trl` are read back, by `from_openai_row` and `from_xlam` here and by the sources; what a format has no word for
+(errors, rewards, ratings) is lost in it. A trajectory that a format can't hold is left out and counted, with the first
+reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.atomic import writing
+from xlam_lib.codec import tools_from_any
+from xlam_lib.data.sources import actionstudio, agentohana
+from xlam_lib.trajectory import Source, Step, Task, Trajectory, TrajectoryError, read_jsonl
+from xlam_lib.views import from_openai, from_xlam_steps, to_openai, to_trl_rows, to_xlam_steps, tools_to_openai
+
+Row = dict[str, Any]
+
+
+def to_openai_row(t: Trajectory) -> Row:
+    """What the agent is told is the system message, unless there is one: `to_openai_row(t)["messages"][0]["role"]`."""
+    steps = t.steps
+    if t.task.instruction and not (steps and steps[0].role == "system"):
+        steps = (Step("system", t.task.instruction), *steps)
+    return {"id": t.trajectory_id, "messages": to_openai(steps), "tools": tools_to_openai(t.tools)}
+
+
+def from_openai_row(row: Row) -> Trajectory:
+    """A trajectory of such a row, with its very steps and tools; the source `openai_chat` reads messages of any form."""
+    source = Source("openai_messages", "unknown", raw_id=row["id"])
+    return Trajectory(row["id"], source, tools=tuple(tools_from_any(row["tools"])), steps=from_openai(row["messages"]))
+
+
+def to_xlam(t: Trajectory) -> Row:
+    """The query and history that the original models are prompted with: `to_xlam(t)["steps"][0]["thought"]`."""
+    query, history = to_xlam_steps(t.steps)
+    tools = [tool.to_dict() for tool in t.tools]
+    return {
+        "id": t.trajectory_id,
+        "task_instruction": t.task.instruction,
+        "tools": tools,
+        "query": query,
+        "steps": history,
+    }
+
+
+def from_xlam(row: Row) -> Trajectory:
+    """A trajectory of such a row; `to_xlam` makes the same row of it."""
+    return Trajectory(
+        row["id"],
+        Source("xlam_steps", "unknown", raw_id=row["id"]),
+        Task(row["task_instruction"]),
+        tuple(tools_from_any(row["tools"])),
+        from_xlam_steps(row["query"], row["steps"]),
+    )
+
+
+def to_adp(t: Trajectory) -> Row:
+    """The events of Agent Data Protocol: `to_adp(t)["content"][0]["class_"]` -> "text_observation".
+
+    Parallel calls are actions in a row, the thought before the first of them. The protocol can't hold text beside
+    calls, nor a call that is left unanswered before the next turn.
+    """
+    events = [_observation("system", t.task.instruction)] if t.task.instruction else []
+    for index, step in enumerate(t.steps):
+        if step.role == "tool":
+            events.append(_observation("environment", step.content, step.tool_call_id, step.name))
+        elif step.role == "assistant":
+            if step.content and step.tool_calls:
+                raise TrajectoryError(f"trajectory {t.trajectory_id!r}, step {index}: ADP has no text beside calls")
+            events += _actions(step)
+        else:
+            events.append(_observation(step.role, step.content))
+    return {"id": t.trajectory_id, "content": events, "details": {}, "tools": tools_to_openai(t.tools)}
+
+
+def _observation(source: str, content: str, call: str = "", name: str = "") -> Row:
+    event = {"class_": "text_observation", "content": content, "source": source}
+    return event | ({"tool_call_id": call} if call else {}) | ({"name": name} if name else {})
+
+
+def _actions(step: Step) -> list[Row]:
+    reward = {} if step.reward is None else {"reward": step.reward}
+    if not step.tool_calls:
+        return [{"class_": "message_action", "content": step.content, "description": step.reasoning, **reward}]
+    events: list[Row] = [
+        {"class_": "api_action", "function": call.name, "kwargs": call.arguments, "tool_call_id": call.id}
+        for call in step.tool_calls
+    ]
+    events[0] |= {"description": step.reasoning, **reward}
+    return events
+
+
+FORMATS: dict[str, Callable[[Trajectory], list[Row]]] = {
+    "openai": lambda t: [to_openai_row(t)],
+    "trl": lambda t: list(to_trl_rows(t)),
+    "xlam": lambda t: [to_xlam(t)],
+    "agentohana": lambda t: [agentohana.export(t)],
+    "actionstudio": lambda t: [actionstudio.export(t)],
+    "adp": lambda t: [to_adp(t)],
+}
+
+
+def export(trajectories: Iterable[Trajectory], format: str, output: str | Path) -> dict[str, Any]:
+    """Writes JSON Lines and tells how many: `export(read_jsonl("t.jsonl"), "openai", "m.jsonl")["rows"]`."""
+    if format not in FORMATS:
+        raise ValueError(f"no format {format!r}; there are {', '.join(FORMATS)}")
+    counts: dict[str, Any] = {"format": format, "trajectories": 0, "rows": 0, "left_out": 0, "first_reason": ""}
+    with writing(output) as file:
+        for t in trajectories:
+            counts["trajectories"] += 1
+            try:
+                rows = FORMATS[format](t)
+            except ValueError as error:
+                counts["left_out"] += 1
+                counts["first_reason"] = counts["first_reason"] or str(error)
+                continue
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            counts["rows"] += len(rows)
+    return counts
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status and ends with the counts as JSON."""
+    parser = argparse.ArgumentParser(
+        prog="python -m xlam_lib.data.export", description="Trajectories -> other formats."
+    )
+    parser.add_argument("--input", required=True, help="trajectories.jsonl")
+    parser.add_argument("--format", required=True, choices=tuple(FORMATS))
+    parser.add_argument("--output", required=True, help="the file of JSON Lines to make")
+    options = parser.parse_args(arguments)
+    try:
+        counts = export(read_jsonl(options.input), options.format, options.output)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(counts, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
