@@ -149,19 +149,43 @@ def _short(text: str, limit: int = 200) -> str:
 def written(trajectory: Trajectory, where: str) -> bytes:
     """The line of JSON, which reads back equal: catches ill types, tuples in arguments, NaN, lone surrogates."""
     try:
-        plain = trajectory.to_dict()
-        line = _ENCODE(plain).encode()
+        line = _ENCODE(trajectory.to_dict()).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise TrajectoryError(f"{where}: cannot be written as JSON ({error})") from error
-    read = json.loads(line)
-    if read == plain and well_typed(trajectory):
+    if well_typed(trajectory) and _plain_inside(trajectory):
         return line
-    if type(trajectory).from_dict(read, where) != trajectory:
+    if type(trajectory).from_dict(json.loads(line), where) != trajectory:
         raise TrajectoryError(
             f"{where}: reads back differently than written; give tuples for lists of records, "
             "and only JSON values (with string keys, no tuples) inside dictionaries"
         )
     return line
+
+
+def _plain_inside(trajectory: Trajectory) -> bool:
+    """Whether all dictionaries hold what JSON gives back: no tuples, no keys but text, no types of one's own."""
+    calls = (call.arguments for step in trajectory.steps for call in step.tool_calls)
+    inside = (trajectory.extra, trajectory.outcome.checks, *calls)
+    return all(map(_is_json, inside)) and all(_same_key(tool.parameters) for tool in trajectory.tools)
+
+
+def _is_json(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    if kind is list:
+        return all(map(_is_json, value))
+    return kind in (str, int, float, bool, type(None))
+
+
+def _same_key(schema: Any) -> bool:
+    key = _key(schema)
+    return _is_json_key(key) if isinstance(key, bytes) else _is_json(schema)
+
+
+@functools.lru_cache(maxsize=8192)
+def _is_json_key(key: bytes) -> bool:
+    return _is_json(marshal.loads(key))
 
 
 def _check_outcome(trajectory: Trajectory, where: str) -> None:

@@ -41,7 +41,7 @@ def to_openai_row(t: Trajectory) -> Row:
 
 
 def from_openai_row(row: Row) -> Trajectory:
-    """A trajectory of such a row, with its very steps and tools; the source `openai_chat` reads messages of any form."""
+    """A trajectory of such a row, with its very steps and tools; the source `openai_chat` reads any form."""
     source = Source("openai_messages", "unknown", raw_id=row["id"])
     return Trajectory(row["id"], source, tools=tuple(tools_from_any(row["tools"])), steps=from_openai(row["messages"]))
 
