@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from xlam_lib.data.accounting import Accounting, Drop
-from xlam_lib.data.converting import convert_files
-from xlam_lib.data.reading import data_files
+from xlam_lib.data.converting import convert_files, convert_records, unpacked
+from xlam_lib.data.hub import hub_id, hub_records
+from xlam_lib.data.reading import ReadError, data_files
 from xlam_lib.data.sources.base import SourceInfo
 from xlam_lib.trajectory import Trajectory
 
@@ -59,10 +60,21 @@ def find_source(name: str) -> SourceModule:
     return SOURCES[name]
 
 
-def load_source(name: str, path: str | Path, accounting: Accounting | None = None) -> Iterator[Trajectory]:
-    """Trajectories of a file or folder of raw records, one at a time; pass an `Accounting` to see what was lost."""
+def load_source(name: str, path: str | Path = "", accounting: Accounting | None = None) -> Iterator[Trajectory]:
+    """Trajectories of a file or folder of raw records, one at a time; pass an `Accounting` to see what was lost.
+
+    Where the hub can be reached, `path` may name a data set of it instead, which is streamed: "Team-ACE/ToolACE" (see
+    `xlam_lib.data.hub`). Without a path it is the source's own: `next(load_source("toolace"))`.
+    """
     source = find_source(name)
-    files, ignored = data_files(path, source.SOURCE.text_files)
     accounting = Accounting(name) if accounting is None else accounting
+    path = path or source.SOURCE.hub_id
+    if not path:
+        raise ReadError(f"{name} lies on no hub: download it from {source.SOURCE.url} and give the file or folder")
+    if hub := hub_id(path):
+        accounting.files += 1
+        records = unpacked(source, hub_records(hub))
+        return convert_records(source.convert, records, accounting, source.SOURCE.argument_level)
+    files, ignored = data_files(path, source.SOURCE.text_files)
     accounting.ignored_files += [str(file) for file in ignored]
     return convert_files(source, files, accounting)

@@ -1,0 +1,134 @@
+"""Rows of a data set on the Hugging Face hub -> raw records, streamed, nothing downloaded as a whole (notebook 01).
+
+    for raw in hub_records("Salesforce/xlam-function-calling-60k"): ...   # raw.where == "owner/name[train]:17"
+
+A data set is named `owner/name`, and more exactly `owner/name:config@revision#split`. Code that lies in a data set is
+never run (`datasets` can't any more). The token for gated ones is taken from the environment, HF_TOKEN, by the client.
+
+What a table can't tell, a row doesn't claim: in it every object of a column has the same keys, and those that the
+record did not have are null. Such keys are left out again. JSON kept as JSON stays as it was, nulls included.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.data.accounting import Loss
+from xlam_lib.data.reading import SUFFIXES, Raw, ReadError
+
+PATTERN = re.compile(
+    r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?::(?P<config>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?(?:#(?P<split>\w+))?"
+)
+BATCH = 100  # rows taken out of a table at a time
+
+
+@dataclass(frozen=True)
+class HubId:
+    """A data set, maybe one configuration, revision or split of it: `HubId("Team-ACE/ToolACE", split="train")`."""
+
+    name: str
+    config: str | None = None
+    revision: str | None = None
+    split: str | None = None
+
+    def place(self, split: str) -> str:
+        """What stands for a file in records and losses: "owner/name[train]"."""
+        return f"{self.name}{f':{self.config}' if self.config else ''}[{split}]"
+
+
+def hub_id(path: str | Path) -> HubId | None:
+    """The data set that a text names, None where it is a path: `hub_id("Team-ACE/ToolACE#train").split` -> "train".
+
+    What exists as a file or folder is a path, and so is what has the name of a data file.
+    """
+    found = PATTERN.fullmatch(path) if isinstance(path, str) else None
+    if not found or found["name"].endswith((*SUFFIXES, ".txt", ".gz")) or Path(path).exists():
+        return None
+    return HubId(**found.groupdict())
+
+
+def hub_records(hub: HubId | str) -> Iterator[Raw | Loss]:
+    """Every row of every split in order; a data set that can't be had is a ReadError at once, which says what to do."""
+    if isinstance(hub, str):
+        found = PATTERN.fullmatch(hub)
+        if not found:
+            raise ReadError(f"{hub!r} names no data set of the hub; expected owner/name:config@revision#split")
+        hub = HubId(**found.groupdict())
+    return _rows(hub, _opened(hub))
+
+
+def _opened(hub: HubId) -> dict[str, Any]:
+    """The splits of a data set, ready to be streamed."""
+    import datasets  # takes seconds, and few need it
+
+    try:
+        found = datasets.load_dataset(hub.name, hub.config, split=hub.split, revision=hub.revision, streaming=True)
+    except Exception as error:  # the client raises of many kinds; all mean that it can't be had
+        raise _unreachable(hub, error) from error
+    return {hub.split: found} if hub.split else dict(found)
+
+
+def _unreachable(hub: HubId, error: Exception) -> ReadError:
+    why = " ".join(str(error).split())[:300] or type(error).__name__
+    return ReadError(
+        f"{hub.name}: no such file or folder, and as a data set of the hub it can't be streamed ({why}). Download it "
+        f"by hand from https://huggingface.co/datasets/{hub.name} and give the folder; or, if it is gated, accept its "
+        "terms there and set HF_TOKEN in the environment; if it has several configurations, name one: owner/name:config"
+    )
+
+
+def _rows(hub: HubId, splits: dict[str, Any]) -> Iterator[Raw | Loss]:
+    for split, dataset in splits.items():
+        place, number = hub.place(split), 0
+        try:
+            for table in dataset.with_format("arrow").iter(batch_size=BATCH):
+                for row in table.to_pylist():
+                    number += 1
+                    yield _record(row, table.schema, place, number)
+        except Exception as error:  # as above; what the consumer raises doesn't come by here
+            why = " ".join(str(error).split())[:300]
+            raise ReadError(
+                f"{place}: the stream broke off behind row {number} ({type(error).__name__}: {why}); "
+                f"try again, or download https://huggingface.co/datasets/{hub.name} and give the folder"
+            ) from error
+
+
+def _record(row: dict[str, Any], schema: Any, place: str, number: int) -> Raw | Loss:
+    try:
+        value = {field.name: _plain(row[field.name], field.type) for field in schema if row[field.name] is not None}
+    except (ValueError, RecursionError) as error:
+        return Loss("quarantined", place, number, f"not JSON: {error}")
+    return Raw(value, place, number)
+
+
+def _plain(value: Any, kind: Any) -> Any:
+    """A value of a table as JSON. `kind` is its Arrow type, which tells objects of the table from JSON within it."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return json.loads(value, parse_constant=_no_constant) if _is_json(kind) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _no_constant(str(value))
+    if isinstance(value, dict):
+        inner = {field.name: field.type for field in kind}
+        return {key: _plain(item, inner[key]) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_plain(item, kind.value_type) for item in value]
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    raise ValueError(f"a value of type {kind}")
+
+
+def _is_json(kind: Any) -> bool:
+    return getattr(kind, "extension_name", "") == "arrow.json"
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
