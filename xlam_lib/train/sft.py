@@ -30,6 +30,7 @@ from trl import SFTConfig, SFTTrainer
 from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
 from xlam_lib.train import checkpoint, loop
+from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import IGNORED, Example, examples, order
 from xlam_lib.train.log import FILE
@@ -50,8 +51,8 @@ class SftSettings:
     epochs: float = option(1.0, "passes over the data")
     samples: int = option(0, "rows to draw in all, instead of --epochs")
     seconds: float = option(0.0, "plan no more samples than fit into this time (0: no limit)")
-    lr: float = option(8e-4, "peak learning rate")
-    batch_size: int = option(16, "rows a step, over all processes")
+    lr: float = option(5e-4, "peak learning rate")
+    batch_size: int = option(8, "rows a step, over all processes")
     max_length: int = option(1024, "rows of more tokens are left out, and counted")
     seed: int = option(0, "seed of the order and of random weights")
     from_scratch: bool = option(False, "random weights instead of the base's")
@@ -105,7 +106,7 @@ def train(settings: SftSettings) -> Path:
     build = checkpoint.fresh_model if settings.from_scratch else checkpoint.load_model
     model = build(settings.base, settings.seed) if settings.from_scratch else build(settings.base)
     if bfloat16(settings.precision) and not torch.cuda.is_available() and settings.max_length <= 1024:
-        model.set_attn_implementation("eager")  # in bfloat16 the CPU's fused attention is slower, above all backwards
+        use_causal_blocks(model)  # rows are padded on the right
     samples = settings.samples or round(settings.epochs * len(rows))
     if settings.seconds:
         samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 FILES = ("train", "test_seen", "test_unseen")
 MIX = {"single": 0.45, "parallel": 0.20, "irrelevant": 0.15, "multi_step": 0.10, "multi_turn": 0.10}
-TRAIN_MIX = {"single": 0.50, "parallel": 0.23, "irrelevant": 0.13, "multi_step": 0.06, "multi_turn": 0.08}
+TRAIN_MIX = {"single": 0.41, "parallel": 0.24, "irrelevant": 0.14, "multi_step": 0.10, "multi_turn": 0.11}
 TWIN_SHARE = 0.45
 AUGMENT_SHARE = 0.4
 
