@@ -86,6 +86,8 @@ def assemble(out: str | Path) -> dict[str, Any]:
     notes = []
     for notebook, found in metrics.gather(out).items():
         flat = dict(_flat(found))
+        if flat.get("sft_scratch.measured_earlier"):
+            notes.append("sft_scratch: not from this run, but measured earlier with the same settings")
         for key in (*REQUIRED, *OPTIONAL):
             if flat.get(key) is None:
                 continue
