@@ -10,7 +10,7 @@ from xlam_lib.codec import parse_answer, prompts_of, same_calls
 from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.sources import SOURCES, load_source
 from xlam_lib.data.sources.toolbench import convert, rejected_siblings
-from xlam_lib.data.unify import unify
+from xlam_lib.data.unify import Options, unify
 from xlam_lib.trajectory import Trajectory, read_jsonl
 
 TRUE_REASONS = {  # of the sources tested in this file; others have a file of their own
@@ -76,7 +76,7 @@ def test_native_files(real_data: Path, source: str, files: str, records: int, dr
 
 @pytest.mark.parametrize("source", HERE)
 def test_written_and_read_back(real_data: Path, tmp_path: Path, source: str) -> None:
-    unify(source, real_data / source, tmp_path / "out")
+    unify(source, real_data / source, tmp_path / "out", options=Options(verify=False, rate=False))
     assert list(read_jsonl(tmp_path / "out" / "trajectories.jsonl")) == load(real_data / source, source)[0]
 
 

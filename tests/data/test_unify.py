@@ -273,6 +273,8 @@ def test_the_command_lists_sources(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == sorted(SOURCES)
     assert ["tau_bench", "MIT"] in [line.split()[:2] for line in lines]
+    assert len({line.index("http") for line in lines}) == 1  # the columns stand under one another
+    assert any(line.split()[-2:-1] == ["Team-ACE/ToolACE"] for line in lines)
 
 
 @pytest.mark.parametrize(
