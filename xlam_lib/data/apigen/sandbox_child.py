@@ -26,7 +26,7 @@ from typing import Any
 from xlam_lib.data.apigen.confine import Limits, confine
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load(module: str, name: str, path: str, source: str) -> Callable[..., Any]:
     """The function of that name: of a text of Python, of a file, else of a module that can be imported."""
     if source:
@@ -45,7 +45,7 @@ def load(module: str, name: str, path: str, source: str) -> Callable[..., Any]:
         return found
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _module(module: str, path: str) -> Any:
     if not path:
         return importlib.import_module(module)
@@ -72,6 +72,13 @@ def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     return to_jsonable_python(result, inf_nan_mode="constants")
 
 
+def _told(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {str(error)[:2000]}"
+    except Exception:  # an error that can't even say what it is
+        return f"{type(error).__name__}: "
+
+
 def _in_child(function: Callable[..., Any], arguments: dict[str, Any], limits: Limits, answers: int) -> None:
     """Runs in the forked process and never returns."""
     status = 1
@@ -87,7 +94,7 @@ def _in_child(function: Callable[..., Any], arguments: dict[str, Any], limits: L
         try:
             answer = json.dumps({"result": called(function, arguments)}, allow_nan=False)
         except BaseException as error:  # also SystemExit: a tool that ends its process has failed
-            answer = json.dumps({"error": f"{type(error).__name__}: {str(error)[:2000]}"})
+            answer = json.dumps({"error": _told(error)})
         data = memoryview(answer.encode() + b"\n")
         while data:
             data = data[os.write(3, data) :]
@@ -104,14 +111,17 @@ def run_one(function: Callable[..., Any], arguments: dict[str, Any], limits: Lim
         os.close(mine)
         _in_child(function, arguments, limits, theirs)
     os.close(theirs)
-    text, fault = _read(mine, limits)
+    end = time.monotonic() + limits.seconds
+    text, fault = _read(mine, limits, end)
     os.close(mine)
-    if fault:
+    status = None if fault else _ended(child, end)
+    if status is None:
         _kill(child)
-    status = os.waitpid(child, 0)[1]
-    if fault:
-        return {"error": fault}
+        os.waitpid(child, 0)
+        return {"error": fault or f"TimeoutError: no end within {limits.seconds:g} s"}
     lines = text.split(b"\n")
+    if len(lines) > 3:
+        return {"error": "ProcessError: the function wrote into the answer"}
     if len(lines) == 3 and not lines[2]:
         try:
             return {**json.loads(lines[1]), "network": json.loads(lines[0])["network"]}
@@ -120,9 +130,8 @@ def run_one(function: Callable[..., Any], arguments: dict[str, Any], limits: Lim
     return {"error": _death(status, limits)}
 
 
-def _read(pipe: int, limits: Limits) -> tuple[bytes, str]:
+def _read(pipe: int, limits: Limits, end: float) -> tuple[bytes, str]:
     """(all that came, "") or what went wrong."""
-    end = time.monotonic() + limits.seconds
     parts: list[bytes] = []
     size = 0
     while True:
@@ -136,6 +145,17 @@ def _read(pipe: int, limits: Limits) -> tuple[bytes, str]:
         size += len(part)
         if size > limits.answer_bytes + 1000:
             return b"", f"OutputError: the answer is longer than {limits.answer_bytes} bytes"
+
+
+def _ended(child: int, end: float) -> int | None:
+    """The exit status, or None when the process goes on although its answer is closed."""
+    while True:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return status
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.001)
 
 
 def _kill(child: int) -> None:
@@ -170,7 +190,7 @@ def main() -> None:
         try:
             function = load(*request["function"])
         except BaseException as error:
-            answer = {"error": f"LoadError: {type(error).__name__}: {str(error)[:2000]}"}
+            answer = {"error": f"LoadError: {_told(error)}"}
         else:
             answer = run_one(function, request["arguments"], limits)
         told.write(json.dumps(answer).encode() + b"\n")

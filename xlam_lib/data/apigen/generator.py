@@ -1,0 +1,200 @@
+"""Who writes the query and its calls: templates, which need nothing, or a model behind an OpenAI-compatible endpoint.
+
+    TemplateGenerator(library).write([Task(plan)])           # ['{"query": "...", "tool_calls": [...]}']
+    ModelGenerator(library, endpoint).write([Task(plan)])
+
+Both return the *text* of a JSON object, so that the format check of `stages.py` judges both alike. A task that failed a
+check comes again with the text and the reason: the model is told, the templates draw anew. A text is never evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from xlam_lib.data.apigen import ask
+from xlam_lib.data.apigen.apis import Api, Library
+from xlam_lib.data.apigen.draw import draw
+from xlam_lib.data.apigen.endpoint import Endpoint, Message
+from xlam_lib.data.apigen.sampler import Plan
+from xlam_lib.trajectory import Tool
+
+ANSWER_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "query": {
+            "type": "string",
+            "minLength": 1,
+            "description": "what the user says, with every value that is needed",
+        },
+        "tool_calls": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "arguments": {"type": "object"}},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["query", "tool_calls"],
+    "additionalProperties": False,
+}
+
+
+@dataclass
+class Task:
+    """A plan and what became of earlier tries: (text, why it failed) each."""
+
+    plan: Plan
+    tried: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Generator(Protocol):
+    """Writes a text for each task, in order; "" where none could be had."""
+
+    name: str
+
+    def write(self, tasks: Sequence[Task]) -> list[str]:
+        """The texts."""
+
+
+class TemplateGenerator:
+    """Queries from templates: those of the embedded tools where they have some, else made of the descriptions."""
+
+    name = "templates"
+
+    def __init__(self, library: Library, half: str = "train") -> None:
+        from xlam_lib.data.apigen.library import TOOLS
+
+        self.library, self.half = library, half
+        self.specs = {name: spec for name, spec in TOOLS.items() if name in library.by_name}
+        self.specs = {name: spec for name, spec in self.specs.items() if library[name].tool == spec.schema}
+
+    def write(self, tasks: Sequence[Task]) -> list[str]:
+        """A text for each task, the same for the same plan and number of tries."""
+        return [self._one(task.plan, task.plan.rng(len(task.tried))) for task in tasks]
+
+    def _one(self, plan: Plan, rng: random.Random) -> str:
+        said = [self._clause(rng, name) for name in (plan.wanted or (plan.absent,))]
+        calls = [
+            {"name": name, "arguments": arguments} for name, (_, arguments) in zip(plan.wanted, said, strict=False)
+        ]
+        query = " ".join(ask.capital(text) for text, _ in said)
+        return json.dumps({"query": query, "tool_calls": calls}, ensure_ascii=False)
+
+    def _clause(self, rng: random.Random, name: str) -> tuple[str, dict[str, Any]]:
+        if name in self.specs:
+            asked = ask.clause(rng, self.specs[name], self.half)
+            return ask.say(rng, asked), asked.arguments
+        return phrase(rng, self.library[name])
+
+
+PHRASES = (
+    "I need this done: {}.",
+    "Please help me with this: {}.",
+    "Could you do the following for me: {}?",
+    "This is what I want: {}.",
+    "Can you help? My wish: {}.",
+    "My next task is this: {}.",
+)
+
+
+def phrase(rng: random.Random, api: Api) -> tuple[str, dict[str, Any]]:
+    """A request made of a function's descriptions, and its arguments: ("Please ...", {"city": "Oslo"})."""
+    schema = api.tool.parameters
+    needed = schema.get("required", ())
+    arguments = {
+        key: draw(part, rng, key, root=schema)
+        for key, part in (schema.get("properties") or {}).items()
+        if key in needed or rng.random() < 0.4
+    }
+    wish = api.tool.description.split(". ")[0].rstrip(".").strip() or api.name
+    wish = wish[0].lower() + wish[1:] if wish[1:2].islower() or len(wish) == 1 else wish
+    said = rng.choice(PHRASES)
+    if rng.random() < 0.4:
+        said = f"{rng.choice(ask.BEFORE).replace(',', '.')} {said}"
+    facts = [_fact(key, schema["properties"][key], value) for key, value in arguments.items()]
+    return " ".join([said.format(wish), *facts]), arguments
+
+
+def _fact(name: str, schema: Any, value: Any) -> str:
+    meaning = schema.get("description", "") if isinstance(schema, dict) else ""
+    meaning = meaning.split(". ")[0].rstrip(".").strip()
+    plain = name.replace("_", " ")
+    label = meaning if plain in meaning.lower() else f"{meaning} ({plain})" if meaning else plain
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        text = ", ".join(map(str, value))
+    elif isinstance(value, dict | list):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = "none" if value is None else str(value)
+    return f"{ask.capital(label)}: {text}."
+
+
+class ModelGenerator:
+    """Queries from a model: `ModelGenerator(library, Endpoint("http://127.0.0.1:8000/v1", "M"))`."""
+
+    def __init__(self, library: Library, endpoint: Endpoint, guided: bool = False) -> None:
+        self.library, self.endpoint = library, endpoint
+        self.name = endpoint.model
+        self.guided = guided  # whether the endpoint is to hold the model to the schema
+
+    def write(self, tasks: Sequence[Task]) -> list[str]:
+        """A text for each task; why none came stands in `errors`, by number of the plan."""
+        more: dict[str, Any] = {}
+        if self.guided:
+            wanted = {"name": "sample", "schema": ANSWER_SCHEMA, "strict": True}
+            more["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        seeds = [zlib.crc32(f"{task.plan.number}:{len(task.tried)}".encode()) % 2**31 for task in tasks]
+        told = self.endpoint.ask_all([messages(task, self.library.__getitem__) for task in tasks], seeds, **more)
+        self.errors = {task.plan.number: one.error for task, one in zip(tasks, told, strict=True) if one.error}
+        return [one.text for one in told]
+
+
+INSTRUCTION = """\
+You write training data for models that call functions. Invent one realistic user query and the function calls that
+serve it completely.
+
+- The user doesn't know the functions: no function or argument names in the query, but every value that a call needs.
+- Make values up that are realistic and varied. Don't use placeholders.
+- Arguments fit the functions' JSON Schema; leave out optional ones that the query says nothing about.
+- {task}
+- The query is {style}.
+
+Answer with one JSON object and nothing else. Its JSON Schema:
+{schema}"""
+TASKS: dict[str, Callable[[Plan], str]] = {
+    "simple": lambda plan: f"The query needs exactly one call, of {plan.wanted[0]}.",
+    "multiple": lambda plan: (
+        f"The query needs exactly one call, of {plan.wanted[0]}; the other functions don't fit it."
+    ),
+    "parallel": lambda plan: (
+        f"The query needs {plan.wanted[0]} exactly {len(plan.wanted)} times, each time with other arguments."
+    ),
+    "parallel_multiple": lambda plan: f"The query needs one call of each of: {', '.join(plan.wanted)}.",
+    "irrelevant": lambda plan: "The query is reasonable, but none of the functions can serve it: tool_calls is empty.",
+}
+
+
+def messages(task: Task, tool_of: Callable[[str], Api]) -> list[Message]:
+    """What a model is told: the functions, the wish, examples, and its failed tries with the reasons."""
+    plan = task.plan
+    tools: list[Tool] = [tool_of(name).tool for name in plan.offered]
+    system = INSTRUCTION.format(task=TASKS[plan.kind](plan), style=plan.style, schema=json.dumps(ANSWER_SCHEMA))
+    shown = "\n".join(json.dumps(tool.to_dict(), ensure_ascii=False) for tool in tools)
+    user = f"Functions:\n{shown}\n"
+    if plan.examples:
+        lines = "\n".join(json.dumps(one, ensure_ascii=False) for one in plan.examples)
+        user += f"\nExamples, with other functions:\n{lines}\n"
+    told: list[Message] = [{"role": "system", "content": system}, {"role": "user", "content": user + "\nYour JSON:"}]
+    for text, reason in task.tried:
+        again = f"That failed the {reason}. Write a sample that mends this, as one JSON object and nothing else."
+        told += [{"role": "assistant", "content": text or "(nothing)"}, {"role": "user", "content": again}]
+    return told

@@ -1,0 +1,193 @@
+"""APIGen over your own functions: samples that were executed and checked, one JSON object a line (notebook 01).
+
+    python -m xlam_lib.data.apigen.run --functions my_module --openapi petstore.yaml --count 100 --out DIR
+    python -m xlam_lib.data.apigen.run --embedded --count 100 --base-url http://127.0.0.1:8000/v1 --model M --out DIR
+    python -m xlam_lib.data.apigen.run --multi-turn 20 --out DIR
+
+Templates and rules write and check unless a model is named. The folder appears whole or not at all: `samples.jsonl`,
+`failures.jsonl` (each text that failed, with stage and reason) and `accounting.json`. Without a model the same seed
+gives the same bytes. Functions run in a sandbox (`sandbox.py`); their modules are imported here, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.atomic import complete_dir, write_json
+from xlam_lib.data.apigen.apis import Library
+from xlam_lib.data.apigen.checker import Both, Checker, ModelChecker, RuleChecker
+from xlam_lib.data.apigen.endpoint import Endpoint, EndpointError
+from xlam_lib.data.apigen.generator import Generator, ModelGenerator, TemplateGenerator
+from xlam_lib.data.apigen.sampler import KINDS, Sampler
+from xlam_lib.data.apigen.sandbox import Limits
+from xlam_lib.data.apigen.stages import SOURCE, Line
+from xlam_lib.trajectory import Trajectory, write_jsonl
+
+
+@dataclass
+class Wish:
+    """What a run shall make: `Wish(Library.embedded(), count=100)`."""
+
+    library: Library | None = None
+    count: int = 0
+    multi_turn: int = 0
+    seed: int = 0
+    attempts: int = 3
+    kinds: dict[str, float] = field(default_factory=lambda: dict(KINDS))
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
+    endpoint: Endpoint | None = None  # writes, and plays agent and user; None: templates and rules
+    checker: Endpoint | None = None  # judges after the rules
+    guided: bool = False
+    proposes: bool = False
+    license: str = "unknown"
+
+
+def make(wish: Wish, out: str | Path) -> dict[str, Any]:
+    """Makes the samples into a folder and returns the accounting.
+
+    Example: `make(Wish(Library.embedded(), count=10), "runs/apigen")["single_turn"]["accepted"]` -> 10
+    """
+    if not wish.count + wish.multi_turn or (wish.count and wish.library is None):
+        raise ValueError("nothing to make: give a library and a count, or a number of conversations")
+    endpoints = {id(one): one for one in (wish.endpoint, wish.checker) if one is not None}
+    accounting: dict[str, Any] = {"seed": wish.seed, "attempts": wish.attempts}
+    with contextlib.ExitStack() as stack, complete_dir(out) as folder:
+        for endpoint in endpoints.values():
+            stack.enter_context(endpoint)
+        with open(folder / "failures.jsonl", "w", encoding="utf-8") as failures:
+            write_jsonl(folder / "samples.jsonl", _all(wish, accounting, failures))
+        for endpoint in endpoints.values():
+            accounting.setdefault("tokens", {})[endpoint.model] = list(endpoint.tokens)
+        write_json(folder / "accounting.json", accounting)
+    return accounting
+
+
+def _all(wish: Wish, accounting: dict[str, Any], failures: Any) -> Iterator[Trajectory]:
+    if wish.count and wish.library is not None:
+        yield from _single_turn(wish, wish.library, accounting, failures)
+    if wish.multi_turn:
+        yield from _multi_turn(wish, accounting)
+
+
+def _single_turn(wish: Wish, library: Library, accounting: dict[str, Any], failures: Any) -> Iterator[Trajectory]:
+    plans = Sampler(library, wish.seed, wish.kinds, wish.examples).plans(wish.count)
+    generator: Generator = TemplateGenerator(library)
+    if wish.endpoint is not None:
+        generator = ModelGenerator(library, wish.endpoint, wish.guided)
+    checker: Checker = RuleChecker(library)
+    if wish.checker is not None:
+        checker = Both(checker, ModelChecker(library, wish.checker))
+    source = replace(SOURCE, license=wish.license)
+
+    def note(record: dict[str, Any]) -> None:
+        failures.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    with library.runner(wish.limits) as runner:
+        line = Line(library, generator, checker, runner, wish.attempts, source, note)
+        yield from (trajectory for _, trajectory in line.run(plans) if trajectory is not None)
+        accounting["network_held_by"] = sorted(runner.fences)
+    accounting["functions"] = len(library)
+    accounting["single_turn"] = line.tally.to_dict()
+
+
+def _multi_turn(wish: Wish, accounting: dict[str, Any]) -> Iterator[Trajectory]:
+    from xlam_lib.data.apigen.multi_turn.play import SOURCE as DESK
+    from xlam_lib.data.apigen.multi_turn.produce import ModelPlayers, MultiTally, Players, RulePlayers
+    from xlam_lib.data.apigen.multi_turn.produce import produce as play_all
+
+    players: Players = RulePlayers(wish.seed)
+    if wish.endpoint is not None:
+        players = ModelPlayers(wish.endpoint, wish.seed, proposes=wish.proposes)
+    source = replace(DESK, license=wish.license)
+    tally = MultiTally()
+    made = play_all(range(wish.multi_turn), players, tally, wish.attempts, source)
+    yield from (trajectory for _, trajectory in made if trajectory is not None)
+    accounting["multi_turn"] = tally.to_dict()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, or 1 after an error, 3 when some plans were given up."""
+    options = _parser().parse_args(arguments)
+    sys.path.insert(0, "")  # modules of the folder one is in
+    try:
+        accounting = make(_wish(options), options.out)
+    except (ValueError, OSError, ImportError, AttributeError, EndpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        sys.path.remove("")
+    print(json.dumps(accounting))
+    single, multi = accounting.get("single_turn", {}), accounting.get("multi_turn", {})
+    return 3 if single.get("given_up") or multi.get("given_up") else 0
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    from xlam_lib.data.apigen.openapi import read_openapi
+
+    parts = [Library.of_module(name) for name in options.functions]
+    parts += [read_openapi(path) for path in options.openapi]
+    parts += [Library.embedded()] if options.embedded else []
+    library = Library([api for part in parts for api in part]) if parts else None
+    if options.count and library is None:
+        raise ValueError("--count needs functions: give --functions, --openapi or --embedded")
+    endpoint = None
+    if options.model:
+        shared = {"api_key_env": options.api_key_env, "concurrency": options.concurrency}
+        endpoint = Endpoint(options.base_url, options.model, temperature=options.temperature, **shared)
+    checker = None
+    if options.checker_model:
+        address = options.checker_base_url or options.base_url
+        shared = {"api_key_env": options.api_key_env, "concurrency": options.concurrency}
+        checker = Endpoint(address, options.checker_model, temperature=0.0, **shared)
+    if any(one is not None and not one.base_url for one in (endpoint, checker)):
+        raise ValueError("a model needs an address: give --base-url")
+    examples = []
+    if options.examples:
+        lines = Path(options.examples).read_text(encoding="utf-8").splitlines()
+        examples = [json.loads(line) for line in lines if line.strip()]
+    kinds = {kind: KINDS[kind] for kind in options.kinds} if options.kinds else dict(KINDS)
+    return Wish(
+        library, options.count, options.multi_turn, options.seed, options.attempts, kinds, examples,
+        Limits(seconds=options.call_seconds, memory_mb=options.memory_mb), endpoint, checker, options.guided,
+        options.model_blueprints, options.license,
+    )  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m xlam_lib.data.apigen.run", description="Make and check samples.")
+    add = parser.add_argument
+    add("--out", required=True, help="folder to write, whole or not at all")
+    add("--functions", action="append", default=[], help="module, or module:function; may be given again")
+    add("--openapi", action="append", default=[], help="OpenAPI 3 document, JSON or YAML; may be given again")
+    add("--embedded", action="store_true", help="the executable tools of the embedded data")
+    add("--count", type=int, default=0, help="single-turn samples to plan")
+    add("--multi-turn", type=int, default=0, help="conversations over the mock domain to plan")
+    add("--kinds", nargs="+", choices=sorted(KINDS), help="of single-turn samples (all)")
+    add("--seed", type=int, default=0)
+    add("--attempts", type=int, default=3, help="texts, or episodes, before a plan is given up (3)")
+    add("--examples", help="JSON Lines of {query, tool_calls} that a model is shown")
+    add("--base-url", default="", help="of an OpenAI-compatible endpoint, ends with /v1")
+    add("--model", default="", help="writes queries and calls, plays agent and user; without it templates and rules do")
+    add("--checker-model", default="", help="judges, after the rules, whether calls serve the query")
+    add("--checker-base-url", default="", help="where that one is, if elsewhere")
+    add("--model-blueprints", action="store_true", help="the model proposes the conversations' blueprints, too")
+    add("--guided", action="store_true", help="the endpoint holds the model to the JSON Schema of an answer")
+    add("--api-key-env", default="OPENAI_API_KEY", help="environment variable with the key (OPENAI_API_KEY)")
+    add("--concurrency", type=int, default=8, help="requests on their way at once (8)")
+    add("--temperature", type=float, default=0.7, help="of the writing model (0.7); below 0: left to the endpoint")
+    add("--call-seconds", type=float, default=5.0, help="time a call may take (5)")
+    add("--memory-mb", type=int, default=1024, help="memory a call may use (1024)")
+    add("--license", default="unknown", help="of what is made, noted in each sample (unknown)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

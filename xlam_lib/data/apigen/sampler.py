@@ -1,0 +1,131 @@
+"""What the next query shall be about: which functions, how many calls, which are offered beside, which examples.
+
+    sampler = Sampler(library, seed=0)
+    sampler.plan(7)    # Plan(number=7, kind="parallel", wanted=("weather", "weather"), offered=("stock", "weather"))
+
+A plan depends on the library, the seed and its number alone, so any part of a run can be made again or elsewhere. Every
+function is the first one wanted equally often (to within one), in an order that changes from round to round. These are
+the samplers of APIGen (arXiv 2406.18518, section 3.1); kinds have the names of the Berkeley leaderboard. Used by
+`stages.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from xlam_lib.data.apigen.apis import Api, Library
+
+KINDS = {"simple": 0.35, "multiple": 0.25, "parallel": 0.15, "parallel_multiple": 0.15, "irrelevant": 0.10}
+STYLES = (
+    "short, as a busy person types it",
+    "a polite, complete sentence",
+    "casual, with a little background of why it is wanted",
+    "an order in the imperative",
+    "a question",
+    "detailed, with every value spelled out",
+)
+OFFERED = (2, 2, 3, 3, 4, 5)  # how many functions a prompt of several lists
+SAME_GROUP = 0.5  # how often a function beside comes from the same group, which makes the choice harder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One sample to be made: `wanted` are the functions to call, one more than once where a kind says so."""
+
+    number: int
+    kind: str
+    wanted: tuple[str, ...]
+    offered: tuple[str, ...]  # in the order of the prompt
+    absent: str = ""  # of an irrelevant query: the function it is about, which isn't offered
+    style: str = STYLES[0]
+    examples: tuple[dict[str, Any], ...] = ()
+
+    def rng(self, attempt: int = 0) -> random.Random:
+        """A generator of its own for each attempt, e.g. `plan.rng(0).random()`."""
+        return random.Random(f"{self.number}:{self.kind}:{self.wanted}:{self.offered}:{attempt}")
+
+
+class Sampler:
+    """Plans by number: `Sampler(library, seed=0, kinds={"simple": 1.0})`; `examples` are shown to models."""
+
+    def __init__(
+        self,
+        library: Library,
+        seed: int = 0,
+        kinds: Mapping[str, float] | None = None,
+        examples: Sequence[dict[str, Any]] = (),
+        examples_each: int = 2,
+        most_calls: int = 3,
+    ) -> None:
+        wanted = dict(KINDS if kinds is None else kinds)
+        if unknown := sorted(wanted.keys() - KINDS.keys()):
+            raise ValueError(f"kind {unknown[0]!r} is unknown; there are {', '.join(KINDS)}")
+        if not len(library) or most_calls < 2:
+            raise ValueError("a sampler needs at least one function, and most_calls of at least 2")
+        if len(library) == 1:  # nothing to choose from, and nothing that could be absent
+            wanted = {kind: share for kind, share in wanted.items() if kind in ("simple", "parallel")}
+        if sum(wanted.values()) <= 0:
+            raise ValueError(f"no kind is left to draw; with {len(library)} functions give some of simple, parallel")
+        self.library, self.seed, self.kinds = library, seed, wanted
+        self.examples, self.examples_each, self.most_calls = tuple(examples), examples_each, most_calls
+        self.names = [api.name for api in library]
+        self._round = lru_cache(maxsize=4)(self._shuffled)
+
+    def plan(self, number: int) -> Plan:
+        """The plan of that number."""
+        rng = random.Random(f"{self.seed}:plan:{number}")
+        lap, place = divmod(number, len(self.names))
+        first = self.library[self._round(lap)[place]]
+        kind = rng.choices(list(self.kinds), list(self.kinds.values()))[0]
+        wanted, absent = self._wanted(rng, first, kind)
+        offered = self._offered(rng, first, kind, wanted, absent)
+        shown = self._examples(rng, {*wanted, absent})
+        return Plan(number, kind, wanted, offered, absent, rng.choice(STYLES), shown)
+
+    def plans(self, count: int, start: int = 0) -> list[Plan]:
+        """So many plans in a row."""
+        return [self.plan(number) for number in range(start, start + count)]
+
+    def _shuffled(self, lap: int) -> list[str]:
+        names = list(self.names)
+        random.Random(f"{self.seed}:round:{lap}").shuffle(names)
+        return names
+
+    def _wanted(self, rng: random.Random, first: Api, kind: str) -> tuple[tuple[str, ...], str]:
+        if kind == "irrelevant":
+            return (), first.name
+        if kind in ("simple", "multiple"):
+            return (first.name,), ""
+        count = rng.randint(2, self.most_calls)
+        if kind == "parallel":
+            if not first.tool.parameters.get("properties"):  # without arguments two calls would be the same call
+                return (first.name,), ""
+            return (first.name,) * count, ""
+        others = [name for name in self.names if name != first.name]
+        return (first.name, *rng.sample(others, min(count - 1, len(others)))), ""
+
+    def _offered(
+        self, rng: random.Random, first: Api, kind: str, wanted: tuple[str, ...], absent: str
+    ) -> tuple[str, ...]:
+        chosen = list(dict.fromkeys(wanted))
+        size = 1 if kind == "simple" else max(rng.choice(OFFERED), len(chosen))
+        size = len(chosen) if kind == "parallel" and rng.random() < 0.5 else size
+        others = [name for name in self.names if name not in chosen and name != absent]
+        near = [name for name in others if self.library[name].group == first.group]
+        while len(chosen) < size and others:
+            name = rng.choice(near) if near and rng.random() < SAME_GROUP else rng.choice(others)
+            chosen.append(name)
+            others.remove(name)
+            if name in near:
+                near.remove(name)
+        rng.shuffle(chosen)
+        return tuple(chosen)
+
+    def _examples(self, rng: random.Random, about: set[str]) -> tuple[dict[str, Any], ...]:
+        """Examples of other functions: to copy one's own would teach nothing."""
+        fitting = [one for one in self.examples if not about & {call["name"] for call in one.get("tool_calls", ())}]
+        return tuple(rng.sample(fitting, min(self.examples_each, len(fitting))))
