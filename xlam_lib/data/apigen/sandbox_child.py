@@ -60,7 +60,7 @@ def _module(module: str, path: str) -> Any:
 
 def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """The result as plain JSON values."""
-    from pydantic_core import to_jsonable_python
+    from pydantic import ConfigDict, TypeAdapter
 
     result = function(**arguments)
     if inspect.isawaitable(result):
@@ -69,7 +69,7 @@ def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
             return await result
 
         result = asyncio.run(wait())
-    return to_jsonable_python(result, inf_nan_mode="constants")
+    return TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants")).dump_python(result, mode="json")
 
 
 def _told(error: BaseException) -> str:
