@@ -34,6 +34,7 @@ __all__ = [
     "history_steps",
     "parse_answer",
     "prompts_of",
+    "read_tools",
     "render_answer",
     "render_prompt",
     "render_tools",
@@ -100,6 +101,19 @@ def _marked(spec: Any, required: bool) -> Any:
         if key != "required"
     }
     return {**marked, "required": required}
+
+
+def read_tools(rendered: Iterable[dict[str, Any]], mark_required: bool = False) -> list[Tool]:
+    """The tools of which `render_tools` made this, as far as it tells: what is required only if it was marked.
+
+    Example: `read_tools(render_tools([Tool("now")]))` -> [Tool("now")]
+    """
+    found = []
+    for tool in rendered:
+        parameters = tool["parameters"]
+        schema = _unmarked(parameters) if mark_required else {"properties": parameters}
+        found.append(Tool(tool["name"], tool["description"], {"type": "object", **schema}))
+    return found
 
 
 def tools_from_any(tools: Iterable[dict[str, Any]]) -> list[Tool]:
