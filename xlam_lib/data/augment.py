@@ -49,9 +49,8 @@ class Names:
 def _renamed_tool(tool: Tool, names: Names) -> Tool:
     new = names.arguments.get(tool.name, {})
     parameters = dict(tool.parameters)
-    parameters["properties"] = {
-        new.get(key, key): value for key, value in tool.parameters.get("properties", {}).items()
-    }
+    if "properties" in parameters:
+        parameters["properties"] = {new.get(key, key): value for key, value in parameters["properties"].items()}
     if "required" in parameters:
         parameters["required"] = [new.get(key, key) for key in parameters["required"]]
     return replace(tool, name=names.functions.get(tool.name, tool.name), parameters=parameters)
@@ -77,7 +76,7 @@ def rename(trajectory: Trajectory, names: Names) -> Trajectory:
             f"in {[tool.name for tool in tools]}"
         )
     for old, new in zip(trajectory.tools, tools, strict=True):
-        if len(new.parameters["properties"]) < len(old.parameters.get("properties", {})):
+        if len(new.parameters.get("properties", {})) < len(old.parameters.get("properties", {})):
             raise ValueError(
                 f"trajectory {trajectory.trajectory_id!r}: renaming gives two arguments of {old.name!r} one name"
             )
