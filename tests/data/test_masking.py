@@ -22,6 +22,7 @@ CITY = {
     "required": ["city"],
 }
 RANGE = {"type": "object", "properties": {"a": {}, "b": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
+CALL = ToolCall("get_time", {"city": "Oslo"}, "a")
 TALK = Trajectory(
     "demo",
     Source("demo", "CC0-1.0"),
@@ -34,7 +35,7 @@ TALK = Trajectory(
     ),
     (
         Step("user", "Use get_time"),
-        Step("assistant", "I search with get_time, not getTime.", "`search` it", (ToolCall("get_time", {"city": "Oslo"}, "a"),)),
+        Step("assistant", "I search with get_time, not getTime.", "`search` it", (CALL,)),
         Step("tool", "get_time: 12:00", tool_call_id="a", name="get_time"),
         Step("assistant", "Noon, says get_times.", "", (ToolCall("between", {"a": 1, "x": 2}, "b"),)),
     ),

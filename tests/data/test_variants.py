@@ -117,9 +117,8 @@ def test_known_texts():
     assert completion == "<think>\nLook it up.\n</think>\n[get_time(city='Malm\u00f6', n=2)]"
     assert read(prompt, variant).tools == TALK.tools
     answer = answer_of(TALK.steps[1])
-    assert write_answer(answer, "tags").split("\n") == [
-        "Look it up.", "<tool_call>", '{"name": "get_time", "arguments": {"city": "Malm\u00f6", "n": 2}}', "</tool_call>"
-    ]  # fmt: skip
+    call = '{"name": "get_time", "arguments": {"city": "Malm\u00f6", "n": 2}}'
+    assert write_answer(answer, "tags") == f"Look it up.\n<tool_call>\n{call}\n</tool_call>"
     assert write_answer(answer, "openai").endswith('"arguments": "{\\"city\\": \\"Malm\u00f6\\", \\"n\\": 2}"}}]}')
 
 

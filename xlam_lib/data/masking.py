@@ -58,9 +58,7 @@ def mask(trajectory: Trajectory, rng: random.Random, functions: float = 1.0, arg
     new = _mentions(rename(trajectory, names), names.functions)
     back = names.inverse()
     kept = {"functions": dict(back.functions), "arguments": dict(back.arguments)}
-    return replace(
-        new, trajectory_id=f"{trajectory.trajectory_id}+{MASKED}", extra={**trajectory.extra, MASKED: kept}
-    )
+    return replace(new, trajectory_id=f"{trajectory.trajectory_id}+{MASKED}", extra={**trajectory.extra, MASKED: kept})
 
 
 def unmask(trajectory: Trajectory) -> Trajectory:

@@ -223,10 +223,11 @@ def _options(given: argparse.Namespace) -> Options:
 
 
 def listing() -> str:
-    """One line a source: name, licence, home page."""
+    """One line a source: name, licence, data set of the hub ("-" where there is none), home page."""
     infos = [module.SOURCE for module in SOURCES.values()]
-    width = max(len(info.name) for info in infos)
-    return "\n".join(f"{info.name:<{width}}  {info.license:<12}  {info.url}" for info in infos)
+    rows = [(info.name, info.license, info.hub_id or "-", info.url) for info in infos]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from __future__ import annotations
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.findings import Policy
 from xlam_lib.data.sources import code_tags
 from xlam_lib.data.sources.base import SourceInfo, content_id, need, need_objects, place
 from xlam_lib.data.sources.turn_layouts import LAYOUTS, Exchange, native_turns
@@ -41,6 +42,7 @@ SOURCE = SourceInfo(
     license="Apache-2.0",
     url="https://github.com/xingyaoww/mint-bench",
     files=("data/outputs/**/results.jsonl",),
+    policy=Policy(invalid=("Nothing happen",)),  # a program plays several moves, each line may be a refusal
     samples={
         "raw/claude-instant-1/F=None/max5_p2+tool+cd/reasoning/math/results.jsonl": (2,),
         "raw/CodeLlama-34b-hf/F=None/max3_p2+tool+cd/reasoning/gsm8k/results.jsonl": (2,),

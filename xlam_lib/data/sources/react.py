@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.findings import Policy
 from xlam_lib.data.sources.base import SourceInfo, need, place
 from xlam_lib.data.sources.environments import (
     ALFWORLD,
@@ -47,6 +48,7 @@ SOURCE = SourceInfo(
     license="MIT",
     url="https://github.com/ysymyth/ReAct",
     files=("prompts/*.json",),
+    policy=Policy(composed=("Search.entity",)),  # a title to look for may be the model's own guess
     samples={
         "fever.json": ("webthink_simple3", "cotqa_simple3"),
         "alfworld_3prompts.json": ("react_clean_2",),

@@ -32,6 +32,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.findings import Policy
 from xlam_lib.data.sources.base import SourceInfo, need, place
 from xlam_lib.data.sources.environments import CLOSED_BOOK, WIKI, task_name
 from xlam_lib.data.sources.episodes import NOTES, Episode, native_actions
@@ -44,6 +45,7 @@ SOURCE = SourceInfo(
     url="https://github.com/noahshinn/reflexion",
     files=("hotpotqa_runs/root/**/*.txt",),
     text_files=("*.txt", "*.log"),
+    policy=Policy(composed=("Search.entity",)),  # a title to look for may be the model's own guess
     samples={"react_base.txt": (0, 40), "react_reflexion.txt": (7,)},
 )
 BEGINNING = re.compile(r"^Question:[^\S\n]*", re.MULTILINE)

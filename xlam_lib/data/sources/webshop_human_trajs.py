@@ -31,6 +31,7 @@ from urllib.parse import unquote, urlsplit
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.actions import Action, Grammar
+from xlam_lib.data.findings import Policy
 from xlam_lib.data.sources.base import SourceInfo, need
 from xlam_lib.data.sources.environments import WEBSHOP, task_name
 from xlam_lib.trajectory import Outcome, Step, Task, ToolCall, Trajectory
@@ -41,6 +42,7 @@ SOURCE = SourceInfo(
     url="https://github.com/princeton-nlp/WebShop",
     files=("all_trajs/*.jsonl",),
     text_files=("*.jsonl",),
+    policy=Policy(composed=("element",)),  # the log holds the product, not the words on the page's buttons
     samples={"20220427_1_12.jsonl": None, "20220427_1_15.jsonl": None, "20220427_1_7.jsonl": None},
 )
 VISIT = Action("visit[{url}]", "visit", "Open a page by its address, e.g. from the history.", {"url": "its address"})
