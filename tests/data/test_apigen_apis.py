@@ -245,12 +245,36 @@ def test_a_file_that_is_no_document_says_so(tmp_path):
 
 SCHEMAS = st.recursive(
     st.one_of(
-        st.builds(lambda low, size: {"type": "integer", "minimum": low, "maximum": low + size}, st.integers(-99, 99), st.integers(0, 50)),
-        st.builds(lambda low, size: {"type": "number", "minimum": low, "maximum": low + size}, st.integers(-9, 9), st.integers(0, 5)),
-        st.builds(lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more}, st.integers(0, 40), st.integers(1, 9)),
-        st.sampled_from(["date", "date-time", "email", "uuid", "uri", "time"]).map(lambda kind: {"type": "string", "format": kind}),
-        st.lists(st.integers() | st.text(max_size=3), min_size=1, max_size=3, unique=True).map(lambda values: {"enum": values}),
-        st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"type": ["string", "null"]}, {"type": "integer", "multipleOf": 5}, {}]),
+        st.builds(
+            lambda low, size: {"type": "integer", "minimum": low, "maximum": low + size},
+            st.integers(-99, 99),
+            st.integers(0, 50),
+        ),
+        st.builds(
+            lambda low, size: {"type": "number", "minimum": low, "maximum": low + size},
+            st.integers(-9, 9),
+            st.integers(0, 5),
+        ),
+        st.builds(
+            lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more},
+            st.integers(0, 40),
+            st.integers(1, 9),
+        ),
+        st.sampled_from(["date", "date-time", "email", "uuid", "uri", "time"]).map(
+            lambda kind: {"type": "string", "format": kind}
+        ),
+        st.lists(st.integers() | st.text(max_size=3), min_size=1, max_size=3, unique=True).map(
+            lambda values: {"enum": values}
+        ),
+        st.sampled_from(
+            [
+                {"type": "boolean"},
+                {"type": "null"},
+                {"type": ["string", "null"]},
+                {"type": "integer", "multipleOf": 5},
+                {},
+            ]
+        ),
     ),
     lambda inner: st.one_of(
         inner.map(lambda one: {"type": "array", "items": one, "minItems": 1, "maxItems": 2}),
