@@ -1,5 +1,6 @@
 """The pipeline under faults: any number of workers gives the same bytes; nothing is lost, doubled or half written."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from xlam_lib import atomic
-from xlam_lib.data.converting import DUPLICATE
+from xlam_lib.data.converting import DUPLICATE, UNFORESEEN
+from xlam_lib.data.findings import Policy
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.pipeline import executors, shards, steps, work
 from xlam_lib.data.pipeline.merge import EXACT, NEAR, PARQUET
@@ -110,12 +112,18 @@ def test_decontamination_is_accounted(tmp_path: Path) -> None:
     assert accounting.losses[0].detail.startswith("q7: ") and accounting.losses[0].line == 3
 
 
-def test_strict_drops_errors_of_verification(tmp_path: Path) -> None:
+def test_strict_drops_errors_of_verification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, rule = SOURCES["xlam_fc_60k"].SOURCE, "wrongly typed argument"
+    monkeypatch.setattr(
+        SOURCES["xlam_fc_60k"], "SOURCE", dataclasses.replace(info, policy=Policy({rule: "error"}, repair=False))
+    )
     bad = {**ROWS[0], "answers": '[{"name": "live_giveaways_by_type", "arguments": {"type": [1]}}]'}
     path = write(tmp_path / "rows.jsonl", [bad, ROWS[1]])
-    assert unify("xlam_fc_60k", path, tmp_path / "lax").dropped == {}
+    lax = unify("xlam_fc_60k", path, tmp_path / "lax")
+    assert (lax.dropped, lax.trajectories, lax.warnings) == ({}, 2, {rule: 1})
     strict = unify("xlam_fc_60k", path, tmp_path / "strict", options=Options(strict=True))
-    assert sum(strict.dropped.values()) + strict.records_converted == 2
+    assert (strict.dropped, strict.records_converted, strict.trajectories) == ({rule: 1}, 1, 1)
+    assert [loss.line for loss in strict.losses] == [1]
 
 
 def test_a_fault_of_a_converter_costs_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +134,7 @@ def test_a_fault_of_a_converter_costs_the_record(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(SOURCES["xlam_fc_60k"], "convert", faulty)
     accounting = unify("xlam_fc_60k", write(tmp_path / "rows.jsonl", rows(3)), tmp_path / "out")
-    assert accounting.dropped == {steps.FAULT: 1}
+    assert accounting.dropped == {UNFORESEEN: 1}
     assert accounting.losses[0].detail == "KeyError: 'none'"
 
 

@@ -93,7 +93,10 @@ def test_golden_answers_stop_where_a_result_is_needed() -> None:
 def test_objects_are_taken_apart() -> None:
     both = {**API, "Instructions": ["a", "b"], "Golden_Answers": [[]]}
     assert [(r["instruction"], r["golden"]) for r in unpack(both)] == [("a", []), ("b", None)]
-    assert [r["number"] for r in unpack({**both, "Instances": [{}, {}]})] == [0, 1]
+    all_of_it = unpack({**both, "Instances": [{}, {}]})
+    assert [(r["number"], "instance" in r) for r in all_of_it] == [(0, True), (1, True), (0, False), (1, False)]
+    assert [r["instruction"] for r in unpack({**both, "Golden_Answers": [[], [], []]})] == ["a", "b", None]
+    assert len(unpack({**API, "Instructions": ["a"], "Instances": [{}]})) == 1
     judged = {"statistics": {}, "Boats": [{"id": 4, "input": []}]}
     assert unpack(judged) == [{"api": {"Name": "Boats"}, "case": {"id": 4, "input": []}}, {"statistics": {}}]
     assert unpack({"x": [1], "y": 2}) == [{"x": [1], "y": 2}]

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from xlam_lib import atomic
 from xlam_lib.data import unify as module
 from xlam_lib.data.accounting import Accounting, Drop
-from xlam_lib.data.converting import DUPLICATE, convert_records, raw_records
+from xlam_lib.data.converting import DUPLICATE, UNFORESEEN, convert_records, raw_records, unpacked
 from xlam_lib.data.golden import samples_dir
-from xlam_lib.data.reading import Raw, ReadError
+from xlam_lib.data.reading import Raw, ReadError, read_records
 from xlam_lib.data.sources import SOURCES, load_source
 from xlam_lib.data.unify import BOOKS, LOSSES, TRAJECTORIES, Options, main, unify
 from xlam_lib.trajectory import TrajectoryError, read_jsonl
@@ -214,6 +214,41 @@ def test_damaged_records_are_converted_or_accounted(source: str, mutations: list
     accounting = Accounting(source)
     list(convert_records(SOURCES[source].convert, [Raw(record, "x.json", 1)], accounting))
     accounting.check()
+    assert UNFORESEEN not in accounting.dropped
+
+
+@pytest.mark.parametrize("source", [name for name, module in SOURCES.items() if hasattr(module, "unpack")])
+@settings(max_examples=60, deadline=None)
+@given(mutations=MUTATIONS, anything=st.dictionaries(st.text(max_size=8), JSON))
+def test_damaged_objects_are_taken_apart_or_left_whole(source: str, mutations: list, anything: dict) -> None:
+    """Objects that hold several records, before they are taken apart: none vanishes, none is an exception."""
+    files = sorted(path for path in (samples_dir(source) / "raw").rglob("*.json"))
+    objects = [raw.value for raw in read_records(files[mutations[0][0] % len(files)])]
+    record = objects[mutations[0][0] % len(objects)]
+    for at, value in mutations:
+        _replace(record, at, value)
+    for value in (record, anything, {}):
+        found = list(unpacked(SOURCES[source], [Raw(value, "x.json", 1)]))
+        assert found and all(isinstance(one, Raw) and isinstance(one.value, dict) for one in found)
+
+
+def test_a_record_that_no_one_foresaw_is_told_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    def convert(record: dict, where: str) -> list:
+        return [record["nested"]["key"]] if record["id"] == 2 else SOURCES["xlam_fc_60k"].convert(record, where)
+
+    raws = [Raw({**ROWS[0], "id": i}, "x.jsonl", i) for i in (1, 2, 3)]
+    accounting = Accounting("xlam_fc_60k")
+    assert len(list(convert_records(convert, raws, accounting))) == 2
+    accounting.check()
+    (loss,) = accounting.losses
+    assert (loss.where, loss.reason, loss.detail) == ("x.jsonl:2", UNFORESEEN, "KeyError: 'nested'")
+    assert "Traceback" in caplog.text
+    with pytest.raises(MemoryError):  # what no data provoke is nobody's loss
+        list(convert_records(_out_of_memory, raws, Accounting("xlam_fc_60k")))
+
+
+def _out_of_memory(record: dict, where: str) -> list:
+    raise MemoryError
 
 
 def _replace(record: dict, at: int, value: object) -> None:

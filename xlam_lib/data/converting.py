@@ -23,6 +23,8 @@ Convert = Callable[[dict[str, Any], str], list[Trajectory]]
 DUPLICATE = "duplicate of an earlier record"
 RENAMED = "id given twice, renamed"
 ARGUMENTS = "argument against its schema"
+UNFORESEEN = "a shape that the converter doesn't know"
+SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)  # what data provoke in code
 NOTES = {"repairs": "arguments repaired", "unknown_types": "parameter type not understood"}  # lists in Trajectory.extra
 
 
@@ -84,8 +86,14 @@ def unpacked(source: Any, records: Iterable[Raw | Loss]) -> Iterator[Raw | Loss]
     for raw in records:
         if unpack is None or isinstance(raw, Loss):
             yield raw
-        else:
-            yield from (Raw(value, raw.file, raw.line) for value in unpack(raw.value))
+            continue
+        try:
+            inner = unpack(raw.value)
+        except SHAPE_ERRORS as error:
+            yield loss_of(raw, _unforeseen(raw, error))
+            continue
+        # an object that turns out to hold none is a record itself: the converter says what it is
+        yield from (Raw(value, raw.file, raw.line) for value in inner or [raw.value])
 
 
 def convert_records(
@@ -121,11 +129,25 @@ def convert_records(
 
 
 def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
-    """What the converter makes of a record; nothing at all is a Drop."""
-    trajectories = convert(raw.value, raw.where)
+    """What the converter makes of a record; nothing at all is a Drop.
+
+    A converter raises nothing but Drop, and tests with damaged records hold it to that. Where one fails all the same,
+    over a record that nobody foresaw, that record is dropped under a reason of its own and told with its traceback.
+    """
+    try:
+        trajectories = convert(raw.value, raw.where)
+    except TrajectoryError:
+        raise
+    except SHAPE_ERRORS as error:
+        raise _unforeseen(raw, error) from error
     if not trajectories:
         raise Drop("the converter made nothing of it")
     return trajectories
+
+
+def _unforeseen(raw: Raw, error: Exception) -> Drop:
+    log.warning("%s: %s; please report it", raw.where, UNFORESEEN, exc_info=error)
+    return Drop(UNFORESEEN, f"{type(error).__name__}: {error}"[:500])
 
 
 def loss_of(raw: Raw, error: Drop | TrajectoryError) -> Loss:

@@ -87,17 +87,23 @@ def _unreachable(hub: HubId, error: Exception) -> ReadError:
 def _rows(hub: HubId, splits: dict[str, Any]) -> Iterator[Raw | Loss]:
     for split, dataset in splits.items():
         place, number = hub.place(split), 0
-        try:
-            for table in dataset.with_format("arrow").iter(batch_size=BATCH):
-                for row in table.to_pylist():
-                    number += 1
-                    yield _record(row, table.schema, place, number)
-        except Exception as error:  # as above; what the consumer raises doesn't come by here
-            why = " ".join(str(error).split())[:300]
-            raise ReadError(
-                f"{place}: the stream broke off behind row {number} ({type(error).__name__}: {why}); "
-                f"try again, or download https://huggingface.co/datasets/{hub.name} and give the folder"
-            ) from error
+        tables = iter(dataset.with_format("arrow").iter(batch_size=BATCH))
+        while (table := _next(tables, hub, place, number)) is not None:
+            for row in table.to_pylist():
+                number += 1
+                yield _record(row, table.schema, place, number)
+
+
+def _next(tables: Iterator[Any], hub: HubId, place: str, number: int) -> Any:
+    """The next piece of the stream, None at its end; whatever the client raises becomes one error that says where."""
+    try:
+        return next(tables, None)
+    except Exception as error:
+        why = " ".join(str(error).split())[:300]
+        raise ReadError(
+            f"{place}: the stream broke off behind row {number} ({type(error).__name__}: {why}); "
+            f"try again, or download https://huggingface.co/datasets/{hub.name} and give the folder"
+        ) from error
 
 
 def _record(row: dict[str, Any], schema: Any, place: str, number: int) -> Raw | Loss:

@@ -165,7 +165,7 @@ def _parameters(
 
     try:
         hints = get_type_hints(function, include_extras=True)
-    except Exception as error:  # a name that is only imported for type checkers
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:  # such as a name for type checkers alone
         raise ValueError(f"{name}: its type hints can't be read ({error})") from error
     fields: dict[str, Any] = {}
     more: Any = None

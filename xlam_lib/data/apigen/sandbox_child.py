@@ -38,11 +38,12 @@ def load(module: str, name: str, path: str, source: str) -> Callable[..., Any]:
         for part in name.split("."):
             found = getattr(found, part)
     from pydantic import ConfigDict, validate_call  # makes dates, enums and dataclasses of JSON values
+    from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
     try:
         return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(found)
-    except Exception:  # hints that pydantic can't read: the JSON values go in as they are
-        return found
+    except (PydanticUserError, PydanticUndefinedAnnotation, NameError, TypeError):
+        return found  # its hints can't be read: the JSON values go in as they are
 
 
 @functools.cache

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +27,6 @@ from xlam_lib.data.pipeline.splitting import task_key
 from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
 from xlam_lib.trajectory import Trajectory, TrajectoryError
-
-log = logging.getLogger(__name__)
-FAULT = "the converter failed"  # a fault of the library, told as one
 
 
 @dataclass
@@ -76,7 +72,7 @@ class Read:
 
 @dataclass
 class Convert:
-    """The source's `convert`; a fault of it costs the record, not the run."""
+    """The source's `convert`."""
 
     source: str
 
@@ -92,9 +88,6 @@ class Convert:
                 item.warned = [note for t in item.trajectories for note in notes(t)]
             except (Drop, TrajectoryError) as error:
                 item.loss = loss_of(raw, error)
-            except Exception as error:  # a converter raises nothing else, by contract: told, and the others go on
-                log.warning("%s: %s", raw.where, FAULT, exc_info=True)
-                item.loss = Loss("dropped", raw.file, raw.line, FAULT, f"{type(error).__name__}: {error}"[:500])
             yield item
 
 

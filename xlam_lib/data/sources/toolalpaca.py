@@ -30,6 +30,7 @@ Decisions, from looking at the records:
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -66,17 +67,22 @@ LOG = re.compile(r"(?P<thought>.*?)(?:ASSISTANT )?Action\s*\d*\s*:", re.DOTALL)
 def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
     """The instances, golden answers or judged solutions of an object, each with its API."""
     api = {key: value[key] for key in API if key in value}
-    if isinstance(value.get("Instances"), list) and value["Instances"]:
-        return [{"api": api, "instance": item, "number": i} for i, item in enumerate(value["Instances"])]
-    asked, gold = value.get("Instructions"), value.get("Golden_Answers")
-    if isinstance(asked, list) and isinstance(gold, list) and asked:
-        pairs = zip(asked, [*gold, *[None] * (len(asked) - len(gold))], strict=False)
-        return [{"api": api, "instruction": a, "golden": g, "number": i} for i, (a, g) in enumerate(pairs)]
+    instances, asked, gold = (value.get(key) for key in ("Instances", "Instructions", "Golden_Answers"))
+    found = [{"api": api, "instance": item, "number": i} for i, item in enumerate(_list(instances))]
+    if gold is not None:  # instructions alone are what the instances answer
+        pairs = enumerate(itertools.zip_longest(_list(asked), _list(gold)))
+        found += [{"api": api, "instruction": a, "golden": g, "number": i} for i, (a, g) in pairs]
+    if found:
+        return found
     if value and any(isinstance(item, list) and _judged(item) for item in value.values()):
         cases = [(name, item) for name, items in value.items() if isinstance(items, list) for item in items]
         rest = {name: item for name, item in value.items() if not isinstance(item, list)}
         return [{"api": {"Name": name}, "case": item} for name, item in cases] + ([rest] if rest else [])
     return [value]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _judged(items: list[Any]) -> bool:
