@@ -148,3 +148,14 @@ def test_leftovers_of_running_processes_stay(tmp_path):
     time.sleep(0)
     assert atomic.remove_leftovers(tmp_path / "model") == [mine]
     assert names(tmp_path) == sorted([other.name, away.name])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "torn"),
+    [(b'{"a": 1}\n{"b": 2', b'{"a": 1}\n', 7), (b'{"a": 1}\n', b'{"a": 1}\n', 0), (b'{"a"', b"", 4), (b"", b"", 0)],
+)
+def test_a_torn_last_line_is_cut_away(tmp_path, before, after, torn):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(before)
+    assert atomic.cut_torn_line(path) == torn
+    assert path.read_bytes() == after

@@ -21,6 +21,18 @@ def test_mixture_sorts_and_names_shares():
     assert texts(axes) == ["75 · 75.0%", "25 · 25.0%"]
 
 
+def test_funnel_keeps_its_order_and_says_what_was_lost():
+    axes = plots.funnel({"raw": 120, "read": 116, "unique": 116}).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["raw", "read", "unique"]
+    assert [text.get_text() for text in axes.texts] == ["120", "116 · 4 lost", "116"]
+
+
+def test_spreads_sorts_by_median_and_shows_every_value():
+    axes = plots.spreads({"long": [9, 14, 11], "short": [1, 2]}, title="Steps", unit="steps", log=True).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["short", "long"]
+    assert sum(len(dots.get_offsets()) for dots in axes.collections) == 5 + 2
+
+
 def test_lengths_counts_every_value_and_draws_the_limit():
     chart = plots.lengths({"prompt": [100, 200, 300], "answer": [20, 30]}, limit=512)
     labels = [text.get_text() for text in chart.axes[0].get_legend().get_texts()]

@@ -83,6 +83,15 @@ def complete_dir(path: str | Path, info: dict[str, Any] | None = None) -> Iterat
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def cut_torn_line(path: str | Path) -> int:
+    """Remove what a crash left behind the last line end of a file that is appended to; returns how many bytes."""
+    whole, _, torn = Path(path).read_bytes().rpartition(b"\n")
+    if torn:
+        with open(path, "r+b") as file:
+            file.truncate(len(whole) + 1 if whole else 0)
+    return len(torn)
+
+
 def mark_complete(path: str | Path, info: dict[str, Any] | None = None) -> Path:
     """Put the marker into a folder that was written in place (a training run with checkpoints); call it last."""
     return write_json(Path(path) / MARKER, info or {})

@@ -1,7 +1,8 @@
 """Figures of the notebooks and the report: one style, colours that colour-blind readers can tell apart.
 
-Used by notebooks 01 (mixture, lengths), 02 (loss, bars), 03 (DPO curves, bars), 05 (bars) and by `bench/page.py`. Every
-function returns a `Chart`, a matplotlib Figure that shows itself in Jupyter and needs neither pyplot nor a display:
+Used by notebooks 01 (mixture, funnel, spreads, lengths), 02 (loss, bars), 03 (DPO curves, bars), 05 (bars) and by
+`bench/page.py`. Every function returns a `Chart`, a matplotlib Figure that shows itself in Jupyter and needs neither
+pyplot nor a display:
 
     chart = grouped_bars({"base": {"seen": 0.0}, "sft": {"seen": 0.83}}, title="Exact match")
     chart.savefig("bars.png")
@@ -73,6 +74,44 @@ def mixture(counts: Mapping[str, float], *, title: str = "What the mixture holds
         axes.annotate(text, end, (4, 0), textcoords="offset points", va="center")
     axes.invert_yaxis()
     axes.set_xlim(0, max(1, *counts.values()) * 1.28)
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlabel=unit)
+    _finish(axes, title, grid="x")
+    return chart
+
+
+def funnel(stages: Mapping[str, int], *, title: str = "What is left", unit: str = "records") -> Chart:
+    """Bars that get shorter, each with what the stage cost, e.g. `funnel({"raw": 120, "read": 116, "unique": 101})`."""
+    _some(stages, "stages")
+    names, counts = list(stages), list(stages.values())
+    chart, (axes,) = _figure(1, height=0.9 + 0.36 * len(names))
+    most = max(1, *counts)
+    for row, (count, before) in enumerate(zip(counts, [counts[0], *counts], strict=False)):
+        axes.barh(row, before, color=COLOURS[5], alpha=0.35, height=0.62)
+        axes.barh(row, count, color=COLOURS[0], height=0.62)
+        lost = f" · {before - count:,} lost" if before > count else ""
+        axes.annotate(f"{count:,}{lost}", (before, row), (4, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, most * 1.28)
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlabel=unit)
+    _finish(axes, title, grid="x")
+    return chart
+
+
+def spreads(values: Mapping[str, Sequence[float]], *, title: str, unit: str, log: bool = False) -> Chart:
+    """A row of dots for each name with its median, e.g. `spreads({"tau_bench": [14, 14], "glaive": [0, 2]}, ...)`."""
+    _some(values, "values")
+    names = sorted(values, key=lambda name: float(np.median(values[name])))
+    chart, (axes,) = _figure(1, height=1.0 + 0.2 * len(names))
+    for row, name in enumerate(names):
+        series = np.asarray(values[name], dtype=float)
+        axes.scatter(series, np.full(len(series), row), s=14, color=COLOURS[0], alpha=0.45, linewidths=0)
+        axes.scatter([np.median(series)], [row], s=46, color=COLOURS[5], marker="|", linewidths=2)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    if log:
+        axes.set_xscale("symlog", linthresh=1)
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel=unit)
     _finish(axes, title, grid="x")

@@ -2,8 +2,14 @@
 
 import json
 
+from xlam_lib.data.accounting import Accounting
+from xlam_lib.data.converting import DUPLICATE, pairs
 from xlam_lib.data.golden import UNIFIED, samples_dir
-from xlam_lib.data.report import profile, profile_table, side_by_side
+from xlam_lib.data.pipeline.merge import EXACT, NEAR
+from xlam_lib.data.pipeline.steps import CONTAMINATED
+from xlam_lib.data.reading import data_files
+from xlam_lib.data.report import funnel, gallery, profile, profile_table, side_by_side
+from xlam_lib.data.sources import SOURCES
 from xlam_lib.trajectory import read_jsonl
 
 
@@ -30,3 +36,26 @@ def test_side_by_side_escapes_and_cuts() -> None:
     assert "&lt;script&gt;" in page and "<script>" not in page
     assert "characters)" in page and "in all)" in page
     assert len(page) < 40_000
+
+
+def test_gallery_opens_to_each_source() -> None:
+    shown = {}
+    for name in ("tau_bench", "xlam_fc_60k"):
+        source, folder = SOURCES[name], samples_dir(name) / "raw"
+        shown[name] = next(pairs(source, data_files(folder, source.SOURCE.text_files)[0]))
+    page = gallery(shown)
+    assert page.count("<details>") == 2 and "<code>tau_bench</code>" in page
+    assert "CC-BY-4.0" in page and shown["xlam_fc_60k"][0]["query"][:40] in page
+
+
+def test_funnel_names_what_each_stage_costs() -> None:
+    dropped = {"empty query": 3, "undefined function": 2, NEAR: 4, EXACT: 1, DUPLICATE: 1, CONTAMINATED: 5}
+    books = Accounting("demo", records_in=100, records_converted=74, dropped=dropped, quarantined=10)
+    assert funnel(books) == {
+        "raw records": 100,
+        "read": 90,
+        "converted": 87,
+        "verified": 85,
+        "no benchmark's question": 80,
+        "unique": 74,
+    }

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from xlam_lib.atomic import cut_torn_line
+
 log = logging.getLogger(__name__)
 
 
@@ -66,13 +68,9 @@ class AnswerLog:
         return f" (kept in {self.path})" if self.path is not None else ""
 
     def _read(self) -> None:
-        data = self.path.read_bytes()
-        whole, _, rest = data.rpartition(b"\n")
-        if rest:
-            log.warning("%s: the last line is cut off (%d bytes); it is removed and asked again", self.path, len(rest))
-            with open(self.path, "r+b") as file:
-                file.truncate(len(whole) + 1 if whole else 0)
-        for number, line in enumerate(whole.splitlines(), start=1):
+        if torn := cut_torn_line(self.path):
+            log.warning("%s: the last line is cut off (%d bytes); it is removed and asked again", self.path, torn)
+        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
             reply = self._reply(line, number)
             if reply.id in self.prints and (reply.text is not None or reply.id not in self.replies):
                 self.replies[reply.id] = reply

@@ -96,6 +96,17 @@ def unpacked(source: Any, records: Iterable[Raw | Loss]) -> Iterator[Raw | Loss]
         yield from (Raw(value, raw.file, raw.line) for value in inner or [raw.value])
 
 
+def pairs(source: Any, files: Iterable[Path]) -> Iterator[tuple[dict[str, Any], Trajectory]]:
+    """Raw records that convert, each with its first trajectory: `next(pairs(tau_bench, files))`, to look at."""
+    for file in files:
+        for raw in raw_records(source, file):
+            if isinstance(raw, Raw):
+                try:
+                    yield raw.value, converted(source.convert, raw)[0]
+                except (Drop, TrajectoryError) as error:
+                    log.debug("%s: %s", raw.where, error)
+
+
 def convert_records(
     convert: Convert,
     records: Iterable[Raw | Loss],

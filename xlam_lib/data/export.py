@@ -10,7 +10,7 @@
     adp           {"id", "content", "details", "tools"}: Agent Data Protocol, standard form
 
 All but `trl` are read back, by `from_openai_row` and `from_xlam` here and by the sources; what a format has no word for
-(errors, rewards, ratings) is lost in it. A trajectory that a format can't hold is left out and counted, with the first
+(errors, rewards, ratings) is lost in it. A trajectory that a format can't hold is left out, told, and counted by its
 reason.
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from xlam_lib.data.sources import actionstudio, agentohana
 from xlam_lib.trajectory import Source, Step, Task, Trajectory, TrajectoryError, read_jsonl
 from xlam_lib.views import from_openai, from_xlam_steps, to_openai, to_trl_rows, to_xlam_steps, tools_to_openai
 
+log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
@@ -120,15 +122,16 @@ def export(trajectories: Iterable[Trajectory], format: str, output: str | Path) 
     """Writes JSON Lines and tells how many: `export(read_jsonl("t.jsonl"), "openai", "m.jsonl")["rows"]`."""
     if format not in FORMATS:
         raise ValueError(f"no format {format!r}; there are {', '.join(FORMATS)}")
-    counts: dict[str, Any] = {"format": format, "trajectories": 0, "rows": 0, "left_out": 0, "first_reason": ""}
+    counts: dict[str, Any] = {"format": format, "trajectories": 0, "rows": 0, "left_out": {}}
     with writing(output) as file:
         for t in trajectories:
             counts["trajectories"] += 1
             try:
                 rows = FORMATS[format](t)
             except ValueError as error:
-                counts["left_out"] += 1
-                counts["first_reason"] = counts["first_reason"] or str(error)
+                reason = str(error).rpartition(": ")[2]
+                counts["left_out"][reason] = counts["left_out"].get(reason, 0) + 1
+                log.warning("left out: %s", error)
                 continue
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             counts["rows"] += len(rows)
@@ -144,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--format", required=True, choices=tuple(FORMATS))
     parser.add_argument("--output", required=True, help="the file of JSON Lines to make")
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         counts = export(read_jsonl(options.input), options.format, options.output)
     except (ValueError, OSError) as error:

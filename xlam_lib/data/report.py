@@ -3,6 +3,7 @@
 profile(trajectories)              counts and distributions per source
 print(profile_table(profiles))     the same as one markdown table
 side_by_side(raw, trajectory)      a raw record beside its unified form, as HTML
+gallery(pairs), funnel(books)      all sources to look at; what each stage of unify cost
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlam_lib.data.accounting import markdown_table
+from xlam_lib.data.accounting import Accounting, markdown_table
+from xlam_lib.data.converting import DUPLICATE
+from xlam_lib.data.findings import RULES
+from xlam_lib.data.pipeline.merge import EXACT, NEAR
+from xlam_lib.data.pipeline.steps import CONTAMINATED
 from xlam_lib.trajectory import Trajectory
 
 CUT = 400  # characters of a text shown in side_by_side
@@ -99,14 +104,40 @@ def profile_table(profiles: Mapping[str, Profile] | Sequence[Profile]) -> str:
     )
 
 
-def side_by_side(raw: Mapping[str, Any], t: Trajectory) -> str:
+def side_by_side(raw: Mapping[str, Any], t: Trajectory, longest: int = CUT) -> str:
     """HTML with the raw record left and the trajectory right, long parts cut: `HTML(side_by_side(row, t))`."""
     cells = "".join(
         f'<td style="vertical-align:top;text-align:left;width:50%"><b>{title}</b><pre style="white-space:pre-wrap">'
-        f"{html.escape(json.dumps(_cut(value), indent=1, ensure_ascii=False))}</pre></td>"
+        f"{html.escape(json.dumps(_cut(value, longest), indent=1, ensure_ascii=False))}</pre></td>"
         for title, value in (("raw", raw), ("unified", t.to_dict()))
     )
     return f'<table style="width:100%;table-layout:fixed"><tr>{cells}</tr></table>'
+
+
+def gallery(pairs: Mapping[str, tuple[Mapping[str, Any], Trajectory]]) -> str:
+    """HTML, one line a source that opens to `side_by_side`: `HTML(gallery({"glaive": (record, trajectory)}))`."""
+    return "".join(
+        f"<details><summary><code>{html.escape(name)}</code> · {_in_brief(t)}</summary>{side_by_side(raw, t, 150)}"
+        "</details>"
+        for name, (raw, t) in pairs.items()
+    )
+
+
+def _in_brief(t: Trajectory) -> str:
+    calls = sum(len(step.tool_calls) for step in t.steps)
+    return f"{len(t.tools)} tools, {len(t.steps)} steps, {calls} calls, {html.escape(t.source.license)}"
+
+
+def funnel(books: Accounting) -> dict[str, int]:
+    """What is left of the records behind each stage of `unify`: {"raw records": 120, "read": 116, ...}."""
+    stages = {"unique": (DUPLICATE, EXACT, NEAR), "no benchmark's question": (CONTAMINATED,), "verified": tuple(RULES)}
+    lost = {name: sum(books.dropped.get(reason, 0) for reason in reasons) for name, reasons in stages.items()}
+    left = books.records_in - books.quarantined
+    made = {"raw records": books.records_in, "read": left}
+    made["converted"] = left = left - (sum(books.dropped.values()) - sum(lost.values()))
+    for name in ("verified", "no benchmark's question", "unique"):
+        made[name] = left = left - lost[name]
+    return made
 
 
 def _spread(values: Sequence[int]) -> str:
@@ -121,15 +152,15 @@ def _characters(value: Any) -> int:
     return len(value) if isinstance(value, str) else 0
 
 
-def _cut(value: Any, depth: int = 0) -> Any:
+def _cut(value: Any, longest: int, depth: int = 0) -> Any:
     """The same value, short enough to be looked at."""
     if isinstance(value, str):
-        return value if len(value) <= CUT else f"{value[:CUT]}... ({len(value)} characters)"
+        return value if len(value) <= longest else f"{value[:longest]}... ({len(value)} characters)"
     if depth > 7 and isinstance(value, dict | list) and value:
         return "..."
     if isinstance(value, list):
         more = [f"... ({len(value)} in all)"] if len(value) > 6 else []
-        return [_cut(item, depth + 1) for item in value[:6]] + more
+        return [_cut(item, longest, depth + 1) for item in value[:6]] + more
     if isinstance(value, dict):
-        return {key: _cut(item, depth + 1) for key, item in value.items()}
+        return {key: _cut(item, longest, depth + 1) for key, item in value.items()}
     return value

@@ -28,11 +28,13 @@ from trl import DPOConfig, DPOTrainer
 from xlam_lib.atomic import complete_dir, is_complete, to_json
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.train import checkpoint, loop
+from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import encode, order
 from xlam_lib.train.log import FILE
 from xlam_lib.train.pairs import Pair, counts, read_pairs
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.trie_model import PairCollator, share_prompts
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,15 @@ class DpoSettings:
 
 
 class PairTrainer(loop.FiniteLoss, DPOTrainer):
-    """trl's trainer, stopped by a loss that isn't finite."""
+    """trl's trainer, stopped by a loss that isn't finite; a pair is read as a trie, its prompt once."""
+
+    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
+        share_prompts(self.accelerator.unwrap_model(model))
+        return super().compute_ref_log_probs(model, inputs)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        share_prompts(self.accelerator.unwrap_model(model))
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
 
 def train(settings: DpoSettings) -> Path:
@@ -75,9 +85,13 @@ def train(settings: DpoSettings) -> Path:
     pairs, info = _pairs(settings, tokenizer)
     work, last = loop.prepare(out, described)
     training, held_out = (_stored(pairs[split], tokenizer, work / split) for split in ("train", "held_out"))
+    model = checkpoint.load_model(settings.base)
+    if not torch.cuda.is_available():
+        use_causal_blocks(model)
     trainer = PairTrainer(
-        model=checkpoint.load_model(settings.base), args=arguments(settings, work, len(pairs["train"])),
-        train_dataset=training, eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)],
+        model=model, args=arguments(settings, work, len(pairs["train"])), train_dataset=training,
+        eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)],
+        data_collator=PairCollator(tokenizer.pad_token_id, settings.max_length),
     )  # fmt: skip
     seconds = loop.run(trainer, last)
     info |= {

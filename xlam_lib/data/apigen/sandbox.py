@@ -16,19 +16,16 @@ quicker executor (`executor.py`), for they are known to behave.
 from __future__ import annotations
 
 import inspect
-import json
 import os
-import select
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from xlam_lib.data.apigen.confine import Limits
+from xlam_lib.data.apigen.line_child import ROOT, LineChild
 
 SLACK_SECONDS = 30.0  # to start the child and to load a module on a busy machine
 
@@ -74,68 +71,26 @@ def _found(module: Any, name: str) -> Any:
     return module
 
 
-class Sandbox:
+class Sandbox(LineChild):
     """A context manager around the child process; it starts with the first call and is replaced if it dies."""
 
     def __init__(self, limits: Limits | None = None, slack_seconds: float = SLACK_SECONDS) -> None:
         self.limits = limits or Limits()
         self.slack_seconds = slack_seconds
-        self._child: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Sandbox:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+        places = list(dict.fromkeys(os.path.abspath(place) for place in (*sys.path, ROOT)))
+        super().__init__("xlam_lib.data.apigen.sandbox_child", hello={"limits": asdict(self.limits), "path": places})
 
     def run(self, function: Reference, arguments: dict[str, Any]) -> dict[str, Any]:
         """One call: {"result": ..., "network": "seccomp"} or {"error": "ValueError: ..."}."""
+        where = (function.module, function.name, function.path, function.source)
         try:
-            where = (function.module, function.name, function.path, function.source)
-            line = json.dumps({"function": where, "arguments": arguments}, allow_nan=False).encode() + b"\n"
+            answer = self.ask({"function": where, "arguments": arguments}, self.limits.seconds + self.slack_seconds)
         except (TypeError, ValueError) as error:
             return {"error": f"TypeError: the arguments are not JSON ({error})"}
-        child = self._start()
-        assert child.stdin is not None
-        try:
-            child.stdin.write(line)
-            child.stdin.flush()
-            answer = self._read(child)
-        except BrokenPipeError:
-            answer = b""
-        if not answer.endswith(b"\n"):
-            self._stop()
+        if answer is None:
             return {"error": "ProcessError: the child process died or hung while it loaded or ran the function"}
-        return json.loads(answer)
+        return answer
 
     def batch(self, calls: Sequence[tuple[Reference, dict[str, Any]]]) -> list[dict[str, Any]]:
         """Some calls, one after another, in order; each as in `run`."""
         return [self.run(function, arguments) for function, arguments in calls]
-
-    def _read(self, child: subprocess.Popen[bytes]) -> bytes:
-        assert child.stdout is not None
-        if not select.select([child.stdout], [], [], self.limits.seconds + self.slack_seconds)[0]:
-            return b""
-        return child.stdout.readline()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._child is None or self._child.poll() is not None:
-            self._stop()
-            root = str(Path(__file__).resolve().parents[3])
-            environment = {"PYTHONPATH": root, "PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0", "TZ": "UTC"}
-            command = [sys.executable, "-m", "xlam_lib.data.apigen.sandbox_child"]
-            streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            self._child = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
-            places = list(dict.fromkeys(os.path.abspath(place) for place in (*sys.path, root)))
-            hello = {"limits": asdict(self.limits), "path": places}
-            assert self._child.stdin is not None
-            self._child.stdin.write(json.dumps(hello).encode() + b"\n")
-        return self._child
-
-    def _stop(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child.communicate()
-            self._child = None

@@ -83,8 +83,11 @@ def user_text(t: Trajectory) -> str:
     return "\n".join([t.task.instruction, *(step.content for step in t.steps if step.role == "user")])
 
 
-def benchmark_questions(names: Iterable[str]) -> Questions:
-    """Questions by name ("bfcl") or from files: JSON Lines with "question" (or "text"), and "id" if you like."""
+def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
+    """Questions by name ("bfcl") or from files: JSON Lines with "question" (or "text"), and "id" if you like.
+
+    Example: `benchmark_texts(["bfcl"])["simple_python_0"]` -> ["Find the area of a triangle ..."]
+    """
     texts: dict[str, list[str]] = {}
     for name in names:
         files = _bfcl_files() if name == BFCL else [Path(name)]
@@ -92,7 +95,12 @@ def benchmark_questions(names: Iterable[str]) -> Questions:
             for number, row in enumerate(_rows(file), start=1):
                 id = str(row.get("id") or f"{file.name}:{number}")
                 texts.setdefault(id, []).extend(_said(row.get("question", row.get("text"))))
-    return Questions.of(texts)
+    return texts
+
+
+def benchmark_questions(names: Iterable[str]) -> Questions:
+    """Such questions, to be asked for hits: `benchmark_questions(["bfcl"]).hit("What is the weather?")` -> ""."""
+    return Questions.of(benchmark_texts(names))
 
 
 def _bfcl_files() -> list[Path]:

@@ -28,6 +28,8 @@ from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
 from xlam_lib.trajectory import Trajectory, TrajectoryError
 
+CONTAMINATED = "a benchmark's question"
+
 
 @dataclass
 class Item:
@@ -143,7 +145,7 @@ class Decontaminate:
         for item in data:
             if item.loss is None:
                 hits = [questions.hit(user_text(t)) for t in item.trajectories]
-                item.leave([("a benchmark's question", hit) if hit else None for hit in hits])
+                item.leave([(CONTAMINATED, hit) if hit else None for hit in hits])
             yield item
 
 

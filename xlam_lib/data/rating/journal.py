@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xlam_lib.atomic import cut_torn_line
 from xlam_lib.trajectory import Rating, Trajectory
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ class Journal:
         self.path = Path(path)
         self.done: set[tuple[str, str, str, str]] = set()
         if self.path.is_file():
-            self._repair()
+            if torn := cut_torn_line(self.path):
+                log.warning("%s: the last line is cut off (%d bytes); it is removed and asked again", self.path, torn)
             self.done = {one.key for one in read_judgements(self.path) if one.score is not None}
 
     def add(self, judgement: Judgement) -> None:
@@ -76,14 +78,6 @@ class Journal:
             ) from error
         if judgement.score is not None:
             self.done.add(judgement.key)
-
-    def _repair(self) -> None:
-        data = self.path.read_bytes()
-        whole, _, rest = data.rpartition(b"\n")
-        if rest:
-            log.warning("%s: the last line is cut off (%d bytes); it is removed and asked again", self.path, len(rest))
-            with open(self.path, "r+b") as file:
-                file.truncate(len(whole) + 1 if whole else 0)
 
 
 def read_judgements(path: str | Path) -> Iterator[Judgement]:

@@ -22,6 +22,7 @@ Decisions, from the format's description and the loaders that upstream publishes
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from typing import Any
@@ -187,6 +188,4 @@ def _with_texts(made: Trajectory, raw: list[dict[str, Any]], record: dict[str, A
         more["score"] = record.get("score")
     if not more:
         return made
-    return Trajectory(
-        **{**{name: getattr(made, name) for name in made.__dataclass_fields__}, "extra": made.extra | more}
-    )
+    return dataclasses.replace(made, extra=made.extra | more)
