@@ -27,10 +27,12 @@ def test_funnel_keeps_its_order_and_says_what_was_lost():
     assert [text.get_text() for text in axes.texts] == ["120", "116 · 4 lost", "116"]
 
 
-def test_spreads_sorts_by_median_and_shows_every_value():
-    axes = plots.spreads({"long": [9, 14, 11], "short": [1, 2]}, title="Steps", unit="steps", log=True).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["short", "long"]
-    assert sum(len(dots.get_offsets()) for dots in axes.collections) == 5 + 2
+def test_spreads_sorts_by_the_first_panel_and_shows_every_value():
+    panels = {"steps": {"long": [9, 14, 11], "short": [1, 2]}, "tools": {"long": [1, 1, 1], "short": [30, 31]}}
+    left, right = plots.spreads(panels, title="Size").axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["short", "long"]
+    assert (left.get_xlabel(), right.get_xlabel()) == ("steps", "tools")
+    assert [sum(len(dots.get_offsets()) for dots in axes.collections) for axes in (left, right)] == [5 + 2, 5 + 2]
 
 
 def test_lengths_counts_every_value_and_draws_the_limit():

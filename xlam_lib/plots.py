@@ -100,21 +100,28 @@ def funnel(stages: Mapping[str, int], *, title: str = "What is left", unit: str 
     return chart
 
 
-def spreads(values: Mapping[str, Sequence[float]], *, title: str, unit: str, log: bool = False) -> Chart:
-    """A row of dots for each name with its median, e.g. `spreads({"tau_bench": [14, 14], "glaive": [0, 2]}, ...)`."""
-    _some(values, "values")
-    names = sorted(values, key=lambda name: float(np.median(values[name])))
-    chart, (axes,) = _figure(1, height=1.0 + 0.2 * len(names))
-    for row, name in enumerate(names):
-        series = np.asarray(values[name], dtype=float)
-        axes.scatter(series, np.full(len(series), row), s=14, color=COLOURS[0], alpha=0.45, linewidths=0)
-        axes.scatter([np.median(series)], [row], s=46, color=COLOURS[5], marker="|", linewidths=2)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
-    if log:
+def spreads(panels: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Chart:
+    """A dot for each value and a bar for the median, a row a name: `spreads({"steps": {"glaive": [3, 8]}}, title="")`.
+
+    Each panel bears its unit; rows are sorted by the medians of the first one. The axis is logarithmic from 1 on.
+    """
+    _some(panels, "panels")
+    first = next(iter(panels.values()))
+    names = sorted(first, key=lambda name: float(np.median(first[name])))
+    chart, every = _figure(len(panels), width=4.4 + 2.2 * len(panels), height=1.0 + 0.16 * len(names))
+    for axes, (unit, values) in zip(every, panels.items(), strict=True):
+        for row, name in enumerate(names):
+            series = np.asarray(values[name], dtype=float)
+            axes.scatter(series, np.full(len(series), row), s=12, color=COLOURS[0], alpha=0.45, linewidths=0)
+            axes.scatter([np.median(series)], [row], s=40, color=COLOURS[5], marker="|", linewidths=2)
         axes.set_xscale("symlog", linthresh=1)
-    axes.tick_params(axis="y", length=0)
-    axes.set(xlabel=unit)
-    _finish(axes, title, grid="x")
+        marks = [mark for mark in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if mark <= axes.get_xlim()[1]]
+        axes.set_xticks(marks, [f"{mark}" for mark in marks])
+        axes.set_yticks(range(len(names)), names if axes is every[0] else [], fontsize=7)
+        axes.tick_params(axis="y", length=0)
+        axes.set(xlabel=unit)
+        _finish(axes, title if axes is every[0] else "", grid="x")
+        axes.minorticks_off()
     return chart
 
 

@@ -69,7 +69,13 @@ def _first_call(row: Row) -> Row:
 
 
 def _undeclared(row: Row) -> Row:
-    _first_call(row)["name"] += "_of_old"
+    """The tool of the first call and of all its results goes by another name than the declared one."""
+    name = _first_call(row)["name"]
+    for message in row["messages"]:
+        functions = [call["function"] for call in message.get("tool_calls") or []]
+        for named in (message, *functions):
+            if named.get("name") == name:
+                named["name"] = f"{name}_of_old"
     return row
 
 

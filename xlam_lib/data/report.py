@@ -117,7 +117,7 @@ def side_by_side(raw: Mapping[str, Any], t: Trajectory, longest: int = CUT) -> s
 def gallery(pairs: Mapping[str, tuple[Mapping[str, Any], Trajectory]]) -> str:
     """HTML, one line a source that opens to `side_by_side`: `HTML(gallery({"glaive": (record, trajectory)}))`."""
     return "".join(
-        f"<details><summary><code>{html.escape(name)}</code> · {_in_brief(t)}</summary>{side_by_side(raw, t, 150)}"
+        f"<details><summary><code>{html.escape(name)}</code> · {_in_brief(t)}</summary>{side_by_side(raw, t, 90)}"
         "</details>"
         for name, (raw, t) in pairs.items()
     )
@@ -159,8 +159,9 @@ def _cut(value: Any, longest: int, depth: int = 0) -> Any:
     if depth > 7 and isinstance(value, dict | list) and value:
         return "..."
     if isinstance(value, list):
-        more = [f"... ({len(value)} in all)"] if len(value) > 6 else []
-        return [_cut(item, longest, depth + 1) for item in value[:6]] + more
+        shown = max(2, longest // 60)
+        more = [f"... ({len(value)} in all)"] if len(value) > shown else []
+        return [_cut(item, longest, depth + 1) for item in value[:shown]] + more
     if isinstance(value, dict):
         return {key: _cut(item, longest, depth + 1) for key, item in value.items()}
     return value
