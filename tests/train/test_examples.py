@@ -6,7 +6,7 @@ from train_demo import STYLE
 
 from xlam_lib.chat_template import chat_template, model_text
 from xlam_lib.codec import prompts_of
-from xlam_lib.train.examples import IGNORED, Example, encode, examples, order, spans
+from xlam_lib.train.examples import IGNORED, Example, encode, examples, order, order_together, spans
 from xlam_lib.views import to_openai, tools_to_openai
 
 
@@ -85,3 +85,39 @@ def test_order_puts_similar_lengths_into_a_batch():
 
 def test_order_of_the_docstring():
     assert sorted(order([5, 9, 5, 9], 2, 4, seed=0)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("samples", [1, 7, 8, 100, 161, 162, 500])
+def test_order_together_draws_each_row_as_often_as_it_should(samples):
+    groups = [number if number < 60 else number // 3 + 100 for number in range(162)]
+    drawn = order_together(groups, [10] * 162, 8, samples, seed=3)
+    assert len(drawn) == samples and drawn == order_together(groups, [10] * 162, 8, samples, seed=3)
+    times = Counter(drawn).values()
+    assert len(set(drawn)) == min(samples, 162)
+    assert max(times) - min(times) <= 1 or samples < 162
+    assert samples < 9 or drawn != order_together(groups, [10] * 162, 8, samples, seed=4)
+
+
+def test_order_together_keeps_groups_in_one_half_of_a_batch_and_halves_alike():
+    sizes = [1, 1, 1, 2, 3, 3] * 100
+    groups = [name for name, size in enumerate(sizes) for _ in range(size)]
+    lengths = [100 + (group * 37) % 200 for group in groups]
+    length_of = dict(zip(groups, lengths, strict=True))
+    drawn = order_together(groups, lengths, 8, len(groups), seed=0)
+    halves = [drawn[at : at + 4] for at in range(0, len(drawn), 4)]
+    split = {
+        group
+        for group in set(groups)
+        if len({i for i, half in enumerate(halves) for row in half if groups[row] == group}) > 1
+    }
+    assert len(split) <= 3
+    for half in halves:
+        names = [groups[row] for row in half]
+        assert sorted(names, key=names.index) == names  # neighbours
+    work = [sum(length_of[name] for name in {groups[row] for row in half}) for half in halves[: len(halves) // 2 * 2]]
+    apart = [abs(a - b) / max(a, b) for a, b in zip(work[::2], work[1::2], strict=True)]
+    assert sum(apart) / len(apart) < 0.02
+
+
+def test_order_together_of_the_docstring():
+    assert order_together(["a", "b", "a", "b"], [5, 9, 5, 9], 4, 4, seed=0) == [0, 2, 1, 3]

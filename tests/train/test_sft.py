@@ -4,12 +4,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from xlam_lib.atomic import is_complete
 from xlam_lib.train import checkpoint, loop, sft
@@ -129,21 +131,28 @@ def test_a_loss_that_is_not_finite_stops_the_run(settings, tmp_path):
 def test_our_loss_on_answers_is_trls_loss(settings, tmp_path):
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, _ = sft._rows(settings, tokenizer)
-    data = sft.Dataset.from_dict(
-        {"input_ids": [list(row.input_ids) for row in rows[:12]], "labels": [row.labels for row in rows[:12]]}
-    )
+    times = Counter(row.trajectory_id for row in rows)
+    rows = [row for row in rows if times[row.trajectory_id] > 1] + rows
+    data, more = sft._for_tries(settings, rows[:16], 16)
+    model = checkpoint.load_model(settings.base)
+    sft.read_tries(model)
     trainer = sft.AnswerTrainer(
-        model=checkpoint.load_model(settings.base),
+        model=model,
         train_dataset=data,
-        args=sft.arguments(settings, tmp_path, 12),
+        args=sft.arguments(settings, tmp_path, 16),
         processing_class=tokenizer,
+        **more,
     )
     trainer.model.train()
-    batch = next(iter(trainer.get_train_dataloader()))
+    ours = next(iter(trainer.get_train_dataloader()))
+    padded = DataCollatorForLanguageModeling(tokenizer.pad_token_id)(
+        [{"input_ids": row["input_ids"], "labels": row["labels"]} for row in data.select(range(8))]
+    )
+    assert ours["trie_tokens"].numel() < ours["row_tokens"].sum() == padded["attention_mask"].sum()
     found = []
-    for loss in (sft.AnswerTrainer.compute_loss, sft.SFTTrainer.compute_loss):
+    for batch in (ours, padded):
         trainer.model.zero_grad()
-        value = loss(trainer, trainer.model, dict(batch))
+        value = trainer.compute_loss(trainer.model, dict(batch))
         value.backward()
         norm = torch.stack([p.grad.norm() for p in trainer.model.parameters()]).norm()
         found.append((value.item(), norm.item(), trainer._metrics["train"]["mean_token_accuracy"][-1]))

@@ -12,11 +12,12 @@ from trl.trainer.utils import add_fused_lm_head
 
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.trie import trie
-from xlam_lib.train.trie_model import KEYS, PairCollator, TrieRows, read, share_prompts
+from xlam_lib.train.trie_model import KEYS, PairCollator, TrieRow, read, read_tries
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 3), max_size=8), min_size=1, max_size=7).filter(any)
 PAIRS = [
     {"prompt_ids": [5, 6, 7, 8, 9, 10, 11], "chosen_ids": [12, 13, 14, 1], "rejected_ids": [12, 15, 1]},
+    {"prompt_ids": [5, 6, 7, 8, 9, 10, 11], "chosen_ids": [12, 13, 14, 1], "rejected_ids": [16, 1]},
     {"prompt_ids": [5, 6, 20], "chosen_ids": [21, 1], "rejected_ids": [22, 23, 24, 25, 1]},
     {"prompt_ids": [30, 31, 32, 33], "chosen_ids": [34, 1], "rejected_ids": [34, 1, 1]},
 ]
@@ -71,10 +72,10 @@ def test_hidden_states_are_those_of_the_sequences(groups: list[list[list[int]]])
     sizes = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2)
     made = LlamaForCausalLM(LlamaConfig(vocab_size=8, **sizes)).double()
     use_causal_blocks(made)
-    rows = TrieRows.of(groups)
-    hidden = read(made.base_model, rows.tensors())
+    row = TrieRow.of(groups)
+    hidden = read(made.base_model, row.tensors())
     sequences = [sequence for group in groups for sequence in group]
-    for sequence, nodes in zip(sequences, rows.node, strict=True):
+    for sequence, nodes in zip(sequences, row.node, strict=True):
         if sequence:
             alone = made.base_model(torch.tensor([sequence]), use_cache=False).last_hidden_state[0]
             torch.testing.assert_close(hidden[nodes[: len(sequence)]], alone)
@@ -85,10 +86,10 @@ def test_pairs_score_as_they_do_apart(model: LlamaForCausalLM) -> None:
     apart = copy.deepcopy(model).double()
     for one in (model.double(), apart):
         add_fused_lm_head(one, outputs=outputs)
-    share_prompts(model)
-    share_prompts(model)  # a second time changes nothing
+    read_tries(model)
+    read_tries(model)  # a second time changes nothing
     batch = PairCollator(0, 64)([{key: list(ids) for key, ids in pair.items()} for pair in PAIRS])
-    assert batch["trie_tokens"].shape == (3, 13)  # both answers begin with 12
+    assert batch["trie_tokens"].shape == (1, 15 + 10 + 7)  # 11 and 2, then 3 and 7, then 4, 2 and 1
     mask = batch.pop("completion_mask")
     labels = batch["input_ids"].masked_fill(mask == 0, -100)
     plain = {key: value for key, value in batch.items() if key not in KEYS}
@@ -109,14 +110,14 @@ def test_without_tries_the_model_is_as_it_was(model: LlamaForCausalLM) -> None:
     add_fused_lm_head(model)
     ids = torch.randint(0, 64, (2, 9))
     before = model(input_ids=ids, labels=ids, fused_lm_head=True).log_probs, model(input_ids=ids).logits
-    share_prompts(model)
+    read_tries(model)
     after = model(input_ids=ids, labels=ids, fused_lm_head=True).log_probs, model(input_ids=ids).logits
     torch.testing.assert_close(after, before)
 
 
 def test_router_losses_are_refused(model: LlamaForCausalLM) -> None:
     add_fused_lm_head(model)
-    share_prompts(model)
+    read_tries(model)
     batch = PairCollator(0, 64)([{key: list(ids) for key, ids in pair.items()} for pair in PAIRS])
     del batch["completion_mask"]
     with pytest.raises(ValueError, match="router losses"):

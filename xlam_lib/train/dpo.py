@@ -30,11 +30,11 @@ from xlam_lib.chat_template import model_prompt
 from xlam_lib.train import checkpoint, loop
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.examples import encode, order
+from xlam_lib.train.examples import encode, order_together
 from xlam_lib.train.log import FILE
 from xlam_lib.train.pairs import Pair, counts, read_pairs
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
-from xlam_lib.train.trie_model import PairCollator, share_prompts
+from xlam_lib.train.trie_model import PairCollator, read_tries
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +66,8 @@ class PairTrainer(loop.FiniteLoss, DPOTrainer):
     """trl's trainer, stopped by a loss that isn't finite; a pair is read as a trie, its prompt once."""
 
     def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
-        share_prompts(self.accelerator.unwrap_model(model))
+        read_tries(self.accelerator.unwrap_model(model))  # trl has given it the head that it scores with by now
         return super().compute_ref_log_probs(model, inputs)
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        share_prompts(self.accelerator.unwrap_model(model))
-        return super().compute_loss(model, inputs, *args, **kwargs)
 
 
 def train(settings: DpoSettings) -> Path:
@@ -178,9 +174,11 @@ def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[d
         if not indices:
             raise TrainingError(f"{settings.pairs}: no {split} pairs of at most {settings.max_length} tokens")
     samples = settings.samples or round(settings.epochs * len(by_split["train"]))
-    drawn = order([lengths[i] for i in by_split["train"]], settings.batch_size, samples, settings.seed)
+    prompts = [pairs[i].prompt for i in by_split["train"]]  # pairs of a prompt together, to be read as one trie
+    sizes = [lengths[i] for i in by_split["train"]]
+    drawn = order_together(prompts, sizes, settings.batch_size, samples, settings.seed)
     by_split["train"] = [by_split["train"][at] for at in drawn]
-    by_split["held_out"].sort(key=lengths.__getitem__)
+    by_split["held_out"].sort(key=lambda i: (lengths[i], pairs[i].prompt))
     chosen = {split: [pairs[i] for i in indices] for split, indices in by_split.items()}
     left_out = len(pairs) - len(fitting)
     if state().is_main_process:

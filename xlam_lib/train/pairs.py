@@ -68,9 +68,9 @@ def build(
 ) -> list[Pair]:
     """Pairs of judged answers: the own one where it was wrong, and `made_per_case` corruptions.
 
-    Corruptions are drawn like the model's own mistakes and their opposites (each type at least now and then): pairs
-    against calling too much alone would teach to call nothing, the quickest way out. `cut` are the indices of answers
-    that max_new_tokens cut off: the model didn't end there, so they are no answers of its own.
+    Corruptions are drawn like the model's own mistakes and their opposites (each type at least now and then), and what
+    outweighs its opposite is thinned out by `balanced`. `cut` are the indices of answers that max_new_tokens cut off:
+    the model didn't end there, so they are no answers of its own.
     """
     cut, mistakes = set(cut), Counter(one.failure for one in judged if one.failure)
     share = {
@@ -91,8 +91,28 @@ def build(
             if made and made[1] not in rejected:
                 rejected[made[1]] = ("made", made[0])
         pairs += [_pair(one.case, text, *origin, seed, held_out) for text, origin in rejected.items()]
+    pairs = balanced(pairs, seed)
     logger.info("%d pairs: %s", len(pairs), dict(counts(pairs)))
     return pairs
+
+
+def balanced(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
+    """The pairs without those made ones, drawn at random, by which a mistake outweighs its opposite, in each split.
+
+    Pairs against calling too much alone would teach to call nothing, the quickest way out; against leaving out
+    arguments alone, to invent them. What the model does wrong itself always stays.
+    """
+    dropped: set[int] = set()
+    for split in SPLITS:
+        numbers = {
+            name: [i for i, p in enumerate(pairs) if (p.failure, p.split) == (name, split)] for name in OPPOSITES
+        }
+        for name, opposite in OPPOSITES.items():
+            made = [i for i in numbers[name] if pairs[i].origin == "made"]
+            excess = min(len(made), len(numbers[name]) - len(numbers[opposite]))
+            if excess > 0:
+                dropped.update(random.Random(f"{seed}:{name}:{split}").sample(made, excess))
+    return [pair for number, pair in enumerate(pairs) if number not in dropped]
 
 
 def counts(pairs: Iterable[Pair]) -> Counter[str]:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,9 +31,10 @@ from xlam_lib.codec import STYLES
 from xlam_lib.train import checkpoint, loop
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.examples import IGNORED, Example, examples, order
+from xlam_lib.train.examples import Example, examples, order, order_together
 from xlam_lib.train.log import FILE
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.trie_model import collate_rows, read_tries
 from xlam_lib.trajectory import read_jsonl
 
 logger = logging.getLogger(__name__)
@@ -63,25 +63,17 @@ class SftSettings:
 
 
 class AnswerTrainer(loop.FiniteLoss, SFTTrainer):
-    """trl's trainer. On a CPU, where trl scores all positions, only the columns that hold answers are scored."""
+    """trl's trainer. On a CPU, rows of a trajectory are read as a trie, and positions that hold answers are scored."""
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        labels = inputs["labels"][:, 1:]
-        if labels.device.type != "cpu" or return_outputs:
+        if "trie_tokens" not in inputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        columns = (labels != IGNORED).any(0).nonzero().squeeze(1)
-        logits = model(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            use_cache=False,
-            logits_to_keep=columns,
-        ).logits.float()
-        wanted = labels[:, columns]
-        total = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction="sum")
-        trained = (wanted != IGNORED).sum()
-        counted = torch.stack([(logits.argmax(-1) == wanted).sum(), trained, inputs["attention_mask"].sum()])
+        tokens = inputs.pop("row_tokens").sum()
+        found = model(**inputs)
+        total, trained = -found.log_probs.sum(), found.label_mask.sum()
+        counted = torch.stack([found.is_top1.sum(), trained, tokens])
         hits, seen, tokens = self.accelerator.reduce(counted).tolist()
         metrics = self._metrics["train" if self.model.training else "eval"]
         metrics["mean_token_accuracy"].append(hits / max(1, seen))
@@ -105,21 +97,20 @@ def train(settings: SftSettings) -> Path:
     work, last = loop.prepare(out, described)
     build = checkpoint.fresh_model if settings.from_scratch else checkpoint.load_model
     model = build(settings.base, settings.seed) if settings.from_scratch else build(settings.base)
-    if bfloat16(settings.precision) and not torch.cuda.is_available() and settings.max_length <= 1024:
-        use_causal_blocks(model)  # rows are padded on the right
     samples = settings.samples or round(settings.epochs * len(rows))
     if settings.seconds:
         samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))
-    drawn = order([len(row.input_ids) for row in rows], settings.batch_size, samples, settings.seed)
-    data = Dataset.from_dict(
-        {"input_ids": [list(rows[i].input_ids) for i in drawn], "labels": [rows[i].labels for i in drawn]}
-    )
+    data, more = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
+    if not torch.cuda.is_available():
+        use_causal_blocks(model)
+        read_tries(model)
     trainer = AnswerTrainer(
         model=model,
         args=arguments(settings, work, samples),
         train_dataset=data,
         processing_class=tokenizer,
         callbacks=[loop.Diary(work)],
+        **more,
     )
     seconds = loop.run(trainer, last)
     info |= {"samples": samples, "seconds": round(seconds, 1), "steps": trainer.state.global_step}
@@ -132,6 +123,25 @@ def train(settings: SftSettings) -> Path:
     return out
 
 
+def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> tuple[Dataset, dict[str, Any]]:
+    """The rows in the order in which they are drawn, those of a trajectory together, and what the trainer needs."""
+    lengths = [len(row.input_ids) for row in rows]
+    drawn = order_together([row.trajectory_id for row in rows], lengths, settings.batch_size, samples, settings.seed)
+    columns = {
+        "input_ids": [list(rows[i].input_ids) for i in drawn],
+        "labels": [rows[i].labels for i in drawn],
+        "group": [rows[i].trajectory_id for i in drawn],
+    }
+    return Dataset.from_dict(columns), {"data_collator": collate_rows}
+
+
+def _for_trl(settings: SftSettings, rows: list[Example], samples: int) -> tuple[Dataset, dict[str, Any]]:
+    """The same for a GPU: rows of similar length together, padded by trl."""
+    drawn = order([len(row.input_ids) for row in rows], settings.batch_size, samples, settings.seed)
+    columns = {"input_ids": [list(rows[i].input_ids) for i in drawn], "labels": [rows[i].labels for i in drawn]}
+    return Dataset.from_dict(columns), {}
+
+
 def arguments(settings: SftSettings, work: Path, samples: int) -> SFTConfig:
     """trl's arguments: AdamW, warm-up, plateau and linear decay; nothing reported anywhere but our own log."""
     steps = math.ceil(samples / settings.batch_size)
@@ -142,7 +152,7 @@ def arguments(settings: SftSettings, work: Path, samples: int) -> SFTConfig:
         lr_scheduler_kwargs={"num_decay_steps": steps // 2, "decay_type": "linear"},
         optim="adamw_torch_fused", weight_decay=0.01, adam_beta2=0.99, max_grad_norm=1.0,
         train_sampling_strategy="sequential", max_length=settings.max_length,
-        dataset_kwargs={"skip_prepare_dataset": True}, bf16=bfloat16(settings.precision),
+        dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False, bf16=bfloat16(settings.precision),
         gradient_checkpointing=False, use_cpu=not torch.cuda.is_available(), seed=settings.seed,
         data_seed=settings.seed, logging_steps=min(settings.log_every, steps), logging_nan_inf_filter=False,
         save_steps=settings.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,

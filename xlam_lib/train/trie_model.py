@@ -1,10 +1,11 @@
-"""What makes a model read tries: rows of them as tensors, the mask for its attention, and DPO's pairs (notebook 03).
+"""What makes a model read tries: a row of them as tensors, the mask for its attention, scores (notebooks 02 and 03).
 
-    rows = TrieRows.of([[chosen, rejected], ...])      # one trie a row; chosen and rejected share their prompt
-    hidden = read(model.base_model, rows.tensors())    # what each sequence alone would have given, up to rounding
+    row = TrieRow.of([[chosen, rejected], ...])        # a trie for each group, one behind the other, no padding
+    hidden = read(model.base_model, row.tensors())     # what each sequence alone would have given, up to rounding
+    hidden[row.node[0, :length]]                       # those of the first sequence
 
-`share_prompts(model)` lets trl's DPO do so: it scores pairs through the model's `fused_lm_head`, which then reads each
-prompt once and projects labelled positions only. All of trl's losses stay as they are.
+`read_tries(model)` lets `model(labels=labels, **row.tensors())` return log-probabilities of the labels, projecting
+labelled positions only. trl's DPO calls models in this form, so all of its losses stay as they are.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers import PreTrainedModel
@@ -21,117 +24,143 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import FusedCausalLMOutput
 
 from xlam_lib.train import attention
+from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.trie import trie
 
-IGNORED = -100
-KEYS = ("trie_tokens", "trie_depth", "trie_exit", "trie_node")
+KEYS = ("trie_tokens", "trie_depth", "trie_exit", "trie_starts", "trie_node")
 
 
 @dataclass(frozen=True)
-class TrieRows:
-    """Tensors of int64: tokens, depth and exit of shape (rows, longest row), node of (sequences, longest sequence).
+class TrieRow:
+    """Tensors of int64: tokens, depth and exit of shape (1, row), starts (tries), node (sequences, longest sequence).
 
-    `node` counts through all rows; padding is token 0, which nothing attends to, and node 0.
+    `starts` says where each trie begins; `node` has the place of each token in the row, 0 for padding.
     """
 
     tokens: torch.Tensor
     depth: torch.Tensor
     exit: torch.Tensor
+    starts: torch.Tensor
     node: torch.Tensor
 
     @classmethod
-    def of(cls, groups: Sequence[Sequence[Sequence[int]]], longest: int = 0) -> TrieRows:
-        """One row for each group of sequences; `node` has their sequences in order, padded to `longest` at least."""
+    def of(cls, groups: Sequence[Sequence[Sequence[int]]], longest: int = 0) -> TrieRow:
+        """A trie for each group of sequences; `node` has the sequences in order, padded to `longest` at least."""
         tries = [trie(group) for group in groups]
-        width = max(map(len, tries))
-        paths = [(nodes, row * width) for row, made in enumerate(tries) for nodes in made.nodes]
-        longest = max(longest, *(len(nodes) for nodes, _ in paths))
-        node = torch.zeros(len(paths), longest, dtype=torch.int64)
-        for number, (nodes, start) in enumerate(paths):
-            node[number, : len(nodes)] = torch.from_numpy(nodes) + start
-        tokens, depth = torch.zeros(len(tries), width, dtype=torch.int64), torch.zeros(len(tries), width).long()
-        exit = torch.arange(1, width + 1).repeat(len(tries), 1)  # padding: its own subtree
-        for row, made in enumerate(tries):
-            for target, values in ((tokens, made.tokens), (depth, made.depth), (exit, made.exit)):
-                target[row, : len(made)] = torch.from_numpy(values)
-        return cls(tokens, depth, exit, node)
+        starts = np.cumsum([0, *map(len, tries)])[:-1]
+        paths = [nodes + start for made, start in zip(tries, starts, strict=True) for nodes in made.nodes]
+        node = np.zeros((len(paths), max(longest, *map(len, paths))), dtype=np.int64)
+        for number, path in enumerate(paths):
+            node[number, : len(path)] = path
+        columns = (
+            np.concatenate([made.tokens for made in tries])[None],
+            np.concatenate([made.depth for made in tries])[None],
+            np.concatenate([made.exit + start for made, start in zip(tries, starts, strict=True)])[None],
+        )
+        return cls(*map(torch.from_numpy, (*columns, starts, node)))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """As keys of a batch: KEYS."""
-        return dict(zip(KEYS, (self.tokens, self.depth, self.exit, self.node), strict=True))
+        return dict(zip(KEYS, (self.tokens, self.depth, self.exit, self.starts, self.node), strict=True))
 
 
-def read(backbone: torch.nn.Module, rows: Mapping[str, torch.Tensor], **more: Any) -> torch.Tensor:
-    """Hidden states of all nodes, (rows * longest row, width); index them with `trie_node`."""
-    exit = rows["trie_exit"]
-    if backbone.config._attn_implementation == attention.NAME:
-        mask: dict[str, Any] = {"attention_mask": None, "exits": exit}
+def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> torch.Tensor:
+    """Hidden states of all nodes, (row, width); index them with `trie_node`."""
+    implementation, mask = backbone.config._attn_implementation, {}
+    if implementation == attention.NAME:
+        tries = attention.blocks_of(row["trie_exit"][0], row["trie_starts"].tolist())
+        mask = {"attention_mask": None, "tries": tries}
+    elif implementation == "sdpa":
+        mask = {"attention_mask": allowed(row["trie_exit"])[:, None]}
+    elif implementation == "eager":  # adds its mask to the scores
+        hidden = ~allowed(row["trie_exit"])[:, None]
+        mask = {"attention_mask": torch.zeros_like(hidden, dtype=backbone.dtype).masked_fill_(hidden, float("-inf"))}
     else:
-        mask = {"attention_mask": allowed(exit)[:, None]}
-    output = backbone(
-        input_ids=rows["trie_tokens"], position_ids=rows["trie_depth"], use_cache=False, **mask, **more
-    )  # fmt: skip
-    return output.last_hidden_state.flatten(0, 1)
+        raise ValueError(f"no tries with attention {implementation!r}; known are {attention.NAME}, sdpa and eager")
+    found = backbone(input_ids=row["trie_tokens"], position_ids=row["trie_depth"], use_cache=False, **mask, **more)
+    return found.last_hidden_state[0]
 
 
 def allowed(exit: torch.Tensor) -> torch.Tensor:
-    """(rows, queries, keys) booleans: each node attends to its ancestors and itself."""
+    """(1, queries, keys) booleans: each node attends to its ancestors and itself."""
     at = torch.arange(exit.shape[1], device=exit.device)
     return (at[None, None, :] <= at[None, :, None]) & (at[None, :, None] < exit[:, None, :])
 
 
+def collate_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    """A batch of SFT rows {"input_ids", "labels", "group"}, with a trie for each group of neighbours.
+
+    `labels` is (rows, longest row), padded with -100; `row_tokens` is how many tokens the rows have, shared or not.
+    """
+    groups = [[row["input_ids"] for row in same] for _, same in groupby(rows, key=lambda row: row["group"])]
+    made = TrieRow.of(groups)
+    labels = torch.full(made.node.shape, IGNORED)
+    for number, row in enumerate(rows):
+        labels[number, : len(row["labels"])] = torch.tensor(row["labels"])
+    return {"labels": labels, "row_tokens": torch.tensor([len(row["input_ids"]) for row in rows]), **made.tensors()}
+
+
 @dataclass
 class PairCollator(DataCollatorForPreference):
-    """trl's collator, with a trie a pair."""
+    """trl's collator, with a trie for each prompt: pairs of the same prompt that are neighbours share it."""
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super().torch_call(examples)
         lengths, half = batch["attention_mask"].sum(1).tolist(), len(examples)
         ids = [row[:length].tolist() for row, length in zip(batch["input_ids"], lengths, strict=True)]
-        rows = TrieRows.of([[ids[i], ids[half + i]] for i in range(half)], batch["input_ids"].shape[1])
-        order = [2 * i for i in range(half)] + [2 * i + 1 for i in range(half)]  # trl has all chosen ones first
-        return batch | rows.tensors() | {"trie_node": rows.node[order]}
+        groups, order = [], []
+        for _, same in groupby(range(half), key=lambda number: examples[number]["prompt_ids"]):
+            members = [row for number in same for row in (number, half + number)]  # trl has all chosen ones first
+            groups.append([ids[row] for row in members])
+            order += members
+        row = TrieRow.of(groups, batch["input_ids"].shape[1])
+        node = torch.empty_like(row.node)
+        node[order] = row.node
+        return batch | row.tensors() | {"trie_node": node}
 
 
-def share_prompts(model: PreTrainedModel) -> None:
-    """Let `model(..., labels=labels, fused_lm_head=True)` of trl read tries where the batch holds them."""
-    if getattr(model.forward, "shares_prompts", False):
+def read_tries(model: PreTrainedModel) -> None:
+    """Let `model(..., labels=labels)` read the trie that the batch holds, if it does; trl asks with `fused_lm_head`.
+
+    Call it before a trainer prepares the model, whose autocast is laid around `forward`. A second call does nothing.
+    """
+    if getattr(model, "reads_tries", False):
         return
     original = model.forward
 
     @functools.wraps(original)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        rows = {key: kwargs.pop(key) for key in KEYS if key in kwargs}
-        if not (rows and kwargs.get("fused_lm_head")):
+        row = {key: kwargs.pop(key) for key in KEYS if key in kwargs}
+        if not row or kwargs.get("labels") is None:
             return original(*args, **kwargs)
         if kwargs.get("output_router_logits"):
             raise ValueError("router losses count tokens as often as they are read: train such a model without tries")
         labels = kwargs["labels"][:, 1:]
         wanted = labels != IGNORED
-        hidden = read(model.base_model, rows)[rows["trie_node"][:, :-1][wanted]]
-        return _scored(model.get_output_embeddings()(hidden).float(), labels, wanted)
+        hidden = read(model.base_model, row)[row["trie_node"][:, :-1][wanted]]
+        logits = model.get_output_embeddings()(hidden).float()
+        return _scored(logits, labels, wanted, bool(kwargs.get("fused_lm_head")))
 
-    forward.shares_prompts = True  # type: ignore[attr-defined]
-    model.forward = forward
+    model.forward, model.reads_tries = forward, True
 
 
-def _scored(logits: torch.Tensor, labels: torch.Tensor, wanted: torch.Tensor) -> FusedCausalLMOutput:
-    """trl's output, from the logits of the labelled positions alone."""
+def _scored(logits: torch.Tensor, labels: torch.Tensor, wanted: torch.Tensor, all_fields: bool) -> FusedCausalLMOutput:
+    """trl's output, from the logits of the labelled positions alone; entropies and means only for its DPO."""
     targets = labels[wanted]
     found = -F.cross_entropy(logits, targets, reduction="none")
 
     def spread(values: torch.Tensor) -> torch.Tensor:
         return values.new_zeros(wanted.shape).masked_scatter(wanted, values)
 
-    with torch.no_grad():
-        logs = logits.log_softmax(-1)
-        entropy, top = -(logs.exp() * logs).sum(-1), logits.argmax(-1) == targets
-        means = logits.mean(-1)
-    return FusedCausalLMOutput(
+    output = FusedCausalLMOutput(
         loss=-found.sum() / wanted.sum().clamp(min=1),
         log_probs=spread(found),
-        entropy=spread(entropy),
-        mean_logits=spread(means),
-        is_top1=spread(top),
+        is_top1=spread(logits.detach().argmax(-1) == targets),
         label_mask=wanted,
     )
+    if all_fields:
+        with torch.no_grad():
+            logs = logits.log_softmax(-1)
+            output.entropy = spread(-(logs.exp() * logs).sum(-1))
+            output.mean_logits = spread(logits.mean(-1))
+    return output
