@@ -1,5 +1,6 @@
 """The command and the loop: whole output or none, skipped when done, nothing lost and nothing doubled."""
 
+import dataclasses
 import gzip
 import json
 import random
@@ -17,7 +18,7 @@ from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.converting import DUPLICATE, UNFORESEEN, convert_records, raw_records, unpacked
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.reading import Raw, ReadError, read_records
-from xlam_lib.data.sources import SOURCES, load_source
+from xlam_lib.data.sources import SOURCES, load_source, native
 from xlam_lib.data.unify import BOOKS, LOSSES, TRAJECTORIES, Options, main, unify
 from xlam_lib.trajectory import TrajectoryError, read_jsonl
 
@@ -339,3 +340,29 @@ def test_the_module_runs_and_imports_nothing_heavy() -> None:
         "sys.exit(bool({'torch', 'vllm', 'pandas', 'jsonschema', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("source", [name for name, module in SOURCES.items() if hasattr(module, "native")])
+def test_native_texts_come_back_from_what_unify_wrote(tmp_path: Path, source: str) -> None:
+    """Repairs and ratings don't touch them."""
+    folder = samples_dir(source) / "raw"
+    unify(source, folder, tmp_path / "out")
+    written = {t.trajectory_id: t for t in read_jsonl(tmp_path / "out" / TRAJECTORIES)}
+    converted = list(load_source(source, folder))
+    assert converted and len(written) == len(converted)
+    for t in converted:
+        assert native(written[t.trajectory_id]) == SOURCES[source].native(t)
+
+
+def test_native_texts_are_made_from_what_stood_there_before_repairs() -> None:
+    rows = load_source("toolrl_rlla", samples_dir("toolrl_rlla") / "raw")
+    first, call = next((t, call) for t in rows for step in t.steps for call in step.tool_calls if call.arguments)
+    name, value = next(iter(call.arguments.items()))
+    index = next(i for i, step in enumerate(first.steps) if call in step.tool_calls)
+    changed = dataclasses.replace(call, arguments={**call.arguments, name: [value]})
+    calls = tuple(changed if one is call else one for one in first.steps[index].tool_calls)
+    steps = tuple(dataclasses.replace(s, tool_calls=calls) if i == index else s for i, s in enumerate(first.steps))
+    number = first.steps[index].tool_calls.index(call)
+    extra = {**first.extra, "repaired": {f"{index}.{number}": call.arguments}}
+    assert native(dataclasses.replace(first, steps=steps, extra=extra)) == SOURCES["toolrl_rlla"].native(first)
+    assert native(dataclasses.replace(first, steps=steps)) != SOURCES["toolrl_rlla"].native(first)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from xlam_lib.codec import render_answer
-from xlam_lib.train.pairs import Pair, PairError, build, counts, read_pairs, write_pairs
+from xlam_lib.train.pairs import SPLITS, Pair, PairError, balanced, build, counts, read_pairs, write_pairs
 from xlam_lib.train.score import FAILURES, judge
 
 PAIR = Pair("p", "a", "b", "own", "wrong_value", "demo-1", 1)
@@ -47,10 +47,33 @@ def test_every_pair_prefers_the_wanted_answer_to_another(judged):
 
 
 def test_corruptions_are_like_the_models_mistakes_and_their_opposites(judged):
+    """A model that calls too little: its own refusals are held against made calls, and few refusals are made."""
+    pairs = build(judged, made_per_case=3)
+    found = counts(pairs)
+    assert found["own/no_call"] > 10 and len([name for name in found if name.startswith("made/")]) >= 6
+    for split in SPLITS:
+        total = Counter(pair.failure for pair in pairs if pair.split == split)
+        assert total["called_though_irrelevant"] <= total["no_call"]
+
+
+def test_no_mistake_outweighs_its_opposite_by_made_pairs():
     """Pairs against calling too little alone would teach to call always, and the other way round."""
-    made = counts(pair for pair in build(judged, made_per_case=3) if pair.origin == "made")
-    assert {name for name, _ in made.most_common(2)} == {"made/no_call", "made/called_though_irrelevant"}
-    assert len(made) >= 6
+
+    def some(number, origin, failure, split="train"):
+        return [Pair("p", "a", f"{origin} {failure} {n}", origin, failure, f"{n}", 1, "", split) for n in range(number)]
+
+    pairs = [
+        *some(9, "made", "extra_call"), *some(2, "made", "missing_call"), *some(3, "own", "missing_call"),
+        *some(4, "made", "missing_argument"), *some(7, "own", "missing_argument"), *some(1, "made", "extra_argument"),
+        *some(6, "made", "wrong_value"), *some(5, "made", "no_call", "held_out"),
+    ]  # fmt: skip
+    left = balanced(pairs, seed=1)
+    assert counts(left) == Counter({
+        "made/extra_call": 5, "made/missing_call": 2, "own/missing_call": 3, "own/missing_argument": 7,
+        "made/extra_argument": 1, "made/wrong_value": 6,
+    })  # fmt: skip
+    assert left == balanced(pairs, seed=1) and set(left) <= set(pairs)
+    assert {one.rejected for one in left} != {one.rejected for one in balanced(pairs, seed=2)}
 
 
 def test_a_made_refusal_is_worded_as_the_wanted_ones(judged):

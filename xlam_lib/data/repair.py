@@ -14,10 +14,13 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from xlam_lib.checks import ArgumentFault, argument_faults
-from xlam_lib.trajectory import Tool
+from xlam_lib.trajectory import Tool, Trajectory
+
+REPAIRED = "repaired"  # key of Trajectory.extra: the arguments that stood there, by step and call
 
 WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
@@ -161,3 +164,22 @@ def _same(a: Any, b: Any) -> bool:
 def _show(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def unrepaired(trajectory: Trajectory) -> Trajectory:
+    """As it was before `verify` repaired it: `unrepaired(verify(t)[0]) == t`; native texts are made from this."""
+    before = trajectory.extra.get(REPAIRED, {})
+    if not before:
+        return trajectory
+    steps = tuple(
+        replace(
+            step,
+            tool_calls=tuple(
+                replace(call, arguments=before.get(f"{index}.{number}", call.arguments))
+                for number, call in enumerate(step.tool_calls)
+            ),
+        )
+        for index, step in enumerate(trajectory.steps)
+    )
+    extra = {key: value for key, value in trajectory.extra.items() if key != REPAIRED}
+    return replace(trajectory, steps=steps, extra=extra)

@@ -17,13 +17,12 @@ from dataclasses import replace
 from xlam_lib.data.findings import Finding, Policy, findings_table, first_error, policy_of
 from xlam_lib.data.grounding import Heard
 from xlam_lib.data.observations import final_findings, observation_rule
-from xlam_lib.data.repair import argument_findings, repaired
+from xlam_lib.data.repair import REPAIRED, argument_findings, repaired, unrepaired
 from xlam_lib.trajectory import Step, ToolCall, Trajectory
 
 __all__ = ["Finding", "Policy", "findings_table", "first_error", "policy_of", "unrepaired", "verify"]
 
 USUAL = Policy()
-REPAIRED = "repaired"  # key of Trajectory.extra
 Found = tuple[int, str, str]  # step, rule, what
 
 
@@ -74,25 +73,6 @@ def _repair(trajectory: Trajectory) -> tuple[Trajectory, list[Found]]:
         return trajectory, []
     extra = {**trajectory.extra, REPAIRED: {**before, **trajectory.extra.get(REPAIRED, {})}}
     return replace(trajectory, steps=tuple(steps), extra=extra), notes
-
-
-def unrepaired(trajectory: Trajectory) -> Trajectory:
-    """As it was before `verify` repaired it: `unrepaired(verify(t)[0]) == t`; native texts are made from this."""
-    before = trajectory.extra.get(REPAIRED, {})
-    if not before:
-        return trajectory
-    steps = tuple(
-        replace(
-            step,
-            tool_calls=tuple(
-                replace(call, arguments=before.get(f"{index}.{number}", call.arguments))
-                for number, call in enumerate(step.tool_calls)
-            ),
-        )
-        for index, step in enumerate(trajectory.steps)
-    )
-    extra = {key: value for key, value in trajectory.extra.items() if key != REPAIRED}
-    return replace(trajectory, steps=steps, extra=extra)
 
 
 def _calls(trajectory: Trajectory) -> Iterator[Found]:

@@ -53,7 +53,7 @@ class DpoSettings:
     beta: float = option(0.1, "how closely to stay with the reference; higher is closer")
     lr: float = option(5e-5, "peak learning rate")
     sft_weight: float = option(0.0, "weight of a term that trains the wanted answer as SFT does")
-    batch_size: int = option(8, "pairs a step, over all processes")
+    batch_size: int = option(16, "pairs a step, over all processes")
     max_length: int = option(1024, "pairs with a longer row are left out, and counted")
     seed: int = option(0, "seed of the order")
     precision: Literal["auto", "float32", "bfloat16"] = option("float32", "bfloat16 blurs small margins")

@@ -1,8 +1,9 @@
 """Preference pairs: the wanted answer against a worse one, either the model's own or a corruption with a name.
 
-Used by DPO (notebook 03). Every pair says where its rejected answer comes from: "own" (what the model answered to a
-training prompt) or "made" (`corruptions.py`), and which mistake it is, in the words of `score.FAILURES`. Pairs are held
-out by trajectory, so that no prompt is on both sides. Same cases, answers and seed: same pairs.
+Used by DPO (notebook 03), which reads the pairs of a prompt as one trie. Every pair says where its rejected answer
+comes from: "own" (what the model answered to a training prompt) or "made" (`corruptions.py`), and which mistake it is,
+in the words of `score.FAILURES`. Pairs are held out by trajectory, so that no prompt is on both sides. Same cases,
+answers and seed: same pairs.
 
     judged = judge(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
     pairs = build(judged, seed=0); write_pairs("runs/quickstart/pairs.jsonl", pairs)
@@ -64,7 +65,7 @@ class Pair:
 
 
 def build(
-    judged: Sequence[Judged], seed: int = 0, made_per_case: int = 1, held_out: float = 0.2, cut: Iterable[int] = ()
+    judged: Sequence[Judged], seed: int = 0, made_per_case: int = 3, held_out: float = 0.2, cut: Iterable[int] = ()
 ) -> list[Pair]:
     """Pairs of judged answers: the own one where it was wrong, and `made_per_case` corruptions.
 

@@ -29,10 +29,11 @@ from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.converting import convert_files, convert_records, unpacked
 from xlam_lib.data.hub import hub_id, hub_records
 from xlam_lib.data.reading import ReadError, data_files
+from xlam_lib.data.repair import unrepaired
 from xlam_lib.data.sources.base import SourceInfo
 from xlam_lib.trajectory import Trajectory
 
-__all__ = ["SOURCES", "Drop", "SourceInfo", "SourceModule", "find_source", "load_source"]
+__all__ = ["SOURCES", "Drop", "SourceInfo", "SourceModule", "find_source", "load_source", "native"]
 
 
 class SourceModule(Protocol):
@@ -58,6 +59,15 @@ def find_source(name: str) -> SourceModule:
     if name not in SOURCES:
         raise ValueError(f"no source {name!r}; there are {', '.join(SOURCES)} (python -m xlam_lib.data.unify --list)")
     return SOURCES[name]
+
+
+def native(trajectory: Trajectory) -> list[str]:
+    """Each action as its source writes it, exactly: `native(t)` -> ["search[red shoes]", "click[Buy Now]"].
+
+    Repairs that `verify` has made are undone before. [] for a source that writes no actions as text.
+    """
+    source = find_source(trajectory.source.name)
+    return source.native(unrepaired(trajectory)) if hasattr(source, "native") else []
 
 
 def load_source(name: str, path: str | Path = "", accounting: Accounting | None = None) -> Iterator[Trajectory]:
