@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from xlam_lib import plots
+from xlam_lib.train.trie import trie
 
 ROWS = [{"step": n, "loss": 5 / n, "lr": 1e-3} for n in range(1, 21)] + [{"step": 20, "eval_loss": 0.3}]
 DPO = [{"step": n, "rewards/margins": n / 10, "rewards/accuracies": 0.5 + n / 100} for n in range(0, 50, 5)]
@@ -33,6 +34,13 @@ def test_spreads_sorts_by_the_first_panel_and_shows_every_value():
     assert [label.get_text() for label in left.get_yticklabels()] == ["short", "long"]
     assert (left.get_xlabel(), right.get_xlabel()) == ("steps", "tools")
     assert [sum(len(dots.get_offsets()) for dots in axes.collections) for axes in (left, right)] == [5 + 2, 5 + 2]
+
+
+def test_trie_mask_shows_the_mask_under_its_words():
+    made = trie([[0, 1, 2], [0, 1, 3]])
+    axes = plots.trie_mask(["ask", "tools", "call", "answer"], made.mask(), title="Two turns").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["ask", "tools", "call", "answer"]
+    assert axes.images[0].get_array().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
 
 
 def test_lengths_counts_every_value_and_draws_the_limit():

@@ -1,6 +1,6 @@
 """Figures of the notebooks and the report: one style, colours that colour-blind readers can tell apart.
 
-Used by notebooks 01 (mixture, funnel, spreads, lengths), 02 (loss, bars), 03 (DPO curves, bars), 05 (bars) and by
+Used by notebooks 01 (mixture, funnel, spreads, lengths), 02 (loss, trie, bars), 03 (DPO curves, bars), 05 (bars) and by
 `bench/page.py`. Every function returns a `Chart`, a matplotlib Figure that shows itself in Jupyter and needs neither
 pyplot nor a display:
 
@@ -191,6 +191,18 @@ def dpo_curves(rows: Sequence[Mapping[str, Any]], *, title: str = "DPO", x: str 
     right.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
     right.set_ylim(0, 1.02)
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    return chart
+
+
+def trie_mask(words: Sequence[str], mask: np.ndarray, *, title: str) -> Chart:
+    """Which token (row) attends to which (column): `trie_mask(["ask", "call"], trie([[0, 1]]).mask(), title="")`."""
+    chart, (axes,) = _figure(1, width=1.6 + 0.42 * len(words), height=1.2 + 0.3 * len(words))
+    axes.imshow(mask, cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
+    axes.set_xticks(range(len(words)), words, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(words)), words, fontsize=8)
+    axes.set(xlabel="is seen", ylabel="sees")
+    axes.tick_params(length=0)
+    axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=10)
     return chart
 
 

@@ -114,8 +114,12 @@ def test_any_trajectory_makes_the_same_dictionary_again(module: Any, t: Trajecto
     row = module.export(t)
     try:
         back = through(module, row)
-    except Drop as error:
-        assert not any(step.role == "assistant" for step in t.steps), error
+    except Drop as error:  # no answer at all, or one that upstream takes for none
+        said = [
+            f"{step.reasoning}{step.content}" for step in t.steps if step.role == "assistant" and not step.tool_calls
+        ]
+        answers = [step for step in t.steps if step.role == "assistant"]
+        assert not answers or any(text.strip().lower() in ("", "none", "null") for text in said), error
         return
     assert module.export(back) == row
 

@@ -20,6 +20,7 @@ def settings(base, cases, tmp_path_factory):
         pairs=str(folder / "pairs.jsonl"),
         out=str(folder / "out"),
         lr=2e-4,
+        sft_weight=0.0,
         samples=80,
         batch_size=8,
         processes=1,

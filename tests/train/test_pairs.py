@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from xlam_lib.codec import render_answer
-from xlam_lib.train.pairs import SPLITS, Pair, PairError, balanced, build, counts, read_pairs, write_pairs
+from xlam_lib.train.pairs import SPLITS, Pair, PairError, balanced, build, counts, read_pairs, target, write_pairs
 from xlam_lib.train.score import FAILURES, judge
 
 PAIR = Pair("p", "a", "b", "own", "wrong_value", "demo-1", 1)
@@ -49,6 +49,7 @@ def test_every_pair_prefers_the_wanted_answer_to_another(judged):
 def test_corruptions_are_like_the_models_mistakes_and_their_opposites(judged):
     """A model that calls too little: its own refusals are held against made calls, and few refusals are made."""
     pairs = build(judged, made_per_case=3)
+    assert target(judged) == "no_call"
     found = counts(pairs)
     assert found["own/no_call"] > 10 and len([name for name in found if name.startswith("made/")]) >= 6
     for split in SPLITS:
@@ -72,6 +73,8 @@ def test_no_mistake_outweighs_its_opposite_by_made_pairs():
         "made/extra_call": 5, "made/missing_call": 2, "own/missing_call": 3, "own/missing_argument": 7,
         "made/extra_argument": 1, "made/wrong_value": 6,
     })  # fmt: skip
+    aimed = counts(balanced(pairs, seed=1, target="extra_call"))
+    assert (aimed["made/extra_call"], aimed["made/missing_argument"]) == (9, 0)
     assert left == balanced(pairs, seed=1) and set(left) <= set(pairs)
     assert {one.rejected for one in left} != {one.rejected for one in balanced(pairs, seed=2)}
 

@@ -63,9 +63,9 @@ class RoomyLayer(DynamicLayer):
 
 
 class Greedy:
-    """A checkpoint that answers: `Greedy("runs/quickstart/sft", batch_size=16)`; needs no chat template to be saved."""
+    """A checkpoint that answers: `Greedy("runs/quickstart/sft", batch_size=32)`; needs no chat template to be saved."""
 
-    def __init__(self, model_dir: str | Path, batch_size: int = 16, device: str = "") -> None:
+    def __init__(self, model_dir: str | Path, batch_size: int = 32, device: str = "") -> None:
         self.tokenizer = checkpoint.load_tokenizer(model_dir)
         self.wrapper = checkpoint.wrapper(self.tokenizer)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -51,8 +51,8 @@ class DpoSettings:
     epochs: float = option(1.0, "passes over the training pairs")
     samples: int = option(0, "pairs to draw in all, instead of --epochs")
     beta: float = option(0.1, "how closely to stay with the reference; higher is closer")
-    lr: float = option(5e-5, "peak learning rate")
-    sft_weight: float = option(0.0, "weight of a term that trains the wanted answer as SFT does")
+    lr: float = option(1e-5, "peak learning rate")
+    sft_weight: float = option(2.0, "weight of a term that trains the wanted answer as SFT does")
     batch_size: int = option(16, "pairs a step, over all processes")
     max_length: int = option(1024, "pairs with a longer row are left out, and counted")
     seed: int = option(0, "seed of the order")
@@ -89,6 +89,7 @@ def train(settings: DpoSettings) -> Path:
         eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)],
         data_collator=PairCollator(tokenizer.pad_token_id, settings.max_length),
     )  # fmt: skip
+    read_tries(trainer.model)  # where the reference was computed by an earlier run
     seconds = loop.run(trainer, last)
     info |= {
         "pairs": len(pairs["train"]),

@@ -65,13 +65,13 @@ class Pair:
 
 
 def build(
-    judged: Sequence[Judged], seed: int = 0, made_per_case: int = 3, held_out: float = 0.2, cut: Iterable[int] = ()
+    judged: Sequence[Judged], seed: int = 0, made_per_case: int = 4, held_out: float = 0.2, cut: Iterable[int] = ()
 ) -> list[Pair]:
     """Pairs of judged answers: the own one where it was wrong, and `made_per_case` corruptions.
 
     Corruptions are drawn like the model's own mistakes and their opposites (each type at least now and then), and what
-    outweighs its opposite is thinned out by `balanced`. `cut` are the indices of answers that max_new_tokens cut off:
-    the model didn't end there, so they are no answers of its own.
+    outweighs its opposite is thinned out by `balanced`, but for the mistake that `target` aims at. `cut` are the
+    indices of answers that max_new_tokens cut off: the model didn't end there, so they are no answers of its own.
     """
     cut, mistakes = set(cut), Counter(one.failure for one in judged if one.failure)
     share = {
@@ -92,16 +92,25 @@ def build(
             if made and made[1] not in rejected:
                 rejected[made[1]] = ("made", made[0])
         pairs += [_pair(one.case, text, *origin, seed, held_out) for text, origin in rejected.items()]
-    pairs = balanced(pairs, seed)
+    pairs = balanced(pairs, seed, target(judged))
     logger.info("%d pairs: %s", len(pairs), dict(counts(pairs)))
     return pairs
 
 
-def balanced(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
+def target(judged: Iterable[Judged]) -> str:
+    """The mistake to aim at: the most frequent one that has an opposite, for those are a matter of leaning to one side.
+
+    Example: `target(judged)` -> "called_though_irrelevant"; "" where there is none. A wrong value has no opposite.
+    """
+    own = Counter(one.failure for one in judged if one.failure in OPPOSITES)
+    return own.most_common(1)[0][0] if own else ""
+
+
+def balanced(pairs: Sequence[Pair], seed: int = 0, target: str = "") -> list[Pair]:
     """The pairs without those made ones, drawn at random, by which a mistake outweighs its opposite, in each split.
 
     Pairs against calling too much alone would teach to call nothing, the quickest way out; against leaving out
-    arguments alone, to invent them. What the model does wrong itself always stays.
+    arguments alone, to invent them. What the model does wrong itself always stays, and so does `target`.
     """
     dropped: set[int] = set()
     for split in SPLITS:
@@ -109,6 +118,8 @@ def balanced(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
             name: [i for i, p in enumerate(pairs) if (p.failure, p.split) == (name, split)] for name in OPPOSITES
         }
         for name, opposite in OPPOSITES.items():
+            if name == target:
+                continue
             made = [i for i in numbers[name] if pairs[i].origin == "made"]
             excess = min(len(made), len(numbers[name]) - len(numbers[opposite]))
             if excess > 0:
