@@ -63,7 +63,7 @@ class DpoSettings:
 
 
 class PairTrainer(loop.FiniteLoss, DPOTrainer):
-    """trl's trainer, stopped by a loss that isn't finite; a pair is read as a trie, its prompt once."""
+    """trl's trainer, stopped by a loss that isn't finite; on a CPU the pairs of a prompt are read as a trie."""
 
     def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
         read_tries(self.accelerator.unwrap_model(model))  # trl has given it the head that it scores with by now
@@ -81,13 +81,13 @@ def train(settings: DpoSettings) -> Path:
     pairs, info = _pairs(settings, tokenizer)
     work, last = loop.prepare(out, described)
     training, held_out = (_stored(pairs[split], tokenizer, work / split) for split in ("train", "held_out"))
-    model = checkpoint.load_model(settings.base)
-    if not torch.cuda.is_available():
+    model, more = checkpoint.load_model(settings.base), {}
+    if not torch.cuda.is_available():  # a GPU would need the mask of a whole batch written out
         use_causal_blocks(model)
+        more = {"data_collator": PairCollator(tokenizer.pad_token_id, settings.max_length)}
     trainer = PairTrainer(
         model=model, args=arguments(settings, work, len(pairs["train"])), train_dataset=training,
-        eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)],
-        data_collator=PairCollator(tokenizer.pad_token_id, settings.max_length),
+        eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)], **more,
     )  # fmt: skip
     read_tries(trainer.model)  # where the reference was computed by an earlier run
     seconds = loop.run(trainer, last)

@@ -2,8 +2,9 @@
 
     python -m xlam_lib.train.sft --base experiments/01_tiny_base/model --data train.jsonl --out runs/sft
 
-The number of samples is fixed, never the time, so the same seed gives the same weights; batches hold rows of similar
-length, the learning rate warms up, stays, and falls linearly over the last half. With `--seconds` the run first
+The number of samples is fixed, never the time, so the same seed gives the same weights. On a CPU the rows of a
+trajectory stand together and are read as a trie (`trie_model.py`), on a GPU trl pads rows of similar length. The
+learning rate warms up, stays, and falls linearly over the last half. With `--seconds` the run first
 measures its speed and plans fewer samples if need be: that is logged, and the schedule spans what was planned.
 """
 
@@ -97,13 +98,13 @@ def train(settings: SftSettings) -> Path:
     work, last = loop.prepare(out, described)
     build = checkpoint.fresh_model if settings.from_scratch else checkpoint.load_model
     model = build(settings.base, settings.seed) if settings.from_scratch else build(settings.base)
+    if not torch.cuda.is_available():
+        use_causal_blocks(model)
+        read_tries(model)
     samples = settings.samples or round(settings.epochs * len(rows))
     if settings.seconds:
         samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))
     data, more = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
-    if not torch.cuda.is_available():
-        use_causal_blocks(model)
-        read_tries(model)
     trainer = AnswerTrainer(
         model=model,
         args=arguments(settings, work, samples),

@@ -24,12 +24,11 @@ PIECE = 1 << 16
 class LineChild:
     """A context manager around the child process `python -m MODULE ARGUMENTS`; it starts with the first question.
 
-    The child sees nothing of the environment but PATH. `hello`, if given, is the first line that it gets.
+    Of our environment the child sees only PATH.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str] = (), hello: dict[str, Any] | None = None) -> None:
+    def __init__(self, module: str, arguments: Sequence[str] = ()) -> None:
         self._command = [sys.executable, "-m", module, *arguments]
-        self._hello = hello
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -43,9 +42,9 @@ class LineChild:
     def ask(self, question: Any, seconds: float) -> Any:
         """The answer, or None when the child died or gave no whole line in so many seconds."""
         line = json.dumps(question, allow_nan=False).encode() + b"\n"
-        child = self._started()
-        assert child.stdin is not None
         try:
+            child = self._started()
+            assert child.stdin is not None
             child.stdin.write(line)
             child.stdin.flush()
             answer = self._read(child, time.monotonic() + seconds)
@@ -63,6 +62,10 @@ class LineChild:
             self._child.communicate()
             self._child = None
 
+    def hello(self) -> dict[str, Any] | None:
+        """What the child is told first, when it starts; nothing unless a subclass has something to say."""
+        return None
+
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self.stop()
@@ -74,9 +77,9 @@ class LineChild:
                 env=environment | {"TZ": "UTC"},
                 start_new_session=True,  # what interrupts us doesn't interrupt a call; at our end its input ends
             )
-            if self._hello is not None:
+            if (hello := self.hello()) is not None:
                 assert self._child.stdin is not None
-                self._child.stdin.write(json.dumps(self._hello).encode() + b"\n")
+                self._child.stdin.write(json.dumps(hello).encode() + b"\n")
         return self._child
 
     @staticmethod

@@ -77,8 +77,12 @@ class Sandbox(LineChild):
     def __init__(self, limits: Limits | None = None, slack_seconds: float = SLACK_SECONDS) -> None:
         self.limits = limits or Limits()
         self.slack_seconds = slack_seconds
+        super().__init__("xlam_lib.data.apigen.sandbox_child")
+
+    def hello(self) -> dict[str, Any]:
+        """The limits, and where modules are found by now."""
         places = list(dict.fromkeys(os.path.abspath(place) for place in (*sys.path, ROOT)))
-        super().__init__("xlam_lib.data.apigen.sandbox_child", hello={"limits": asdict(self.limits), "path": places})
+        return {"limits": asdict(self.limits), "path": places}
 
     def run(self, function: Reference, arguments: dict[str, Any]) -> dict[str, Any]:
         """One call: {"result": ..., "network": "seccomp"} or {"error": "ValueError: ..."}."""
