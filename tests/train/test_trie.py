@@ -106,6 +106,27 @@ def test_pairs_score_as_they_do_apart(model: LlamaForCausalLM) -> None:
         torch.testing.assert_close(a.grad, b.grad, **close, msg=lambda text, name=name: f"{name}: {text}")
 
 
+def test_gradients_are_the_same_each_time() -> None:
+    """Enough numbers that threads share the work, and nodes where three sequences and more part."""
+    torch.manual_seed(0)
+    sizes = dict(hidden_size=256, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+    made = LlamaForCausalLM(LlamaConfig(vocab_size=64, **sizes))
+    use_causal_blocks(made)
+    read_tries(made)
+    row = TrieRow.of([[[1, 2, 3, number, 4, 5] for number in range(60)] * 3])
+    labels = torch.randint(0, 64, row.node.shape)  # so that what is added up differs
+    threads, found = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(12):
+            made.zero_grad()
+            made(labels=labels, **row.tensors()).log_probs.square().sum().backward()
+            found.add(made.model.layers[0].self_attn.v_proj.weight.grad.numpy().tobytes())
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1
+
+
 def test_without_tries_the_model_is_as_it_was(model: LlamaForCausalLM) -> None:
     add_fused_lm_head(model)
     ids = torch.randint(0, 64, (2, 9))

@@ -65,7 +65,7 @@ class TrieRow:
 
 
 def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> torch.Tensor:
-    """Hidden states of all nodes, (row, width); index them with `trie_node`."""
+    """Hidden states of all nodes, (row, width); `trie_node` says where those of a sequence are."""
     implementation, mask = backbone.config._attn_implementation, {}
     if implementation == attention.NAME:
         tries = attention.blocks_of(row["trie_exit"][0], row["trie_starts"].tolist())
@@ -137,7 +137,8 @@ def read_tries(model: PreTrainedModel) -> None:
             raise ValueError("router losses count tokens as often as they are read: train such a model without tries")
         labels = kwargs["labels"][:, 1:]
         wanted = labels != IGNORED
-        hidden = read(model.base_model, row)[row["trie_node"][:, :-1][wanted]]
+        # not by indexing: its way back adds up shared nodes from several threads, in an order that differs each time
+        hidden = read(model.base_model, row).index_select(0, row["trie_node"][:, :-1][wanted])
         logits = model.get_output_embeddings()(hidden).float()
         return _scored(logits, labels, wanted, bool(kwargs.get("fused_lm_head")))
 
