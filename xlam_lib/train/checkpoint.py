@@ -8,6 +8,7 @@ tokenizer that has an end token and a pad token, and, once trained, the chat tem
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,6 +112,18 @@ def save(
             write_text(folder / name, text)
     logger.info("checkpoint saved: %s", out)
     return Path(out)
+
+
+def digest(path: str | Path) -> str:
+    """A short hash of a file or of a checkpoint's files, to tell whether a run is the same: '9f2c81d4a0b3e657'."""
+    path, hashed = Path(path), hashlib.sha256()
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file or folder; make it first, or correct the path")
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in (".json", ".safetensors"))
+    for file in files:
+        with open(file, "rb") as stream:
+            hashed.update(hashlib.file_digest(stream, "sha256").digest())
+    return hashed.hexdigest()[:16]
 
 
 def _checked(folder: str | Path) -> Path:

@@ -7,7 +7,6 @@ all is done does `<out>` appear, and the working folder goes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -22,6 +21,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from xlam_lib.atomic import is_complete, mark_complete, write_json
+from xlam_lib.train.checkpoint import digest
 from xlam_lib.train.log import FILE, append, cut_after, read_log
 from xlam_lib.train.processes import TrainingError, state
 
@@ -130,18 +130,6 @@ def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
 def finished(out: Path, run: dict[str, Any]) -> bool:
     """Whether this very run (same settings, data and base) already lies at `out`, whole."""
     return is_complete(out) and _same_run(out, run)
-
-
-def digest(path: str | Path) -> str:
-    """A short hash of a file or of a checkpoint's files, to tell whether a run is the same: '9f2c81d4a0b3e657'."""
-    path, hashed = Path(path), hashlib.sha256()
-    if not path.exists():
-        raise TrainingError(f"{path}: no such file or folder; make it first, or correct the path")
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in (".json", ".safetensors"))
-    for file in files:
-        with open(file, "rb") as stream:
-            hashed.update(hashlib.file_digest(stream, "sha256").digest())
-    return hashed.hexdigest()[:16]
 
 
 def planned(work: Path, measure: Callable[[], int]) -> int:

@@ -17,7 +17,7 @@ from xlam_lib.atomic import is_complete
 from xlam_lib.codec import STYLES
 from xlam_lib.data.apigen.embedded import embedded
 from xlam_lib.train import launch
-from xlam_lib.train.loop import digest
+from xlam_lib.train.checkpoint import digest
 from xlam_lib.train.pairs import Pair, build, write_pairs
 from xlam_lib.train.score import Judged, cases_of, judge
 from xlam_lib.trajectory import read_jsonl

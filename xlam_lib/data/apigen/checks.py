@@ -13,13 +13,15 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-
-from jsonschema import Draft202012Validator
+from typing import TYPE_CHECKING
 
 from xlam_lib.data.apigen.generate import Rejected
 from xlam_lib.data.apigen.values import split_of
 from xlam_lib.data.wordlists import COMMON
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-]|\.\d)")
 WORD = re.compile(r"[A-Za-z]+")
@@ -51,6 +53,8 @@ def overlap(text: str, tool: Tool) -> int:
 
 @lru_cache(maxsize=20000)
 def _validator(schema: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # here, because its format checkers can take two seconds to import
+
     return Draft202012Validator({**json.loads(schema), "additionalProperties": False})
 
 
