@@ -187,7 +187,7 @@ def test_data_without_anything_to_train_on_is_an_error(settings, tmp_path):
     ],
 )
 def test_what_is_missing_is_named(settings, tmp_path, change, said):
-    with pytest.raises(loop.TrainingError, match=said):
+    with pytest.raises(checkpoint.CheckpointError, match=said):
         sft.train(replace(settings, out=str(tmp_path / "out"), **change))
 
 

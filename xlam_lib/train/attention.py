@@ -30,12 +30,18 @@ def causal_blocks(
     scaling: float,
     size: int = SIZE,
     tries: Sequence[Blocks] = (),
+    sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of `(batch, heads, length, width)` tensors; the output is `(batch, length, heads, width)`.
 
     `tries` says how the row is cut into tries (`blocks_of`), which see nothing of each other; empty for causal rows.
     """
+    if sliding_window and query.shape[2] > sliding_window:
+        raise ValueError(
+            f"a row of {query.shape[2]} tokens, but the model attends to the last {sliding_window} only: use rows of "
+            "at most that, or another attention"
+        )
     if key.shape[1] < query.shape[1]:  # grouped queries share keys
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)

@@ -102,9 +102,14 @@ def describe(settings: Any, **inputs: str) -> dict[str, Any]:
     """What makes a run the same run: its settings and the content of its inputs, wherever these lie."""
     places = {"out", *inputs}
     return {
-        **{key: value for key, value in asdict(settings).items() if key not in places},
+        **{key: _json(value) for key, value in asdict(settings).items() if key not in places},
         **{f"{name}_digest": digest(path) for name, path in inputs.items()},
     }
+
+
+def _json(value: Any) -> Any:
+    """As it is when it has been written and read again."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:

@@ -25,7 +25,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from xlam_lib.train import attention
 from xlam_lib.train.examples import IGNORED
-from xlam_lib.train.trie import trie
+from xlam_lib.train.trie import Trie, trie
 
 KEYS = ("trie_tokens", "trie_depth", "trie_exit", "trie_starts", "trie_node")
 
@@ -46,7 +46,11 @@ class TrieRow:
     @classmethod
     def of(cls, groups: Sequence[Sequence[Sequence[int]]], longest: int = 0) -> TrieRow:
         """A trie for each group of sequences; `node` has the sequences in order, padded to `longest` at least."""
-        tries = [trie(group) for group in groups]
+        return cls.behind([trie(group) for group in groups], longest)
+
+    @classmethod
+    def behind(cls, tries: Sequence[Trie], longest: int = 0) -> TrieRow:
+        """Tries one behind the other."""
         starts = np.cumsum([0, *map(len, tries)])[:-1]
         paths = [nodes + start for made, start in zip(tries, starts, strict=True) for nodes in made.nodes]
         node = np.zeros((len(paths), max(longest, *map(len, paths))), dtype=np.int64)
@@ -77,7 +81,8 @@ def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any
         mask = {"attention_mask": torch.zeros_like(hidden, dtype=backbone.dtype).masked_fill_(hidden, float("-inf"))}
     else:
         raise ValueError(f"no tries with attention {implementation!r}; known are {attention.NAME}, sdpa and eager")
-    found = backbone(input_ids=row["trie_tokens"], position_ids=row["trie_depth"], use_cache=False, **mask, **more)
+    given = {"use_cache": False, **mask, **more}
+    found = backbone(input_ids=row["trie_tokens"], position_ids=row["trie_depth"], **given)
     return found.last_hidden_state[0]
 
 

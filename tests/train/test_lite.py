@@ -1,0 +1,196 @@
+"""The loop of our own: it learns, goes on where it stopped, and any number of processes makes the same steps."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from xlam_lib.atomic import is_complete
+from xlam_lib.train import checkpoint, lite, loop, sft_lite
+from xlam_lib.train.config import to_arguments
+from xlam_lib.train.interleave import interleave_data
+from xlam_lib.train.launch import run, surroundings
+from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
+from xlam_lib.train.log import curve, read_log
+from xlam_lib.train.packing import PaddedPacker, TriePacker
+from xlam_lib.train.processes import TrainingError
+from xlam_lib.train.seeds import init_device_seed
+
+
+@pytest.fixture(scope="module")
+def settings(base, data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("lite") / "out"
+    return sft_lite.LiteSettings(
+        base=str(base), data=(str(data),), out=str(out), epochs=1.4, lr=5e-3, processes=1, precision="float32",
+        row_tokens=2000, log_every=1, save_every=3,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(settings):
+    return sft_lite.train(settings)
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_it_learns_and_leaves_a_whole_checkpoint(trained, settings):
+    assert is_complete(trained) and not Path(settings.out + ".partial").exists()
+    steps, losses = curve(read_log(trained), "loss")
+    assert steps == list(range(1, 12)) and losses[-1] < losses[0] - 0.5
+    assert {"lr", "tokens", "grad_norm", "seconds", "read", "padding"} <= set(read_log(trained)[0])
+    info = json.loads((trained / "COMPLETE").read_text())
+    assert info["steps"] == 11 and info["mixture"][0]["draws"] == 60
+    assert checkpoint.load_tokenizer(trained).chat_template.startswith("{%- set before")
+    before = (trained / "model.safetensors").stat().st_mtime_ns
+    assert sft_lite.train(settings) == trained and (trained / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("stop", [3, 5, 9])
+def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeypatch, stop):
+    cut, original, made = replace(settings, out=f"{settings.out}-{stop}"), SFTFoundationTrainerLite._step, []
+
+    def step(self, number, groups):
+        made.append(number)
+        if len(made) == stop + 1:
+            raise KeyboardInterrupt
+        return original(self, number, groups)
+
+    monkeypatch.setattr(SFTFoundationTrainerLite, "_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        sft_lite.train(cut)
+    assert not Path(cut.out).exists()
+    sft_lite.train(cut)
+    assert made[stop + 1 :] == list(range(stop // 3 * 3 + 1, 12))
+    assert weights(Path(cut.out)) == weights(trained)
+    figures = [[(e["step"], e["loss"], e["tokens"]) for e in read_log(folder)] for folder in (trained, cut.out)]
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.slow
+def test_killed_at_a_random_step_it_ends_as_the_undisturbed_one(trained, settings, tmp_path):
+    given = asdict(replace(settings, out=str(tmp_path / "out")))
+    stop = random.randint(2, 9)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "xlam_lib.train.sft_lite", *to_arguments(given)], env=surroundings()
+    )
+    log = tmp_path / "out.partial" / "log.jsonl"
+    while child.poll() is None and not (log.is_file() and len(read_log(log)) >= stop):
+        time.sleep(0.002)
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL and not (tmp_path / "out").exists()
+    run("xlam_lib.train.sft_lite", given, tmp_path / "log.txt")
+    here = sft_lite.train(replace(settings, out=str(tmp_path / "here")))
+    assert curve(read_log(tmp_path / "out"), "loss")[1] == pytest.approx(curve(read_log(here), "loss")[1], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_steps_of_one(trained, settings, tmp_path):
+    run("xlam_lib.train.sft_lite", asdict(replace(settings, out=str(tmp_path / "two"), processes=2)), tmp_path / "log")
+    one, two = (read_log(folder) for folder in (trained, tmp_path / "two"))
+    assert curve(one, "loss")[1] == pytest.approx(curve(two, "loss")[1], rel=1e-4)
+    assert curve(one, "grad_norm")[1] == pytest.approx(curve(two, "grad_norm")[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("collator", [TriePacker(500), PaddedPacker(DataCollatorForLanguageModeling(1), 3)])
+def test_how_samples_are_packed_changes_nothing(trained, settings, base, data, collator):
+    tokenizer = checkpoint.load_tokenizer(base)
+    mixture, _ = sft_lite._mixture(settings, tokenizer)
+    trainer = SFTFoundationTrainerLite(
+        replace(settings, epochs=0.5), prepare_accelerator(settings), mixture, collator=collator
+    )
+    whole = SFTFoundationTrainerLite(replace(settings, epochs=0.5), prepare_accelerator(settings), mixture)
+    samples = next(whole._batches(0))
+    mixture.set_epoch(0)
+    found = [trainer._step(1, samples), whole._step(1, samples)]
+    assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)
+    assert found[0]["grad_norm"] == pytest.approx(found[1]["grad_norm"], rel=1e-4)
+    assert found[1]["read"] < 1
+
+
+def test_rows_of_interleave_data_will_do(settings, base, data):
+    from xlam_lib.codec import STYLES
+    from xlam_lib.train.data_objects import TrajectoryData
+
+    tokenizer = checkpoint.load_tokenizer(base)
+    source = TrajectoryData(tokenizer, data, STYLES["brief"], name="demo")
+    train_dataset, eval_dataset = interleave_data(
+        data_objects=[source],
+        sample_probs=[1.0],
+        return_type="prompt_answer",
+        seq_length=1024,
+        seed=init_device_seed(42, rank=0, world=1),
+    )
+    accelerator = prepare_accelerator(settings)
+    trainer = SFTFoundationTrainerLite(
+        args=replace(settings, epochs=0.2), accelerator=accelerator, train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+    )  # fmt: skip
+    before = [value.clone() for value in trainer.model.parameters()]
+    trainer.train()
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
+
+
+def test_a_part_of_a_mixture_is_refused(settings, base, data):
+    part, _ = sft_lite._mixture(settings, checkpoint.load_tokenizer(base))
+    part.world = 2
+    with pytest.raises(TrainingError, match="one device's part"):
+        SFTFoundationTrainerLite(settings, prepare_accelerator(settings), part)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(settings, tmp_path):
+    with pytest.raises((TrainingError, checkpoint.CheckpointError), match="the loss is .*Lower the lr|not finite"):
+        sft_lite.train(replace(settings, out=str(tmp_path / "out"), lr=1e30))
+    assert not (tmp_path / "out").exists()
+
+
+def test_samples_without_a_label_are_an_error(settings, base):
+    row = {"input_ids": [5, 6], "labels": [-100, -100]}
+    trainer = SFTFoundationTrainerLite(settings, prepare_accelerator(settings), [[row]] * 9)
+    with pytest.raises(TrainingError, match="step 1: none of its samples has a label"):
+        trainer.train()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("learning_rate: 1", "unknown setting 'learning_rate'; known are base, data"),
+        ("lr: high", "lr is 'high', expected a number"),
+        ("data: one.jsonl", "data is 'one.jsonl', expected a list of text"),
+        ("style: long", "style is 'long', expected one of brief, seed"),
+        ("- 3", "expected `setting: value` lines, found list"),
+        ("lr: 1e-3", "the following arguments are required: --base, --data, --out"),
+    ],
+)
+def test_a_wrong_recipe_ends_in_one_line(tmp_path, capsys, lines, said):
+    (tmp_path / "recipe.yaml").write_text(lines)
+    with pytest.raises(SystemExit):
+        sft_lite.main([str(tmp_path / "recipe.yaml")])
+    assert said in capsys.readouterr().err
+
+
+def test_options_go_before_the_recipe(tmp_path, monkeypatch):
+    (tmp_path / "recipe.yaml").write_text("base: b\ndata: [one.jsonl, two.jsonl]\nshares: [1, 2.5]\nlr: 5e-4\nout: o\n")
+    found = []
+    monkeypatch.setattr(sft_lite, "command", lambda train, settings, module, argv: found.append(settings) or 0)
+    assert sft_lite.main([str(tmp_path / "recipe.yaml"), "--lr", "0.1", "--epochs", "2"]) == 0
+    assert found == [sft_lite.LiteSettings("b", ("one.jsonl", "two.jsonl"), "o", shares=(1.0, 2.5), lr=0.1, epochs=2.0)]
+
+
+def test_a_whole_run_of_other_data_is_not_taken_for_this_one(settings, trained, tmp_path, data):
+    (tmp_path / "train.jsonl").write_text("".join(Path(data).read_text().splitlines(True)[:8]))
+    other = replace(settings, data=(str(tmp_path / "train.jsonl"),))
+    described = {name: value for name, value in loop.describe(other, base=other.base, data_0=other.data[0]).items()}
+    described.pop("data")
+    assert not loop.finished(trained, described)
+    assert lite.PLACE == "place.json"

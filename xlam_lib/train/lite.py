@@ -1,0 +1,180 @@
+"""The loop of SFT-lite, on Accelerate: full fine-tuning with tries, on one device or many (notebook 06).
+
+    accelerator = prepare_accelerator(args)
+    SFTFoundationTrainerLite(args, accelerator, train_dataset, model=model, tokenizer=tokenizer).train()
+
+`sft_lite.py` makes a command of it. A step: a packer makes batches of its samples (`packing.py`), each goes forward and
+backward, the loss is divided by the weight of all labels of the step on all devices, and gradients are sent once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers import get_scheduler
+
+from xlam_lib.atomic import mark_complete, write_json
+from xlam_lib.train import checkpoint
+from xlam_lib.train.attention import use_causal_blocks
+from xlam_lib.train.examples import IGNORED
+from xlam_lib.train.loader import Loader
+from xlam_lib.train.log import FILE, append
+from xlam_lib.train.mixture import Mixture
+from xlam_lib.train.packing import Packed, Packer, TriePacker
+from xlam_lib.train.processes import TrainingError, bfloat16
+from xlam_lib.train.trie_model import KEYS, read_tries
+
+PLACE = "place.json"
+
+
+def prepare_accelerator(args: Any) -> Accelerator:
+    """The Accelerator of a run: bfloat16 as `args.precision` says, a CPU where there is no GPU, DDP between processes.
+
+    What `accelerate launch` was told (FSDP, DeepSpeed) is taken from the environment, as Accelerate does.
+    """
+    mixed = "bf16" if bfloat16(args.precision) else "no"
+    return Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
+
+
+class SFTFoundationTrainerLite:
+    """The loop: `SFTFoundationTrainerLite(args, accelerator, mixture).train()`.
+
+    `train_dataset` is a Mixture of one device (every process reads all samples, and takes its share of each step), or
+    anything with a length that can be indexed. A sample is a row {"input_ids", "labels"} or a list of rows that begin
+    alike. `collator` is a Packer; without one it is a TriePacker. `args` has the fields of LiteSettings.
+    """
+
+    def __init__(
+        self, args: Any, accelerator: Accelerator, train_dataset: Any, eval_dataset: Any = None,
+        collator: Packer | None = None, *, model: Any = None, tokenizer: Any = None,
+    ) -> None:  # fmt: skip
+        self.args, self.accelerator, self.eval_dataset = args, accelerator, eval_dataset
+        self.tokenizer = tokenizer or checkpoint.load_tokenizer(args.base)
+        model = model or checkpoint.load_model(args.base)
+        if accelerator.device.type == "cpu":
+            use_causal_blocks(model)
+        read_tries(model)  # before it is prepared, or its autocast would end inside
+        mixture = train_dataset if isinstance(train_dataset, Mixture) else Mixture({"data": train_dataset}, seed=0)
+        if mixture.world > 1:
+            raise TrainingError(
+                "the mixture is one device's part: make it with init_device_seed(seed, rank=0, world=1)"
+            )
+        self.loader = Loader(mixture, args.batch_size)
+        self.steps = max(1, round(args.epochs * len(self.loader)))
+        self.packer = collator or TriePacker(args.row_tokens, 6 * model.config.get_text_config().hidden_size)
+        groups = [
+            {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": args.weight_decay},
+            {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.99), fused=True)
+        warmup = round(args.warmup * self.steps)
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.scheduler = get_scheduler(args.schedule, self.optimizer, warmup, self.steps)
+        accelerator.register_for_checkpointing(self.scheduler)
+        self.tokens = 0
+
+    def train(self, work: Path | None = None, last: Path | None = None) -> None:
+        """All steps, from a checkpoint on if there is one; logs and checkpoints go to the folder `work`, if given."""
+        first = self._resumed(last) if last else 0
+        started = told = time.perf_counter()
+        self.model.train()
+        for step, samples in enumerate(self._batches(first), first + 1):
+            entry = self._step(step, samples)
+            now = time.perf_counter()
+            if step % self.args.log_every == 0 or step == self.steps:
+                self._log(work, {"step": step, **entry, "seconds": round(now - started, 2)})
+                if self.accelerator.is_main_process and (now - told > 2 or step == self.steps):
+                    left, told = (now - started) / (step - first) * (self.steps - step), now
+                    print(f"step {step}/{self.steps}  loss {entry['loss']:.3g}  {left:.0f} s to go", flush=True)
+            if work and step % self.args.save_every == 0 and step < self.steps:
+                self._save(work / f"checkpoint-{step}")
+
+    def _batches(self, step: int) -> Iterator[list[Any]]:
+        """The samples of each step from the loader's place on, over as many epochs as it takes."""
+        mixture = self.loader.mixture
+        while step < self.steps:
+            for samples in self.loader:
+                yield [one if isinstance(one, list) else [one] for one in samples]
+                step += 1
+                if step == self.steps:
+                    return
+            mixture.set_epoch(mixture.epoch + 1)
+
+    def _step(self, step: int, groups: list[Any]) -> dict[str, Any]:
+        """Forward, backward and update over the samples of a step; returns what is logged."""
+        packed = self.packer.pack(groups, self.accelerator.process_index, self.accelerator.num_processes)
+        if not packed.weight:
+            raise TrainingError(f"step {step}: none of its samples has a label, nothing would be trained")
+        total = torch.zeros((), device=self.accelerator.device)
+        for number, batch in enumerate(packed.batches, 1):
+            batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
+            last = number == len(packed.batches)
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss = self._loss(batch) / packed.weight
+                # gradients are averaged over the processes, the weight is that of all of them
+                self.accelerator.backward(loss * self.accelerator.num_processes)
+            total += loss.detach()
+        total = self.accelerator.reduce(total)
+        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm))
+        if not math.isfinite(total.item()) or not math.isfinite(norm):
+            raise TrainingError(
+                f"step {step}: the loss is {total.item():g} and the length of its gradient {norm:g}; nothing of this "
+                f"step is kept. Lower the lr (now {self.args.lr:g}) and run again"
+            )
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad()
+        self.tokens += packed.tokens
+        return {"loss": total.item(), "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm} | _shares(packed)
+
+    def _loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The sum over the labels of a batch, weighted where it holds weights."""
+        weights = batch.pop("weights", None)
+        if KEYS[0] in batch:
+            found = self.model(**batch).log_probs
+            return -(found if weights is None else found * weights[:, 1:]).sum()
+        labels = batch.pop("labels")
+        logits = self.model(**batch, use_cache=False).logits[:, :-1]
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+
+    def _log(self, work: Path | None, entry: dict[str, Any]) -> None:
+        if work and self.accelerator.is_main_process:
+            append(work / FILE, entry | {"tokens": self.tokens})
+
+    def _save(self, folder: Path) -> None:
+        """A checkpoint to go on from, whole once it is marked; the one before it goes."""
+        self.accelerator.save_state(str(folder))
+        if self.accelerator.is_main_process:
+            write_json(folder / PLACE, {"tokens": self.tokens, "loader": self.loader.state_dict()})
+            mark_complete(folder)
+            for other in folder.parent.glob("checkpoint-*"):
+                if other != folder:
+                    shutil.rmtree(other)
+        self.accelerator.wait_for_everyone()
+
+    def _resumed(self, folder: Path) -> int:
+        """Take up a checkpoint; returns the steps that were made."""
+        self.accelerator.load_state(str(folder))
+        place = json.loads((folder / PLACE).read_text("utf-8"))
+        self.loader.load_state_dict(place["loader"])
+        self.tokens = place["tokens"]
+        return int(folder.name.rpartition("-")[2])
+
+
+def _shares(packed: Packed) -> dict[str, float]:
+    """What is logged of a step's rows: which part of the tokens was read, and how much of that was padding."""
+    return {
+        "read": round(packed.read / max(1, packed.tokens), 4),
+        "padding": round(packed.padding / max(1, packed.read), 4),
+    }

@@ -1,0 +1,166 @@
+"""The samples of a step as rows for the devices: merged into tries and shared out evenly, or padded (notebook 06).
+
+    packer = TriePacker(row_tokens=8192)
+    for batch in packer.rows(trajectories, rank=0, devices=2): ...     # forward and backward, one after another
+
+Each device is given all samples of the step and works out the same plan, so nothing is sent between them: a trie for
+each group of samples that begin alike, the most costly first, to the device with the least to do; then, on each device,
+into rows of at most `row_tokens` nodes. All devices get equally many rows, for FSDP and DDP talk at every one; a row
+that is missing is one token without a label. What a batch holds is what `trie_model.read_tries` reads, and a weight for
+each label; their sum over all devices is `Packed.weight`, by which the loss is divided.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from xlam_lib.train.examples import IGNORED
+from xlam_lib.train.trie import Trie, trie
+from xlam_lib.train.trie_model import TrieRow
+
+Row = Mapping[str, Sequence[int]]  # {"input_ids", "labels"}, and "weights" where labels don't all count alike
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A step's rows of one device, e.g. `Packed([batch, batch], weight=311.0, tokens=9400, read=2100, padding=0)`.
+
+    `weight` sums the labels of all devices. This device's `tokens` are those of its samples, `read` those that the
+    model reads for them (fewer where samples share a beginning), `padding` the ones among these that are nothing.
+    """
+
+    batches: list[Batch]
+    weight: float
+    tokens: int
+    read: int
+    padding: int
+
+
+class Packer(Protocol):
+    """What makes batches of a step's samples; see the module's text."""
+
+    def pack(self, groups: Sequence[Sequence[Row]], rank: int = 0, devices: int = 1) -> Packed:
+        """The batches of one device; a group is what begins alike, such as the samples of a trajectory."""
+        ...
+
+
+@dataclass(frozen=True)
+class TriePacker:
+    """A trie for each group; `crossing` is the length at which attention costs as much as the weights (6 x width)."""
+
+    row_tokens: int = 8192
+    crossing: int = 2048
+
+    def pack(self, groups: Sequence[Sequence[Row]], rank: int = 0, devices: int = 1) -> Packed:
+        """See `Packer`. A group of more nodes than a row may hold becomes several tries, which share nothing."""
+        tries = [part for group in groups for part in _fitting(list(group), self.row_tokens)]
+        lengths = [len(made) for _, made in tries]
+        shares = share_out([self.cost(length) for length in lengths], devices)
+        rows = [into_rows(share, lengths, self.row_tokens) for share in shares]
+        batches = [_batch([tries[number] for number in row]) for row in rows[rank]]
+        batches += [_nothing() for _ in range(max(map(len, rows)) - len(batches))]
+        return Packed(
+            batches,
+            weight=sum(_weight(row) for samples, _ in tries for row in samples),
+            tokens=sum(len(row["input_ids"]) for number in shares[rank] for row in tries[number][0]),
+            read=sum(lengths[number] for number in shares[rank]),
+            padding=0,
+        )
+
+    def cost(self, length: int) -> float:
+        """About what a trie takes, in tokens of a short row: `TriePacker(crossing=2000).cost(1000)` -> 1500.0."""
+        return length + length * length / self.crossing
+
+
+@dataclass(frozen=True)
+class PaddedPacker:
+    """Samples apart, in batches of similar length, as `collate` pads them (a transformers or trl collator)."""
+
+    collate: Callable[[list[Row]], Batch]
+    batch_size: int = 8
+
+    def pack(self, groups: Sequence[Sequence[Row]], rank: int = 0, devices: int = 1) -> Packed:
+        """See `Packer`; the groups have no meaning here."""
+        rows = sorted((row for group in groups for row in group), key=lambda row: -len(row["input_ids"]))
+        mine, most = rows[rank::devices], rows[::devices]
+        parts = [mine[at : at + self.batch_size] for at in range(0, len(most), self.batch_size)]
+        batches = [dict(self.collate(part)) if part else _nothing() for part in parts]
+        size = sum(batch["input_ids"].numel() for batch in batches if "input_ids" in batch)
+        tokens = sum(len(row["input_ids"]) for row in mine)
+        return Packed(batches, sum(map(_weight, rows)), tokens, size, size - tokens)
+
+
+def share_out(costs: Sequence[float], devices: int) -> list[list[int]]:
+    """Which items each device takes: the most costly first, to whoever has the least. None has much more than another.
+
+    Example: `share_out([9, 5, 4, 2], 2)` -> [[0, 3], [1, 2]]
+    """
+    loads = [(0.0, device) for device in range(devices)]
+    shares: list[list[int]] = [[] for _ in range(devices)]
+    for number in sorted(range(len(costs)), key=lambda number: (-costs[number], number)):
+        load, device = heapq.heappop(loads)
+        shares[device].append(number)
+        heapq.heappush(loads, (load + costs[number], device))
+    return shares
+
+
+def into_rows(numbers: Sequence[int], lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
+    """Items in rows of at most `row_tokens`, the longest first, each into the fullest row that has room for it.
+
+    Example: `into_rows([0, 1, 2], [6, 5, 3], 10)` -> [[0, 2], [1]]
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for number in sorted(numbers, key=lambda number: (-lengths[number], number)):
+        fits = [row for row, left in enumerate(room) if left >= lengths[number]]
+        if not fits:
+            rows.append([])
+            room.append(row_tokens)
+            fits = [len(rows) - 1]
+        row = min(fits, key=room.__getitem__)
+        rows[row].append(number)
+        room[row] -= lengths[number]
+    return rows
+
+
+def _fitting(rows: list[Row], row_tokens: int) -> list[tuple[list[Row], Trie]]:
+    """The rows as one trie, or cut in two, and again, until each fits; one row alone may be longer."""
+    made = trie([row["input_ids"] for row in rows])
+    if len(made) <= row_tokens or len(rows) == 1:
+        return [(rows, made)]
+    middle = len(rows) // 2
+    return _fitting(rows[:middle], row_tokens) + _fitting(rows[middle:], row_tokens)
+
+
+def _batch(tries: Sequence[tuple[Sequence[Row], Trie]]) -> Batch:
+    made = TrieRow.behind([one for _, one in tries])
+    labels = torch.full(made.node.shape, IGNORED)
+    weights = torch.zeros(made.node.shape)
+    for number, row in enumerate(row for rows, _ in tries for row in rows):
+        length = len(row["labels"])
+        labels[number, :length] = torch.tensor(row["labels"])
+        weights[number, :length] = torch.tensor(_weights(row))
+    return {"labels": labels, "weights": weights, **made.tensors()}
+
+
+def _nothing() -> Batch:
+    row = {"input_ids": [0, 0], "labels": [IGNORED, IGNORED]}
+    return _batch([([row], trie([row["input_ids"]]))])
+
+
+def _weights(row: Row) -> list[float]:
+    """The weight of each label; the first token is predicted from nothing, so it has none."""
+    given = row.get("weights") or [1.0] * len(row["labels"])
+    return [0.0] + [
+        float(weight) * (label != IGNORED) for weight, label in zip(given[1:], row["labels"][1:], strict=True)
+    ]
+
+
+def _weight(row: Row) -> float:
+    return sum(_weights(row))
