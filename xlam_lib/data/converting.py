@@ -37,20 +37,32 @@ class Names:
 
     def __init__(self) -> None:
         self.seen: dict[bytes, bytes] = {}
+        self.numbers: dict[bytes, int] = {}  # of ids given twice: the number to try next, for a record and for any
 
     def give(self, ids: Sequence[str], digest: bytes) -> list[str]:
         """The ids under which these trajectories of one record may stand: `give(["x"], b"...")` -> ["x~2"]."""
         names: dict[str, bytes] = {}
+        renamed: dict[bytes, int] = {}
         for id in ids:
             name, number = id, 1
             while name in names or self.seen.get(key := small_digest(name.encode()), digest) != digest:
-                number += 1
+                number = number + 1 if number > 1 else self._first(id, digest)
                 name = f"{id}~{number}"
             names[name] = key
+            if number > 1:
+                renamed |= {small_digest(id.encode()): number + 1}
+                renamed.setdefault(small_digest(id.encode() + digest), number)
         if all(key in self.seen for key in names.values()):
             raise Drop(DUPLICATE, ", ".join(names))
         self.seen.update(dict.fromkeys(names.values(), digest))
+        for key, number in renamed.items():
+            self.numbers[key] = max(number, self.numbers.get(key, 0))
         return list(names)
+
+    def _first(self, id: str, digest: bytes) -> int:
+        """Where the search begins: what lies before is taken by others, so a thousand of one id cost no million."""
+        own = self.numbers.get(small_digest(id.encode() + digest))
+        return own or self.numbers.get(small_digest(id.encode()), 2)
 
 
 def small_digest(data: bytes) -> bytes:

@@ -55,12 +55,13 @@ def _parts(file: Path, length: int, texts: tuple[str, ...], size: int) -> Iterat
         return
     line = 1
     with open(file, "rb") as data:
-        starts = [0]
-        for wanted in range(size, length, size):
+        starts, wanted = [0], size
+        while wanted < length:
             data.seek(wanted - 1)  # a line that begins at `wanted` itself stays whole
             data.readline()
-            if starts[-1] < data.tell() < length:
+            if data.tell() < length:
                 starts.append(data.tell())
+            wanted = (data.tell() // size + 1) * size  # not once more within the same line, however long it is
         for start, end in pairwise([*starts, length]):
             yield Part(str(file), start, end, line)
             line += _count_lines(data, start, end)
