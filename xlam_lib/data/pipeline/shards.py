@@ -31,6 +31,7 @@ class Part:
     start: int = 0
     end: int = 0  # 0 for the whole file
     line: int = 1
+    fetched: bool = False  # rows of the hub, as `fetched.py` stored them
 
 
 def plan(files: Iterable[Path], texts: Iterable[str] = (), size: int = 0) -> list[list[Part]]:
@@ -79,7 +80,11 @@ def _count_lines(data: Any, start: int, end: int) -> int:
 def records(source: Any, parts: Iterable[Part]) -> Iterator[Raw | Loss]:
     """The raw records of one shard of a source (a module of `sources/`)."""
     for part in parts:
-        if part.end:
+        if part.fetched:
+            from xlam_lib.data.pipeline.fetched import fetched
+
+            yield from unpacked(source, fetched(Path(part.file)))
+        elif part.end:
             yield from unpacked(source, read_lines(part.file, part.start, part.end, part.line))
         else:
             yield from raw_records(source, Path(part.file))

@@ -27,8 +27,8 @@ from typing import Any, Protocol
 
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.converting import convert_files, convert_records, unpacked
-from xlam_lib.data.hub import hub_id, hub_records
-from xlam_lib.data.reading import ReadError, data_files
+from xlam_lib.data.hub import hub_records
+from xlam_lib.data.inputs import find_input
 from xlam_lib.data.repair import unrepaired
 from xlam_lib.data.sources.base import SourceInfo
 from xlam_lib.trajectory import Trajectory
@@ -74,17 +74,14 @@ def load_source(name: str, path: str | Path = "", accounting: Accounting | None 
     """Trajectories of a file or folder of raw records, one at a time; pass an `Accounting` to see what was lost.
 
     Where the hub can be reached, `path` may name a data set of it instead, which is streamed: "Team-ACE/ToolACE" (see
-    `xlam_lib.data.hub`). Without a path it is the source's own: `next(load_source("toolace"))`.
+    `xlam_lib.data.hub`). Without a path, or with "hub", it is the source's own: `next(load_source("toolace"))`.
     """
     source = find_source(name)
     accounting = Accounting(name) if accounting is None else accounting
-    path = path or source.SOURCE.hub_id
-    if not path:
-        raise ReadError(f"{name} lies on no hub: download it from {source.SOURCE.url} and give the file or folder")
-    if hub := hub_id(path):
+    found = find_input(source, path)
+    if found.hub:
         accounting.files += 1
-        records = unpacked(source, hub_records(hub))
+        records = unpacked(source, hub_records(found.hub))
         return convert_records(source.convert, records, accounting, source.SOURCE.argument_level)
-    files, ignored = data_files(path, source.SOURCE.text_files)
-    accounting.ignored_files += [str(file) for file in ignored]
-    return convert_files(source, files, accounting)
+    accounting.ignored_files += [str(file) for file in found.ignored]
+    return convert_files(source, found.files, accounting)
