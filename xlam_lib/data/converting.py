@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from xlam_lib.checks import check_and_line
 from xlam_lib.data.accounting import Accounting, Drop, Loss
+from xlam_lib.data.companions import companion_of, completed, joined
 from xlam_lib.data.reading import Raw, matches, read_records
 from xlam_lib.data.reading_text import read_text
 from xlam_lib.trajectory import Trajectory, TrajectoryError
@@ -76,8 +77,8 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
     `accounting` is complete when the iterator is exhausted.
     """
     names = Names()
-    for file in files:
-        accounting.files += 1
+    for file, companion in completed(source, list(files)).items():
+        accounting.files += 2 if companion else 1
         before = accounting.records_in
         yield from convert_records(
             source.convert, raw_records(source, file), accounting, source.SOURCE.argument_level, names
@@ -86,10 +87,12 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
 
 
 def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
-    """The raw records of one file, with objects that hold several taken apart: `next(raw_records(tau_bench, path))`."""
+    """The raw records of one file, objects that hold several taken apart, and others completed by another file."""
     if matches(file, source.SOURCE.text_files):
         return read_text(file, source.split)
-    return unpacked(source, read_records(file))
+    records = unpacked(source, read_records(file))
+    companion = companion_of(source, file)
+    return joined(source, records, companion) if companion else records
 
 
 def unpacked(source: Any, records: Iterable[Raw | Loss]) -> Iterator[Raw | Loss]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.data.companions import completed
 from xlam_lib.data.hub import HubId, hub_id, parsed
 from xlam_lib.data.reading import ReadError, data_files
 
@@ -22,24 +23,27 @@ HUB = "hub"
 
 @dataclass
 class Input:
-    """Files to read and files left alone, or a data set: `find_input(source, "rows.jsonl").files`."""
+    """Files to read, each with its companion, and files left alone; or a data set of the hub."""
 
     name: str
-    files: list[Path] = field(default_factory=list)
+    files: dict[Path, Path | None] = field(default_factory=dict)
     ignored: list[Path] = field(default_factory=list)
     hub: HubId | None = None
 
     @property
     def count(self) -> int:
         """How many files the books speak of; a data set is one."""
-        return 1 if self.hub else len(self.files)
+        return 1 if self.hub else len(self._all())
+
+    def _all(self) -> list[Path]:
+        return [file for pair in self.files.items() for file in pair if file]
 
     def to_dict(self) -> dict[str, Any]:
         """What tells whether an earlier run read the same: files by path, size and time of change, a data set by name.
 
         Whether a data set has changed is not asked: name its revision to be sure, or convert anew.
         """
-        stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in self.files]
+        stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in self._all()]
         return {
             "files": self.count,
             "input": self.name,
@@ -57,4 +61,4 @@ def find_input(source: Any, given: str | Path) -> Input:
     if hub := hub_id(given):
         return Input(str(given), hub=hub)
     files, ignored = data_files(given, info.text_files)
-    return Input(str(Path(given).resolve()), files, ignored)
+    return Input(str(Path(given).resolve()), completed(source, files), ignored)

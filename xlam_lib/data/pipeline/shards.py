@@ -9,7 +9,7 @@ JSON, a text and a gzip stream can't be entered in their middle: such a file is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -34,13 +34,20 @@ class Part:
     fetched: bool = False  # rows of the hub, as `fetched.py` stored them
 
 
-def plan(files: Iterable[Path], texts: Iterable[str] = (), size: int = 0) -> list[list[Part]]:
-    """The parts of each task, in the order of the files; small files are put together."""
+def plan(
+    files: Mapping[Path, Path | None] | Iterable[Path], texts: Iterable[str] = (), size: int = 0
+) -> list[list[Part]]:
+    """The parts of each task, in the order of the files; small files are put together.
+
+    A file that has a companion stays whole, since it takes the whole file to know what the companion has left over.
+    """
     size, shards, filled = size or SHARD, [], 0
     texts = tuple(texts)
+    companions = files if isinstance(files, Mapping) else {}
     for file in files:
         bytes_ = file.stat().st_size
-        for part in _parts(file, bytes_, texts, size):
+        parts = [Part(str(file))] if companions.get(file) else _parts(file, bytes_, texts, size)
+        for part in parts:
             length = (part.end or bytes_) - part.start
             if not shards or filled + length > size:
                 shards.append([])

@@ -7,14 +7,17 @@ To add one, write `sources/<name>.py`; a module with a `SOURCE` is found by itse
     def convert(record: dict, where: str) -> list[Trajectory]:
         ...                       # raise Drop("a short fixed reason", "what was found") for what can't be used
 
-Three more functions where a source needs them:
+Four more functions where a source needs them:
 
     def unpack(value: dict) -> list[dict]:               # a JSON object that holds several records
     def split(text: str) -> Iterator[tuple[int, dict]]:  # a file of SOURCE.text_files: (line, record) of each
+    def join(record: dict, other: dict) -> dict | None:  # with a line of the file that SOURCE.companion names
     def native(trajectory: Trajectory) -> list[str]:     # each action as the source writes it, exactly
 
 Its docstring shows one raw record and says what was decided and why. Everything else (reading, validation, accounting,
-duplicate ids, writing) is done around it. Example: `next(load_source("tau_bench", "gpt-4o-airline.json")).steps[0]`.
+duplicate ids, writing) is done around it. Records in = converted + dropped + quarantined: a line that completes
+another record is a part of it, one that completes none is a record itself (see `companions.py`).
+Example: `next(load_source("tau_bench", "gpt-4o-airline.json")).steps[0]`.
 """
 
 from __future__ import annotations
