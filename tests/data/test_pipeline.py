@@ -231,7 +231,7 @@ def test_other_options_are_another_job(tmp_path: Path) -> None:
 
 
 def test_slurm_and_ray_get_the_same_steps(tmp_path: Path) -> None:
-    """What datatrove would submit; neither cluster is here, so nothing is run."""
+    """What datatrove is given; `test_slurm.py` runs what it makes of it, and Ray is not here."""
     planned = shards.plan([write(tmp_path / "rows.jsonl", rows(40))], size=SMALL)
     chain = [steps.Read("xlam_fc_60k", planned), steps.Convert("xlam_fc_60k")]
     phases = [Phase("convert", chain, len(planned)), Phase("merge", [_die], 1)]

@@ -33,7 +33,7 @@ from typing import Any
 from xlam_lib import atomic
 from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.inputs import Input, find_input
-from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, ray_job, run_local, slurm_jobs
+from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, ray_job, run_local, submit
 from xlam_lib.data.pipeline.fetched import fetch
 from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
 from xlam_lib.data.pipeline.options import Options
@@ -106,7 +106,7 @@ def _submit(merge: Merge, found: Input, workers: int, options: dict[str, Any]) -
     merge = dataclasses.replace(merge, work=str(work.resolve()), output=str(Path(merge.output).resolve()))
     merge.shards = len(shards)
     all_ = [*phases(work.resolve(), merge.source, shards, merge.options), Phase("merge", [merge], 1)]
-    slurm_jobs(all_, work.resolve(), workers, options)[-1].run()
+    submit(all_, work.resolve(), workers, options)
 
 
 def _shards(work: Path, job: dict[str, Any], found: Input, source: str) -> list[list[Part]]:
