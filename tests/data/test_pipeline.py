@@ -4,7 +4,6 @@ import dataclasses
 import gzip
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,42 +11,24 @@ import time
 from pathlib import Path
 
 import pytest
+from pipeline_checks import ROWS, SMALL, outputs, rows, write
 
 from xlam_lib import atomic
 from xlam_lib.data.converting import DUPLICATE, UNFORESEEN
 from xlam_lib.data.findings import Policy
-from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.pipeline import executors, shards, steps, work
 from xlam_lib.data.pipeline.merge import EXACT, NEAR, PARQUET
 from xlam_lib.data.pipeline.phases import Phase
 from xlam_lib.data.pipeline.splitting import check_disjoint
 from xlam_lib.data.reading import ReadError, read_records
 from xlam_lib.data.sources import SOURCES
-from xlam_lib.data.unify import LOSSES, TRAJECTORIES, Options, main, unify
+from xlam_lib.data.unify import TRAJECTORIES, Options, main, unify
 from xlam_lib.trajectory import read_jsonl
-
-ROWS = json.loads((samples_dir("xlam_fc_60k") / "raw" / "transcribed_rows.json").read_text(encoding="utf-8"))
-WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lamda mu nu xi omicron pi rho sigma tau".split()
-SMALL = 4000  # bytes of a shard in these tests
 
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD", SMALL)
-
-
-def rows(count: int, seed: int = 0) -> list[dict]:
-    rng = random.Random(seed)
-    return [{**ROWS[i % 3], "id": i, "query": " ".join(rng.choices(WORDS, k=25))} for i in range(count)]
-
-
-def write(path: Path, records: list[dict]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in records), encoding="utf-8")
-    return path
-
-
-def outputs(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in (TRAJECTORIES, LOSSES)}
 
 
 @pytest.mark.parametrize("size", [1, 50, 100, 333, 5000])
@@ -59,6 +40,14 @@ def test_the_shards_of_a_file_are_the_file(tmp_path: Path, size: int) -> None:
         found = [raw for shard in planned for raw in shards.records(SOURCES["xlam_fc_60k"], shard)]
         assert found == list(read_records(tmp_path / name))
         assert size > 100 or name == "c.jsonl" or len(planned) > 5
+
+
+def test_a_line_of_many_shards_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n{"b": "' + b"x" * 3_000_000 + b'"}\n{"c": 1}\n{"d": 1}\n')
+    start = time.process_time()
+    planned = shards.plan([tmp_path / "a.jsonl"], size=9)
+    assert [(part.start, part.line) for (part,) in planned] == [(0, 1), (9, 2), (3_000_019, 3), (3_000_028, 4)]
+    assert time.process_time() - start < 5  # looking for the end of that line from each of its bytes takes minutes
 
 
 def test_small_files_share_a_shard(tmp_path: Path) -> None:
@@ -242,7 +231,7 @@ def test_other_options_are_another_job(tmp_path: Path) -> None:
 
 
 def test_slurm_and_ray_get_the_same_steps(tmp_path: Path) -> None:
-    """What datatrove would submit; neither cluster is here, so nothing is run."""
+    """What datatrove is given; `test_slurm.py` runs what it makes of it, and Ray is not here."""
     planned = shards.plan([write(tmp_path / "rows.jsonl", rows(40))], size=SMALL)
     chain = [steps.Read("xlam_fc_60k", planned), steps.Convert("xlam_fc_60k")]
     phases = [Phase("convert", chain, len(planned)), Phase("merge", [_die], 1)]

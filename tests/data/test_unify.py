@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xlam_lib import atomic
+from xlam_lib.data import converting
 from xlam_lib.data import unify as module
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.converting import DUPLICATE, UNFORESEEN, convert_records, raw_records, unpacked
@@ -121,6 +122,20 @@ def test_duplicates(tmp_path: Path) -> None:
     assert accounting.dropped == {DUPLICATE: 2}
     assert ids(tmp_path / "out") == ["xlam_fc_60k/0", "xlam_fc_60k/0~2", "xlam_fc_60k/0~3", "xlam_fc_60k/1"]
     assert accounting.warnings["id given twice, renamed"] == 2
+
+
+def test_many_records_of_one_id_are_named_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them, and each of their duplicates, costs the same, however many there are."""
+    names, asked = converting.Names(), []
+    digest = converting.small_digest
+    monkeypatch.setattr(converting, "small_digest", lambda data: asked.append(1) or digest(data))
+    records = [digest(str(number).encode()) for number in range(500)]
+    assert [names.give(["x"], record) for record in records] == [["x"], *([f"x~{n}"] for n in range(2, 501))]
+    for number, record in enumerate(records, start=1):
+        with pytest.raises(Drop, match=f"x~{number}$" if number > 1 else "x$"):
+            names.give(["x"], record)
+    assert len(asked) < 8 * 1000
+    assert names.give(["x~7", "x"], b"new") == ["x~7~2", "x~501"]
 
 
 def test_duplicates_across_files(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from xlam_lib.checks import check_and_line
 from xlam_lib.data.accounting import Accounting, Drop, Loss
+from xlam_lib.data.companions import companion_of, completed, joined
 from xlam_lib.data.reading import Raw, matches, read_records
 from xlam_lib.data.reading_text import read_text
 from xlam_lib.trajectory import Trajectory, TrajectoryError
@@ -37,20 +38,32 @@ class Names:
 
     def __init__(self) -> None:
         self.seen: dict[bytes, bytes] = {}
+        self.numbers: dict[bytes, int] = {}  # of ids given twice: the number to try next, for a record and for any
 
     def give(self, ids: Sequence[str], digest: bytes) -> list[str]:
         """The ids under which these trajectories of one record may stand: `give(["x"], b"...")` -> ["x~2"]."""
         names: dict[str, bytes] = {}
+        renamed: dict[bytes, int] = {}
         for id in ids:
             name, number = id, 1
             while name in names or self.seen.get(key := small_digest(name.encode()), digest) != digest:
-                number += 1
+                number = number + 1 if number > 1 else self._first(id, digest)
                 name = f"{id}~{number}"
             names[name] = key
+            if number > 1:
+                renamed |= {small_digest(id.encode()): number + 1}
+                renamed.setdefault(small_digest(id.encode() + digest), number)
         if all(key in self.seen for key in names.values()):
             raise Drop(DUPLICATE, ", ".join(names))
         self.seen.update(dict.fromkeys(names.values(), digest))
+        for key, number in renamed.items():
+            self.numbers[key] = max(number, self.numbers.get(key, 0))
         return list(names)
+
+    def _first(self, id: str, digest: bytes) -> int:
+        """Where the search begins: what lies before is taken by others, so a thousand of one id cost no million."""
+        own = self.numbers.get(small_digest(id.encode() + digest))
+        return own or self.numbers.get(small_digest(id.encode()), 2)
 
 
 def small_digest(data: bytes) -> bytes:
@@ -64,8 +77,8 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
     `accounting` is complete when the iterator is exhausted.
     """
     names = Names()
-    for file in files:
-        accounting.files += 1
+    for file, companion in completed(source, list(files)).items():
+        accounting.files += 2 if companion else 1
         before = accounting.records_in
         yield from convert_records(
             source.convert, raw_records(source, file), accounting, source.SOURCE.argument_level, names
@@ -74,10 +87,12 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
 
 
 def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
-    """The raw records of one file, with objects that hold several taken apart: `next(raw_records(tau_bench, path))`."""
+    """The raw records of one file, objects that hold several taken apart, and others completed by another file."""
     if matches(file, source.SOURCE.text_files):
         return read_text(file, source.split)
-    return unpacked(source, read_records(file))
+    records = unpacked(source, read_records(file))
+    companion = companion_of(source, file)
+    return joined(source, records, companion) if companion else records
 
 
 def unpacked(source: Any, records: Iterable[Raw | Loss]) -> Iterator[Raw | Loss]:

@@ -43,6 +43,13 @@ class HubId:
         return f"{self.name}{f':{self.config}' if self.config else ''}[{split}]"
 
 
+class Changed(ReadError):
+    """The data set isn't what it was when its first rows were read."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: the data set has changed; start anew, and name its revision: owner/name@revision")
+
+
 def hub_id(path: str | Path) -> HubId | None:
     """The data set that a text names, None where it is a path: `hub_id("Team-ACE/ToolACE#train").split` -> "train".
 
@@ -54,14 +61,29 @@ def hub_id(path: str | Path) -> HubId | None:
     return HubId(**found.groupdict())
 
 
-def hub_records(hub: HubId | str) -> Iterator[Raw | Loss]:
-    """Every row of every split in order; a data set that can't be had is a ReadError at once, which says what to do."""
-    if isinstance(hub, str):
-        found = PATTERN.fullmatch(hub)
-        if not found:
-            raise ReadError(f"{hub!r} names no data set of the hub; expected owner/name:config@revision#split")
-        hub = HubId(**found.groupdict())
-    return _rows(hub, _opened(hub))
+def parsed(text: str) -> HubId:
+    """The data set that a text names, whatever else there is of that name: `parsed("Team-ACE/ToolACE").split` -> None.
+
+    Another text is a ReadError.
+    """
+    found = PATTERN.fullmatch(text)
+    if not found:
+        raise ReadError(f"{text!r} names no data set of the hub; expected owner/name:config@revision#split")
+    return HubId(**found.groupdict())
+
+
+def hub_records(hub: HubId | str, after: tuple[str, int] | None = None) -> Iterator[Raw | Loss]:
+    """Every row of every split in order; a data set that can't be had is a ReadError at once, which says what to do.
+
+    `after` is (place, number) of a row, and those up to it are passed over: ("owner/name[train]", 1200).
+    """
+    hub = parsed(hub) if isinstance(hub, str) else hub
+    splits = _opened(hub)
+    places = [hub.place(split) for split in splits]
+    if after and after[0] not in places:
+        raise Changed(f"{after[0]} was read before, and now there is {', '.join(places)}")
+    begun = places.index(after[0]) if after else 0
+    return _rows(hub, dict(list(splits.items())[begun:]), after[1] if after else 0)
 
 
 def _opened(hub: HubId) -> dict[str, Any]:
@@ -84,14 +106,19 @@ def _unreachable(hub: HubId, error: Exception) -> ReadError:
     )
 
 
-def _rows(hub: HubId, splits: dict[str, Any]) -> Iterator[Raw | Loss]:
+def _rows(hub: HubId, splits: dict[str, Any], passed: int) -> Iterator[Raw | Loss]:
     for split, dataset in splits.items():
         place, number = hub.place(split), 0
         tables = iter(dataset.with_format("arrow").iter(batch_size=BATCH))
         while (table := _next(tables, hub, place, number)) is not None:
-            for row in table.to_pylist():
+            skipped = min(max(passed - number, 0), table.num_rows)
+            number += skipped
+            for row in table.slice(skipped).to_pylist():
                 number += 1
                 yield _record(row, table.schema, place, number)
+        if number < passed:
+            raise Changed(f"{place}: row {passed} was read before, and now there are but {number}")
+        passed = 0
 
 
 def _next(tables: Iterator[Any], hub: HubId, place: str, number: int) -> Any:

@@ -6,7 +6,8 @@
 The first repeats the real records until a plain loop takes about so many seconds, then times three things over the same
 file: the *plain loop* (json.loads, every dictionary and list rebuilt in Python, json.dumps, written), *convert* (the
 pipeline with neither verification nor rating), and *unify* as it is by default. Seconds of the processor, on one core.
-The second unifies one file of that size in a child process and reports its greatest memory.
+The second unifies one file of that size in a child process and reports the greatest memory of it and its workers; what
+stands behind `--` goes to `unify`, as in `-- --dedup exact --split 0.9 0.05 0.05`.
 The repeated records get ids of their own where they have one, so that they are no duplicates.
 """
 
@@ -14,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.data.memory import watch
 from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.reading import Raw, data_files
 from xlam_lib.data.sources import find_source
@@ -119,18 +119,21 @@ def compare(source: str, input: str | Path, seconds: float = 2.0) -> dict[str, A
     }
 
 
-def memory(source: str, input: str | Path, gigabytes: float, folder: str | Path, workers: int = 1) -> dict[str, Any]:
-    """The greatest memory of a child process (or of one of its workers) that unifies a file of that size."""
+def memory(
+    source: str, input: str | Path, gigabytes: float, folder: str | Path, workers: int = 1, more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The greatest memory of a `unify` with all its workers over a file of that size; `more` are options for it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "big.jsonl"
     count = fill(path, usable(source, input), int(gigabytes * 1e9))
-    command = ["--source", source, "--input", str(path), "--output", str(folder / "out"), "--force"]
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", CHILD, *command, "--workers", str(workers)], check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # kilobytes on Linux
-    seconds = round(time.perf_counter() - start, 1)
-    return {"source": source, "records": count, "bytes": path.stat().st_size, "peak_bytes": peak, "seconds": seconds}
+    command = ["--source", source, "--input", str(path), "--output", str(folder / "out"), "--workers", str(workers)]
+    found = watch([sys.executable, "-c", CHILD, *command, *more])
+    if found.status:
+        raise ValueError(f"unify ended with status {found.status}; its error stands above")
+    size, about = path.stat().st_size, {"source": source, "workers": workers, "options": list(more), "records": count}
+    peaks = {"peak_bytes": found.together, "peak_of_one_process": found.one}
+    return {**about, "bytes": size, **peaks, "seconds": found.seconds}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,11 +145,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--gigabytes", type=float, help="measure the memory over a file of this size instead")
     parser.add_argument("--folder", help="where that file may lie")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("more", nargs="*", help="behind --: options for unify, with --gigabytes")
     options = parser.parse_args(arguments)
     try:
         if options.gigabytes:
             with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-                found = memory(options.source, options.input, options.gigabytes, folder, options.workers)
+                sizes = (options.gigabytes, folder, options.workers, options.more)
+                found = memory(options.source, options.input, *sizes)
         else:
             found = compare(options.source, options.input, options.seconds)
     except (ValueError, OSError) as error:

@@ -2,12 +2,16 @@
 
     python -m xlam_lib.data.unify --source toolbench --input raw/toolbench --output data/toolbench
     python -m xlam_lib.data.unify --source glaive --input glaive.json --output data/glaive --workers 4 --dedup near
+    python -m xlam_lib.data.unify --source toolace --input hub --output data/toolace
     python -m xlam_lib.data.unify --list
 
 The folder holds `trajectories.jsonl`, `losses.jsonl` (every dropped or quarantined record with file, line and reason),
 `accounting.json` and the marker COMPLETE. It appears whole or not at all; a rerun with the same input skips it, and one
 that was killed is taken up where it was. The output is the same, byte for byte, however many workers made it. The
 command ends with the accounting table and, as the last line, the counts as JSON.
+
+The input is a file, a folder, or a data set of the hub (owner/name:config@revision#split, or the word "hub" for the
+source's own), whose rows are streamed and stored beside the output before they are converted.
 
 Verification and the rating by rules run along; what leaves trajectories out (--strict, --dedup, --decontaminate) and
 --split and --parquet are asked for. `xlam_lib.data.pipeline` has the steps.
@@ -17,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import logging
 import shutil
@@ -29,15 +32,17 @@ from typing import Any
 
 from xlam_lib import atomic
 from xlam_lib.data.accounting import Accounting
-from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, ray_job, run_local, slurm_jobs
+from xlam_lib.data.inputs import Input, find_input
+from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, ray_job, run_local, submit
+from xlam_lib.data.pipeline.fetched import fetch
 from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
 from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.pipeline.phases import Phase, phases
 from xlam_lib.data.pipeline.shards import Part, plan
 from xlam_lib.data.pipeline.splitting import BY
 from xlam_lib.data.pipeline.work import PLAN, begin, read_plan, work_folder, working
-from xlam_lib.data.reading import ReadError, data_files
-from xlam_lib.data.sources import SOURCES, find_source
+from xlam_lib.data.reading import ReadError
+from xlam_lib.data.sources import SOURCES, SourceInfo, find_source
 from xlam_lib.trajectory import SCHEMA_VERSION
 
 __all__ = ["BOOKS", "LOSSES", "TRAJECTORIES", "Options", "main", "unify"]
@@ -54,7 +59,7 @@ def unify(
     options: Options | None = None,
     executor_options: dict[str, Any] | None = None,
 ) -> Accounting | None:
-    """Converts a file or folder into `output`: `unify("tau_bench", "gpt-4o-airline.json", "data/tau").trajectories`.
+    """Converts a file, folder or data set of the hub: `unify("tau_bench", "airline.json", "data/tau").trajectories`.
 
     What is complete is not done again, unless the input changed or `force` is set; then it is replaced. With the
     executor "slurm" the jobs are submitted and the result is None: ask again when they have ended.
@@ -65,19 +70,19 @@ def unify(
         )
     options = options or Options()
     module = find_source(source)
-    files, ignored = data_files(input, module.SOURCE.text_files)
-    output = Path(output)
-    job = _job(module.SOURCE.name, module.SOURCE.version, input, files, options)
+    found, output = find_input(module, input), Path(output)
+    job = _job(module.SOURCE, found, options)
     if done := _finished(output, job, force):
         log.info("%s is complete, nothing to do", output)
         return done
-    merge = Merge("", str(output), str(input), source, 0, len(files), [str(file) for file in ignored], job, options)
+    ignored = [str(file) for file in found.ignored]
+    merge = Merge("", str(output), str(input), source, 0, found.count, ignored, job, options)
     merge.started = time.time()
     if executor == "slurm":
-        _submit(merge, files, workers, executor_options or {})
+        _submit(merge, found, workers, executor_options or {})
         return None
     with working(output, job) as work:
-        _run(merge, work, _shards(work, job, files, source), workers, executor, executor_options or {})
+        _run(merge, work, _shards(work, job, found, source), workers, executor, executor_options or {})
     return _books(output)
 
 
@@ -92,38 +97,38 @@ def _run(merge: Merge, work: Path, shards: list[list[Part]], workers: int, execu
     merge()
 
 
-def _submit(merge: Merge, files: Sequence[Path], workers: int, options: dict[str, Any]) -> None:
+def _submit(merge: Merge, found: Input, workers: int, options: dict[str, Any]) -> None:
     """All phases and the merge as jobs of Slurm. What they leave in the work folder goes at the next call."""
     work = work_folder(Path(merge.output))
     work.mkdir(parents=True, exist_ok=True)
     begin(work, merge.job)
-    shards = _shards(work, merge.job, files, merge.source)
+    shards = _shards(work, merge.job, found, merge.source)
     merge = dataclasses.replace(merge, work=str(work.resolve()), output=str(Path(merge.output).resolve()))
     merge.shards = len(shards)
     all_ = [*phases(work.resolve(), merge.source, shards, merge.options), Phase("merge", [merge], 1)]
-    slurm_jobs(all_, work.resolve(), workers, options)[-1].run()
+    submit(all_, work.resolve(), workers, options)
 
 
-def _shards(work: Path, job: dict[str, Any], files: Sequence[Path], source: str) -> list[list[Part]]:
-    """The shards of the run that is taken up, or new ones, written down."""
+def _shards(work: Path, job: dict[str, Any], found: Input, source: str) -> list[list[Part]]:
+    """The shards of the run that is taken up, or new ones, written down; rows of the hub are stored first."""
     if known := read_plan(work).get("shards"):
         return [[Part(*part) for part in shard] for shard in known]
-    shards = plan(files, find_source(source).SOURCE.text_files)
+    if found.hub:
+        shards = [[Part(str(file.resolve()), fetched=True)] for file in fetch(found.hub, work / "rows")]
+    else:
+        shards = plan(found.files, find_source(source).SOURCE.text_files)
     rows = [[list(vars(part).values()) for part in shard] for shard in shards]
     atomic.write_json(work / PLAN, {"job": job, "shards": rows}, indent=None)
     return shards
 
 
-def _job(source: str, version: str, input: str | Path, files: Sequence[Path], options: Options) -> dict[str, Any]:
-    """What the output depends on. Files are told by path, size and time of change."""
-    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+def _job(info: SourceInfo, found: Input, options: Options) -> dict[str, Any]:
+    """What the output depends on."""
     return {
-        "source": source,
-        "converter": version,
+        "source": info.name,
+        "converter": info.version,
         "schema_version": SCHEMA_VERSION,
-        "files": len(files),
-        "input": str(Path(input).resolve()),
-        "fingerprint": hashlib.sha256(repr(stats).encode()).hexdigest(),
+        **found.to_dict(),
         "options": options.to_dict(),
     }
 
@@ -164,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m xlam_lib.data.unify", description="Raw records -> trajectories.")
     parser.add_argument("--list", action="store_true", help="print the sources and stop")
     parser.add_argument("--source", help=f"one of {', '.join(SOURCES)}")
-    parser.add_argument("--input", help="a file or a folder of raw records")
+    parser.add_argument("--input", help="a file or folder, a data set of the hub, or the word hub: the source's own")
     parser.add_argument("--output", help="the folder to make")
     parser.add_argument("--force", action="store_true", help="convert again, replacing the output")
     _add_options(parser)

@@ -3,6 +3,17 @@
 Notebook 01 tells its story. `from xlam_lib.data.apigen import embedded; paths = embedded("runs/data")` builds the
 embedded default data; `python -m xlam_lib.data.apigen --out DIR --seed 0` does so from the shell. After APIGen (arXiv
 2406.18518).
+
+Over functions of your own, typed and with docstrings, or over an OpenAPI document it is another command (`run.py`):
+
+    python -m xlam_lib.data.apigen.run --functions my_module --functions other:greet --count 100 --out DIR
+    python -m xlam_lib.data.apigen.run --openapi petstore.yaml --count 100 --license MIT --out DIR
+    python -m xlam_lib.data.apigen.run --functions my_module --count 100 --out DIR \\
+        --base-url http://127.0.0.1:8000/v1 --model M --checker-model M    # a model writes, and judges, too
+    python -m xlam_lib.data.apigen.run --multi-turn 20 --out DIR    # conversations over a mock domain
+
+The folder then holds `samples.jsonl`, trajectories that ran and passed all checks, `failures.jsonl` and
+`accounting.json`. Without a model templates write and rules judge, and the same seed gives the same bytes.
 """
 
 from xlam_lib.data.apigen.embedded import build_embedded, embedded

@@ -3,6 +3,10 @@
 All of them note a finished task where datatrove notes it, in `<work>/<phase>/completions/`, so that a run that was
 killed with four workers may be taken up with one. One worker needs no datatrove; several are processes that run
 datatrove's tasks, but where a process is lost the run ends with an error (datatrove's own pool would wait for ever).
+
+What was run of the other two: the jobs for Slurm to their end, by a stand-in for `sbatch` that runs what was submitted
+(`tests/data/test_slurm.py`), on no real cluster. For Ray, which is not among the locked packages, the executor is but
+constructed: its `.run()` has never been called here.
 """
 
 from __future__ import annotations
@@ -100,8 +104,24 @@ def _task(rank: int) -> None:
     _executor._run_for_rank(rank, local_rank=1)
 
 
+def submit(phases: Sequence[Phase], work: Path, workers: int, options: dict[str, Any]) -> None:
+    """Hands all phases to Slurm, each to begin when the one before has succeeded; finished tasks are left out."""
+    import shutil
+    import subprocess
+
+    if shutil.which("sbatch") is None:
+        raise LostWorker("there is no sbatch here: submit from a machine that belongs to a Slurm cluster")
+    try:
+        slurm_jobs(phases, work, workers, options)[-1].run()
+    except subprocess.CalledProcessError as error:
+        raise LostWorker(
+            f"sbatch refused the jobs (exit status {error.returncode}, its reason stands above); name what the cluster "
+            """has with --executor-options, as '{"partition": "cpu", "time": "01:00:00"}'"""
+        ) from error
+
+
 def slurm_jobs(phases: Sequence[Phase], work: Path, workers: int, options: dict[str, Any]) -> list[Any]:
-    """datatrove's executors for Slurm, each after the one before; `slurm_jobs(...)[-1].run()` submits them all."""
+    """datatrove's executors for Slurm, each after the one before; running the last submits them all."""
     from datatrove.executor import SlurmPipelineExecutor
 
     jobs: list[Any] = []

@@ -1,7 +1,8 @@
 """The last step: the shards, in their order, become one folder with the books.
 
 Here is everything that must see all records: ids given twice, duplicates, the split. What is remembered of a record is
-a few digests. The folder appears whole or not at all, and only with books that balance.
+a few digests, less than 1 kB a trajectory with all of it (`experiments/LOG.md`). The folder appears whole or not at
+all, and only with books that balance.
 """
 
 from __future__ import annotations

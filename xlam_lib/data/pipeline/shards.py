@@ -9,7 +9,7 @@ JSON, a text and a gzip stream can't be entered in their middle: such a file is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,15 +31,23 @@ class Part:
     start: int = 0
     end: int = 0  # 0 for the whole file
     line: int = 1
+    fetched: bool = False  # rows of the hub, as `fetched.py` stored them
 
 
-def plan(files: Iterable[Path], texts: Iterable[str] = (), size: int = 0) -> list[list[Part]]:
-    """The parts of each task, in the order of the files; small files are put together."""
+def plan(
+    files: Mapping[Path, Path | None] | Iterable[Path], texts: Iterable[str] = (), size: int = 0
+) -> list[list[Part]]:
+    """The parts of each task, in the order of the files; small files are put together.
+
+    A file that has a companion stays whole, since it takes the whole file to know what the companion has left over.
+    """
     size, shards, filled = size or SHARD, [], 0
     texts = tuple(texts)
+    companions = files if isinstance(files, Mapping) else {}
     for file in files:
         bytes_ = file.stat().st_size
-        for part in _parts(file, bytes_, texts, size):
+        parts = [Part(str(file))] if companions.get(file) else _parts(file, bytes_, texts, size)
+        for part in parts:
             length = (part.end or bytes_) - part.start
             if not shards or filled + length > size:
                 shards.append([])
@@ -55,12 +63,13 @@ def _parts(file: Path, length: int, texts: tuple[str, ...], size: int) -> Iterat
         return
     line = 1
     with open(file, "rb") as data:
-        starts = [0]
-        for wanted in range(size, length, size):
+        starts, wanted = [0], size
+        while wanted < length:
             data.seek(wanted - 1)  # a line that begins at `wanted` itself stays whole
             data.readline()
-            if starts[-1] < data.tell() < length:
+            if data.tell() < length:
                 starts.append(data.tell())
+            wanted = (data.tell() // size + 1) * size  # not once more within the same line, however long it is
         for start, end in pairwise([*starts, length]):
             yield Part(str(file), start, end, line)
             line += _count_lines(data, start, end)
@@ -78,7 +87,11 @@ def _count_lines(data: Any, start: int, end: int) -> int:
 def records(source: Any, parts: Iterable[Part]) -> Iterator[Raw | Loss]:
     """The raw records of one shard of a source (a module of `sources/`)."""
     for part in parts:
-        if part.end:
+        if part.fetched:
+            from xlam_lib.data.pipeline.fetched import fetched
+
+            yield from unpacked(source, fetched(Path(part.file)))
+        elif part.end:
             yield from unpacked(source, read_lines(part.file, part.start, part.end, part.line))
         else:
             yield from raw_records(source, Path(part.file))

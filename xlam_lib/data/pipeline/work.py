@@ -1,7 +1,7 @@
 """The folder in which a run keeps finished shards: hidden beside the output, taken up again after a kill.
 
 Only one run at a time may use it. It goes away when the output stands, and when the run ends with an error that trying
-again won't cure by itself (a full disk, nothing to read).
+again won't cure by itself (a full disk, nothing to read). A stream of the hub that breaks off is cured by trying again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from xlam_lib import atomic
+from xlam_lib.data.pipeline.fetched import BrokenOff
 from xlam_lib.data.reading import ReadError
 
 PLAN, LOCK = "plan.json", "LOCK"
@@ -40,7 +41,7 @@ def working(output: Path, job: dict[str, Any]) -> Iterator[Path]:
             message = f"the disk is full: {output} was not written; what stood there before still stands"
             raise OSError(error.errno, message) from error
         raise
-    except InUse:
+    except (InUse, BrokenOff):
         raise
     except ValueError:
         shutil.rmtree(folder, ignore_errors=True)
@@ -49,11 +50,12 @@ def working(output: Path, job: dict[str, Any]) -> Iterator[Path]:
 
 
 def begin(folder: Path, job: dict[str, Any]) -> None:
-    """Empties the folder unless it belongs to this very job."""
+    """Empties the folder unless it belongs to this very job, and writes down that it does."""
     if read_plan(folder).get("job") != job:
         for path in folder.iterdir():
             if path.name != LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        atomic.write_json(folder / PLAN, {"job": job}, indent=None)
 
 
 class InUse(ReadError):

@@ -7,14 +7,17 @@ To add one, write `sources/<name>.py`; a module with a `SOURCE` is found by itse
     def convert(record: dict, where: str) -> list[Trajectory]:
         ...                       # raise Drop("a short fixed reason", "what was found") for what can't be used
 
-Three more functions where a source needs them:
+Four more functions where a source needs them:
 
     def unpack(value: dict) -> list[dict]:               # a JSON object that holds several records
     def split(text: str) -> Iterator[tuple[int, dict]]:  # a file of SOURCE.text_files: (line, record) of each
+    def join(record: dict, other: dict) -> dict | None:  # with a line of the file that SOURCE.companion names
     def native(trajectory: Trajectory) -> list[str]:     # each action as the source writes it, exactly
 
 Its docstring shows one raw record and says what was decided and why. Everything else (reading, validation, accounting,
-duplicate ids, writing) is done around it. Example: `next(load_source("tau_bench", "gpt-4o-airline.json")).steps[0]`.
+duplicate ids, writing) is done around it. Records in = converted + dropped + quarantined: a line that completes
+another record is a part of it, one that completes none is a record itself (see `companions.py`).
+Example: `next(load_source("tau_bench", "gpt-4o-airline.json")).steps[0]`.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ from typing import Any, Protocol
 
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.converting import convert_files, convert_records, unpacked
-from xlam_lib.data.hub import hub_id, hub_records
-from xlam_lib.data.reading import ReadError, data_files
+from xlam_lib.data.hub import hub_records
+from xlam_lib.data.inputs import find_input
 from xlam_lib.data.repair import unrepaired
 from xlam_lib.data.sources.base import SourceInfo
 from xlam_lib.trajectory import Trajectory
@@ -74,17 +77,14 @@ def load_source(name: str, path: str | Path = "", accounting: Accounting | None 
     """Trajectories of a file or folder of raw records, one at a time; pass an `Accounting` to see what was lost.
 
     Where the hub can be reached, `path` may name a data set of it instead, which is streamed: "Team-ACE/ToolACE" (see
-    `xlam_lib.data.hub`). Without a path it is the source's own: `next(load_source("toolace"))`.
+    `xlam_lib.data.hub`). Without a path, or with "hub", it is the source's own: `next(load_source("toolace"))`.
     """
     source = find_source(name)
     accounting = Accounting(name) if accounting is None else accounting
-    path = path or source.SOURCE.hub_id
-    if not path:
-        raise ReadError(f"{name} lies on no hub: download it from {source.SOURCE.url} and give the file or folder")
-    if hub := hub_id(path):
+    found = find_input(source, path)
+    if found.hub:
         accounting.files += 1
-        records = unpacked(source, hub_records(hub))
+        records = unpacked(source, hub_records(found.hub))
         return convert_records(source.convert, records, accounting, source.SOURCE.argument_level)
-    files, ignored = data_files(path, source.SOURCE.text_files)
-    accounting.ignored_files += [str(file) for file in ignored]
-    return convert_files(source, files, accounting)
+    accounting.ignored_files += [str(file) for file in found.ignored]
+    return convert_files(source, found.files, accounting)

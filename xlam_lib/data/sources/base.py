@@ -17,6 +17,14 @@ KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}
 
 
 @dataclass(frozen=True)
+class Companion:
+    """Where the file lies that completes another, seen from its folder: `Companion("possible_answer/{name}", "id")`."""
+
+    path: str
+    key: str  # what a record and the line that completes it have in common
+
+
+@dataclass(frozen=True)
 class SourceInfo:
     """Provenance and rules of a source: `SourceInfo("tau_bench", "MIT", "https://...", ("*.json",))`."""
 
@@ -29,6 +37,7 @@ class SourceInfo:
     argument_level: Literal["error", "warning"] = "warning"
     text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
     samples: Mapping[str, Sequence[int | str] | None] = field(default_factory=dict)  # golden files; see `data.golden`
+    companion: Companion | None = None  # a file that completes another; the module's `join` says how
     policy: Policy = Policy()  # where it wants to be verified otherwise than `data.findings` says
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:

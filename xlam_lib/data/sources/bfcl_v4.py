@@ -10,23 +10,22 @@ Raw record (a question, and from a file of another folder its answer, both short
 Decisions, from looking at the files:
 - A question whose tools can't help ("irrelevance" in its id) has its answer in itself: no call. It becomes a trajectory
   as in `xlam_fc_60k`, with the thought NO_CALL, marked as generated.
-- Every other question has its answer in another file, so neither half is a trajectory: dropped, each for what it lacks.
-  `join(questions, answers)` makes whole records, which `convert` turns into gold trajectories: of the accepted values
-  the first; an argument whose first accepted value is "" (left out) is left out.
+- Every other question has its answer in the file of the same name in possible_answer/, its companion: the two are read
+  as one record, a gold trajectory. Of the accepted values the first is taken; an argument whose first accepted value is
+  "" (left out) is left out. A half without its other half is dropped for what it lacks.
 - Answers in several turns are calls without results, and the agentic sets tell the words of the answer and not the
-  calls: dropped even when joined.
+  calls: dropped.
 - Types are Python's, Java's or JavaScript's ("dict", "HashMap"): read into JSON Schema; system messages are the task.
 - This is a benchmark: use it to decontaminate and to look at, not to train on. All have the tag "benchmark".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.chat import RawCall, StepBuilder
-from xlam_lib.data.sources.base import SourceInfo, need, need_declared, need_objects
+from xlam_lib.data.sources.base import Companion, SourceInfo, need, need_declared, need_objects
 from xlam_lib.data.sources.flat_tools import tool
 from xlam_lib.data.sources.xlam_fc_60k import NO_CALL
 from xlam_lib.trajectory import Step, Task, Trajectory
@@ -36,14 +35,15 @@ SOURCE = SourceInfo(
     license="Apache-2.0",
     url="https://github.com/ShishirPatil/gorilla/tree/main/berkeley-function-call-leaderboard",
     files=("bfcl_eval/data/BFCL_v4_*.json", "bfcl_eval/data/possible_answer/BFCL_v4_*.json"),
+    companion=Companion("possible_answer/{name}", "id"),
 )
 
 
-def join(questions: Iterable[dict[str, Any]], answers: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Questions with their answers, matched by id: `convert(next(join(questions, answers)), "x.json:1")`."""
-    truth = {answer["id"]: answer["ground_truth"] for answer in answers if "ground_truth" in answer}
-    for question in questions:
-        yield {**question, "ground_truth": truth[question["id"]]} if question["id"] in truth else question
+def join(record: dict[str, Any], other: dict[str, Any]) -> dict[str, Any] | None:
+    """A question with its answer; None where one of them is something else."""
+    if "question" not in record or "ground_truth" not in other:
+        return None
+    return {**record, "ground_truth": other["ground_truth"]}
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
