@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from referencing.exceptions import Unresolvable
 
-from xlam_lib.records import TrajectoryError, well_typed
+from xlam_lib.exact_json import dumps, plain_bytes
+from xlam_lib.records import SCHEMA_VERSION, TrajectoryError, typed_dict
 from xlam_lib.schema_quick import Accepts, quick_check
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 OWNER = {  # fields that belong to one role
     "reasoning": "assistant",
     "tool_calls": "assistant",
@@ -126,7 +126,11 @@ def _rules(key: bytes | str) -> tuple[Callable[[], Draft202012Validator], Accept
     validator, accepts = functools.partial(_validator, text), quick_check(json.loads(text))
     if accepts is None:
         validator()
-    return validator, accepts or (lambda _: False)
+    return validator, accepts or _never
+
+
+def _never(value: Any) -> bool:
+    return False
 
 
 @functools.lru_cache(maxsize=4096)
@@ -148,44 +152,19 @@ def _short(text: str, limit: int = 200) -> str:
 
 def written(trajectory: Trajectory, where: str) -> bytes:
     """The line of JSON, which reads back equal: catches ill types, tuples in arguments, NaN, lone surrogates."""
+    plain = typed_dict(trajectory)
+    if plain is not None and (line := plain_bytes({"schema_version": SCHEMA_VERSION, **plain})) is not None:
+        return line
     try:
-        line = _ENCODE(trajectory.to_dict()).encode()
+        line = dumps(trajectory.to_dict())
     except (TypeError, ValueError, RecursionError) as error:
         raise TrajectoryError(f"{where}: cannot be written as JSON ({error})") from error
-    if well_typed(trajectory) and _plain_inside(trajectory):
-        return line
     if type(trajectory).from_dict(json.loads(line), where) != trajectory:
         raise TrajectoryError(
             f"{where}: reads back differently than written; give tuples for lists of records, "
             "and only JSON values (with string keys, no tuples) inside dictionaries"
         )
     return line
-
-
-def _plain_inside(trajectory: Trajectory) -> bool:
-    """Whether all dictionaries hold what JSON gives back: no tuples, no keys but text, no types of one's own."""
-    calls = (call.arguments for step in trajectory.steps for call in step.tool_calls)
-    inside = (trajectory.extra, trajectory.outcome.checks, *calls)
-    return all(map(_is_json, inside)) and all(_same_key(tool.parameters) for tool in trajectory.tools)
-
-
-def _is_json(value: Any) -> bool:
-    kind = type(value)
-    if kind is dict:
-        return all(type(key) is str and _is_json(item) for key, item in value.items())
-    if kind is list:
-        return all(map(_is_json, value))
-    return kind in (str, int, float, bool, type(None))
-
-
-def _same_key(schema: Any) -> bool:
-    key = _key(schema)
-    return _is_json_key(key) if isinstance(key, bytes) else _is_json(schema)
-
-
-@functools.lru_cache(maxsize=8192)
-def _is_json_key(key: bytes) -> bool:
-    return _is_json(marshal.loads(key))
 
 
 def _check_outcome(trajectory: Trajectory, where: str) -> None:

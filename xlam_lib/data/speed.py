@@ -14,58 +14,91 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.data.converting import converted, raw_records
 from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.reading import Raw, data_files
 from xlam_lib.data.sources import find_source
 from xlam_lib.data.sources.base import Drop
 from xlam_lib.data.unify import unify
-from xlam_lib.trajectory import TrajectoryError
+from xlam_lib.trajectory import Trajectory, TrajectoryError
 
+DESCRIPTION = re.compile(r"""\\*["']description\\*["']: ?\\*["']""")  # up to its first letter, however deep in texts
 IDS = ("id", "unique_trajectory_id", "trajectory_id", "conversation_id")
+WORD = re.compile("(?<= )[a-z]{3,}(?= )")
+TRIES = 30
 CHILD = "import sys; from xlam_lib.data.unify import main; sys.exit(main(sys.argv[1:]))"
 
 
-def usable(source: str, input: str | Path) -> list[dict[str, Any]]:
-    """The real records that convert, each once."""
-    from xlam_lib.data.converting import raw_records
+@dataclass(frozen=True)
+class Sample:
+    """A real record that converts, as JSON, and a word of it that makes another trajectory when it is changed."""
 
+    text: str
+    word: str
+
+
+def usable(source: str, input: str | Path) -> list[Sample]:
+    """The real records that convert, each once."""
     module = find_source(source)
     found = []
     for file in data_files(input, module.SOURCE.text_files)[0]:
         for raw in raw_records(module, file):
-            try:
-                if isinstance(raw, Raw) and module.convert(raw.value, raw.where):
-                    found.append(raw.value)
-            except (Drop, TrajectoryError):
-                continue
+            if isinstance(raw, Raw) and (word := _word(module, raw)):
+                found.append(Sample(json.dumps(raw.value), word))
     if not found:
         raise ValueError(f"{input}: no record that {source} converts")
     return found
 
 
-def repeated(records: list[dict[str, Any]]) -> Iterator[str]:
-    """Lines of JSON without end, with ids that differ."""
-    for number, record in enumerate(chain.from_iterable(repeat(records))):
-        changed = {key: f"{record[key]}-{number}" for key in IDS if isinstance(record.get(key), str)}
-        changed |= {key: number for key in IDS if isinstance(record.get(key), int)}
-        yield json.dumps({**record, **changed}) + "\n"
+def _word(module: Any, raw: Raw) -> str:
+    """A long word amid sentences that matters, or "" where the record doesn't convert or no word does."""
+    if not (before := _converted(module, raw)):
+        return ""
+    text = json.dumps(raw.value)
+    for word in sorted(set(WORD.findall(text)), key=lambda word: (-len(word), word))[:TRIES]:
+        changed = json.loads(text.replace(f" {word} ", f" {word}7 "))
+        after = _converted(module, Raw(changed, raw.file, raw.line))
+        if after and after != before:
+            return word
+    return ""
 
 
-def fill(path: Path, records: list[dict[str, Any]], size: int) -> int:
+def _converted(module: Any, raw: Raw) -> list[Trajectory]:
+    try:
+        made = converted(module.convert, raw)
+        for trajectory in made:
+            trajectory.validate(module.SOURCE.argument_level)
+    except (Drop, TrajectoryError):
+        return []
+    return made
+
+
+def repeated(samples: list[Sample]) -> Iterator[str]:
+    """Lines of JSON without end, in which an id, a word and every description differ: no cache helps over records."""
+    for number, sample in enumerate(chain.from_iterable(repeat(samples))):
+        record = json.loads(sample.text.replace(f" {sample.word} ", f" {sample.word}{number} "))
+        record |= {key: f"{record[key]}-{number}" for key in IDS if isinstance(record.get(key), str)}
+        record |= {key: number for key in IDS if isinstance(record.get(key), int)}
+        yield DESCRIPTION.sub(rf"\g<0>{number}: ", json.dumps(record)) + "\n"
+
+
+def fill(path: Path, samples: list[Sample], size: int) -> int:
     """Writes at least `size` bytes of repeated records; returns how many records."""
     count = written = 0
     with open(path, "w", encoding="utf-8") as file:
-        for line in repeated(records):
+        for line in repeated(samples):
             file.write(line)
             count, written = count + 1, written + len(line)
             if written >= size:
@@ -74,7 +107,7 @@ def fill(path: Path, records: list[dict[str, Any]], size: int) -> int:
 
 
 def plain_loop(path: Path, output: Path) -> None:
-    """What is held against us: load, rebuild, dump."""
+    """What is held against us, written as one writes it: load, rebuild with the JSON inside texts parsed, dump."""
     with open(path, encoding="utf-8") as lines, open(output, "w", encoding="utf-8") as out:
         for line in lines:
             out.write(json.dumps(_rebuilt(json.loads(line))) + "\n")
@@ -83,7 +116,14 @@ def plain_loop(path: Path, output: Path) -> None:
 def _rebuilt(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rebuilt(item) for key, item in value.items()}
-    return [_rebuilt(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_rebuilt(item) for item in value]
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        try:
+            return _rebuilt(json.loads(value))
+        except ValueError:
+            return value
+    return value
 
 
 def _time(run: Callable[[], Any]) -> float:
