@@ -17,15 +17,15 @@ import msgspec
 
 REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
 UNWRITTEN = (*REFUSED, TypeError, ValueError)
-_decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
+fast = msgspec.json.Decoder().decode  # raises one of REFUSED where json.loads may know better
+fast_bytes = msgspec.json.Encoder().encode  # of values that are known to be plain: NaN would become null
 _format = msgspec.json.format
 
 
 def loads(text: str | bytes) -> Any:
     """As `json.loads`: `loads("[1, 2.5]")` -> [1, 2.5]."""
     try:
-        return _decode(text)
+        return fast(text)
     except REFUSED:
         return json.loads(text)
 
@@ -35,14 +35,14 @@ def dumps(value: Any) -> bytes:
     line = plain_bytes(value)
     if line is None:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-        line = _format(_encode(json.loads(text)), indent=0)
+        line = _format(fast_bytes(json.loads(text)), indent=0)
     return line
 
 
 def plain_bytes(value: Any) -> bytes | None:
     """The same line for a value that reads back equal, else None: `plain_bytes({1: 2})` -> None, as keys are texts."""
     try:
-        line = _encode(value)
-        return _format(line, indent=0) if _decode(line) == value else None
+        line = fast_bytes(value)
+        return _format(line, indent=0) if fast(line) == value else None
     except UNWRITTEN:
         return None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import functools
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xlam_lib.exact_json import dumps, loads
 from xlam_lib.trajectory import Tool
 
 LONGEST = 300  # an annotation is short; whatever is longer is prose
@@ -47,11 +47,11 @@ def parse_annotation(text: str) -> Annotation:
     "Optional[str]" and "str, optional" are optional. "Tuple[int, ...]", "Literal['a', 'b']", "int | None" work too.
     """
     schema, optional, known = _parse(text.strip())
-    return Annotation(json.loads(schema), optional, known)
+    return Annotation(loads(schema), optional, known)
 
 
 @functools.lru_cache(maxsize=4096)
-def _parse(text: str) -> tuple[str, bool, bool]:
+def _parse(text: str) -> tuple[bytes, bool, bool]:
     main, *notes = _split(text)
     optional = any(re.match(r"optional\b", note, re.IGNORECASE) for note in notes)
     many = re.fullmatch(r"(?:list|array)\s+of\s+(\w+?)s?", main, re.IGNORECASE)
@@ -61,7 +61,7 @@ def _parse(text: str) -> tuple[str, bool, bool]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         schema, unknown = {}, [main]
     optional = optional or bool(re.match(r"(typing\.)?optional\[", main, re.IGNORECASE))
-    return json.dumps(schema), optional, not unknown
+    return dumps(schema), optional, not unknown
 
 
 def _split(text: str) -> list[str]:

@@ -16,6 +16,7 @@ import argparse
 import json
 import re
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,8 @@ from xlam_lib.trajectory import Trajectory, TrajectoryError
 DESCRIPTION = re.compile(r"""\\*["']description\\*["']: ?\\*["']""")  # up to its first letter, however deep in texts
 IDS = ("id", "unique_trajectory_id", "trajectory_id", "conversation_id")
 WORD = re.compile("(?<= )[a-z]{3,}(?= )")
-TRIES = 30
+TRIES, ROUNDS = 30, 3
+MOST = 0.8  # of the changed records must convert as the real ones do
 CHILD = "import sys; from xlam_lib.data.unify import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -132,30 +134,36 @@ def _time(run: Callable[[], Any]) -> float:
     return time.process_time() - start
 
 
-def compare(source: str, input: str | Path, seconds: float = 2.0) -> dict[str, Any]:
+def compare(source: str, input: str | Path, seconds: float = 2.0, rounds: int = ROUNDS) -> dict[str, Any]:
     """The three times, and the shares of the plain loop's speed: `compare("glaive", "raw/glaive")["convert_share"]`."""
-    records = usable(source, input)
+    samples = usable(source, input)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path, out = folder / "rows.jsonl", folder / "out"
-        count = fill(path, records, 1 << 20)
-        unify(source, path, folder / "warm")  # imports and caches
+        fill(path, samples, 1 << 20)
+        books = unify(source, path, folder / "warm")  # imports and caches
+        if books is None or books.records_converted < books.records_in * MOST:
+            raise ValueError(f"{input}: its records can't stand in a file of lines, or not changed: {books}")
         probe = _time(lambda: plain_loop(path, folder / "plain"))
-        count = fill(path, records, int((1 << 20) * max(1.0, seconds / max(probe, 1e-3))))
-        plain = _time(lambda: plain_loop(path, folder / "plain"))
-        bare = Options(verify=False, rate=False)
-        convert = _time(lambda: unify(source, path, out, force=True, options=bare))
-        whole = _time(lambda: unify(source, path, out, force=True))
+        count = fill(path, samples, int((1 << 20) * max(1.0, seconds / max(probe, 1e-3))))
+        runs = {
+            "plain": lambda: plain_loop(path, folder / "plain"),
+            "convert": lambda: unify(source, path, out, force=True, options=Options(verify=False, rate=False)),
+            "unify": lambda: unify(source, path, out, force=True),
+        }
+        times: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(rounds):  # in turns, so that whatever slows the machine slows all of them
+            for name, run in runs.items():
+                times[name].append(_time(run))
         size = path.stat().st_size
+    middle = {name: statistics.median(taken) for name, taken in times.items()}
     return {
         "source": source,
         "records": count,
         "megabytes": round(size / 1e6, 1),
-        "plain_seconds": round(plain, 3),
-        "convert_seconds": round(convert, 3),
-        "unify_seconds": round(whole, 3),
-        "convert_share": round(plain / convert, 3),
-        "unify_share": round(plain / whole, 3),
+        **{f"{name}_seconds": round(taken, 3) for name, taken in middle.items()},
+        "convert_share": round(middle["plain"] / middle["convert"], 3),
+        "unify_share": round(middle["plain"] / middle["unify"], 3),
     }
 
 

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.findings import Policy
+from xlam_lib.exact_json import loads
 from xlam_lib.trajectory import Source, Tool
 
 KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}
+SORTED = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def need_json(record: dict[str, Any], key: str) -> Any:
     if not isinstance(value, str):
         return need(record, key, list)
     try:
-        return json.loads(value)
+        return loads(value)
     except (ValueError, RecursionError) as error:
         raise Drop(f"{key!r} is not JSON", f"{error}: {value[:80]!r}") from error
 
@@ -93,4 +95,4 @@ def place(where: str) -> str:
 
 def content_id(record: dict[str, Any]) -> str:
     """An id for records that have none, from what they say: the same record, the same 12 characters."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(SORTED(record).encode()).hexdigest()[:12]
