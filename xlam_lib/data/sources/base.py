@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -88,9 +89,15 @@ def place(where: str) -> str:
     """A short id from file and line: "/data/G1_answer/10_x.json:1" -> "G1_answer/10_x"; ":7" stays."""
     path, _, line = where.rpartition(":")
     path, line = (path, line) if path and line.isdigit() else (where, "1")
+    return _short_path(path) + ("" if line == "1" else f":{line}")
+
+
+@functools.lru_cache(maxsize=64)
+def _short_path(path: str) -> str:
+    """The last folder and the name without its ending; asked for every record of a file."""
     parts = PurePath(path).parts[-2:]
     stem = parts[-1].removesuffix(".gz").rpartition(".")[0] or parts[-1] if parts else ""
-    return "/".join([*(part for part in parts[:-1] if part != "/"), stem]) + ("" if line == "1" else f":{line}")
+    return "/".join([*(part for part in parts[:-1] if part != "/"), stem])
 
 
 def content_id(record: dict[str, Any]) -> str:
