@@ -93,7 +93,7 @@ def outcome(read, text):
         return f"{type(error).__name__}: {error}"
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(text=BROKEN | VALUES.map(json.dumps) | VALUES.map(lambda value: json.dumps(value, ensure_ascii=False)))
 @example('{"a": 1, "a": 2}')
 @example("123456789012345678901234567890")
@@ -102,7 +102,7 @@ def test_it_reads_what_json_reads(text):
     assert outcome(loads, text) == outcome(json.loads, text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=BROKEN.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=6))
 @example(b'"\xed\xa0\x80"')
 @example('["a"]'.encode("utf-16"))
@@ -110,7 +110,7 @@ def test_it_reads_what_json_reads_of_bytes(data):
     assert outcome(loads, data) == outcome(json.loads, data)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(value=VALUES)
 @example([1e16, 1.5e300, 1e-7])
 @example({"a": (1, 2), "b": {3: None}})
@@ -140,7 +140,7 @@ def test_what_reads_back_differently_is_not_plain(value):
     assert plain_bytes(value) is None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(text=BROKEN | VALUES.map(repr))
 @example("{'a': \"it's\", 'b': [True, None, -1.5]}")
 @example("['a' 'b']")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xlam_lib.exact_json import dumps, loads
+from xlam_lib.exact_json import loads
 from xlam_lib.trajectory import Tool
 
 LONGEST = 300  # an annotation is short; whatever is longer is prose
@@ -51,7 +52,7 @@ def parse_annotation(text: str) -> Annotation:
 
 
 @functools.lru_cache(maxsize=4096)
-def _parse(text: str) -> tuple[bytes, bool, bool]:
+def _parse(text: str) -> tuple[str, bool, bool]:
     main, *notes = _split(text)
     optional = any(re.match(r"optional\b", note, re.IGNORECASE) for note in notes)
     many = re.fullmatch(r"(?:list|array)\s+of\s+(\w+?)s?", main, re.IGNORECASE)
@@ -61,7 +62,7 @@ def _parse(text: str) -> tuple[bytes, bool, bool]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         schema, unknown = {}, [main]
     optional = optional or bool(re.match(r"(typing\.)?optional\[", main, re.IGNORECASE))
-    return dumps(schema), optional, not unknown
+    return json.dumps(schema), optional, not unknown
 
 
 def _split(text: str) -> list[str]:
