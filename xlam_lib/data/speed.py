@@ -156,7 +156,8 @@ def compare(source: str, input: str | Path, seconds: float = 2.0, rounds: int = 
         fill(path, samples, 1 << 20)
         books = unify(source, path, folder / "warm")  # imports and caches
         if books is None or books.records_converted < books.records_in * MOST:
-            raise ValueError(f"{input}: its records can't stand in a file of lines, or not changed: {books}")
+            found = f"{books.records_converted} of {books.records_in}" if books else "none"
+            raise ValueError(f"{input}: its records don't convert when changed and written as lines, only {found}")
         probe = _time(lambda: plain_loop(path, folder / "plain"))
         wanted = int((1 << 20) * max(1.0, seconds / max(probe, 1e-3)))
         runs = {
