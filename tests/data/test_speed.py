@@ -50,5 +50,5 @@ def test_three_times_and_their_shares(rows):
 
 @pytest.mark.slow
 def test_datasets_makes_the_same_of_it(rows, tmp_path):
-    found = speed.against_map("xlam_fc_60k", rows, 0.1, 2, tmp_path)
+    found = speed.against_map("xlam_fc_60k", rows, 0.1, 2, tmp_path, rounds=1)
     assert found["unify_times_as_fast"] > 0
