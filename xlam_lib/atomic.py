@@ -43,7 +43,7 @@ def to_json(value: Any, indent: int | None = 2, where: str = "value") -> str:
 
 
 @contextmanager
-def writing(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+def writing(path: str | Path, mode: str = "w", buffering: int = -1) -> Iterator[IO[Any]]:
     """A file that takes its place only when the block succeeds, e.g. `with writing(p) as f: f.write("{}\\n")`."""
     path = Path(path)
     temporary = _temporary(path)
@@ -52,7 +52,7 @@ def writing(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     with _named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, mode, **text) as file:
+            with open(temporary, mode, buffering, **text) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -9,13 +9,14 @@ import functools
 import json
 import marshal
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from referencing.exceptions import Unresolvable
 
-from xlam_lib.records import TrajectoryError, well_typed
+from xlam_lib.exact_json import dumps, plain_bytes
+from xlam_lib.records import SCHEMA_VERSION, TrajectoryError, typed_dict
 from xlam_lib.schema_quick import Accepts, quick_check
 
 if TYPE_CHECKING:
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
 
     from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
+KNOWN = 8192  # schemas that are remembered
+_known: dict[bytes | str, Rules] = {}
 OWNER = {  # fields that belong to one role
     "reasoning": "assistant",
     "tool_calls": "assistant",
     "tool_call_id": "tool",
     "name": "tool",
     "is_error": "tool",
+}
+FOREIGN = {  # role -> what its steps may not have
+    role: attrgetter(*(name for name, owner in OWNER.items() if owner != role))
+    for role in ("system", "user", "assistant", "tool")
 }
 
 
@@ -52,28 +58,40 @@ def check_and_line(trajectory: Trajectory, argument_level: str = "error") -> tup
     """(the warnings, the line of JSON without its end): what is checked was written, so it needn't be written twice."""
     if argument_level not in ("error", "warning"):
         raise ValueError(f"argument_level is {argument_level!r}, expected 'error' or 'warning'")
-    where = f"trajectory {trajectory.trajectory_id!r}"
-    line = written(trajectory, where)
-    _check_outcome(trajectory, where)
-    tools = _check_tools(trajectory.tools, where)
+    line = written(trajectory)
+    _check_outcome(trajectory)
+    tools = _check_tools(trajectory)
     warnings: list[str] = []
     open_calls: dict[str, str] = {}
     seen_ids: set[str] = set()
     for index, step in enumerate(trajectory.steps):
-        here = f"{where}, step {index}"
-        _check_role(step, index, trajectory, here)
+        if fault := _role_fault(step, index, trajectory):
+            raise TrajectoryError(f"{_where(trajectory, index)}: {fault}")
         if step.role == "tool":
-            _close_call(step, open_calls, here)
-        if step.role == "assistant":
+            if fault := _closing_fault(step, open_calls):
+                raise TrajectoryError(f"{_where(trajectory, index)}: {fault}")
+        elif step.role == "assistant":
             if open_calls:
-                raise TrajectoryError(f"{here}: the next turn begins before call {min(open_calls)!r} was answered")
+                waiting = min(open_calls)
+                raise TrajectoryError(
+                    f"{_where(trajectory, index)}: the next turn begins before call {waiting!r} was answered"
+                )
             for call in step.tool_calls:
-                _open_call(call, tools, seen_ids, here)
+                if fault := _opening_fault(call, tools, seen_ids):
+                    raise TrajectoryError(f"{_where(trajectory, index)}: {fault}")
+                seen_ids.add(call.id)
                 open_calls[call.id] = call.name
-                warnings += [f"{here}: {problem}" for problem in argument_problems(tools[call.name], call.arguments)]
+                for problem in _problems(*tools[call.name], call.arguments):
+                    warnings.append(f"{_where(trajectory, index)}: {problem}")
         if warnings and argument_level == "error":
             raise TrajectoryError(warnings[0])
     return warnings, line
+
+
+def _where(trajectory: Trajectory, step: int | None = None) -> str:
+    """How errors begin; made only where there is one, as most trajectories have none."""
+    where = f"trajectory {trajectory.trajectory_id!r}"
+    return where if step is None else f"{where}, step {step}"
 
 
 def argument_problems(tool: Tool, arguments: dict) -> list[str]:
@@ -82,8 +100,12 @@ def argument_problems(tool: Tool, arguments: dict) -> list[str]:
     Stricter than JSON Schema in one point: a name that the schema does not list is a problem
     unless the schema speaks of additionalProperties or patternProperties itself.
     """
+    return _problems(tool, None, arguments)
+
+
+def _problems(tool: Tool, rules: Rules | None, arguments: dict) -> list[str]:
     texts = []
-    for fault in argument_faults(tool, arguments):
+    for fault in _faults(tool, rules, arguments):
         path = "".join(f"[{part!r}]" for part in fault.path)
         texts.append(f"{tool.name}: {path + ': ' if path else ''}{fault.text}")
     return sorted(texts)
@@ -95,47 +117,62 @@ def argument_faults(tool: Tool, arguments: dict) -> list[ArgumentFault]:
     The kind is a keyword of JSON Schema ("type", "required", "enum", ...), "unknown", or "schema" where the schema
     itself cannot be applied.
     """
+    return _faults(tool, None, arguments)
+
+
+def _faults(tool: Tool, rules: Rules | None, arguments: dict) -> list[ArgumentFault]:
     faults = []
     try:
-        validator, accepts = _rules(_key(tool.parameters))
-        for error in () if accepts(arguments) else validator().iter_errors(arguments):
+        rules = rules or _rules(tool.parameters)
+        for error in () if rules.accepts(arguments) else _validator(rules).iter_errors(arguments):
             kind = "unknown" if error.validator == "additionalProperties" else str(error.validator)
             faults.append(ArgumentFault(kind, tuple(error.absolute_path), _short(error.message), error))
     except (TrajectoryError, Unresolvable, re.error, RecursionError) as error:
         faults.append(ArgumentFault("schema", (), f"its schema cannot be applied ({_short(str(error))})"))
-    if not {"additionalProperties", "patternProperties"} & tool.parameters.keys():
+    if "additionalProperties" not in tool.parameters and "patternProperties" not in tool.parameters:
         known = tool.parameters.get("properties") or {}
-        faults += [
-            ArgumentFault("unknown", (), f"unknown argument {name!r}") for name in arguments if name not in known
-        ]
+        for name in arguments:
+            if name not in known:
+                faults.append(ArgumentFault("unknown", (), f"unknown argument {name!r}"))
     return faults
 
 
-def _key(schema: Any) -> bytes | str:
-    """A schema as a key of the cache; marshal writes it in a third of the time that JSON takes."""
+class Rules(NamedTuple):
+    """What is remembered of a schema."""
+
+    key: bytes | str  # the schema itself, by marshal, which takes a third of JSON's time, or as JSON
+    accepts: Accepts  # the quick test
+    quick: bool  # whether that test understood the schema, so that it is known to be one
+
+
+def _rules(schema: Any) -> Rules:
     try:
-        return marshal.dumps(schema, 2)  # version 2: equal values give equal bytes
+        key = marshal.dumps(schema, 2)  # version 2: equal values give equal bytes
     except ValueError:
-        return json.dumps(schema)
+        key = json.dumps(schema)
+    rules = _known.get(key)
+    if rules is None:
+        accepts = quick_check(schema)
+        rules = Rules(key, accepts or _never, accepts is not None)
+        if len(_known) >= KNOWN:
+            _known.clear()
+        _known[key] = rules
+    return rules
 
 
-@functools.lru_cache(maxsize=8192)
-def _rules(key: bytes | str) -> tuple[Callable[[], Draft202012Validator], Accepts]:
-    """(makes the full validator, the quick test) of a schema; raises TrajectoryError for what is none."""
-    text = json.dumps(marshal.loads(key)) if isinstance(key, bytes) else key
-    validator, accepts = functools.partial(_validator, text), quick_check(json.loads(text))
-    if accepts is None:
-        validator()
-    return validator, accepts or (lambda _: False)
+def _never(value: Any) -> bool:
+    return False
 
 
 @functools.lru_cache(maxsize=4096)
-def _validator(schema: str) -> Draft202012Validator:
+def _validator(rules: Rules) -> Draft202012Validator:
+    """The full validator of a schema; a TrajectoryError for what is none."""
     import jsonschema  # here, because its format checkers can take two seconds to import
 
-    parsed = json.loads(schema)
+    parsed = json.loads(rules.key if isinstance(rules.key, str) else json.dumps(marshal.loads(rules.key)))
     try:
-        jsonschema.Draft202012Validator.check_schema(parsed)
+        if not rules.quick:
+            jsonschema.Draft202012Validator.check_schema(parsed)
     except jsonschema.SchemaError as error:
         fault = f"{_short(error.message)} at {error.json_path}"
         raise TrajectoryError(f"parameters are not JSON Schema: {fault}") from error
@@ -146,14 +183,16 @@ def _short(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def written(trajectory: Trajectory, where: str) -> bytes:
+def written(trajectory: Trajectory) -> bytes:
     """The line of JSON, which reads back equal: catches ill types, tuples in arguments, NaN, lone surrogates."""
+    plain = typed_dict(trajectory)
+    if plain is not None and (line := plain_bytes({"schema_version": SCHEMA_VERSION, **plain})) is not None:
+        return line
+    where = _where(trajectory)
     try:
-        line = _ENCODE(trajectory.to_dict()).encode()
+        line = dumps(trajectory.to_dict())
     except (TypeError, ValueError, RecursionError) as error:
         raise TrajectoryError(f"{where}: cannot be written as JSON ({error})") from error
-    if well_typed(trajectory) and _plain_inside(trajectory):
-        return line
     if type(trajectory).from_dict(json.loads(line), where) != trajectory:
         raise TrajectoryError(
             f"{where}: reads back differently than written; give tuples for lists of records, "
@@ -162,90 +201,71 @@ def written(trajectory: Trajectory, where: str) -> bytes:
     return line
 
 
-def _plain_inside(trajectory: Trajectory) -> bool:
-    """Whether all dictionaries hold what JSON gives back: no tuples, no keys but text, no types of one's own."""
-    calls = (call.arguments for step in trajectory.steps for call in step.tool_calls)
-    inside = (trajectory.extra, trajectory.outcome.checks, *calls)
-    return all(map(_is_json, inside)) and all(_same_key(tool.parameters) for tool in trajectory.tools)
-
-
-def _is_json(value: Any) -> bool:
-    kind = type(value)
-    if kind is dict:
-        return all(type(key) is str and _is_json(item) for key, item in value.items())
-    if kind is list:
-        return all(map(_is_json, value))
-    return kind in (str, int, float, bool, type(None))
-
-
-def _same_key(schema: Any) -> bool:
-    key = _key(schema)
-    return _is_json_key(key) if isinstance(key, bytes) else _is_json(schema)
-
-
-@functools.lru_cache(maxsize=8192)
-def _is_json_key(key: bytes) -> bool:
-    return _is_json(marshal.loads(key))
-
-
-def _check_outcome(trajectory: Trajectory, where: str) -> None:
+def _check_outcome(trajectory: Trajectory) -> None:
+    where, outcome = _where(trajectory), trajectory.outcome
     if not trajectory.trajectory_id:
         raise TrajectoryError(f"{where}: trajectory_id is empty")
     if not any(step.role == "user" for step in trajectory.steps):
         raise TrajectoryError(f"{where}: has no user step")
-    if trajectory.outcome.termination == "infra_error" and trajectory.outcome.reward is not None:
+    if outcome.termination == "infra_error" and outcome.reward is not None:
         raise TrajectoryError(f"{where}, outcome: an infrastructure error carries a reward; set reward to None")
     for rating in trajectory.quality:
         if not 1 <= rating.score <= 5:
             raise TrajectoryError(f"{where}, quality: score {rating.score} of {rating.rater!r} is not within 1..5")
 
 
-def _check_tools(tools: tuple[Tool, ...], where: str) -> dict[str, Tool]:
-    by_name: dict[str, Tool] = {}
-    for index, tool in enumerate(tools):
-        here = f"{where}, tool {index} ({tool.name!r})"
+def _check_tools(trajectory: Trajectory) -> dict[str, tuple[Tool, Rules]]:
+    by_name: dict[str, tuple[Tool, Rules]] = {}
+    for tool in trajectory.tools:
         if not tool.name or tool.name in by_name:
-            raise TrajectoryError(f"{here}: tool names must be unique and not empty")
+            raise TrajectoryError(f"{_of_tool(trajectory, len(by_name))}: tool names must be unique and not empty")
+        rules = _rules(tool.parameters)
         try:
-            _rules(_key(tool.parameters))
+            if not rules.quick:
+                _validator(rules)
         except TrajectoryError as error:
-            raise TrajectoryError(f"{here}: {error}") from error.__cause__
+            raise TrajectoryError(f"{_of_tool(trajectory, len(by_name))}: {error}") from error.__cause__
         if tool.parameters.get("type") != "object":
+            found = tool.parameters.get("type")
             raise TrajectoryError(
-                f'{here}: parameters must have "type": "object", found {tool.parameters.get("type")!r}'
+                f'{_of_tool(trajectory, len(by_name))}: parameters must have "type": "object", found {found!r}'
             )
-        by_name[tool.name] = tool
+        by_name[tool.name] = (tool, rules)
     return by_name
 
 
-def _check_role(step: Step, index: int, trajectory: Trajectory, here: str) -> None:
-    for name, role in OWNER.items():
-        if getattr(step, name) and step.role != role:
-            raise TrajectoryError(f"{here}: {name!r} is set on a {step.role} step, it belongs to {role} steps")
-    if step.role == "system" and index > 0:
-        raise TrajectoryError(f"{here}: a system step may only come first")
-    if step.role == "user" and not step.content:
-        raise TrajectoryError(f"{here}: a user step without content")
-    if step.role == "assistant" and not (step.content or step.reasoning or step.tool_calls):
-        raise TrajectoryError(f"{here}: an assistant step without content, reasoning and tool_calls")
-    first = 1 if trajectory.steps[0].role == "system" else 0
-    if index == first and step.role != "user":
-        raise TrajectoryError(f"{here}: the first step after the system step must be the user's, found {step.role}")
+def _of_tool(trajectory: Trajectory, index: int) -> str:
+    return f"{_where(trajectory)}, tool {index} ({trajectory.tools[index].name!r})"
 
 
-def _open_call(call: ToolCall, tools: dict[str, Tool], seen_ids: set[str], here: str) -> None:
+def _role_fault(step: Step, index: int, trajectory: Trajectory) -> str:
+    role = step.role
+    if any(FOREIGN[role](step)):
+        name = next(name for name, owner in OWNER.items() if getattr(step, name) and owner != role)
+        return f"{name!r} is set on a {role} step, it belongs to {OWNER[name]} steps"
+    if role == "system" and index > 0:
+        return "a system step may only come first"
+    if role == "user" and not step.content:
+        return "a user step without content"
+    if role == "assistant" and not (step.content or step.reasoning or step.tool_calls):
+        return "an assistant step without content, reasoning and tool_calls"
+    if role != "user" and index <= 1 and index == (trajectory.steps[0].role == "system"):
+        return f"the first step after the system step must be the user's, found {role}"
+    return ""
+
+
+def _opening_fault(call: ToolCall, tools: dict[str, tuple[Tool, Rules]], seen_ids: set[str]) -> str:
     if call.name not in tools:
-        raise TrajectoryError(f"{here}: calls {call.name!r}, but the tools are: {', '.join(tools) or 'none'}")
+        return f"calls {call.name!r}, but the tools are: {', '.join(tools) or 'none'}"
     if not call.id or call.id in seen_ids:
-        raise TrajectoryError(f"{here}: call id {call.id!r} must be unique in the trajectory and not empty")
-    seen_ids.add(call.id)
+        return f"call id {call.id!r} must be unique in the trajectory and not empty"
+    return ""
 
 
-def _close_call(step: Step, open_calls: dict[str, str], here: str) -> None:
+def _closing_fault(step: Step, open_calls: dict[str, str]) -> str:
     if step.tool_call_id not in open_calls:
-        raise TrajectoryError(
-            f"{here}: answers {step.tool_call_id!r}, which is no open call (open: {', '.join(open_calls) or 'none'})"
-        )
+        return f"answers {step.tool_call_id!r}, which is no open call (open: {', '.join(open_calls) or 'none'})"
     called = open_calls.pop(step.tool_call_id)
     if step.name and step.name != called:
-        raise TrajectoryError(f"{here}: is named {step.name!r} but answers a call of {called!r}")
+        return f"is named {step.name!r} but answers a call of {called!r}"
+    return ""

@@ -13,6 +13,8 @@ import types
 import typing
 from typing import Any
 
+SCHEMA_VERSION = "1.0"  # of the unified format
+
 
 class TrajectoryError(ValueError):
     """A record that is not what it should be; the message names the trajectory, the step and the field."""
@@ -23,7 +25,11 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values, without the fields at their default: {'role': 'user', 'content': 'Hi'}."""
-        return _writer(type(self))(self)
+        found = typed_dict(self)
+        if found is None:  # whatever an ill-typed record holds
+            pairs = ((name, getattr(self, name), default) for name, default in _defaults(type(self)))
+            found = {name: _plain(value) for name, value, default in pairs if value != default}
+        return found
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str = ""):
@@ -48,42 +54,48 @@ class _Odd(Exception):
     """Something isn't as expected; who cares what looks again."""
 
 
-def well_typed(record: Record) -> bool:
-    """Whether each field, at every depth of records, holds the type that it declares: `well_typed(Step("user", "Hi"))`.
+def typed_dict(record: Record) -> dict[str, Any] | None:
+    """`to_dict` of a record whose fields, at every depth of records, hold the types that they declare; else None.
 
-    What dictionaries hold is not looked at.
+    What dictionaries hold is not looked at: `typed_dict(Step("user", "Hi"))` -> {'role': 'user', 'content': 'Hi'}.
     """
-    return _tester(type(record))(record)
+    try:
+        return _typed_writer(type(record))(record)
+    except _Odd:
+        return None
 
 
 @functools.cache
-def _writer(cls: type) -> Any:
-    """`to_dict` of a class as code of its own, as dataclasses make theirs: quicker than a loop over fields."""
-    lines, known = ["def write(self):", " kept = {}"], {"plain": _plain}
+def _typed_writer(cls: type) -> Any:
+    """`to_dict` of a class that raises _Odd over an ill type, as code of its own, as dataclasses make theirs.
+
+    It is quicker than a loop over fields, of which most hold their default.
+    """
+    known: dict[str, Any] = {"cls": cls, "Odd": _Odd}
+    lines = ["def write(self):", " if type(self) is not cls: raise Odd", " kept = {}"]
     for number, (name, default) in enumerate(_defaults(cls)):
-        known[f"d{number}"] = default
-        value = "value" if _hints(cls)[name] is str else "plain(value)"
-        lines += [
-            f" value = self.{name}",
-            f" if value is not d{number} and value != d{number}: kept[{name!r}] = {value}",
-        ]
+        hint, d, e, w = _hints(cls)[name], f"d{number}", f"e{number}", f"w{number}"
+        known[d] = known[e] = default
+        lines += [f" value = self.{name}", f" if value is not {d}:"]
+        origin, inside = typing.get_origin(hint), typing.get_args(hint)
+        if isinstance(hint, type) and issubclass(hint, Record):
+            known[w] = _typed_writer(hint)
+            known[e] = known[w](default) if default is not dataclasses.MISSING else default
+            lines += [f"  value = {w}(value)"]
+        elif origin is tuple and isinstance(inside[0], type) and issubclass(inside[0], Record):
+            known[w], known[e] = _typed_writer(inside[0]), [] if default == () else default
+            lines += ["  if type(value) is not tuple: raise Odd", f"  value = [{w}(item) for item in value]"]
+        elif origin is tuple:
+            known[w], known[e] = _reader(hint)[1], [] if default == () else default
+            lines += [f"  if not {w}(value): raise Odd", "  value = list(value)"]
+        elif hint in (str, bool, dict):
+            lines += [f"  if type(value) is not {hint.__name__}: raise Odd"]
+        else:
+            known[w] = _reader(hint)[1]
+            lines += [f"  if not {w}(value): raise Odd"]
+        lines += [f"  if value != {e}: kept[{name!r}] = value"]
     exec("\n".join([*lines, " return kept"]), known)
     return known["write"]
-
-
-@functools.cache
-def _tester(cls: type) -> Any:
-    """`well_typed` of a class, made in the same way."""
-    known: dict[str, Any] = {}
-    tests = ["True"]
-    for number, (name, hint) in enumerate(_hints(cls).items()):
-        if hint in (str, bool, dict):
-            tests.append(f"type(self.{name}) is {hint.__name__}")
-        else:
-            known[f"f{number}"] = _reader(hint)[1]
-            tests.append(f"f{number}(self.{name})")
-    exec(f"def test(self): return {' and '.join(tests)}", known)
-    return known["test"]
 
 
 def _quick(cls: type, data: Any) -> Any:
@@ -120,7 +132,7 @@ def _reader(hint: Any) -> tuple[Any, Any]:
     """(reads a value of this type or raises _Odd, says whether a value fits)."""
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, type) and issubclass(hint, Record):
-        return functools.partial(_quick, hint), lambda value: type(value) is hint and well_typed(value)
+        return functools.partial(_quick, hint), lambda value: type(value) is hint and typed_dict(value) is not None
     if origin is types.UnionType:
         read, fits = _reader(inside[0])
         return lambda value: None if value is None else read(value), lambda value: value is None or fits(value)

@@ -7,6 +7,7 @@ schema is more than plain types, enumerations and nested objects; whoever gets F
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -48,10 +49,11 @@ def quick_check(schema: Any, depth: int = 0) -> Accepts | None:
             if kinds is None:
                 return None
         elif key == "properties" and isinstance(value, dict):
-            tests = {name: quick_check(part, depth + 1) for name, part in value.items()}
-            if None in tests.values():
-                return None
-            inner = tests  # type: ignore[assignment]
+            for name, part in value.items():
+                test = quick_check(part, depth + 1)
+                if test is None:
+                    return None
+                inner[name] = test
         elif key == "required" and _names(value):
             required = tuple(value)
         elif key == "items":
@@ -64,10 +66,20 @@ def quick_check(schema: Any, depth: int = 0) -> Accepts | None:
             closed = not value
         elif key in ASKED or (key in TEXTS and not isinstance(value, str)):
             return None
-    return _test(kinds, allowed, inner, required, items, closed)
+    if inner or required or items or closed:
+        return _test(kinds, allowed, inner, required, items, closed)
+    return _leaf(kinds, allowed)
+
+
+@functools.lru_cache(maxsize=256)
+def _leaf(kinds: tuple[type, ...] | None, allowed: tuple[str, ...] | None) -> Accepts:
+    """Most parameters are a text or a number like a thousand others: one test does for all of them."""
+    return _test(kinds, allowed, {}, (), None, False)
 
 
 def _kinds(value: Any) -> tuple[type, ...] | None:
+    if isinstance(value, str):
+        return TYPES.get(value)
     names = value if isinstance(value, list) else [value]
     if not names or not all(isinstance(name, str) and name in TYPES for name in names) or len(set(names)) < len(names):
         return None

@@ -26,7 +26,8 @@ from typing import Any, Literal
 from xlam_lib.atomic import writing
 from xlam_lib.card import card
 from xlam_lib.checks import check
-from xlam_lib.records import Record, TrajectoryError
+from xlam_lib.exact_json import dumps
+from xlam_lib.records import SCHEMA_VERSION, Record, TrajectoryError
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -42,8 +43,6 @@ __all__ = [
     "read_jsonl",
     "write_jsonl",
 ]
-
-SCHEMA_VERSION = "1.0"
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ def write_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
 
 def _line(trajectory: Trajectory) -> bytes:
     try:
-        return json.dumps(trajectory.to_dict(), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        return dumps(trajectory.to_dict()) + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise TrajectoryError(f"trajectory {trajectory.trajectory_id!r}: cannot be JSON ({error})") from error
 

@@ -168,10 +168,14 @@ def _results(calls: tuple[ToolCall, ...], observation: Any, last: bool, where: s
         rows = observation
     waiting = [("", call) for call in calls]
     answered = [(_answered({"name": row["name"]}, waiting, where), row["content"]) for row in rows]
-    return [
-        Step("tool", content if isinstance(content, str) else json_text(content), tool_call_id=call.id, name=call.name)
-        for call, content in answered
-    ]
+    return [Step("tool", _observed(content, where), tool_call_id=call.id, name=call.name) for call, content in answered]
+
+
+def _observed(content: Any, where: str) -> str:
+    try:
+        return content if isinstance(content, str) else json_text(content)
+    except ValueError as error:  # 1e400 is JSON, but no number that could be written again
+        raise TrajectoryError(f"{where}: an observation that can't be written as JSON ({error})") from error
 
 
 def to_trl_rows(

@@ -87,7 +87,11 @@ class Grammar:
             raise ValueError(f"two actions of one name among {', '.join(names)}: the way back would be lost")
 
     def tools(self) -> tuple[Tool, ...]:
-        """The tools of all actions, in order."""
+        """The tools of all actions, in order; the same ones for every trajectory."""
+        return self._tools
+
+    @cached_property
+    def _tools(self) -> tuple[Tool, ...]:
         return tuple(action.tool() for action in self.actions)
 
     def parse(self, text: str) -> tuple[str, dict[str, Any]] | None:

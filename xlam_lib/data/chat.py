@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.exact_json import REFUSED, fast
 from xlam_lib.trajectory import Step, ToolCall
 
 
@@ -85,6 +86,12 @@ def parse_arguments(raw: Any, name: str) -> tuple[dict[str, Any], str]:
     if not isinstance(raw, str):
         raise Drop("arguments are not an object", f"{name}: found {type(raw).__name__}")
     repair, constants = "", []
+    try:
+        value = fast(raw)
+        if isinstance(value, dict):
+            return value, ""
+    except REFUSED:  # read again, to say what is wrong
+        pass
     try:
         value = json.loads(raw, parse_constant=constants.append)
     except json.JSONDecodeError:

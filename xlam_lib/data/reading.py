@@ -25,6 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from xlam_lib import exact_json
 from xlam_lib.data.accounting import Loss
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -210,6 +211,13 @@ def _lines(stream: _Stream) -> Iterator[Raw | Loss]:
 def _line(stream: _Stream, data: bytes, number: int, cut: bool = False) -> Iterator[Raw | Loss]:
     data = data.removeprefix(codecs.BOM_UTF8) if number == 1 else data
     if not data.strip():
+        return
+    try:
+        value = exact_json.fast(data)
+    except exact_json.REFUSED:  # not JSON, or of a kind that only json reads
+        pass
+    else:
+        yield stream.record(value, number)
         return
     try:
         value, constants = _decode(data.decode("utf-8"))

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xlam_lib.exact_json import loads
 from xlam_lib.trajectory import Tool
 
 LONGEST = 300  # an annotation is short; whatever is longer is prose
@@ -47,7 +48,7 @@ def parse_annotation(text: str) -> Annotation:
     "Optional[str]" and "str, optional" are optional. "Tuple[int, ...]", "Literal['a', 'b']", "int | None" work too.
     """
     schema, optional, known = _parse(text.strip())
-    return Annotation(json.loads(schema), optional, known)
+    return Annotation(loads(schema), optional, known)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xlam_lib.data.accounting import Loss
+from xlam_lib.exact_json import fast_bytes, loads
+
+BUFFER = 1 << 20  # bytes read and written at a time
 
 
 @dataclass
@@ -43,22 +46,29 @@ class Entry:
     def dumps(self) -> bytes:
         """A line of the index."""
         if self.loss is not None:
-            return json.dumps({"loss": asdict(self.loss)}).encode() + b"\n"
+            return _line({"loss": vars(self.loss)})
         kept = [list(vars(one).values()) for one in self.kept]
         row = {"file": self.file, "line": self.line, "kept": kept, "digest": self.digest}
         row |= {"left": self.left} if self.left else {}
         row |= {"warned": self.warned} if self.warned else {}
-        return json.dumps(row).encode() + b"\n"
+        return _line(row)
 
     @classmethod
     def loads(cls, line: bytes) -> Entry:
         """What `dumps` gave."""
-        row: dict[str, Any] = json.loads(line)
+        row: dict[str, Any] = loads(line)
         if "loss" in row:
             loss = Loss(**row["loss"])
             return cls(loss.file, loss.line, loss)
         kept = [Kept(*one) for one in row["kept"]]
         return cls(row["file"], row["line"], None, kept, row.get("left", []), row.get("warned", []), row["digest"])
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    try:
+        return fast_bytes(row) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate in what was found
+        return json.dumps(row).encode() + b"\n"
 
 
 def names(folder: Path, shard: int) -> tuple[Path, Path]:
@@ -69,7 +79,7 @@ def names(folder: Path, shard: int) -> tuple[Path, Path]:
 def entries(folder: Path, shard: int, with_lines: bool = True) -> Iterator[tuple[Entry, list[bytes]]]:
     """Each record of a shard with the lines of its trajectories (without their ends; [] if they aren't wanted)."""
     lines, index = names(folder, shard)
-    with open(lines, "rb") as texts, open(index, "rb") as rows:
+    with open(lines, "rb", BUFFER) as texts, open(index, "rb", BUFFER) as rows:
         for row in rows:
             entry = Entry.loads(row)
             yield entry, [texts.read(one.size + 1)[:-1] for one in entry.kept] if with_lines else []

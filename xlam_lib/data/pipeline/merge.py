@@ -18,10 +18,11 @@ from typing import IO, Any
 from xlam_lib import atomic
 from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.converting import RENAMED, Names
-from xlam_lib.data.pipeline.entries import Entry, Kept, entries
+from xlam_lib.data.pipeline.entries import BUFFER, Entry, Kept, entries
 from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.pipeline.splitting import Disjoint, Groups
 from xlam_lib.data.reading import ReadError
+from xlam_lib.exact_json import dumps
 
 TRAJECTORIES, LOSSES, BOOKS, PARQUET = "trajectories.jsonl", "losses.jsonl", "accounting.json", "trajectories.parquet"
 EXACT = "exact duplicate of another trajectory"
@@ -56,7 +57,10 @@ class Merge:
     def __call__(self, data: None = None, rank: int = 0, world_size: int = 1) -> None:
         accounting = Accounting(self.source, files=self.files, ignored_files=self.ignored)
         with atomic.complete_dir(self.output, info=self.job) as folder:
-            with open(folder / LOSSES, "w", encoding="utf-8") as losses, open(folder / TRAJECTORIES, "wb") as lines:
+            with (
+                open(folder / LOSSES, "w", encoding="utf-8") as losses,
+                open(folder / TRAJECTORIES, "wb", BUFFER) as lines,
+            ):
                 accounting.sink = lambda loss: _write_loss(losses, loss)
                 self._fill(accounting, lines)
             accounting.sink = None
@@ -156,13 +160,13 @@ def with_split(line: bytes, at: int, side: str) -> bytes:
         from xlam_lib.trajectory import Trajectory
 
         t = dataclasses.replace(Trajectory.from_dict(json.loads(line)), split=side)
-        return json.dumps(t.to_dict(), ensure_ascii=False, allow_nan=False).encode()
+        return dumps(t.to_dict())
     return b'%s, "split": "%s"%s' % (line[:at], side.encode(), line[at:])
 
 
 def renamed(line: bytes, id: str, new: str) -> bytes:
     """The line of a trajectory under another id; the id is the first thing behind the schema's version."""
-    before, after = (b'"trajectory_id": ' + json.dumps(one, ensure_ascii=False).encode() for one in (id, new))
+    before, after = (b'"trajectory_id": ' + dumps(one) for one in (id, new))
     return line.replace(before, after, 1)
 
 

@@ -21,11 +21,12 @@ from xlam_lib.data.accounting import Drop, Loss
 from xlam_lib.data.converting import ARGUMENTS, converted, loss_of, notes, small_digest
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.pipeline.contamination import Questions, user_text
-from xlam_lib.data.pipeline.entries import Entry, Kept, names
+from xlam_lib.data.pipeline.entries import BUFFER, Entry, Kept, names
 from xlam_lib.data.pipeline.shards import Part
 from xlam_lib.data.pipeline.splitting import task_key
 from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
+from xlam_lib.exact_json import dumps
 from xlam_lib.trajectory import Trajectory, TrajectoryError
 
 CONTAMINATED = "a benchmark's question"
@@ -182,7 +183,7 @@ class Write:
         lines, index = names(Path(self.folder), rank)
         if not lines.parent.is_dir():  # whoever made it is gone, and has tidied up
             raise FileNotFoundError(f"{lines.parent} is not there any more")
-        with writing(lines, "wb") as texts, writing(index, "wb") as rows:
+        with writing(lines, "wb", BUFFER) as texts, writing(index, "wb", BUFFER) as rows:
             for item in data:
                 entry = self.entry(item)
                 rows.write(entry.dumps())
@@ -220,4 +221,4 @@ def split_place(t: Trajectory, line: bytes) -> int:
     plain |= {"extra": t.extra} if t.extra else {}
     if not plain:
         return len(line) - 1
-    return len(line) - len(json.dumps(plain, ensure_ascii=False).encode()) - 1
+    return len(line) - len(dumps(plain)) - 1

@@ -16,6 +16,8 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.schemas import schema_of_value
 from xlam_lib.data.sources.flat_tools import tool
+from xlam_lib.data.sources.literals import NOT_QUICK, quick_literal
+from xlam_lib.exact_json import loads
 from xlam_lib.trajectory import Step, Tool
 
 CALL = re.compile(r"\s*([A-Za-z_][\w.]*)\s*\((.*)\)\s*", re.DOTALL)
@@ -85,6 +87,8 @@ def _value(text: str) -> Any:
 
 def literal(text: str, default: Any = None) -> Any:
     """The JSON value that a Python literal is, else `default`: `literal("(1,)")` -> None, since tuples are none."""
+    if text[:1] in ("[", "{") and (value := quick_literal(text, names=False)) is not NOT_QUICK:
+        return value
     try:
         value = ast.literal_eval(text)
         schema_of_value(value)
@@ -120,6 +124,6 @@ def searched_tools(steps: Iterable[Step]) -> dict[str, Tool]:
 def json_or_literal(text: str) -> Any:
     """The value of a text that is JSON or a Python literal, else None."""
     try:
-        return json.loads(text)
+        return loads(text)
     except (ValueError, RecursionError):
         return literal(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,11 @@ from typing import Any, Literal
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.findings import Policy
+from xlam_lib.exact_json import loads
 from xlam_lib.trajectory import Source, Tool
 
 KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}
+SORTED = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def need_json(record: dict[str, Any], key: str) -> Any:
     if not isinstance(value, str):
         return need(record, key, list)
     try:
-        return json.loads(value)
+        return loads(value)
     except (ValueError, RecursionError) as error:
         raise Drop(f"{key!r} is not JSON", f"{error}: {value[:80]!r}") from error
 
@@ -95,11 +98,17 @@ def place(where: str) -> str:
     """A short id from file and line: "/data/G1_answer/10_x.json:1" -> "G1_answer/10_x"; ":7" stays."""
     path, _, line = where.rpartition(":")
     path, line = (path, line) if path and line.isdigit() else (where, "1")
+    return _short_path(path) + ("" if line == "1" else f":{line}")
+
+
+@functools.lru_cache(maxsize=64)
+def _short_path(path: str) -> str:
+    """The last folder and the name without its ending; asked for every record of a file."""
     parts = PurePath(path).parts[-2:]
     stem = parts[-1].removesuffix(".gz").rpartition(".")[0] or parts[-1] if parts else ""
-    return "/".join([*(part for part in parts[:-1] if part != "/"), stem]) + ("" if line == "1" else f":{line}")
+    return "/".join([*(part for part in parts[:-1] if part != "/"), stem])
 
 
 def content_id(record: dict[str, Any]) -> str:
     """An id for records that have none, from what they say: the same record, the same 12 characters."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(SORTED(record).encode()).hexdigest()[:12]

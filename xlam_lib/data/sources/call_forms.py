@@ -6,7 +6,6 @@ text needed. `split_calls('Sure. <tool_call>{"name": "f", "arguments": {}}</tool
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.chat import RawCall
 from xlam_lib.data.sources.literals import decode, decode_all, decode_repaired
+from xlam_lib.exact_json import loads
 
 NAMES = ("name", "tool_name", "function_name", "function", "tool")
 ARGUMENTS = ("arguments", "parameters", "args", "kwargs", "input", "tool_input")
@@ -108,7 +108,7 @@ def _quoted(text: str) -> FoundCall | None:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        loads(text)
     except (ValueError, RecursionError):
         return False
     return True
@@ -118,6 +118,8 @@ def split_calls(
     content: str, read: Callable[[str], list[FoundCall]] = calls_of_text
 ) -> tuple[str, list[FoundCall], list[str]]:
     """(what is said around the calls, the calls, their texts with the tags) of an assistant's words."""
+    if "<tool_call>" not in content and "<functioncall>" not in content:
+        return content, [], []
     calls: list[FoundCall] = []
     texts: list[str] = []
     for found in TAGGED.finditer(content):

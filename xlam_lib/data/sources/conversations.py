@@ -24,6 +24,7 @@ from xlam_lib.data.chat import StepBuilder
 from xlam_lib.data.schemas import tool_of_calls
 from xlam_lib.data.sources.base import SourceInfo, need_declared, place
 from xlam_lib.data.sources.call_forms import FoundCall
+from xlam_lib.exact_json import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
 MESSAGES = ("messages", "conversations", "conversation")
@@ -137,7 +138,7 @@ def _results(walked: Walked, results: Sequence[Turn], ends: bool) -> None:
 def _spread(walked: Walked, result: Turn, names: Sequence[str], ends: bool) -> Sequence[Turn]:
     """A list of as many results as there are calls is taken apart; any other text answers the first of them."""
     try:
-        items = json.loads(result.content)
+        items = loads(result.content)
     except (ValueError, RecursionError):
         items = None
     if isinstance(items, list) and len(items) == len(names):

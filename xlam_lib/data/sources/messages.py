@@ -89,6 +89,8 @@ class _Parts:
         self.where = f"{role} at {number}"
         if role == "tool" and not _is_parts(content):
             self.texts = [json_text(content)] if content is not None else [""]
+        elif isinstance(content, str):
+            self.texts = [content]
         elif isinstance(content, list):
             for part in content:
                 self._add(part)

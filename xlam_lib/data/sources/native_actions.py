@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlam_lib.data.chat import RawCall, StepBuilder
+from xlam_lib.exact_json import REFUSED, fast
 from xlam_lib.trajectory import ToolCall, Trajectory
 
 Render = Callable[[str, dict[str, Any]], str]
@@ -71,9 +72,16 @@ def native_texts(trajectory: Trajectory, render: Callable[[ToolCall], str]) -> l
 
 def json_object(text: Any) -> dict[str, Any] | None:
     """The object that a text is in JSON, or None: `json_object('{"a": 1}')` -> {"a": 1}."""
+    if not isinstance(text, str):
+        return None
     constants: list[str] = []
     try:
-        value = json.loads(text, parse_constant=constants.append) if isinstance(text, str) else None
+        value = fast(text)
+        return value if isinstance(value, dict) else None
+    except REFUSED:
+        pass
+    try:
+        value = json.loads(text, parse_constant=constants.append)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and not constants else None

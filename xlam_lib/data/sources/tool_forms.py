@@ -25,6 +25,7 @@ DEEPEST = 40
 TABLES = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 PARTS = ("items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else")
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+NESTED = frozenset((*TABLES, *PARTS, *LISTS))
 TEXTS = ("description", "title", "pattern", "format", "$ref", "$schema", "$comment", "contentEncoding")
 NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
@@ -115,8 +116,7 @@ def _table(raw: dict[str, Any], name: str, notes: list[str], required: Any) -> d
 
 
 def _names(value: Any) -> list[str]:
-    texts = [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-    return list(dict.fromkeys(texts))
+    return list(dict.fromkeys(item for item in value if isinstance(item, str))) if isinstance(value, list) else []
 
 
 def _annotation(text: str) -> Annotation:
@@ -135,19 +135,19 @@ def _schema(raw: Any, where: str, notes: list[str], depth: int = 0) -> Any:
     schema = _types(raw.get("type"), where, notes)
     needed = _names(raw.get("required"))
     for key, value in raw.items():
-        here = f"{where}.{key}"
-        if key in TABLES and isinstance(value, dict):
+        if key not in NESTED:
+            if key not in ("type", "required") and _legal(key, value):
+                schema[key] = value
+        elif key in TABLES and isinstance(value, dict):
             schema[key] = {name: _schema(part, f"{where}.{name}", notes, depth + 1) for name, part in value.items()}
             if key == "properties" and "required" not in raw:
                 needed = [n for n, part in value.items() if isinstance(part, dict) and part.get("required") is True]
         elif key == "items" and isinstance(value, list):
-            schema["prefixItems"] = [_schema(part, here, notes, depth + 1) for part in value]
+            schema["prefixItems"] = [_schema(part, f"{where}.{key}", notes, depth + 1) for part in value]
         elif key in PARTS and isinstance(value, dict | bool | str):
-            schema[key] = _schema(value, here, notes, depth + 1)
+            schema[key] = _schema(value, f"{where}.{key}", notes, depth + 1)
         elif key in LISTS and isinstance(value, list) and value:
-            schema[key] = [_schema(part, here, notes, depth + 1) for part in value]
-        elif key not in ("type", "required") and _legal(key, value):
-            schema[key] = value
+            schema[key] = [_schema(part, f"{where}.{key}", notes, depth + 1) for part in value]
     if needed:
         schema["required"] = needed
     if not schema.get("prefixItems", True):
@@ -158,6 +158,8 @@ def _schema(raw: Any, where: str, notes: list[str], depth: int = 0) -> Any:
 def _types(kind: Any, where: str, notes: list[str]) -> dict[str, Any]:
     """`"type"` in the words of JSON Schema: "str" -> {"type": "string"}, ["int", "null"] -> {"type": [...]}."""
     if isinstance(kind, str) and kind:
+        if kind in JSON_TYPES:
+            return {"type": kind}
         annotation = _annotation(kind)
         if not annotation.known:
             notes.append(f"{where}: {kind}")
@@ -185,4 +187,4 @@ def _legal(key: str, value: Any) -> bool:
         return isinstance(value, bool)
     if key in ("enum", "examples"):
         return isinstance(value, list)
-    return key not in (*TABLES, *PARTS, *LISTS) and not (key.startswith("$") and key != "$comment")
+    return key not in NESTED and not key.startswith("$")

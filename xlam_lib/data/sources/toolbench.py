@@ -29,7 +29,6 @@ Decisions, from looking at the trees:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +36,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.chat import StepBuilder, calls_of, parse_arguments
 from xlam_lib.data.sources.base import SourceInfo, need, need_declared, need_objects, place, unique_tools
+from xlam_lib.exact_json import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
 SOURCE = SourceInfo(
@@ -152,7 +152,7 @@ def _query(content: str, answer: dict[str, Any]) -> str:
 def is_error(content: str) -> bool:
     """{"error": "...", "response": "..."} with an error; long results are cut off and no longer JSON."""
     try:
-        value = json.loads(content)
+        value = loads(content)
     except (ValueError, RecursionError):
         return content.startswith('{"error": "') and not content.startswith('{"error": ""')
     return isinstance(value, dict) and bool(value.get("error"))

@@ -50,7 +50,6 @@ SOURCE = SourceInfo(
 )
 HAMMER = {"license": "CC-BY-4.0 AND Apache-2.0", "url": "https://github.com/MadeAgents/Hammer"}
 NO_CALL = "None of the tools can do this."
-BLOCK = r"\[BEGIN OF {0}\]\n(.*?)\n\[END OF {0}\]"
 FENCE = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
 
 
@@ -134,7 +133,8 @@ def _unmasked(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _block(prompt: str, title: str) -> str:
-    found = re.search(BLOCK.format(title), prompt, re.DOTALL)
-    if not found:
+    _, begun, text = prompt.partition(f"[BEGIN OF {title}]\n")
+    text, ended, _ = text.partition(f"\n[END OF {title}]")
+    if not (begun and ended):
         raise Drop("prompt without a block", f"no [BEGIN OF {title}] ... [END OF {title}]")
-    return found[1].strip()
+    return text.strip()

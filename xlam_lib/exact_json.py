@@ -1,0 +1,48 @@
+"""JSON by msgspec, several times as fast as Python's json, with the very results of json (notebook 01's conversions).
+
+    loads('{"city": "Oslo"}')           what json.loads gives, and its errors
+    dumps({"celsius": 4})               b'{"celsius": 4}': json.dumps(value, ensure_ascii=False) as bytes
+    plain_bytes({"at": (59.9, 10.7)})   None: a tuple reads back as a list
+
+msgspec refuses what json lets pass (lone surrogates, NaN, 1e999), and then json is asked: nothing depends on which of
+the two did the work (tests/test_exact_json.py). In one point the text is another: 1e16, where json writes 1e+16.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
+UNWRITTEN = (*REFUSED, TypeError, ValueError)
+fast = msgspec.json.Decoder().decode  # raises one of REFUSED where json.loads may know better
+fast_bytes = msgspec.json.Encoder().encode  # of values that are known to be plain: NaN would become null
+_format = msgspec.json.format
+
+
+def loads(text: str | bytes) -> Any:
+    """As `json.loads`: `loads("[1, 2.5]")` -> [1, 2.5]."""
+    try:
+        return fast(text)
+    except REFUSED:
+        return json.loads(text)
+
+
+def dumps(value: Any) -> bytes:
+    """One line of JSON without its end; raises what json.dumps raises, also over NaN: `dumps(["é"])`."""
+    line = plain_bytes(value)
+    if line is None:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        line = _format(fast_bytes(json.loads(text)), indent=0)
+    return line
+
+
+def plain_bytes(value: Any) -> bytes | None:
+    """The same line for a value that reads back equal, else None: `plain_bytes({1: 2})` -> None, as keys are texts."""
+    try:
+        line = fast_bytes(value)
+        return _format(line, indent=0) if fast(line) == value else None
+    except UNWRITTEN:
+        return None
