@@ -9,6 +9,9 @@ test: install  ## everything that CI checks
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
+speed: install  ## training on tries against other ways, on real records: runs/speed/speed.json
+	.venv/bin/python -m xlam_lib.train.speed
+
 notebooks: install  ## notebooks/*.ipynb executed anew with their defaults, outputs and all
 	.venv/bin/python -m xlam_lib.notebooks build
 
@@ -21,4 +24,4 @@ lock:  ## requirements/*.lock anew, after a change of the packages in pyproject.
 format:  ## ruff's formatter over modules and notebooks
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
-.PHONY: quickstart test notebooks install lock format
+.PHONY: quickstart test speed notebooks install lock format

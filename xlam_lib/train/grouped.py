@@ -3,7 +3,7 @@
     rows, left_out = trajectories("data/webshop/trajectories.jsonl", tokenizer, STYLES["brief"], 4096)
     mixture = Mixture({"webshop": rows, ...}, shares, seed=init_device_seed(42, rank=0, world=1))
 
-Used by SFT-lite (notebook 06). The tokens of a row are held as an array of four bytes each.
+Used by SFT-lite (SFT-lite). The tokens of a row are held as an array of four bytes each.
 """
 
 from __future__ import annotations

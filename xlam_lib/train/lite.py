@@ -1,4 +1,4 @@
-"""The loop of SFT-lite, on Accelerate: full fine-tuning with tries, on one device or many (notebook 06).
+"""The loop of SFT-lite, on Accelerate: full fine-tuning with tries, on one device or many (SFT-lite).
 
     accelerator = prepare_accelerator(args)
     SFTFoundationTrainerLite(args, accelerator, train_dataset, model=model, tokenizer=tokenizer).train()

@@ -1,4 +1,4 @@
-"""The samples of a step as rows for the devices: merged into tries and shared out evenly, or padded (notebook 06).
+"""The samples of a step as rows for the devices: merged into tries and shared out evenly, or padded (SFT-lite).
 
     packer = TriePacker(row_tokens=8192)
     for batch in packer.rows(trajectories, rank=0, devices=2): ...     # forward and backward, one after another

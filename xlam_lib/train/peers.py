@@ -1,4 +1,4 @@
-"""Other ways of training on the same samples, to be measured against tries (`make speed`, notebook 06).
+"""Other ways of training on the same samples, to be measured against tries (`make speed`).
 
     seconds = trl_packed(model, rows, length=4096)        # trl's SFTTrainer with its best-fit packing
     seconds = sorted_batches(model, rows, tokens=4096)    # the best without sharing: batches of similar length, causal

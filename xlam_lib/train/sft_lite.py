@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of all weights by a short loop of our own on Accelerate (notebook 06; a shell command, too):
+"""Supervised fine-tuning of all weights by a short loop of our own on Accelerate (a shell command):
 
     python -m xlam_lib.train.sft_lite recipe.yaml --out runs/lite
     torchrun --nproc-per-node 8 -m xlam_lib.train.sft_lite recipe.yaml          # or accelerate launch
