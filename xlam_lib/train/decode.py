@@ -2,10 +2,9 @@
 
     answers = Greedy("runs/quickstart/sft").answers(prompts)
 
-Prompts are sorted, so that neighbours begin alike and a batch of them is read as tries (`prefill.py`); then a batch is
-decoded with a key-value cache, and a row that has ended leaves it. This changes the order of additions, so a logit may
-differ in its last digits from decoding one by one; the chosen token differs only where two logits are equal to about
-1e-5. Same prompts, same threads: same answers.
+Prompts are sorted by length and decoded in left-padded batches with a key-value cache; a row that has ended leaves its
+batch. Padding changes the order of additions, so a logit may differ in its last digits from decoding one by one; the
+chosen token differs only where two logits are equal to about 1e-5. Same prompts, same threads: same answers.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from transformers.cache_utils import Cache, DynamicLayer
 
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.train import checkpoint
 from xlam_lib.train.examples import encode
-from xlam_lib.train.prefill import prefill
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,34 @@ class Decoded:
     text: str
     tokens: int
     truncated: bool
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values with room ahead, so that a token is written in place instead of copying all before it."""
+
+    ROOM = 64
+    room: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        if self.room is None or self.room[0].shape[-2] < end:
+            self.room = tuple(
+                new.new_empty(*new.shape[:2], end + self.ROOM, new.shape[-1]) for new in (key_states, value_states)
+            )
+            if start:
+                self.room[0][:, :, :start], self.room[1][:, :, :start] = self.keys, self.values
+        self.room[0][:, :, start:end], self.room[1][:, :, start:end] = key_states, value_states
+        self.keys, self.values = (full[:, :, :end] for full in self.room)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        super().batch_select_indices(indices)
+        self.room = None
 
 
 class Greedy:
@@ -58,7 +86,7 @@ class Greedy:
                 f"a prompt of {longest - max_new_tokens} tokens and {max_new_tokens} new ones exceed the model's "
                 f"context of {limit}; leave out long prompts or lower max_new_tokens"
             )
-        order = sorted(range(len(rows)), key=rows.__getitem__)
+        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
         written: list[list[int]] = [[] for _ in rows]
         with torch.inference_mode():
             for start in range(0, len(order), self.batch_size):
@@ -73,32 +101,35 @@ class Greedy:
 
     def _batch(self, rows: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         """New tokens of each row, the end token included where there is one."""
-        end = self.tokenizer.eos_token_id
-        cache, logits, mask = prefill(self.model, rows)
-        positions = mask.sum(1, keepdim=True) - 1
+        width, end = max(map(len, rows)), self.tokenizer.eos_token_id
+        ids = torch.tensor([[end] * (width - len(row)) + row for row in rows], device=self.device)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = Cache(layer_class_to_replicate=RoomyLayer)
         written: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))
-        for count in range(1, max_new_tokens + 1):
-            chosen = logits.argmax(-1)
+        for _ in range(max_new_tokens):
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits
+            chosen = logits[:, -1].argmax(-1)
             for row, token in zip(alive, chosen.tolist(), strict=True):
                 written[row].append(token)
             going = chosen != end
-            if count == max_new_tokens or not bool(going.any()):
+            if not bool(going.any()):
                 break
             if not bool(going.all()):
                 keep = going.nonzero().squeeze(1)
                 cache.batch_select_indices(keep)
                 alive = [alive[index] for index in keep.tolist()]
                 chosen, mask, positions = chosen[keep], mask[keep], positions[keep]
-            mask, positions = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1), positions + 1
-            logits = self.model(
-                input_ids=chosen[:, None],
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
+            ids, positions = chosen[:, None], positions[:, -1:] + 1
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         return written
 
     def _decoded(self, ids: list[int]) -> Decoded:
