@@ -138,13 +138,39 @@ def test_rows_of_interleave_data_will_do(settings, base, data):
     )  # fmt: skip
     before = [value.clone() for value in trainer.model.parameters()]
     trainer.train()
+    assert eval_dataset is None
     assert any(not torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
 
 
-def test_a_part_of_a_mixture_is_refused(settings, base, data):
+def test_evaluation_is_the_mean_loss_of_its_labels(settings, base, tmp_path):
+    mixture, _ = sft_lite._mixture(settings, checkpoint.load_tokenizer(base))
+    held_out = [sample for _, sample in zip(range(11), mixture, strict=False)]
+    trainer = SFTFoundationTrainerLite(replace(settings, epochs=0.5), prepare_accelerator(settings), mixture, held_out)
+    model, rows = trainer.model.double(), [row for group in held_out for row in group]
+    found, total, labels = trainer.evaluate(), 0.0, 0
+    for row in rows:
+        with torch.no_grad():
+            loss = model(input_ids=torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss.item()
+        count = sum(label != -100 for label in row["labels"])
+        total, labels = total + loss * count, labels + count
+    assert found == pytest.approx(total / labels, rel=1e-4)
+    trainer.model.float()
+    trainer.train(tmp_path)
+    entries = read_log(tmp_path)
+    assert [entry["step"] for entry in entries if "eval_loss" in entry] == [3, 4]
+    assert entries[-1]["eval_loss"] < found
+
+
+def test_without_evaluation_samples_there_is_nothing_to_ask_for(settings, base):
+    row = {"input_ids": [5, 6], "labels": [-100, 6]}
+    with pytest.raises(TrainingError, match="no evaluation samples"):
+        SFTFoundationTrainerLite(settings, prepare_accelerator(settings), [[row]] * 9).evaluate()
+
+
+def test_a_part_for_other_devices_is_refused(settings, base):
     part, _ = sft_lite._mixture(settings, checkpoint.load_tokenizer(base))
     part.world = 2
-    with pytest.raises(TrainingError, match="one device's part"):
+    with pytest.raises(TrainingError, match="made for 2 devices, but there are 1"):
         SFTFoundationTrainerLite(settings, prepare_accelerator(settings), part)
 
 

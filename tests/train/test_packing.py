@@ -132,3 +132,13 @@ def test_padded_batches_hold_each_sample_once(devices):
     assert sum(pack.tokens for pack in packs) == sum(len(row["input_ids"]) for row in ROWS)
     assert sum(pack.read - pack.padding for pack in packs) == sum(pack.tokens for pack in packs)
     assert {pack.weight for pack in packs} == {30.0}
+
+
+def test_labels_that_the_collator_makes_count():
+    collate = DataCollatorForLanguageModeling(0)
+
+    def everything(rows):
+        return collate([{"input_ids": row["input_ids"], "labels": row["input_ids"]} for row in rows])
+
+    rows = [{"input_ids": row["input_ids"]} for row in ROWS]
+    assert PaddedPacker(everything).pack([rows]).weight == sum(len(row["input_ids"]) - 1 for row in ROWS)

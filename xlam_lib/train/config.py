@@ -3,7 +3,8 @@
     python -m xlam_lib.train.sft recipe.yaml --out runs/other
 
 Used by the commands of `xlam_lib.train`. A field's default is the option's default, its metadata the help; an option
-goes before the file. Unknown options and keys, and ill-typed values, end with argparse's one-line error.
+overrides the file, which is named first. Unknown options and keys, and ill-typed values, end with argparse's one-line
+error.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -22,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.train.config import to_arguments
+from xlam_lib.train.start import TIED, command
 
 logger = logging.getLogger(__name__)
 
-TIED = "XLAM_TIED_TO_PARENT"  # in the environment of a process that is to end with the one that started it
 TAIL = 30  # lines of the log that an error shows
 GRACE = 5.0  # seconds between asking a child to end and ending it
 
@@ -43,15 +42,16 @@ def run(
 ) -> float:
     """Run `python -m module --options` to its end; returns the seconds it took.
 
+    With an option "processes" above 1 these are started at once, so that the module isn't loaded once more for that.
     `show` gets a line of progress at most every `every` seconds, and the last one; without it nothing is shown.
     """
     log = Path(log)
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", module, *to_arguments(options)]
+    line = command(options.get("processes") or 1, module, to_arguments(options))
     started, tail = time.perf_counter(), deque[str](maxlen=TAIL)
     with open(log, "w", encoding="utf-8") as file:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             encoding="utf-8", errors="replace", env=surroundings(), start_new_session=True,
         )  # fmt: skip
         try:

@@ -13,8 +13,9 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.loader import Loader
 from xlam_lib.train.log import FILE, append
 from xlam_lib.train.mixture import Mixture
-from xlam_lib.train.packing import Packed, Packer, TriePacker
+from xlam_lib.train.packing import Batch, Packed, Packer, PaddedPacker, Row, TriePacker, empty
 from xlam_lib.train.processes import TrainingError, bfloat16
+from xlam_lib.train.seeds import DeviceSeed
 from xlam_lib.train.trie_model import KEYS, read_tries
 
 PLACE = "place.json"
+Collate = Callable[[list[Row]], Batch]
 
 
 def prepare_accelerator(args: Any) -> Accelerator:
@@ -48,29 +51,28 @@ def prepare_accelerator(args: Any) -> Accelerator:
 class SFTFoundationTrainerLite:
     """The loop: `SFTFoundationTrainerLite(args, accelerator, mixture).train()`.
 
-    `train_dataset` is a Mixture of one device (every process reads all samples, and takes its share of each step), or
-    anything with a length that can be indexed. A sample is a row {"input_ids", "labels"} or a list of rows that begin
-    alike. `collator` is a Packer; without one it is a TriePacker. `args` has the fields of LiteSettings.
+    `train_dataset` is a Mixture for one device (each process reads all samples of a step and takes its share, so all
+    have equal work), the part of a Mixture that is this device's, or anything with a length that can be indexed. A
+    sample is a row {"input_ids", "labels"} or a list of rows that begin alike. `collator` is a Packer (default:
+    TriePacker) or a function from rows to a padded batch. `args` has the fields of LiteSettings. With evaluation
+    samples the log has their loss, too, whenever a checkpoint is saved, and at the end.
     """
 
     def __init__(
         self, args: Any, accelerator: Accelerator, train_dataset: Any, eval_dataset: Any = None,
-        collator: Packer | None = None, *, model: Any = None, tokenizer: Any = None,
+        collator: Packer | Collate | None = None, *, model: Any = None, tokenizer: Any = None,
     ) -> None:  # fmt: skip
-        self.args, self.accelerator, self.eval_dataset = args, accelerator, eval_dataset
+        self.args, self.accelerator = args, accelerator
         self.tokenizer = tokenizer or checkpoint.load_tokenizer(args.base)
         model = model or checkpoint.load_model(args.base)
         if accelerator.device.type == "cpu":
             use_causal_blocks(model)
         read_tries(model)  # before it is prepared, or its autocast would end inside
-        mixture = train_dataset if isinstance(train_dataset, Mixture) else Mixture({"data": train_dataset}, seed=0)
-        if mixture.world > 1:
-            raise TrainingError(
-                "the mixture is one device's part: make it with init_device_seed(seed, rank=0, world=1)"
-            )
-        self.loader = Loader(mixture, args.batch_size)
+        self.loader = self._loader(train_dataset)
+        self.evaluation = self._loader(eval_dataset) if eval_dataset is not None else None
         self.steps = max(1, round(args.epochs * len(self.loader)))
-        self.packer = collator or TriePacker(args.row_tokens, 6 * model.config.get_text_config().hidden_size)
+        tries = TriePacker(args.row_tokens, 6 * model.config.get_text_config().hidden_size)
+        self.packer = PaddedPacker(collator) if callable(collator) else collator or tries
         groups = [
             {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": args.weight_decay},
             {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
@@ -90,12 +92,15 @@ class SFTFoundationTrainerLite:
         for step, samples in enumerate(self._batches(first), first + 1):
             entry = self._step(step, samples)
             now = time.perf_counter()
-            if step % self.args.log_every == 0 or step == self.steps:
+            saved = step % self.args.save_every == 0 or step == self.steps
+            if self.evaluation is not None and saved:
+                entry["eval_loss"] = self.evaluate()
+            if step % self.args.log_every == 0 or saved:
                 self._log(work, {"step": step, **entry, "seconds": round(now - started, 2)})
                 if self.accelerator.is_main_process and (now - told > 2 or step == self.steps):
                     left, told = (now - started) / (step - first) * (self.steps - step), now
                     print(f"step {step}/{self.steps}  loss {entry['loss']:.3g}  {left:.0f} s to go", flush=True)
-            if work and step % self.args.save_every == 0 and step < self.steps:
+            if work and saved and step < self.steps:
                 self._save(work / f"checkpoint-{step}")
 
     def _batches(self, step: int) -> Iterator[list[Any]]:
@@ -103,7 +108,7 @@ class SFTFoundationTrainerLite:
         mixture = self.loader.mixture
         while step < self.steps:
             for samples in self.loader:
-                yield [one if isinstance(one, list) else [one] for one in samples]
+                yield _groups(samples)
                 step += 1
                 if step == self.steps:
                     return
@@ -111,12 +116,11 @@ class SFTFoundationTrainerLite:
 
     def _step(self, step: int, groups: list[Any]) -> dict[str, Any]:
         """Forward, backward and update over the samples of a step; returns what is logged."""
-        packed = self.packer.pack(groups, self.accelerator.process_index, self.accelerator.num_processes)
+        packed = self._packed(self.loader, groups)
         if not packed.weight:
             raise TrainingError(f"step {step}: none of its samples has a label, nothing would be trained")
         total = torch.zeros((), device=self.accelerator.device)
         for number, batch in enumerate(packed.batches, 1):
-            batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
             last = number == len(packed.batches)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 loss = self._loss(batch) / packed.weight
@@ -136,8 +140,42 @@ class SFTFoundationTrainerLite:
         self.tokens += packed.tokens
         return {"loss": total.item(), "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm} | _shares(packed)
 
+    def evaluate(self) -> float:
+        """The mean loss of a label over the evaluation samples."""
+        if self.evaluation is None:
+            raise TrainingError("no evaluation samples were given: pass eval_dataset")
+        total, weight = torch.zeros((), device=self.accelerator.device), 0.0
+        self.model.eval()
+        with torch.no_grad():
+            for samples in self.evaluation:
+                packed = self._packed(self.evaluation, _groups(samples))
+                weight += packed.weight
+                for batch in packed.batches:
+                    total += self._loss(batch)
+        self.model.train()
+        return (self.accelerator.reduce(total) / weight).item()
+
+    def _loader(self, data: Any) -> Loader:
+        """The samples of each step: all of them, or those of this device."""
+        mixture = data if isinstance(data, Mixture) else Mixture({"data": data}, seed=DeviceSeed(0, rank=0, world=1))
+        devices = self.accelerator.num_processes
+        if mixture.world not in (1, devices):
+            raise TrainingError(f"the mixture is made for {mixture.world} devices, but there are {devices}")
+        return Loader(mixture, max(1, self.args.batch_size // mixture.world), even=mixture.world > 1)
+
+    def _packed(self, loader: Loader, groups: list[Any]) -> Packed:
+        """This device's batches of a step's samples, and the weight of all devices' labels."""
+        if loader.mixture.world == 1:
+            return self.packer.pack(groups, self.accelerator.process_index, self.accelerator.num_processes)
+        packed = self.packer.pack(groups)
+        told = torch.tensor([[packed.weight, len(packed.batches)]], device=self.accelerator.device)
+        weights, counts = self.accelerator.gather(told).unbind(1)
+        missing = [empty() for _ in range(int(counts.max()) - len(packed.batches))]
+        return replace(packed, batches=packed.batches + missing, weight=weights.sum().item())
+
     def _loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """The sum over the labels of a batch, weighted where it holds weights."""
+        batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
         weights = batch.pop("weights", None)
         if KEYS[0] in batch:
             found = self.model(**batch).log_probs
@@ -170,6 +208,10 @@ class SFTFoundationTrainerLite:
         self.loader.load_state_dict(place["loader"])
         self.tokens = place["tokens"]
         return int(folder.name.rpartition("-")[2])
+
+
+def _groups(samples: list[Any]) -> list[Any]:
+    return [one if isinstance(one, list) else [one] for one in samples]
 
 
 def _shares(packed: Packed) -> dict[str, float]:

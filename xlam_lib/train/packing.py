@@ -64,7 +64,7 @@ class TriePacker:
         shares = share_out([self.cost(length) for length in lengths], devices)
         rows = [into_rows(share, lengths, self.row_tokens) for share in shares]
         batches = [_batch([tries[number] for number in row]) for row in rows[rank]]
-        batches += [_nothing() for _ in range(max(map(len, rows)) - len(batches))]
+        batches += [empty() for _ in range(max(map(len, rows)) - len(batches))]
         return Packed(
             batches,
             weight=sum(_weight(row) for samples, _ in tries for row in samples),
@@ -90,10 +90,16 @@ class PaddedPacker:
         rows = sorted((row for group in groups for row in group), key=lambda row: -len(row["input_ids"]))
         mine, most = rows[rank::devices], rows[::devices]
         parts = [mine[at : at + self.batch_size] for at in range(0, len(most), self.batch_size)]
-        batches = [dict(self.collate(part)) if part else _nothing() for part in parts]
+        batches = [dict(self.collate(part)) if part else empty() for part in parts]
         size = sum(batch["input_ids"].numel() for batch in batches if "input_ids" in batch)
         tokens = sum(len(row["input_ids"]) for row in mine)
-        return Packed(batches, sum(map(_weight, rows)), tokens, size, size - tokens)
+        return Packed(batches, sum(map(self._weight, rows)), tokens, size, size - tokens)
+
+    def _weight(self, row: Row) -> float:
+        """The labels that a row has, or that the collator gives it."""
+        if "labels" in row:
+            return _weight(row)
+        return float((self.collate([row])["labels"][:, 1:] != IGNORED).sum())
 
 
 def share_out(costs: Sequence[float], devices: int) -> list[list[int]]:
@@ -149,7 +155,8 @@ def _batch(tries: Sequence[tuple[Sequence[Row], Trie]]) -> Batch:
     return {"labels": labels, "weights": weights, **made.tensors()}
 
 
-def _nothing() -> Batch:
+def empty() -> Batch:
+    """A batch that trains nothing, for a device that has less to do: one row of two tokens, no labels."""
     row = {"input_ids": [0, 0], "labels": [IGNORED, IGNORED]}
     return _batch([([row], trie([row["input_ids"]]))])
 

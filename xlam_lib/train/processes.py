@@ -6,11 +6,8 @@ threads; beside a GPU it is one. `torchrun` and `accelerate launch` work too: th
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,10 +17,11 @@ import torch
 from accelerate import PartialState
 from transformers.utils.logging import disable_progress_bar
 
+from xlam_lib.train import start
 from xlam_lib.train.checkpoint import CheckpointError
-from xlam_lib.train.launch import TIED
 from xlam_lib.train.log import LogError
 from xlam_lib.train.pairs import PairError
+from xlam_lib.train.parts import MixtureError
 from xlam_lib.trajectory import TrajectoryError
 
 
@@ -31,7 +29,7 @@ class TrainingError(RuntimeError):
     """A run that can't start or must not go on; the message says at which step and what to do."""
 
 
-KNOWN_ERRORS = (TrainingError, CheckpointError, TrajectoryError, PairError, LogError, OSError)
+KNOWN_ERRORS = (TrainingError, CheckpointError, TrajectoryError, PairError, LogError, MixtureError, OSError)
 
 
 def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequence[str]) -> int:
@@ -39,12 +37,11 @@ def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequ
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("httpx", "datasets", "accelerate", "torch.distributed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    tie_to_parent()
-    processes = settings.processes or (1 if torch.cuda.is_available() else min(2, cores()))
-    spread(processes, module, argv)
+    start.tie_to_parent()
+    spread(settings.processes or start.usual(), module, argv)
     disable_progress_bar()
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, cores() // state().num_processes))
+        torch.set_num_threads(max(1, start.cores() // state().num_processes))
     try:
         train(settings)
     except KNOWN_ERRORS as error:
@@ -54,49 +51,16 @@ def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequ
 
 
 def spread(processes: int, module: str, argv: Sequence[str]) -> None:
-    """Become `processes` processes that share this machine's cores, unless we are one of them already.
-
-    The way torchrun does it (a process that dies takes the others along); on a CPU they talk over the loopback.
-    """
+    """Become `processes` processes that share this machine's cores, unless we are one of them already (`start.py`)."""
     if processes <= 1 or "LOCAL_RANK" in os.environ:
         return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {TIED: "1", "OMP_NUM_THREADS": str(max(1, cores() // processes)), "TOKENIZERS_PARALLELISM": "false"}
-    if sys.platform == "linux":
-        kept = str(4 << 30)  # bytes of freed memory that stay with the process; asking for it anew costs a tenth
-        settings |= {"GLOO_SOCKET_IFNAME": "lo", "MALLOC_MMAP_THRESHOLD_": kept, "MALLOC_TRIM_THRESHOLD_": kept}
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        f"--nproc_per_node={processes}",
-        "--master_addr=127.0.0.1",
-        f"--master_port={port}",
-        "-m",
-        module,
-        *argv,
-    ]
     sys.stdout.flush()
-    os.execve(sys.executable, command, {**settings, **os.environ})
+    os.execv(sys.executable, start.command(processes, module, argv))
 
 
 def state() -> PartialState:
     """This process among those of the run; alone when there are no others."""
     return PartialState(cpu=not torch.cuda.is_available())
-
-
-def tie_to_parent() -> None:
-    """End with the process that started this one (a notebook's kernel, torchrun), however that ends; Linux only."""
-    if sys.platform == "linux" and os.environ.get(TIED):
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def bfloat16(precision: str) -> bool:

@@ -20,6 +20,7 @@ from xlam_lib.train import launch
 from xlam_lib.train.checkpoint import digest
 from xlam_lib.train.pairs import Pair, build, write_pairs
 from xlam_lib.train.score import Judged, cases_of, judge
+from xlam_lib.train.start import usual
 from xlam_lib.trajectory import read_jsonl
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def base(folder: str = "") -> Path:
 
 def sft(out: Path, name: str = "sft", show: Show | None = None, **options: Any) -> Path:
     """Fine-tune into `<out>/<name>` in a child process: `sft(out, samples=6000, lr=1e-3)`; its log lies beside it."""
-    given = {"base": base(), "data": data(out)["train"], "out": out / name, **options}
+    given = {"base": base(), "data": data(out)["train"], "out": out / name, "processes": usual(), **options}
     launch.run("xlam_lib.train.sft", given, log=out / f"{name}.txt", show=show)
     return out / name
 
@@ -83,7 +84,7 @@ def pairs_of(judged: Sequence[Judged], cut: Sequence[int], path: Path, seed: int
 
 def dpo(out: Path, start: Path, pairs: Path, name: str = "dpo", show: Show | None = None, **options: Any) -> Path:
     """Train on preferences into `<out>/<name>` in a child process: `dpo(out, out / "sft", out / "pairs.jsonl")`."""
-    given = {"base": start, "pairs": pairs, "out": out / name, **options}
+    given = {"base": start, "pairs": pairs, "out": out / name, "processes": usual(), **options}
     launch.run("xlam_lib.train.dpo", given, log=out / f"{name}.txt", show=show)
     return out / name
 
