@@ -192,7 +192,8 @@ def test_it_goes_with_the_process_that_started_it(model_dir, ending, tmp_path):
     script = tmp_path / "owner.py"
     script.write_text(
         textwrap.dedent(f"""
-        import sys, time
+        import signal, sys, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell ignore it
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from test_server import StandIn, worker_of
         from xlam_lib.serve.server import VllmServer
