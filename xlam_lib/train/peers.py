@@ -1,6 +1,6 @@
 """Other ways of training on the same samples, to be measured against tries (`make speed`).
 
-    seconds = trl_packed(model, rows, length=4096)        # trl's SFTTrainer with its best-fit packing
+    seconds = trl_packed(model, rows, tokenizer, length=4096)   # trl's SFTTrainer with its best-fit packing
     seconds = sorted_batches(model, rows, tokens=4096)    # the best without sharing: batches of similar length, causal
     seconds = padded(model, rows, length=4096)            # every row padded to the sequence length, as old loaders do
     seconds = tries(model, groups, row_tokens=8192)       # ours
@@ -67,7 +67,9 @@ def padded(model: PreTrainedModel, rows: Sequence[Row], length: int, batch: int 
     return _epoch(model, (_padded(part, length) for part in parts), _plain(model))
 
 
-def trl_packed(model: PreTrainedModel, rows: Sequence[Row], length: int = 4096, strategy: str = "bfd") -> float:
+def trl_packed(
+    model: PreTrainedModel, rows: Sequence[Row], tokenizer: Any, length: int = 4096, strategy: str = "bfd"
+) -> float:
     """trl's SFTTrainer, rows packed into sequences of `length` tokens, one sequence a step."""
     model.set_attn_implementation("sdpa")
     clock = _Clock()
@@ -82,7 +84,8 @@ def trl_packed(model: PreTrainedModel, rows: Sequence[Row], length: int = 4096, 
             use_cpu=not torch.cuda.is_available(), bf16=False, report_to="none", disable_tqdm=True, save_strategy="no",
             logging_strategy="no", gradient_checkpointing=False, dataloader_pin_memory=torch.cuda.is_available(),
         )  # fmt: skip
-        trainer = SFTTrainer(model, arguments, train_dataset=Dataset.from_dict(columns), callbacks=[clock])
+        data = Dataset.from_dict(columns)
+        trainer = SFTTrainer(model, arguments, train_dataset=data, processing_class=tokenizer, callbacks=[clock])
         trainer.train()
     return clock.seconds
 

@@ -67,13 +67,15 @@ def groups_of(case: Case, real: Path, tokenizer: PreTrainedTokenizerBase, work: 
     return [group for group in made if len(group) >= case.steps][: case.most]
 
 
-def measure(case: Case, groups: list[list[Row]], sizes: dict[str, int], rounds: int) -> dict[str, float]:
+def measure(
+    case: Case, groups: list[list[Row]], tokenizer: PreTrainedTokenizerBase, sizes: dict[str, int], rounds: int
+) -> dict[str, float]:
     """Seconds of an epoch by each way, medians of some rounds in turns: {"tries": 2.1, "bfd": 64.0, "sorted": 20.3}."""
     rows = [row for group in groups for row in group]
     few = rows[:: max(1, len(rows) // TIMED)][:TIMED]
     ways: dict[str, Callable[[Any], float]] = {
         "tries": lambda model: peers.tries(model, groups),
-        "bfd": lambda model: peers.trl_packed(model, rows, LENGTH),
+        "bfd": lambda model: peers.trl_packed(model, rows, tokenizer, LENGTH),
         "sorted": lambda model: peers.sorted_batches(model, rows, LENGTH),
         "padded": lambda model: peers.padded(model, few, LENGTH) * len(rows) / len(few),
     }
@@ -111,13 +113,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             groups = groups_of(case, options.real, tokenizer, Path(work))
             for model in options.models:
-                found += _compared(case, groups, model, options.rounds)
+                found += _compared(case, groups, tokenizer, model, options.rounds)
                 write_json(options.out / "speed.json", found)
     return int(any(one["ratio"] < one["floor"] for one in found))
 
 
-def _compared(case: Case, groups: list[list[Row]], model: str, rounds: int) -> list[dict[str, Any]]:
-    seconds = measure(case, groups, MODELS[model], rounds)
+def _compared(
+    case: Case, groups: list[list[Row]], tokenizer: PreTrainedTokenizerBase, model: str, rounds: int
+) -> list[dict[str, Any]]:
+    seconds = measure(case, groups, tokenizer, MODELS[model], rounds)
     ours, made = seconds.pop("tries"), []
     samples = sum(map(len, groups))
     for peer, theirs in seconds.items():
