@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; prints a line a comparison, and writes `speed.json`."""
     parser = argparse.ArgumentParser(prog="python -m xlam_lib.train.speed", description="Tries against other ways.")
     parser.add_argument("--real", type=Path, default=os.environ.get("XLAM_REAL_DATA"), help="folder of real records")
-    parser.add_argument("--out", type=Path, default=paths.out_dir("runs/speed"), help="where speed.json is written")
+    parser.add_argument("--out", default="runs/speed", help="where speed.json is written")
     parser.add_argument("--only", nargs="+", choices=[case.name for case in CASES], help="cases (default: all)")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=1, help="how often each way is timed; the median counts")
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--real names no folder; give it, or set XLAM_REAL_DATA")
     logging.getLogger("datasets").setLevel(logging.ERROR)
     tokenizer = checkpoint.load_tokenizer(paths.base_model_dir())
-    found = []
+    found, out = [], paths.out_dir(options.out)
     with tempfile.TemporaryDirectory() as work:
         for case in CASES:
             if options.only and case.name not in options.only:
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             groups = groups_of(case, options.real, tokenizer, Path(work))
             for model in options.models:
                 found += _compared(case, groups, tokenizer, model, options.rounds)
-                write_json(options.out / "speed.json", found)
+                write_json(out / "speed.json", found)
     return int(any(one["ratio"] < one["floor"] for one in found))
 
 
