@@ -52,3 +52,13 @@ def trajectory(number: int, kind: str = "") -> Trajectory:
         ]
     tools = tuple(rng.sample(TOOLS, 3))
     return Trajectory(f"demo-{number}", Source("demo", "CC0-1.0"), tools=tools, steps=tuple(steps), tags=(kind,))
+
+
+def token_rows(start: list[int], steps: int) -> list[dict[str, list[int]]]:
+    """Rows of one trajectory as tokens: the history grows, answers of three tokens are trained."""
+    rows, history = [], list(start)
+    for step in range(steps):
+        answer = [20 + step, 21 + step, 1]
+        rows.append({"input_ids": history + answer, "labels": [-100] * len(history) + answer})
+        history = [*history, 30 + step, 31 + step]
+    return rows

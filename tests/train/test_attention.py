@@ -37,3 +37,10 @@ def test_no_token_sees_a_later_one():
     after, _ = causal_blocks(None, q, k, v, None, 0.3, size=7)
     torch.testing.assert_close(after[:, :20], before[:, :20])
     assert not torch.allclose(after[:, 20:], before[:, 20:])
+
+
+def test_rows_beyond_a_sliding_window_are_refused():
+    row = torch.randn(1, 2, 9, 4)
+    causal_blocks(None, row, row, row, None, 1.0, sliding_window=9)
+    with pytest.raises(ValueError, match="a row of 9 tokens, but the model attends to the last 8 only"):
+        causal_blocks(None, row, row, row, None, 1.0, sliding_window=8)

@@ -78,20 +78,21 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeyp
 
 
 @pytest.mark.slow
-def test_killed_at_a_random_step_it_ends_as_the_undisturbed_one(trained, settings, tmp_path):
-    given = asdict(replace(settings, out=str(tmp_path / "out")))
-    stop = random.randint(2, 9)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "xlam_lib.train.sft_lite", *to_arguments(given)], env=surroundings()
-    )
-    log = tmp_path / "out.partial" / "log.jsonl"
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_a_random_step_it_ends_as_the_undisturbed_one(settings, tmp_path, seed):
+    """Both as commands, so that they compute with as many threads; long enough to be killed well before its end."""
+    given = asdict(replace(settings, epochs=8.0))
+    stop = random.Random(seed).randint(2, 20)
+    killed = to_arguments({**given, "out": tmp_path / "killed"})
+    child = subprocess.Popen([sys.executable, "-m", "xlam_lib.train.sft_lite", *killed], env=surroundings())
+    log = tmp_path / "killed.partial" / "log.jsonl"
     while child.poll() is None and not (log.is_file() and len(read_log(log)) >= stop):
         time.sleep(0.002)
     os.kill(child.pid, signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL and not (tmp_path / "out").exists()
-    run("xlam_lib.train.sft_lite", given, tmp_path / "log.txt")
-    here = sft_lite.train(replace(settings, out=str(tmp_path / "here")))
-    assert curve(read_log(tmp_path / "out"), "loss")[1] == pytest.approx(curve(read_log(here), "loss")[1], rel=1e-5)
+    assert child.wait() == -signal.SIGKILL and not (tmp_path / "killed").exists()
+    for name in ("killed", "undisturbed"):
+        run("xlam_lib.train.sft_lite", {**given, "out": tmp_path / name}, tmp_path / f"{name}.txt")
+    assert weights(tmp_path / "killed") == weights(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow
@@ -100,6 +101,8 @@ def test_two_processes_make_the_steps_of_one(trained, settings, tmp_path):
     one, two = (read_log(folder) for folder in (trained, tmp_path / "two"))
     assert curve(one, "loss")[1] == pytest.approx(curve(two, "loss")[1], rel=1e-4)
     assert curve(one, "grad_norm")[1] == pytest.approx(curve(two, "grad_norm")[1], rel=1e-3)
+    for name in ("tokens", "read", "padding"):
+        assert curve(one, name) == curve(two, name), "of all processes, not of the first"
 
 
 @pytest.mark.parametrize("collator", [TriePacker(500), PaddedPacker(DataCollatorForLanguageModeling(1), 3)])
@@ -116,6 +119,46 @@ def test_how_samples_are_packed_changes_nothing(trained, settings, base, data, c
     assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)
     assert found[0]["grad_norm"] == pytest.approx(found[1]["grad_norm"], rel=1e-4)
     assert found[1]["read"] < 1
+
+
+PARTS = """
+import sys
+from pathlib import Path
+from xlam_lib.train import checkpoint, sft_lite
+from xlam_lib.train.grouped import trajectories
+from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
+from xlam_lib.train.mixture import Mixture
+from xlam_lib.train.seeds import init_device_seed
+
+base, data, out, parts = sys.argv[1:]
+settings = sft_lite.LiteSettings(base, (data,), out, lr=5e-3, precision="float32", log_every=1, epochs=0.5)
+accelerator = prepare_accelerator(settings)
+samples, _ = trajectories(data, checkpoint.load_tokenizer(base), sft_lite.STYLES["brief"], 1024)
+seed = init_device_seed(3, accelerator) if parts == "own" else init_device_seed(3, rank=0, world=1)
+trainer = SFTFoundationTrainerLite(settings, accelerator, Mixture({"demo": samples}, seed=seed))
+Path(out).mkdir(exist_ok=True)
+trainer.train(Path(out))
+"""
+
+
+@pytest.mark.slow
+def test_processes_with_parts_of_their_own_train_on_all_of_them(settings, base, data, tmp_path):
+    (tmp_path / "parts.py").write_text(PARTS)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone"]
+    for parts in ("own", "whole"):
+        given = [str(tmp_path / "parts.py"), str(base), str(data), str(tmp_path / parts), parts]
+        subprocess.run([*torchrun, *given], env={**surroundings(), "OMP_NUM_THREADS": "1"}, check=True)
+    own, whole = (read_log(tmp_path / parts) for parts in ("own", "whole"))
+    assert len(own) == len(whole) == 4
+    tokens, losses = curve(own, "tokens")[1], curve(own, "loss")[1]
+    assert tokens[-1] == pytest.approx(curve(whole, "tokens")[1][-1], rel=0.2), "of both devices"
+    assert losses[-1] < losses[0] and losses[0] == pytest.approx(curve(whole, "loss")[1][0], rel=0.1)
+
+
+def test_sharded_launches_are_refused(settings, monkeypatch):
+    monkeypatch.setattr(lite.Accelerator, "distributed_type", lite.DistributedType.FSDP)
+    with pytest.raises(TrainingError, match="FSDP: its shards can't be saved"):
+        prepare_accelerator(settings)
 
 
 def test_rows_of_interleave_data_will_do(settings, base, data):

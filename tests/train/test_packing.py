@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from train_demo import token_rows
 from transformers import LlamaConfig, LlamaForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -11,22 +12,11 @@ from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.packing import PaddedPacker, TriePacker, into_rows, share_out
 from xlam_lib.train.trie_model import KEYS, read_tries
 
-
-def trajectory(start: list[int], steps: int) -> list[dict]:
-    """Rows of one trajectory: the history grows, answers are trained."""
-    rows, history = [], list(start)
-    for step in range(steps):
-        answer = [20 + step, 21 + step, 1]
-        rows.append({"input_ids": history + answer, "labels": [-100] * len(history) + answer})
-        history = [*history, 30 + step, 31 + step]
-    return rows
-
-
 GROUPS = [
-    trajectory([2, 3, 4, 5, 6], 4),
-    trajectory([2, 3, 9], 1),
-    trajectory([7, 8, 9, 10], 3),
-    trajectory([11] * 9, 2),
+    token_rows([2, 3, 4, 5, 6], 4),
+    token_rows([2, 3, 9], 1),
+    token_rows([7, 8, 9, 10], 3),
+    token_rows([11] * 9, 2),
 ]
 ROWS = [row for group in GROUPS for row in group]
 

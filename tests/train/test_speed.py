@@ -5,22 +5,12 @@ from functools import partial
 
 import pytest
 import torch
+from train_demo import token_rows
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from xlam_lib.train import checkpoint, peers, speed
 
-
-def trajectory(start, steps):
-    """Rows of one trajectory: the history grows, answers are trained."""
-    rows, history = [], list(start)
-    for step in range(steps):
-        answer = [20 + step, 21 + step, 1]
-        rows.append({"input_ids": history + answer, "labels": [-100] * len(history) + answer})
-        history = [*history, 30 + step, 31 + step]
-    return rows
-
-
-GROUPS = [trajectory([2, 3, 4, 5, 6], 4), trajectory([2, 3, 9], 1), trajectory([7, 8, 9, 10], 3)]
+GROUPS = [token_rows([2, 3, 4, 5, 6], 4), token_rows([2, 3, 9], 1), token_rows([7, 8, 9, 10], 3)]
 ROWS = [row for group in GROUPS for row in group]
 
 

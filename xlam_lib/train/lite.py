@@ -1,4 +1,4 @@
-"""The loop of SFT-lite, on Accelerate: full fine-tuning with tries, on one device or many (SFT-lite).
+"""The loop of SFT-lite, on Accelerate: full fine-tuning with tries, on one device or many.
 
     accelerator = prepare_accelerator(args)
     SFTFoundationTrainerLite(args, accelerator, train_dataset, model=model, tokenizer=tokenizer).train()
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from transformers import get_scheduler
 
 from xlam_lib.atomic import mark_complete, write_json
@@ -42,10 +42,16 @@ Collate = Callable[[list[Row]], Batch]
 def prepare_accelerator(args: Any) -> Accelerator:
     """The Accelerator of a run: bfloat16 as `args.precision` says, a CPU where there is no GPU, DDP between processes.
 
-    What `accelerate launch` was told (FSDP, DeepSpeed) is taken from the environment, as Accelerate does.
+    FSDP and DeepSpeed are refused: the loop would run, but nothing here gathers their shards into a checkpoint yet.
     """
     mixed = "bf16" if bfloat16(args.precision) else "no"
-    return Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
+    accelerator = Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
+    if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        raise TrainingError(
+            f"{accelerator.distributed_type.value}: its shards can't be saved as a checkpoint yet; launch with DDP, as "
+            "torchrun and `accelerate launch --multi_gpu` do"
+        )
+    return accelerator
 
 
 class SFTFoundationTrainerLite:
@@ -127,7 +133,9 @@ class SFTFoundationTrainerLite:
                 # gradients are averaged over the processes, the weight is that of all of them
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             total += loss.detach()
-        total = self.accelerator.reduce(total)
+        counts = [packed.tokens, packed.read, packed.padding]
+        told = torch.tensor(counts, dtype=torch.int64, device=self.accelerator.device)
+        total, counts = self.accelerator.reduce(total), self.accelerator.reduce(told).tolist()
         norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm))
         if not math.isfinite(total.item()) or not math.isfinite(norm):
             raise TrainingError(
@@ -137,8 +145,8 @@ class SFTFoundationTrainerLite:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
-        self.tokens += packed.tokens
-        return {"loss": total.item(), "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm} | _shares(packed)
+        self.tokens += counts[0]
+        return {"loss": total.item(), "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm} | _shares(*counts)
 
     def evaluate(self) -> float:
         """The mean loss of a label over the evaluation samples."""
@@ -153,6 +161,8 @@ class SFTFoundationTrainerLite:
                 for batch in packed.batches:
                     total += self._loss(batch)
         self.model.train()
+        if not weight:
+            raise TrainingError("none of the evaluation samples has a label")
         return (self.accelerator.reduce(total) / weight).item()
 
     def _loader(self, data: Any) -> Loader:
@@ -214,9 +224,6 @@ def _groups(samples: list[Any]) -> list[Any]:
     return [one if isinstance(one, list) else [one] for one in samples]
 
 
-def _shares(packed: Packed) -> dict[str, float]:
+def _shares(tokens: int, read: int, padding: int) -> dict[str, float]:
     """What is logged of a step's rows: which part of the tokens was read, and how much of that was padding."""
-    return {
-        "read": round(packed.read / max(1, packed.tokens), 4),
-        "padding": round(packed.padding / max(1, packed.read), 4),
-    }
+    return {"read": round(read / max(1, tokens), 4), "padding": round(padding / max(1, read), 4)}

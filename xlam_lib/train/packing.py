@@ -1,12 +1,13 @@
 """The samples of a step as rows for the devices: merged into tries and shared out evenly, or padded (SFT-lite).
 
     packer = TriePacker(row_tokens=8192)
-    for batch in packer.rows(trajectories, rank=0, devices=2): ...     # forward and backward, one after another
+    packed = packer.pack(trajectories, rank=0, devices=2)
+    for batch in packed.batches: ...                    # forward and backward, one after another
 
 Each device is given all samples of the step and works out the same plan, so nothing is sent between them: a trie for
 each group of samples that begin alike, the most costly first, to the device with the least to do; then, on each device,
 into rows of at most `row_tokens` nodes. All devices get equally many rows, for FSDP and DDP talk at every one; a row
-that is missing is one token without a label. What a batch holds is what `trie_model.read_tries` reads, and a weight for
+that is missing is two tokens without a label. What a batch holds is what `trie_model.read_tries` reads, and a weight for
 each label; their sum over all devices is `Packed.weight`, by which the loss is divided.
 """
 

@@ -81,8 +81,7 @@ def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any
         mask = {"attention_mask": torch.zeros_like(hidden, dtype=backbone.dtype).masked_fill_(hidden, float("-inf"))}
     else:
         raise ValueError(f"no tries with attention {implementation!r}; known are {attention.NAME}, sdpa and eager")
-    given = {"use_cache": False, **mask, **more}
-    found = backbone(input_ids=row["trie_tokens"], position_ids=row["trie_depth"], **given)
+    found = backbone(input_ids=row["trie_tokens"], position_ids=row["trie_depth"], use_cache=False, **mask, **more)
     return found.last_hidden_state[0]
 
 
