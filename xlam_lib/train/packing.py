@@ -5,10 +5,10 @@
     for batch in packed.batches: ...                    # forward and backward, one after another
 
 Each device is given all samples of the step and works out the same plan, so nothing is sent between them: a trie for
-each group of samples that begin alike, the most costly first, to the device with the least to do; then, on each device,
-into rows of at most `row_tokens` nodes. All devices get equally many rows, for FSDP and DDP talk at every one; a row
-that is missing is two tokens without a label. What a batch holds is what `trie_model.read_tries` reads, and a weight for
-each label; their sum over all devices is `Packed.weight`, by which the loss is divided.
+each group of samples that begin alike, the most costly first, to the device with the least to do; then, on each
+device, into rows of at most `row_tokens` nodes. All devices get equally many rows, for FSDP and DDP talk at every one;
+a row that is missing is two tokens without a label. What a batch holds is what `trie_model.read_tries` reads, and a
+weight for each label; their sum over all devices is `Packed.weight`, by which the loss is divided.
 """
 
 from __future__ import annotations

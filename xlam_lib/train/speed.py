@@ -51,7 +51,7 @@ class Case:
 
 
 CASES = (
-    Case("alfworld", "agentinstruct_adp", "agenttuning_alfworld", 24, floors={"bfd": 20, "sorted": 8, "padded": 30}),
+    Case("alfworld", "agentinstruct_adp", "agenttuning_alfworld", 8, floors={"bfd": 20, "sorted": 8, "padded": 30}),
     Case("tau-bench airline", "tau_bench", "gpt-4o-airline.json", 6, floors={"bfd": 5, "sorted": 3.5}),
     Case("toolbench", "toolbench", "", 10, floors={"bfd": 2, "sorted": 1.5}),
     Case("webshop", "agentinstruct_adp", "agenttuning_webshop", 24, floors={"bfd": 2, "sorted": 1.5}),
