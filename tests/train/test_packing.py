@@ -9,7 +9,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from xlam_lib.train.attention import use_causal_blocks
+from xlam_lib.train.joining import _runs
 from xlam_lib.train.packing import PaddedPacker, TriePacker, into_rows, share_out
+from xlam_lib.train.trie import trie
 from xlam_lib.train.trie_model import KEYS, read_tries
 
 GROUPS = [
@@ -32,7 +34,8 @@ def test_items_are_shared_out_evenly(costs, devices):
 def test_the_examples_of_the_docstrings():
     assert share_out([9, 5, 4, 2], 2) == [[0, 3], [1, 2]]
     assert into_rows([0, 1, 2], [6, 5, 3], 10) == [[0, 2], [1]]
-    assert TriePacker(crossing=2000).cost(1000) == 1500.0
+    assert TriePacker(crossing=2000).cost(trie([range(1000)])) == 1499.5
+    assert _runs([300, 300, 200], [0, 100, 100], 500) == [(0, 2), (2, 3)]
 
 
 @given(st.lists(st.integers(1, 60), max_size=40), st.integers(20, 60))
@@ -63,6 +66,18 @@ def test_devices_agree_on_a_plan_that_leaves_nothing_out(devices, row_tokens):
     if row_tokens == 1000:
         assert sum(pack.read for pack in packs) == 23 + 6 + 17 + 17  # tries: each trajectory's own tokens
     assert all(pack.padding == 0 for pack in packs)
+
+
+def test_trajectories_that_begin_alike_share_it():
+    tools = list(range(20, 120))
+    groups = [token_rows([*tools, number], 3) for number in range(2, 8)]
+    apart = sum(len(trie([row["input_ids"] for row in group])) for group in groups)
+    assert TriePacker(10_000).pack(groups).read == apart - 5 * 100
+    assert TriePacker(130).pack(groups).read == apart - 3 * 100, "as many as fit into a row"
+    packs = [TriePacker(10_000).pack(groups, rank, 2) for rank in range(2)]
+    assert [pack.read for pack in packs] == [apart / 2 - 200] * 2, "each device reads it once"
+    short = [token_rows([*tools[:50], number], 3) for number in range(2, 8)]
+    assert TriePacker(10_000).pack(short).read == apart - 6 * 50, "too little to be joined for"
 
 
 @pytest.fixture()

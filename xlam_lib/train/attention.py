@@ -1,10 +1,10 @@
 """Attention for training on a CPU: a block of queries at a time, each with the keys up to its end alone.
 
-Causal by itself; with `tries`, a row holds tries (`trie.py`) and a token attends to its ancestors. Used by SFT in
-bfloat16 and by DPO (notebooks 02 and 03). For causal rows it takes a seventh of a training step less than transformers'
-"eager" attention and a quarter less than the fused kernel (both measured in one run, rows of 392 tokens, a model of 5
-million parameters). It reads no mask: rows are padded on the right, so no token that counts comes after padding, and
-none sees it.
+Causal by itself; with `tries`, a row holds tries (`trie.py`) and a token attends to its ancestors; a row of more than
+LONG nodes goes to `ancestors.py`. Used by SFT in bfloat16 and by DPO (notebooks 02 and 03). For causal rows it takes a
+seventh of a training step less than transformers' "eager" attention and a quarter less than the fused kernel (both
+measured in one run, rows of 392 tokens, a model of 5 million parameters). It reads no mask: rows are padded on the
+right, so no token that counts comes after padding, and none sees it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from typing import Any
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
+from xlam_lib.train.ancestors import Block, attend
+
 NAME = "causal_blocks"
 SIZE = 200  # queries of a block
+LONG = 2048  # nodes of a trie; longer ones are read by their ancestors (float32: as fast from 600 nodes on)
 Blocks = list[torch.Tensor]  # of one trie: (queries, keys up to the last of them) booleans, which of them are hidden
 
 
@@ -30,21 +33,30 @@ def causal_blocks(
     scaling: float,
     size: int = SIZE,
     tries: Sequence[Blocks] = (),
+    ancestors: Sequence[Block] = (),
+    longest: int = 0,
     sliding_window: int | None = None,
+    dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of `(batch, heads, length, width)` tensors; the output is `(batch, length, heads, width)`.
 
-    `tries` says how the row is cut into tries (`blocks_of`), which see nothing of each other; empty for causal rows.
+    `tries` says how the row is cut into tries (`blocks_of`), which see nothing of each other; empty for causal rows. Or
+    `ancestors` are the blocks of the whole row, and keys of a group of heads are repeated here, too. `longest` is the
+    longest sequence of a row of tries.
     """
-    if sliding_window and query.shape[2] > sliding_window:
+    if sliding_window and (longest or query.shape[2]) > sliding_window:
         raise ValueError(
-            f"a row of {query.shape[2]} tokens, but the model attends to the last {sliding_window} only: use rows of "
-            "at most that, or another attention"
+            f"a row of {longest or query.shape[2]} tokens, but the model attends to the last {sliding_window} only: "
+            "use rows of at most that, or another attention"
         )
+    if dropout:
+        raise ValueError(f"attention_dropout is {dropout:g}, but this attention drops nothing: set it to 0")
     if key.shape[1] < query.shape[1]:  # grouped queries share keys
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    if ancestors:
+        return attend(query, key, value, ancestors, scaling).transpose(1, 2).contiguous(), None
     query, columns, out = query * scaling, key.transpose(-1, -2), []
     tries = tries or [causal(query.shape[2], size, query.device)]
     lengths = [sum(len(hidden) for hidden in blocks) for blocks in tries]

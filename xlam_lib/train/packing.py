@@ -4,8 +4,8 @@
     packed = packer.pack(trajectories, rank=0, devices=2)
     for batch in packed.batches: ...                    # forward and backward, one after another
 
-Each device is given all samples of the step and works out the same plan, so nothing is sent between them: a trie for
-each group of samples that begin alike, the most costly first, to the device with the least to do; then, on each
+Each device is given all samples of the step and works out the same plan, so nothing is sent between them: tries of
+samples that begin alike (`joining.py`), the most costly first, to the device with the least to do; then, on each
 device, into rows of at most `row_tokens` nodes. All devices get equally many rows, for FSDP and DDP talk at every one;
 a row that is missing is two tokens without a label. What a batch holds is what `trie_model.read_tries` reads, and a
 weight for each label; their sum over all devices is `Packed.weight`, by which the loss is divided.
@@ -14,17 +14,17 @@ weight for each label; their sum over all devices is `Packed.weight`, by which t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from xlam_lib.train.examples import IGNORED
+from xlam_lib.train.joining import Row, tries_of
 from xlam_lib.train.trie import Trie, trie
 from xlam_lib.train.trie_model import TrieRow
 
-Row = Mapping[str, Sequence[int]]  # {"input_ids", "labels"}, and "weights" where labels don't all count alike
 Batch = dict[str, torch.Tensor]
 
 
@@ -53,16 +53,16 @@ class Packer(Protocol):
 
 @dataclass(frozen=True)
 class TriePacker:
-    """A trie for each group; `crossing` is the length at which attention costs as much as the weights (6 x width)."""
+    """Tries of groups that begin alike; attention to `crossing` / 2 tokens costs as much as the weights (6 x width)."""
 
     row_tokens: int = 8192
     crossing: int = 2048
 
     def pack(self, groups: Sequence[Sequence[Row]], rank: int = 0, devices: int = 1) -> Packed:
         """See `Packer`. A group of more nodes than a row may hold becomes several tries, which share nothing."""
-        tries = [part for group in groups for part in _fitting(list(group), self.row_tokens)]
+        tries = tries_of(groups, self.row_tokens, devices)
         lengths = [len(made) for _, made in tries]
-        shares = share_out([self.cost(length) for length in lengths], devices)
+        shares = share_out([self.cost(made) for _, made in tries], devices)
         rows = [into_rows(share, lengths, self.row_tokens) for share in shares]
         batches = [_batch([tries[number] for number in row]) for row in rows[rank]]
         batches += [empty() for _ in range(max(map(len, rows)) - len(batches))]
@@ -74,9 +74,9 @@ class TriePacker:
             padding=0,
         )
 
-    def cost(self, length: int) -> float:
-        """About what a trie takes, in tokens of a short row: `TriePacker(crossing=2000).cost(1000)` -> 1500.0."""
-        return length + length * length / self.crossing
+    def cost(self, made: Trie) -> float:
+        """About what a trie takes, in tokens of a short row: one sample of 1,000 tokens, crossing 2,000 -> 1499.5."""
+        return len(made) + 2 * int(made.depth.sum()) / self.crossing
 
 
 @dataclass(frozen=True)
@@ -134,15 +134,6 @@ def into_rows(numbers: Sequence[int], lengths: Sequence[int], row_tokens: int) -
         rows[row].append(number)
         room[row] -= lengths[number]
     return rows
-
-
-def _fitting(rows: list[Row], row_tokens: int) -> list[tuple[list[Row], Trie]]:
-    """The rows as one trie, or cut in two, and again, until each fits; one row alone may be longer."""
-    made = trie([row["input_ids"] for row in rows])
-    if len(made) <= row_tokens or len(rows) == 1:
-        return [(rows, made)]
-    middle = len(rows) // 2
-    return _fitting(rows[:middle], row_tokens) + _fitting(rows[middle:], row_tokens)
 
 
 def _batch(tries: Sequence[tuple[Sequence[Row], Trie]]) -> Batch:

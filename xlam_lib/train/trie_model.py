@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import FusedCausalLMOutput
 
 from xlam_lib.train import attention
+from xlam_lib.train.ancestors import ancestor_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.trie import Trie, trie
 
@@ -72,8 +73,13 @@ def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any
     """Hidden states of all nodes, (row, width); `trie_node` says where those of a sequence are."""
     implementation, mask = backbone.config._attn_implementation, {}
     if implementation == attention.NAME:
-        tries = attention.blocks_of(row["trie_exit"][0], row["trie_starts"].tolist())
-        mask = {"attention_mask": None, "tries": tries}
+        exit, starts = row["trie_exit"][0], row["trie_starts"].tolist()
+        longest = max(end - start for start, end in pairwise([*starts, len(exit)]))
+        if longest > attention.LONG:
+            mask = {"attention_mask": None, "ancestors": ancestor_blocks(exit)}
+        else:
+            mask = {"attention_mask": None, "tries": attention.blocks_of(exit, starts)}
+        mask["longest"] = int(row["trie_depth"].max()) + 1
     elif implementation == "sdpa":
         mask = {"attention_mask": allowed(row["trie_exit"])[:, None]}
     elif implementation == "eager":  # adds its mask to the scores
