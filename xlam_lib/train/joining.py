@@ -28,8 +28,10 @@ def tries_of(groups: Sequence[Sequence[Row]], row_tokens: int, devices: int = 1)
     parts, starts = [parts[number] for number in order], [starts[number] for number in order]
     shared = [0, *(common(a, b) for a, b in zip(starts, starts[1:], strict=False))]
     sizes = [len(made) for _, made in parts]
-    saved = sum(count for count in shared if count >= ALIKE)
-    limit = min(row_tokens, -(-(sum(sizes) - saved) // devices))
+    saved = [count for count in shared if count >= ALIKE]
+    most = max(saved, default=0)  # what every device reads, beside its part of all else
+    own = sum(sizes) - sum(saved) - most
+    limit = min(row_tokens, most + -(-own // devices))
     return [_joined(parts[first:last]) for first, last in _runs(sizes, shared, limit)]
 
 

@@ -73,6 +73,8 @@ class SFTFoundationTrainerLite:
         model = model or checkpoint.load_model(args.base)
         if accelerator.device.type == "cpu":
             use_causal_blocks(model)
+        elif collator is None:  # on a GPU the mask of a long row isn't written out
+            model.set_attn_implementation("flex_attention")
         read_tries(model)  # before it is prepared, or its autocast would end inside
         self.loader = self._loader(train_dataset)
         self.evaluation = self._loader(eval_dataset) if eval_dataset is not None else None

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.nn.attention.flex_attention import create_block_mask
 from transformers import PreTrainedModel
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import FusedCausalLMOutput
@@ -28,6 +29,7 @@ from xlam_lib.train.ancestors import ancestor_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.trie import Trie, trie
 
+STRIDE = 1024  # lengths of rows for FlexAttention: a kernel is compiled for each
 KEYS = ("trie_tokens", "trie_depth", "trie_exit", "trie_starts", "trie_node")
 
 
@@ -85,10 +87,31 @@ def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any
     elif implementation == "eager":  # adds its mask to the scores
         hidden = ~allowed(row["trie_exit"])[:, None]
         mask = {"attention_mask": torch.zeros_like(hidden, dtype=backbone.dtype).masked_fill_(hidden, float("-inf"))}
+    elif implementation == "flex_attention":
+        return _read_flex(backbone, row, **more)
     else:
-        raise ValueError(f"no tries with attention {implementation!r}; known are {attention.NAME}, sdpa and eager")
+        known = f"{attention.NAME}, flex_attention, sdpa and eager"
+        raise ValueError(f"no tries with attention {implementation!r}; known are {known}")
     found = backbone(input_ids=row["trie_tokens"], position_ids=row["trie_depth"], use_cache=False, **mask, **more)
     return found.last_hidden_state[0]
+
+
+def _read_flex(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> torch.Tensor:
+    """With FlexAttention: its blocks of 128 by 128 in which nothing is seen are left out, and no mask is written out.
+
+    A compiled kernel is for one length, so rows are filled up to a multiple of STRIDE with nodes that see themselves.
+    """
+    nodes = row["trie_exit"].shape[1]
+    more_nodes = -nodes % STRIDE
+    fill = torch.arange(nodes + 1, nodes + more_nodes + 1, device=row["trie_exit"].device)
+    exit = torch.cat([row["trie_exit"][0], fill])
+    mask = create_block_mask(
+        lambda batch, head, query, key: (key <= query) & (query < exit[key]),
+        None, None, len(exit), len(exit), device=exit.device,
+    )  # fmt: skip
+    tokens, depth = (F.pad(row[key], (0, more_nodes)) for key in ("trie_tokens", "trie_depth"))
+    found = backbone(input_ids=tokens, position_ids=depth, attention_mask=mask, use_cache=False, **more)
+    return found.last_hidden_state[0, :nodes]
 
 
 def allowed(exit: torch.Tensor) -> torch.Tensor:
