@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from xlam_lib import plots
+from xlam_lib.plots import style
 from xlam_lib.train.trie import trie
 
 ROWS = [{"step": n, "loss": 5 / n, "lr": 1e-3} for n in range(1, 21)] + [{"step": 20, "eval_loss": 0.3}]
@@ -119,11 +120,23 @@ def test_colours_differ_in_lightness():
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    assert len(set(plots.COLOURS)) == len(plots.COLOURS) == len(plots.MARKERS) == len(plots.HATCHES)
-    for first, second in zip(plots.COLOURS[:4], plots.COLOURS[1:4], strict=False):
+    assert len(set(style.COLOURS)) == len(style.COLOURS) == len(style.MARKERS) == len(style.HATCHES)
+    for first, second in zip(style.COLOURS[:4], style.COLOURS[1:4], strict=False):
         assert abs(luminance(first) - luminance(second)) > 0.04
 
 
 def test_import_needs_no_pyplot():
     code = "import sys, xlam_lib.plots; assert 'matplotlib.pyplot' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ratios_show_each_case_and_its_floor():
+    rows = [
+        {"case": "alfworld", "peer": "bfd", "ratio": 24.0, "floor": 20},
+        {"case": "alfworld", "peer": "sorted", "ratio": 0.9, "floor": 8},
+    ]
+    axes = plots.ratios(rows, title="Ours against others").axes[0]
+    assert [patch.get_width() for patch in axes.patches[:2]] == [24.0, 0.9]
+    assert [text.get_text() for text in axes.texts] == ["24", "0.9"]
+    assert [line.get_segments()[0][0][0] for line in axes.collections] == [20, 8]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["against bfd", "against sorted"]

@@ -1,6 +1,7 @@
 """What `make speed` compares: each way makes the same step, and what falls short of its floor is told."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from train_demo import token_rows
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from xlam_lib.train import checkpoint, peers, speed
+from xlam_lib.train import checkpoint, exactness, packing, peers, speed
+from xlam_lib.train.cases import CASES, VOCABULARY, Case, pairs, samples
 
 GROUPS = [token_rows([2, 3, 4, 5, 6], 4), token_rows([2, 3, 9], 1), token_rows([7, 8, 9, 10], 3)]
 ROWS = [row for group in GROUPS for row in group]
@@ -47,20 +49,72 @@ def test_trl_packs_and_trains_the_same_rows(base):
     assert not torch.equal(before, made.model.embed_tokens.weight)
 
 
+def test_dpo_on_tries_has_the_losses_of_trl(base):
+    tokenizer = checkpoint.load_tokenizer(base)
+    start = "".join(chr(97 + number % 26) for number in range(60))
+    pairs = [{"prompt": f"{start} {n}", "chosen": f"yes {n}", "rejected": "no"} for n in range(8)]
+    found = [peers.preferences(model(len(tokenizer)), pairs, tokenizer, tries)[1] for tries in (True, False)]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    assert found[0][0] == pytest.approx(0.6931, abs=1e-3) and found[0][1] != found[0][0]
+
+
+def test_memory_is_that_of_the_way_alone():
+    def holds(megabytes):
+        return lambda: float(torch.ones(megabytes * 250_000).sum())
+
+    assert speed.measure(holds(1))[0] == 250_000
+    small, large = (speed.measure(holds(megabytes))[1] for megabytes in (1, 200))
+    assert large - small == pytest.approx(199e6, rel=0.1)
+
+
+def test_a_way_that_dies_is_told(capfd):
+    with pytest.raises(RuntimeError, match="ended with status 1"):
+        speed.measure(lambda: 1 / 0)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+CASE = Case("alfworld", "nowhere", floors={"bfd": 20})
+
+
 @pytest.mark.parametrize(("seconds", "code"), [(30.0, 0), (3.0, 1)])
 def test_a_ratio_below_its_floor_is_told(tmp_path, monkeypatch, capsys, seconds, code):
-    monkeypatch.setattr(speed, "groups_of", lambda *_: GROUPS)
-    monkeypatch.setattr(speed, "measure", lambda *_: {"tries": 1.0, "bfd": seconds})
+    monkeypatch.setattr(speed, "CASES", [CASE])
+    monkeypatch.setattr(speed, "samples", lambda *_: (None, GROUPS))
+    monkeypatch.setattr(speed.peers, "tries", lambda *_: 1.0)
+    monkeypatch.setattr(speed.peers, "trl_packed", lambda *_: [torch.ones(10**7), seconds][1])
     given = ["--real", str(tmp_path), "--out", str(tmp_path / "out"), "--only", "alfworld", "--models", "2 layers"]
     assert speed.main(given) == code
-    (found,) = json.loads((tmp_path / "out" / "speed.json").read_text())
-    assert found == {
+    time, memory = json.loads((tmp_path / "out" / "speed.json").read_text())
+    assert {key: time[key] for key in ("case", "ours_s", "peer", "peer_s", "ratio", "floor", "samples")} == {
         "case": "alfworld, 2 layers", "ours_s": 1.0, "peer": "bfd", "peer_s": seconds, "ratio": seconds, "floor": 20,
+        "samples": len(ROWS),
     }  # fmt: skip
+    assert memory["case"] == "memory, alfworld, 2 layers" and memory["peer_found"] > memory["ours"]
     assert f"{seconds:.2f} times as fast (at least 20)" in capsys.readouterr().out
+
+
+def test_differences_from_separate_samples_are_small_and_seen(monkeypatch):
+    found = exactness.difference("demo", GROUPS)
+    assert found.samples == len(ROWS) and found.shared > 1.5
+    assert found.loss < 1e-6 and found.gradient < 1e-5
+    whole = packing.TriePacker.pack
+    monkeypatch.setattr(exactness.TriePacker, "pack", lambda packer, groups: whole(packer, [ROWS[1:]]))
+    assert exactness.difference("demo", GROUPS).gradient > 0.01, "a sample that is missing"
 
 
 def test_without_real_records_it_says_what_to_give(tmp_path, capsys):
     with pytest.raises(SystemExit):
         speed.main(["--real", str(tmp_path / "nowhere")])
     assert "--real names no folder" in capsys.readouterr().err
+
+
+def test_the_samples_of_a_real_case(real_data, tmp_path):
+    case = CASES[0]
+    tokenizer, groups = samples(replace(case, most=2), real_data, tmp_path)
+    rows = [row for group in groups for row in group]
+    assert len(groups) == 2 and len(tokenizer) <= VOCABULARY
+    assert all(len(row["input_ids"]) <= case.length for row in rows)
+    text = tokenizer.decode(rows[0]["input_ids"])
+    assert "[BEGIN OF AVAILABLE TOOLS]" in text and len(text) / len(rows[0]["input_ids"]) > 3
+    made = pairs(case, real_data, tmp_path / "pairs", most=5)
+    assert len(made) == 5 and all(one["chosen"] != one["rejected"] for one in made)

@@ -3,10 +3,12 @@
     seconds = trl_packed(model, rows, tokenizer, length=4096)   # trl's SFTTrainer with its best-fit packing
     seconds = sorted_batches(model, rows, tokens=4096)    # the best without sharing: batches of similar length, causal
     seconds = padded(model, rows, length=4096)            # every row padded to the sequence length, as old loaders do
-    seconds = tries(model, groups, row_tokens=8192)       # ours
+    seconds = tries(model, groups, row_tokens=16384)      # ours
+    seconds, losses = preferences(model, pairs, tokenizer, tries=True)    # trl's DPOTrainer, as it is or reading tries
 
-Each makes one epoch of forward, backward and AdamW over all samples, and returns its wall seconds, set-up left out. All
-read the same tokens, train the same labels and project labelled positions only.
+Each makes one epoch of forward, backward and AdamW over all samples, and returns its wall seconds, set-up left out.
+All read the same tokens, train the same labels and project labelled positions only. DPO's seconds are those of the
+reference's log-probabilities and of the epoch.
 """
 
 from __future__ import annotations
@@ -20,17 +22,19 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from xlam_lib.train.attention import use_causal_blocks
+from xlam_lib.train.dpo import PairTrainer
 from xlam_lib.train.examples import IGNORED
-from xlam_lib.train.packing import Row, TriePacker
-from xlam_lib.train.trie_model import read_tries
+from xlam_lib.train.joining import Row
+from xlam_lib.train.packing import TriePacker
+from xlam_lib.train.trie_model import PairCollator, read_tries
 
 Step = Callable[[dict[str, torch.Tensor]], torch.Tensor]  # a batch -> the sum of the loss over its labels
 
 
-def tries(model: PreTrainedModel, groups: Sequence[Sequence[Row]], row_tokens: int = 8192, batch: int = 8) -> float:
+def tries(model: PreTrainedModel, groups: Sequence[Sequence[Row]], row_tokens: int = 16384, batch: int = 8) -> float:
     """Ours, `batch` groups a step: merging the samples into tries is part of the time."""
     use_causal_blocks(model)
     read_tries(model)
@@ -88,6 +92,32 @@ def trl_packed(
         trainer = SFTTrainer(model, arguments, train_dataset=data, processing_class=tokenizer, callbacks=[clock])
         trainer.train()
     return clock.seconds
+
+
+def preferences(
+    model: PreTrainedModel, pairs: Sequence[dict[str, str]], tokenizer: Any, tries: bool, length: int = 4096
+) -> tuple[float, list[float]]:
+    """DPO over all pairs, 4 a step, with the reference computed once; (seconds, the loss of each step)."""
+    more: dict[str, Any] = {}
+    if tries:
+        use_causal_blocks(model)
+        more = {"data_collator": PairCollator(tokenizer.pad_token_id, length)}
+    else:
+        model.set_attn_implementation("sdpa")
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = DPOConfig(
+            output_dir=folder, per_device_train_batch_size=4, num_train_epochs=1, precompute_ref_log_probs=True,
+            precompute_ref_batch_size=4, max_length=length, learning_rate=1e-4, optim="adamw_torch_fused",
+            use_cpu=not torch.cuda.is_available(), bf16=False, report_to="none", disable_tqdm=True, save_strategy="no",
+            logging_steps=1, gradient_checkpointing=False, dataloader_pin_memory=torch.cuda.is_available(),
+        )  # fmt: skip
+        data = Dataset.from_list(list(pairs))
+        started = time.perf_counter()
+        kind = PairTrainer if tries else DPOTrainer
+        trainer = kind(model=model, args=arguments, train_dataset=data, processing_class=tokenizer, **more)
+        trainer.train()
+        seconds = time.perf_counter() - started
+    return seconds, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
 class _Clock(TrainerCallback):

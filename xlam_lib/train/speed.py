@@ -1,147 +1,184 @@
-"""How fast training on tries is, against other ways of training on the same real samples (`make speed`):
+"""How fast, how lean and how exact training on tries is, against other ways on the same real samples (`make speed`):
 
     python -m xlam_lib.train.speed --real ../shared/real --out runs/speed
-    python -m xlam_lib.train.speed --real ../shared/real --only alfworld
+    python -m xlam_lib.train.speed --real ../shared/real --only alfworld --models "2 layers" --rounds 3
 
-For each case and each model (Llama of two and of six layers, random weights) one epoch is timed in turns, ours and the
-peers of `peers.py`, and `speed.json` gets a list of {"case", "ours_s", "peer", "peer_s", "ratio", "floor"}. Rows padded
-to a fixed length all take the same time, so of these a few are timed and the rest is reckoned from them.
+For each case and each model (`cases.py`) one epoch is timed in turns, ours and the peers of `peers.py`, each in a
+process of its own that was forked from this one, so that the greatest memory is its own, too. `speed.json` is a list of
+{"case", "ours_s", "peer", "peer_s", "ratio", "floor"}: how many times as fast ours is and must be. Where something else
+is compared, "unit" says what: bytes of memory beyond what the process began with (`ours`, `peer_found`), or a
+difference from what is exact (`difference`), whose ratio is the greatest that is allowed over the one found. Rows
+padded to a fixed length all take the same time, so a few are timed and the rest is reckoned. Notebook 06 shows it.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import os
+import resource
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
-
 from xlam_lib import paths
 from xlam_lib.atomic import write_json
-from xlam_lib.codec import STYLES
-from xlam_lib.data.unify import unify
-from xlam_lib.train import checkpoint, peers
-from xlam_lib.train.grouped import trajectories
-from xlam_lib.train.packing import Row
+from xlam_lib.train import peers
+from xlam_lib.train.cases import CASES, MODELS, Case, model_of, pairs, samples
+from xlam_lib.train.exactness import differences
+from xlam_lib.train.joining import Row
 
-LENGTH = 4096  # of packed and of padded rows
 TIMED = 12  # padded rows that are timed
-MODELS = {"2 layers": {"num_hidden_layers": 2}, "6 layers": {"num_hidden_layers": 6}}
-SIZES = {"hidden_size": 256, "intermediate_size": 768, "num_attention_heads": 4, "num_key_value_heads": 4}
+LOSS, GRADIENT, SAME = 1e-5, 1e-4, 1e-4  # the greatest relative differences
+DPO = 1.7  # times as fast as trl's trainer
+Found = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Case:
-    """Real trajectories of a source, and how many times as fast as each peer training on them must be."""
-
-    name: str
-    source: str
-    under: str = ""  # of the source's folder
-    most: int = 24  # trajectories
-    steps: int = 2  # at least so many trained turns
-    floors: dict[str, float] = field(default_factory=dict)
-
-
-CASES = (
-    Case("alfworld", "agentinstruct_adp", "agenttuning_alfworld", 8, floors={"bfd": 20, "sorted": 8, "padded": 30}),
-    Case("tau-bench airline", "tau_bench", "gpt-4o-airline.json", 6, floors={"bfd": 5, "sorted": 3.5}),
-    Case("toolbench", "toolbench", "", 10, floors={"bfd": 2, "sorted": 1.5}),
-    Case("webshop", "agentinstruct_adp", "agenttuning_webshop", 24, floors={"bfd": 2, "sorted": 1.5}),
-    Case("single steps", "xlam_fc_60k", "", 60, steps=1, floors={"bfd": 0.95}),
-)
+def measure(way: Callable[[], Any]) -> tuple[Any, int]:
+    """What a way returns, and the bytes by which it made a forked process grow: `measure(lambda: 1)[0]` -> 1."""
+    fork = multiprocessing.get_context("fork")
+    reader, writer = fork.Pipe(duplex=False)
+    child = fork.Process(target=_child, args=(way, writer))
+    child.start()
+    writer.close()
+    try:
+        found = reader.recv()
+    except EOFError as error:
+        child.join()
+        raise RuntimeError(f"a way of training ended with status {child.exitcode}; its error stands above") from error
+    child.join()
+    return found
 
 
-def groups_of(case: Case, real: Path, tokenizer: PreTrainedTokenizerBase, work: Path) -> list[list[Row]]:
-    """The rows of a case by trajectory; a packed row of LENGTH tokens must hold each of them."""
-    out = work / case.name
-    unify(case.source, real / case.source / case.under, out)
-    made, _ = trajectories(out / "trajectories.jsonl", tokenizer, STYLES["brief"], LENGTH)
-    return [group for group in made if len(group) >= case.steps][: case.most]
+def _child(way: Callable[[], Any], writer: Any) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    made = way()
+    writer.send((made, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))
 
 
-def measure(
-    case: Case, groups: list[list[Row]], tokenizer: PreTrainedTokenizerBase, sizes: dict[str, int], rounds: int
-) -> dict[str, float]:
-    """Seconds of an epoch by each way, medians of some rounds in turns: {"tries": 2.1, "bfd": 64.0, "sorted": 20.3}."""
+def compared(case: Case, groups: list[list[Row]], tokenizer: Any, model: str, rounds: int) -> Iterator[Found]:
+    """Times and memory of a case, the medians of some rounds in turns."""
     rows = [row for group in groups for row in group]
     few = rows[:: max(1, len(rows) // TIMED)][:TIMED]
     ways: dict[str, Callable[[Any], float]] = {
         "tries": lambda model: peers.tries(model, groups),
-        "bfd": lambda model: peers.trl_packed(model, rows, tokenizer, LENGTH),
-        "sorted": lambda model: peers.sorted_batches(model, rows, LENGTH),
-        "padded": lambda model: peers.padded(model, few, LENGTH) * len(rows) / len(few),
+        "bfd": lambda model: peers.trl_packed(model, rows, tokenizer, case.length),
+        "sorted": lambda model: peers.sorted_batches(model, rows, case.length),
+        "padded": lambda model: peers.padded(model, few, case.length) * len(rows) / len(few),
     }
-    times: dict[str, list[float]] = {way: [] for way in ("tries", *case.floors)}
+    seconds: dict[str, list[float]] = {way: [] for way in ("tries", *case.floors)}
+    memory: dict[str, list[int]] = {way: [] for way in seconds}
     for _ in range(rounds):
-        for way, taken in times.items():
-            taken.append(ways[way](model_of(sizes)))
-    return {way: statistics.median(taken) for way, taken in times.items()}
+        for way in seconds:
+            taken, grown = measure(lambda way=way: ways[way](model_of(MODELS[model])))
+            seconds[way].append(taken)
+            memory[way].append(grown)
+    ours, name = statistics.median(seconds["tries"]), f"{case.name}, {model}"
+    about = {"trajectories": len(groups), "samples": len(rows), "tokens": sum(len(row["input_ids"]) for row in rows)}
+    for peer, floor in case.floors.items():
+        theirs = statistics.median(seconds[peer])
+        yield {**_row(name, ours, peer, theirs, theirs / ours, floor), **about}
+    if "bfd" in case.floors:
+        mine, theirs = statistics.median(memory["tries"]), statistics.median(memory["bfd"])
+        yield {
+            **_row(f"memory, {name}", ours, "bfd", statistics.median(seconds["bfd"]), theirs / mine, 1.0),
+            "unit": "bytes", "ours": int(mine), "peer_found": int(theirs),
+        }  # fmt: skip
 
 
-def model_of(sizes: dict[str, int], vocabulary: int = 4096) -> LlamaForCausalLM:
-    """A Llama of random weights, the same each time: 2 layers have 3.7 million parameters, 6 layers 7.2 million."""
-    torch.manual_seed(0)
-    longest = {"max_position_embeddings": 32768}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **(SIZES | longest | sizes)))
+def preferred(case: Case, real: Path, work: Path, tokenizer: Any, model: str, rounds: int) -> Iterator[Found]:
+    """DPO on pairs with a case's prompts, by trl's trainer as it is and on tries."""
+    made, name = pairs(case, real, work), f"DPO, {case.name}, {model}"
+    ways = {
+        tries: [
+            measure(lambda tries=tries: peers.preferences(model_of(MODELS[model]), made, tokenizer, tries, case.length))
+            for _ in range(rounds)
+        ]
+        for tries in (True, False)
+    }
+    ours, theirs = (statistics.median(seconds for (seconds, _), _ in ways[tries]) for tries in (True, False))
+    yield _row(name, ours, "trl", theirs, theirs / ours, DPO) | {"pairs": len(made)}
+    curves = (ways[tries][0][0][1] for tries in (True, False))
+    worst = max(abs(a - b) / abs(b) for a, b in zip(*curves, strict=True))
+    yield _difference(f"losses, {name}", ours, "trl", theirs, worst, SAME)
+
+
+def exact(real: Path, work: Path) -> Iterator[Found]:
+    """The worst of all sources, and each source's differences beside it."""
+    started = time.perf_counter()
+    found, _ = measure(lambda: list(differences(real, work)))
+    seconds, sources = time.perf_counter() - started, [vars(one) for one in found]
+    name = f"{len(found)} sources, {sum(one.samples for one in found)} samples"
+    for what, allowed in (("loss", LOSS), ("gradient", GRADIENT)):
+        worst = max(getattr(one, what) for one in found)
+        yield {**_difference(f"{what}, {name}", seconds, "apart", seconds, worst, allowed), "sources": sources}
+
+
+def _row(case: str, ours: float, peer: str, theirs: float, ratio: float, floor: float) -> Found:
+    about = {"case": case, "ours_s": round(ours, 2), "peer": peer, "peer_s": round(theirs, 2)}
+    return about | {"ratio": round(ratio, 2), "floor": floor}
+
+
+def _difference(case: str, ours: float, peer: str, theirs: float, found: float, allowed: float) -> Found:
+    ratio = allowed / max(found, 1e-12)
+    return _row(case, ours, peer, theirs, ratio, 1.0) | {"unit": "difference", "difference": found}
+
+
+def told(found: Found) -> str:
+    """One line: "alfworld, 2 layers: ours 2.9 s, bfd 71.0 s, 24.48 times as fast (at least 20)"."""
+    floor = f"(at least {found['floor']:g})"
+    if found.get("unit") == "difference":
+        far = f"differs from {found['peer']} by {found['difference']:.1e}"
+        return f"{found['case']}: {far}, ratio {found['ratio']:g} {floor}"
+    if found.get("unit") == "bytes":
+        mine, theirs = found["ours"] / 1e6, found["peer_found"] / 1e6
+        return f"{found['case']}: ours {mine:.0f} MB, {found['peer']} {theirs:.0f} MB, ratio {found['ratio']} {floor}"
+    return (
+        f"{found['case']}: ours {found['ours_s']:.1f} s, {found['peer']} {found['peer_s']:.1f} s, {found['ratio']:.2f} "
+        f"times as fast {floor}"
+    )
+
+
+def run(real: Path, only: Sequence[str], models: Sequence[str], rounds: int) -> Iterator[Found]:
+    """All that is compared, one after another."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for case in CASES:
+            if case.name not in only:
+                continue
+            tokenizer, groups = samples(case, real, work)
+            for model in models:
+                yield from compared(case, groups, tokenizer, model, rounds)
+            if case.pairs:
+                yield from preferred(case, real, work, tokenizer, models[0], rounds)
+        if "exact" in only:
+            yield from exact(real, work / "exact")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; prints a line a comparison, and writes `speed.json`."""
+    """The command; prints a line a comparison, and writes `speed.json`; 1 where a ratio is below its floor."""
     parser = argparse.ArgumentParser(prog="python -m xlam_lib.train.speed", description="Tries against other ways.")
     parser.add_argument("--real", type=Path, default=os.environ.get("XLAM_REAL_DATA"), help="folder of real records")
     parser.add_argument("--out", default="runs/speed", help="where speed.json is written")
-    parser.add_argument("--only", nargs="+", choices=[case.name for case in CASES], help="cases (default: all)")
+    known = [*(case.name for case in CASES), "exact"]
+    parser.add_argument("--only", nargs="+", choices=known, default=known, help="cases (default: all)")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=1, help="how often each way is timed; the median counts")
     options = parser.parse_args(argv)
     if not options.real or not options.real.is_dir():
         parser.error("--real names no folder; give it, or set XLAM_REAL_DATA")
     logging.getLogger("datasets").setLevel(logging.ERROR)
-    tokenizer = checkpoint.load_tokenizer(paths.base_model_dir())
     found, out = [], paths.out_dir(options.out)
-    with tempfile.TemporaryDirectory() as work:
-        for case in CASES:
-            if options.only and case.name not in options.only:
-                continue
-            groups = groups_of(case, options.real, tokenizer, Path(work))
-            for model in options.models:
-                found += _compared(case, groups, tokenizer, model, options.rounds)
-                write_json(out / "speed.json", found)
+    for one in run(options.real, options.only, options.models, options.rounds):
+        found.append(one)
+        print(told(one), flush=True)
+        write_json(out / "speed.json", found)
     return int(any(one["ratio"] < one["floor"] for one in found))
-
-
-def _compared(
-    case: Case, groups: list[list[Row]], tokenizer: PreTrainedTokenizerBase, model: str, rounds: int
-) -> list[dict[str, Any]]:
-    seconds = measure(case, groups, tokenizer, MODELS[model], rounds)
-    ours, made = seconds.pop("tries"), []
-    samples = sum(map(len, groups))
-    for peer, theirs in seconds.items():
-        ratio, floor = theirs / ours, case.floors[peer]
-        made.append(
-            {
-                "case": f"{case.name}, {model}",
-                "ours_s": round(ours, 2),
-                "peer": peer,
-                "peer_s": round(theirs, 2),
-                "ratio": round(ratio, 2),
-                "floor": floor,
-            }
-        )
-        print(
-            f"{case.name}, {model}, {len(groups)} trajectories, {samples} samples: ours {ours:.1f} s, {peer} "
-            f"{theirs:.1f} s, {ratio:.2f} times as fast (at least {floor})",
-            flush=True,
-        )
-    return made
 
 
 if __name__ == "__main__":
