@@ -14,6 +14,7 @@ padded to a fixed length all take the same time, so a few are timed and the rest
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import multiprocessing
 import os
@@ -22,9 +23,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from xlam_lib import paths
 from xlam_lib.atomic import write_json
@@ -36,7 +37,26 @@ from xlam_lib.train.joining import Row
 TIMED = 12  # padded rows that are timed
 LOSS, GRADIENT, SAME = 1e-5, 1e-4, 1e-4  # the greatest relative differences
 DPO = 1.7  # times as fast as trl's trainer
+RECORDED = "05_speed"  # of the experiments
 Found = dict[str, Any]
+T = TypeVar("T")
+
+
+def in_turns(ways: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """What each way returns in each round, the ways in turns, so that what slows the machine slows all of them."""
+    found: dict[str, list[T]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            found[name].append(way())
+    return found
+
+
+def read_speed(folder: str | Path = "") -> list[Found]:
+    """A measurement: `speed.json` of a folder, or of runs/speed if it is there, or the one the project recorded."""
+    for place in [Path(folder)] if folder else [paths.runs_dir() / "speed", paths.experiments_dir() / RECORDED]:
+        if (place / "speed.json").is_file():
+            return json.loads((place / "speed.json").read_text("utf-8"))
+    raise FileNotFoundError(f"{place / 'speed.json'} is not there; `make speed` measures anew")
 
 
 def measure(way: Callable[[], Any]) -> tuple[Any, int]:
@@ -71,39 +91,33 @@ def compared(case: Case, groups: list[list[Row]], tokenizer: Any, model: str, ro
         "sorted": lambda model: peers.sorted_batches(model, rows, case.length),
         "padded": lambda model: peers.padded(model, few, case.length) * len(rows) / len(few),
     }
-    seconds: dict[str, list[float]] = {way: [] for way in ("tries", *case.floors)}
-    memory: dict[str, list[int]] = {way: [] for way in seconds}
-    for _ in range(rounds):
-        for way in seconds:
-            taken, grown = measure(lambda way=way: ways[way](model_of(MODELS[model])))
-            seconds[way].append(taken)
-            memory[way].append(grown)
-    ours, name = statistics.median(seconds["tries"]), f"{case.name}, {model}"
+    found = in_turns(
+        {way: lambda way=way: measure(lambda: ways[way](model_of(MODELS[model]))) for way in ("tries", *case.floors)},
+        rounds,
+    )
+    seconds = {way: statistics.median(taken for taken, _ in made) for way, made in found.items()}
+    memory = {way: statistics.median(grown for _, grown in made) for way, made in found.items()}
+    ours, name = seconds["tries"], f"{case.name}, {model}"
     about = {"trajectories": len(groups), "samples": len(rows), "tokens": sum(len(row["input_ids"]) for row in rows)}
     for peer, floor in case.floors.items():
-        theirs = statistics.median(seconds[peer])
-        yield {**_row(name, ours, peer, theirs, theirs / ours, floor), **about}
+        yield {**_row(name, ours, peer, seconds[peer], seconds[peer] / ours, floor), **about}
     if "bfd" in case.floors:
-        mine, theirs = statistics.median(memory["tries"]), statistics.median(memory["bfd"])
-        yield {
-            **_row(f"memory, {name}", ours, "bfd", statistics.median(seconds["bfd"]), theirs / mine, 1.0),
-            "unit": "bytes", "ours": int(mine), "peer_found": int(theirs),
-        }  # fmt: skip
+        mine, theirs = int(memory["tries"]), int(memory["bfd"])
+        row = _row(f"memory, {name}", ours, "bfd", seconds["bfd"], theirs / mine, 1.0)
+        yield row | {"unit": "bytes", "ours": mine, "peer_found": theirs}
 
 
 def preferred(case: Case, real: Path, work: Path, tokenizer: Any, model: str, rounds: int) -> Iterator[Found]:
     """DPO on pairs with a case's prompts, by trl's trainer as it is and on tries."""
     made, name = pairs(case, real, work), f"DPO, {case.name}, {model}"
-    ways = {
-        tries: [
-            measure(lambda tries=tries: peers.preferences(model_of(MODELS[model]), made, tokenizer, tries, case.length))
-            for _ in range(rounds)
-        ]
-        for tries in (True, False)
-    }
-    ours, theirs = (statistics.median(seconds for (seconds, _), _ in ways[tries]) for tries in (True, False))
+
+    def way(tries: bool) -> Callable[[], Any]:
+        return lambda: measure(lambda: peers.preferences(model_of(MODELS[model]), made, tokenizer, tries, case.length))
+
+    found = in_turns({"tries": way(True), "trl": way(False)}, rounds)
+    ours, theirs = (statistics.median(seconds for (seconds, _), _ in one) for one in found.values())
     yield _row(name, ours, "trl", theirs, theirs / ours, DPO) | {"pairs": len(made)}
-    curves = (ways[tries][0][0][1] for tries in (True, False))
+    curves = (one[0][0][1] for one in found.values())
     worst = max(abs(a - b) / abs(b) for a, b in zip(*curves, strict=True))
     yield _difference(f"losses, {name}", ours, "trl", theirs, worst, SAME)
 
