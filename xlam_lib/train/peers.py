@@ -3,11 +3,11 @@
     seconds = trl_packed(model, rows, tokenizer, length=4096)   # trl's SFTTrainer with its best-fit packing
     seconds = sorted_batches(model, rows, tokens=4096)    # the best without sharing: batches of similar length, causal
     seconds = padded(model, rows, length=4096)            # every row padded to the sequence length, as old loaders do
-    seconds = tries(model, groups, row_tokens=16384)      # ours
+    seconds = tries(model, groups, row_tokens=8192)       # ours
     seconds, losses = preferences(model, pairs, tokenizer, tries=True)    # trl's DPOTrainer, as it is or reading tries
 
 Each makes one epoch of forward, backward and AdamW over all samples, and returns its wall seconds, set-up left out.
-All read the same tokens, train the same labels and project labelled positions only. DPO's seconds are those of the
+All train the same labels; all but `padded` project labelled positions only. DPO's seconds are those of the
 reference's log-probabilities and of the epoch.
 """
 
@@ -34,7 +34,7 @@ from xlam_lib.train.trie_model import PairCollator, read_tries
 Step = Callable[[dict[str, torch.Tensor]], torch.Tensor]  # a batch -> the sum of the loss over its labels
 
 
-def tries(model: PreTrainedModel, groups: Sequence[Sequence[Row]], row_tokens: int = 16384, batch: int = 8) -> float:
+def tries(model: PreTrainedModel, groups: Sequence[Sequence[Row]], row_tokens: int = 8192, batch: int = 8) -> float:
     """Ours, `batch` groups a step: merging the samples into tries is part of the time."""
     use_causal_blocks(model)
     read_tries(model)
@@ -65,10 +65,16 @@ def sorted_batches(model: PreTrainedModel, rows: Sequence[Row], tokens: int = 40
 
 
 def padded(model: PreTrainedModel, rows: Sequence[Row], length: int, batch: int = 1) -> float:
-    """Every row padded to `length`, as a loader with a fixed sequence length does."""
+    """Every row padded to `length`, with its mask, and all positions projected, as a loader of fixed length does."""
     model.set_attn_implementation("sdpa")
+
+    def loss(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen = torch.arange(batch["input_ids"].shape[1])[None] < batch.pop("lengths")[:, None]
+        mean = model(**batch, attention_mask=seen.long(), use_cache=False).loss
+        return mean * (batch["labels"][:, 1:] != IGNORED).sum()
+
     parts = (rows[at : at + batch] for at in range(0, len(rows), batch))
-    return _epoch(model, (_padded(part, length) for part in parts), _plain(model))
+    return _epoch(model, (_padded(part, length) for part in parts), loss)
 
 
 def trl_packed(
@@ -161,4 +167,5 @@ def _padded(rows: Sequence[Row], length: int = 0) -> tuple[float, list[dict[str,
     for number, row in enumerate(rows):
         ids[number, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
         labels[number, : len(row["labels"])] = torch.tensor(row["labels"])
-    return float((labels[:, 1:] != IGNORED).sum()), [{"input_ids": ids, "labels": labels}]
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+    return float((labels[:, 1:] != IGNORED).sum()), [{"input_ids": ids, "labels": labels, "lengths": lengths}]
