@@ -92,7 +92,8 @@ class Augmentation:
             "variants": _varied,
         }
         counted: Counter[str] = Counter() if told is None else told
-        counted["trajectories"] += bool(self.wanted)
+        if rngs:
+            counted["trajectories"] += 1
         for kind in drawn:
             found = changes[kind](trajectory, rngs[kind])
             if isinstance(found, str):
