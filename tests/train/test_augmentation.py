@@ -141,6 +141,17 @@ def test_distractors_never_fit_as_well():
     assert told["distractors"] == 100
 
 
+def test_nothing_stands_in_for_a_tool_that_went():
+    """Beside a refusal, tools that are a little like the missing one come no more often than any others."""
+    near, count = Tool("forecast", "Weather of a city in the coming week by the hour"), Counter()
+    pool = ToolPool([near, *OTHERS.tools])
+    for t in MANY[1:500:5]:  # two calls of get_weather
+        for irrelevant in (0.0, 1.0):
+            made = Augmentation(distractors=1.0, irrelevant=irrelevant)(t, pool)
+            count[irrelevant] += near in made.tools
+    assert count[0.0] == 100 and abs(count[1.0] / 100 - 4 / 7) < 0.25
+
+
 def bare(*steps: Step, tools: tuple[Tool, ...] = (), **more: object) -> Trajectory:
     return Trajectory("t", Source("demo", "CC0-1.0"), tools=tools, steps=(Step("user", "Hi"), *steps), **more)
 
