@@ -8,6 +8,7 @@ from floor_strategies import toolsets, trajectories
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xlam_lib.data.augment import SYNONYMS, reword
 from xlam_lib.data.distractors import LOOK_ALIKE, ToolPool, add_from_pool, likeness, without_distractors
 from xlam_lib.trajectory import Source, Step, Tool, ToolCall, Trajectory
 
@@ -32,6 +33,14 @@ def test_likeness():
     assert likeness(Tool("a", "x"), Tool("a", "y")) == 1.0  # the same name
     assert likeness(TOOLS[0], TOOLS[4]) == 0.0 == likeness(Tool("_"), Tool("-"))
     assert 0 < likeness(TOOLS[0], TOOLS[1]) < LOOK_ALIKE
+
+
+@given(st.sampled_from(sorted(SYNONYMS)), st.integers(0, 99))
+def test_the_same_in_other_words_is_a_look_alike(verb, seed):
+    tool = Tool("kelo", f"{verb.capitalize()} the team of a player")
+    other = Tool("vamu", reword(reword(tool.description, random.Random(seed)), random.Random(seed + 1)))
+    assert likeness(tool, other) == likeness(other, tool) >= LOOK_ALIKE
+    assert likeness(tool, Tool("vamu", f"{verb.capitalize()} the color of a roof")) < LOOK_ALIKE
 
 
 def test_the_pool_keeps_one_of_a_name_and_finds_the_nearest():

@@ -235,7 +235,7 @@ def test_samples_without_a_label_are_an_error(settings, base):
     [
         ("learning_rate: 1", "unknown setting 'learning_rate'; known are base, data"),
         ("lr: high", "lr is 'high', expected a number"),
-        ("data: one.jsonl", "data is 'one.jsonl', expected a list of text"),
+        ("data: 7", "data is 7, expected a list of text"),
         ("style: long", "style is 'long', expected one of brief, seed"),
         ("- 3", "expected `setting: value` lines, found list"),
         ("lr: 1e-3", "the following arguments are required: --base, --data, --out"),

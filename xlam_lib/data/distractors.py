@@ -5,7 +5,8 @@
     without_distractors(harder) == trajectory
 
 Half of them are much like the tools that are called, so that the choice isn't easy, the others are anything. What is
-all but the same as a called tool is left out: calling it would be right, too. Order and choice come from the seed.
+all but the same as a called tool, or says the same in other words, is left out: calling it would be right, too. Order
+and choice come from the seed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
+from xlam_lib.data.augment import LEADS, SYNONYMS
 from xlam_lib.trajectory import Tool, Trajectory
 
 __all__ = ["LOOK_ALIKE", "ToolPool", "add_from_pool", "likeness", "without_distractors"]
@@ -24,6 +26,7 @@ __all__ = ["LOOK_ALIKE", "ToolPool", "add_from_pool", "likeness", "without_distr
 LOOK_ALIKE = 0.6  # tools as like as this may be used for one another
 NEAR = 3  # times as many similar tools as are wanted stand for choice
 BEFORE = "tools before distractors"  # key of Trajectory.extra
+SMALL_WORDS = frozenset("a an the of in on at to for from by with and or is it its".split())
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
 
 
@@ -32,10 +35,33 @@ def words(tool: Tool) -> frozenset[str]:
     return frozenset(word.lower() for word in WORD.findall(f"{tool.name} {tool.description}"))
 
 
+def meaning(tool: Tool) -> frozenset[str]:
+    """The words that tell what a tool does, one of several synonyms: "Tool to fetch the time" -> {"get", "time"}."""
+    said = (word.lower() for word in WORD.findall(tool.description or tool.name))
+    return frozenset(SAME.get(word, word) for word in said if word not in NO_MEANING)
+
+
 def likeness(a: Tool, b: Tool) -> float:
-    """How much two tools say the same, from 0 to 1: the share of their words that they have in common."""
-    mine, other = words(a), words(b)
-    return 1.0 if a.name == b.name else len(mine & other) / len(mine | other) if mine | other else 0.0
+    """How much two tools say the same, from 0 to 1: the share of words, or of meanings, that they have in common."""
+    if a.name == b.name:
+        return 1.0
+    pairs = ((words(a), words(b)), (meaning(a), meaning(b)))
+    return max(len(mine & other) / len(mine | other) if mine | other else 0.0 for mine, other in pairs)
+
+
+def _same() -> dict[str, str]:
+    """One word for all that `augment.reword` may put for one another: {"fetch": "get", "locate": "find", ...}."""
+    same: dict[str, str] = {}
+    for verb, others in SYNONYMS.items():
+        group = {verb, *(word for other in others for word in other.split())} - SMALL_WORDS
+        known = {same[word] for word in group if word in same}
+        first = min(known, default=verb)
+        same |= dict.fromkeys([*group, *(word for word, one in same.items() if one in known)], first)
+    return same
+
+
+SAME = _same()
+NO_MEANING = SMALL_WORDS | {word.lower() for lead in LEADS for word in WORD.findall(lead)}
 
 
 class ToolPool:

@@ -2,7 +2,7 @@
 
 A model that has seen one layout only learns the layout. A `PromptVariant` says one of many; `render` writes a turn in
 it and `read` and `read_answer` take prompt and completion apart again, exactly. `PromptVariant()` writes what the codec
-writes, byte for byte. Used by notebook 02:
+writes, byte for byte. Used by notebook 02 and, through `turns_of`, by all training:
 
     variant = random_variant(random.Random(7), [tool.name for tool in t.tools])
     prompt, completion = render(t, variant, step=1)
@@ -18,7 +18,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from xlam_lib.answers import json_text
@@ -28,6 +28,7 @@ from xlam_lib.codec import (
     PromptStyle,
     answer_of,
     history_steps,
+    prompts_of,
     read_tools,
     render_tools,
     style_of,
@@ -37,12 +38,26 @@ from xlam_lib.data.paraphrases import format_instruction, task_instruction
 from xlam_lib.trajectory import Tool, Trajectory
 from xlam_lib.views import tools_to_openai
 
-__all__ = ["MARKERS", "PromptVariant", "Prompt", "random_variant", "read", "read_answer", "render", "render_all"]
+__all__ = [
+    "MARKERS",
+    "Prompt",
+    "PromptVariant",
+    "random_variant",
+    "read",
+    "read_answer",
+    "render",
+    "render_all",
+    "turns_of",
+    "variant_of",
+    "with_variant",
+    "without_variant",
+]
 
 BLOCKS = ("task instruction", "available tools", "format instruction", "query", "history steps")
 FREE = ("task instruction", "format instruction", "query")  # blocks of free text
 TOOL_FORMS = ("concise", "marked", "schema", "openai")
 LAYOUTS = ("list", "lines", "indented")
+VARIANT = "prompt variant"  # key of Trajectory.extra
 
 
 class Markers(NamedTuple):
@@ -146,6 +161,29 @@ def render_all(trajectory: Trajectory, variant: PromptVariant) -> Iterator[tuple
     for index, step in enumerate(trajectory.steps):
         if step.role == "assistant" and step.trainable:
             yield index, *render(trajectory, variant, index)
+
+
+def with_variant(trajectory: Trajectory, variant: PromptVariant) -> Trajectory:
+    """The trajectory, its turns to be written in that layout by `turns_of`; `without_variant` undoes it."""
+    return replace(trajectory, extra={**trajectory.extra, VARIANT: variant.to_dict()})
+
+
+def without_variant(trajectory: Trajectory) -> Trajectory:
+    """The trajectory that `with_variant` was given; any other comes back as it is."""
+    kept = {key: value for key, value in trajectory.extra.items() if key != VARIANT}
+    return replace(trajectory, extra=kept) if VARIANT in trajectory.extra else trajectory
+
+
+def variant_of(trajectory: Trajectory) -> PromptVariant | None:
+    """The layout that the trajectory names, None where it names none."""
+    kept = trajectory.extra.get(VARIANT)
+    return None if kept is None else PromptVariant(**{**kept, "order": tuple(kept["order"])})
+
+
+def turns_of(trajectory: Trajectory, style: PromptStyle) -> list[tuple[int, str, str]]:
+    """(step, prompt, completion) of each turn to be learnt from: in the layout that it names, else in the style."""
+    variant = variant_of(trajectory)
+    return prompts_of(trajectory, style) if variant is None else list(render_all(trajectory, variant))
 
 
 def write(prompt: Prompt, variant: PromptVariant) -> str:

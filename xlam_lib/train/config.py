@@ -78,7 +78,7 @@ def _from_yaml(path: str, hints: Mapping[str, Any], parser: argparse.ArgumentPar
 def _typed(hint: Any, value: Any) -> Any:
     """The value as a field of that type holds it, None where it doesn't fit."""
     if get_origin(hint) is tuple:
-        items = [_typed(get_args(hint)[0], item) for item in value] if isinstance(value, list) else [None]
+        items = [_typed(get_args(hint)[0], item) for item in (value if isinstance(value, list) else [value])]
         return None if None in items else items
     if get_origin(hint) is Literal:
         return value if value in get_args(hint) else None

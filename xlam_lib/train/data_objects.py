@@ -10,21 +10,29 @@ The file is indexed, not held; prompts are rendered when they are drawn.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xlam_lib.chat_template import AFTER, BEFORE, model_text
-from xlam_lib.codec import SEED_STYLE, PromptStyle, prompts_of
+from xlam_lib.codec import SEED_STYLE, PromptStyle
+from xlam_lib.data.variants import turns_of
+from xlam_lib.train.augmentation import Augmentation
 from xlam_lib.train.jsonl import JsonLines
 from xlam_lib.trajectory import Trajectory
 
 EVALUATION, HELD_OUT = ("val", "validation", "eval", "dev"), ("test",)
+NOTHING = Augmentation()
+Form = Callable[[Trajectory], Trajectory]
 
 
 class TrajectoryData:
     """A data object for `interleave_data`: `TrajectoryData(tokenizer, "webshop/trajectories.jsonl", name="webshop")`.
 
-    `wrapper` is what the model reads around a prompt, the chat template's.
+    `wrapper` is what the model reads around a prompt, the chat template's. Trajectories for training are varied as
+    `augmentation` says; `augmented` counts what was done once `create_datasets` was called.
     """
 
     def __init__(
@@ -35,7 +43,9 @@ class TrajectoryData:
         *,
         name: str = "",
         wrapper: tuple[str, str] = (BEFORE, AFTER),
+        augmentation: Augmentation = NOTHING,
     ) -> None:
+        self.augmentation, self.augmented = augmentation, Counter[str]()
         self.tokenizer, self.style, self.wrapper = tokenizer, style, wrapper
         self.lines = JsonLines(path, Trajectory.from_dict)
         self.name = name or Path(path).parent.name or Path(path).stem
@@ -44,10 +54,15 @@ class TrajectoryData:
         """(train, eval) as sequences of {"prompt", "chosen", ...}, in the order of the file: shuffling comes later."""
         if return_type != "basic":
             raise ValueError(f"return_type is {return_type!r}: a data object gives 'basic' samples")
-        train, evaluation = Turns(self.lines, self.style), Turns(self.lines, self.style)
+        pool = self.augmentation.pool(one for one in self.lines if one.split not in (*EVALUATION, *HELD_OUT))
+        form = partial(self.augmentation, pool=pool)
+        train, evaluation = Turns(self.lines, self.style, form), Turns(self.lines, self.style)
+        self.augmented = Counter()
         for number, trajectory in enumerate(self.lines):
-            if trajectory.split not in HELD_OUT:
-                (evaluation if trajectory.split in EVALUATION else train).add(number, trajectory)
+            if trajectory.split in EVALUATION:
+                evaluation.add(number, trajectory)
+            elif trajectory.split not in HELD_OUT:
+                train.add(number, form(trajectory, told=self.augmented))
         return train, evaluation if len(evaluation) else None
 
     def prepare_sample_text(self, sample: dict[str, Any]) -> str:
@@ -56,14 +71,17 @@ class TrajectoryData:
 
 
 class Turns:
-    """Trainable turns: `turns[0]` -> {"prompt": ..., "chosen": ..., "trajectory_id": "demo-1", "step": 1}."""
+    """Trainable turns: `turns[0]` -> {"prompt": ..., "chosen": ..., "trajectory_id": "demo-1", "step": 1}.
 
-    def __init__(self, lines: JsonLines, style: PromptStyle) -> None:
-        self.lines, self.style = lines, style
+    `form` gives the form of a trajectory in which it is trained, the same whenever it is asked.
+    """
+
+    def __init__(self, lines: JsonLines, style: PromptStyle, form: Form = NOTHING) -> None:
+        self.lines, self.style, self.form = lines, style, form
         self.numbers, self.turns = array("Q"), array("Q")
 
     def add(self, number: int, trajectory: Trajectory) -> None:
-        """Notes the trainable turns of the trajectory that is record `number` of the file."""
+        """Notes the trainable turns of the trajectory, in its form, that is record `number` of the file."""
         for turn in range(sum(step.role == "assistant" and step.trainable for step in trajectory.steps)):
             self.numbers.append(number)
             self.turns.append(turn)
@@ -72,6 +90,6 @@ class Turns:
         return len(self.turns)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        trajectory = self.lines[self.numbers[index]]
-        step, prompt, answer = prompts_of(trajectory, self.style)[self.turns[index]]
+        trajectory = self.form(self.lines[self.numbers[index]])
+        step, prompt, answer = turns_of(trajectory, self.style)[self.turns[index]]
         return {"prompt": prompt, "chosen": answer, "trajectory_id": trajectory.trajectory_id, "step": step}

@@ -6,6 +6,9 @@ The reference is the checkpoint it starts from, its log-probabilities computed o
 trained on; after training, `held_out.json` beside the weights says, for all of them and for each origin and mistake,
 how often the wanted answer is preferred: by its likelihood before and after, and by the reward that DPO defines
 (beta times how much more likely it became than the rejected one did).
+
+Several files are drawn by `--shares`, all pairs of a prompt together (`sources.py`). Pairs aren't augmented: they hold
+texts, and what they hold is what is trained. Vary the trajectories that they are made of.
 """
 
 from __future__ import annotations
@@ -27,12 +30,12 @@ from trl import DPOConfig, DPOTrainer
 
 from xlam_lib.atomic import complete_dir, is_complete, to_json
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.train import checkpoint, loop
+from xlam_lib.train import checkpoint, loop, sources
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import encode, order_together
 from xlam_lib.train.log import FILE
-from xlam_lib.train.pairs import Pair, counts, read_pairs
+from xlam_lib.train.pairs import Pair, counts, held_out_elsewhere, read_pairs
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
 from xlam_lib.train.trie_model import PairCollator, read_tries
 
@@ -46,8 +49,9 @@ class DpoSettings:
     """All options of a run; the command line is made of them."""
 
     base: str = option(..., "folder of the checkpoint to start from, which is also the reference")
-    pairs: str = option(..., "preference pairs as JSON Lines")
+    pairs: tuple[str, ...] = option(..., "preference pairs as JSON Lines, one file a source")
     out: str = option(..., "folder to make; appears when all is done")
+    shares: tuple[float, ...] = option((), "how often prompts of each source are drawn; nothing: by their number")
     epochs: float = option(1.0, "passes over the training pairs")
     samples: int = option(0, "pairs to draw in all, instead of --epochs")
     beta: float = option(0.1, "how closely to stay with the reference; higher is closer")
@@ -73,7 +77,7 @@ class PairTrainer(loop.FiniteLoss, DPOTrainer):
 def train(settings: DpoSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     out = Path(settings.out)
-    described = loop.describe(settings, base=settings.base, pairs=settings.pairs)
+    described = sources.describe(settings, "pairs")
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and pairs", out)
         return out
@@ -165,32 +169,45 @@ def _preference(rows: list[tuple[str, float, float]], beta: float) -> dict[str, 
 
 def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[dict[str, list[Pair]], dict[str, Any]]:
     """The pairs of both splits that fit, training pairs in the order in which they are drawn."""
-    pairs = read_pairs(settings.pairs)
+    pairs, names = _read(settings)
     wrapper = checkpoint.wrapper(tokenizer)
     texts = [model_prompt(pair.prompt, *wrapper) + max(pair.chosen, pair.rejected, key=len) for pair in pairs]
     lengths = [len(ids) + 2 for ids in encode(tokenizer, texts)]  # the end token, and one for a cut elsewhere
     fitting = [index for index, length in enumerate(lengths) if length <= settings.max_length]
-    by_split = {split: [i for i in fitting if pairs[i].split == split] for split in ("train", "held_out")}
-    for split, indices in by_split.items():
-        if not indices:
-            raise TrainingError(f"{settings.pairs}: no {split} pairs of at most {settings.max_length} tokens")
-    samples = settings.samples or round(settings.epochs * len(by_split["train"]))
-    prompts = [pairs[i].prompt for i in by_split["train"]]  # pairs of a prompt together, to be read as one trie
-    sizes = [lengths[i] for i in by_split["train"]]
-    drawn = order_together(prompts, sizes, settings.batch_size, samples, settings.seed)
-    by_split["train"] = [by_split["train"][at] for at in drawn]
-    by_split["held_out"].sort(key=lambda i: (lengths[i], pairs[i].prompt))
-    chosen = {split: [pairs[i] for i in indices] for split, indices in by_split.items()}
-    left_out = len(pairs) - len(fitting)
+    seen = held_out_elsewhere(pairs, names)
+    training = [i for i in fitting if pairs[i].split == "train" and i not in seen]
+    held_out = [i for i in fitting if pairs[i].split == "held_out"]
+    files = sources.named(settings.pairs)
+    for name, path in files.items():
+        if not any(names[i] == name for i in training):
+            raise TrainingError(f"{path}: no train pairs of at most {settings.max_length} tokens")
+    if not held_out:
+        raise TrainingError(f"{', '.join(files.values())}: no held_out pairs of at most {settings.max_length} tokens")
+    prompts = [pairs[i].prompt for i in training]  # pairs of a prompt together, to be read as one trie
+    draws = sources.Draws([names[i] for i in training], prompts, settings.shares, settings.seed)
+    samples = settings.samples or draws.rows(settings.epochs)
+    sizes = [lengths[i] for i in training]
+    drawn = order_together(prompts, sizes, settings.batch_size, samples, settings.seed, draws.passes())
+    held_out.sort(key=lambda i: (lengths[i], pairs[i].prompt))
+    chosen = {"train": [pairs[training[at]] for at in drawn], "held_out": [pairs[i] for i in held_out]}
+    info = {"left_out": len(pairs) - len(fitting), "mixture": draws.table(samples)}
+    info |= {"origins": dict(counts(chosen["train"]))} | ({"held_out_elsewhere": len(seen)} if seen else {})
     if state().is_main_process:
         logger.info(
-            "%d pairs to train on, %d held out, %d left out as too long; %s",
+            "%d pairs to train on, %d held out, %d left out as too long, %d as held out in another file; %s",
             len(chosen["train"]),
             len(chosen["held_out"]),
-            left_out,
-            dict(counts(chosen["train"])),
+            info["left_out"],
+            len(seen),
+            info["origins"],
         )
-    return chosen, {"left_out": left_out, "origins": dict(counts(chosen["train"]))}
+    return chosen, info
+
+
+def _read(settings: DpoSettings) -> tuple[list[Pair], list[str]]:
+    """The pairs of all files, and the source of each."""
+    found = [(pair, name) for name, path in sources.named(settings.pairs).items() for pair in read_pairs(path)]
+    return [pair for pair, _ in found], [name for _, name in found]
 
 
 def _stored(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, folder: Path) -> Dataset:

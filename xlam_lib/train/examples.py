@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
-from xlam_lib.codec import PromptStyle, prompts_of
+from xlam_lib.codec import PromptStyle
+from xlam_lib.data.variants import turns_of
 from xlam_lib.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Example:
     prompt_length: int
     trajectory_id: str
     step: int
+    source: str = ""  # which of several files it comes from
 
     @property
     def labels(self) -> list[int]:
@@ -46,12 +48,16 @@ def examples(
     style: PromptStyle,
     max_length: int,
     wrapper: tuple[str, str] = (BEFORE, AFTER),
+    source: str = "",
 ) -> tuple[list[Example], Counter[str]]:
-    """Rows of all trainable turns and what was left out, by reason: ([...], Counter({"longer than max_length": 3}))."""
+    """Rows of all trainable turns and what was left out, by reason: ([...], Counter({"longer than max_length": 3})).
+
+    A turn is written in the style, or in the layout that its trajectory names (`variants.turns_of`).
+    """
     keys, prompts, answers = [], [], []
     left_out: Counter[str] = Counter()
     for trajectory in trajectories:
-        turns = prompts_of(trajectory, style)
+        turns = turns_of(trajectory, style)
         left_out["trajectory without a trainable turn"] += not turns
         for step, prompt, answer in turns:
             keys.append((trajectory.trajectory_id, step))
@@ -62,20 +68,26 @@ def examples(
         if len(prompt) + len(answer) > max_length:
             left_out["longer than max_length"] += 1
         else:
-            rows.append(Example((*prompt, *answer), len(prompt), *key))
+            rows.append(Example((*prompt, *answer), len(prompt), *key, source))
     return rows, +left_out
 
 
-def order(lengths: Sequence[int], batch_size: int, samples: int, seed: int) -> list[int]:
+Passes = Iterator[list[list[int]]]  # for each pass the rows of each group that it draws, in order
+
+
+def order(lengths: Sequence[int], batch_size: int, samples: int, seed: int, passes: Passes | None = None) -> list[int]:
     """Which rows to draw, in order, `samples` in all: batches of similar length in random order.
 
     Each pass over the rows is shuffled, sorted by length within groups of 50 batches, cut into batches, and the batches
-    are shuffled. So rows of a batch need little padding; the order depends on nothing but the arguments.
+    are shuffled. So rows of a batch need little padding; the order depends on nothing but the arguments. What a pass
+    draws may be given (`sources.Draws`); it is every row once otherwise.
     Example: `order([5, 9, 5, 9], 2, 4, seed=0)` -> [1, 3, 2, 0]
     """
     rng, drawn, rest = random.Random(seed), [], []
     while len(drawn) + len(rest) < samples:
-        rows = rng.sample(range(len(lengths)), len(lengths))[: samples - len(drawn) - len(rest)]
+        every = range(len(lengths))
+        rows = [row for rows in next(passes) for row in rows] if passes else rng.sample(every, len(every))
+        rows = rows[: samples - len(drawn) - len(rest)]
         batches: list[list[int]] = []
         for start in range(0, len(rows), GROUP * batch_size):
             group = sorted(rows[start : start + GROUP * batch_size], key=lengths.__getitem__)
@@ -87,13 +99,19 @@ def order(lengths: Sequence[int], batch_size: int, samples: int, seed: int) -> l
 
 
 def order_together(
-    groups: Sequence[Hashable], lengths: Sequence[int], batch_size: int, samples: int, seed: int
+    groups: Sequence[Hashable],
+    lengths: Sequence[int],
+    batch_size: int,
+    samples: int,
+    seed: int,
+    passes: Passes | None = None,
 ) -> list[int]:
     """Which rows to draw, in order, `samples` in all: rows of a group stay together, so that a trie saves reading them.
 
     Each pass over the groups is shuffled and cut into parts of half a batch, a group never in two parts unless it is
     larger; two parts that take about the same time make a batch, so that two processes do equal work, and the batches
-    are shuffled. The order depends on nothing but the arguments.
+    are shuffled. The order depends on nothing but the arguments. Which groups a pass draws may be given
+    (`sources.Draws`), each as its rows; it is every group once otherwise.
     Example: `order_together(["a", "b", "a", "b"], [5, 9, 5, 9], 4, 4, seed=0)` -> [0, 2, 1, 3]
     """
     rng, drawn, rest = random.Random(seed), [], []
@@ -103,8 +121,8 @@ def order_together(
     size = max(1, batch_size // 2)
     while len(drawn) + len(rest) < samples:
         parts, left = [], samples - len(drawn) - len(rest)
-        for name in rng.sample(list(together), len(together)):
-            rows = together[name][:left]
+        for rows in next(passes) if passes else [together[name] for name in rng.sample(list(together), len(together))]:
+            rows = rows[:left]
             left -= len(rows)
             parts += [rows[at : at + size] for at in range(0, len(rows), size)]
         whole, loose = _filled(parts, size)

@@ -1,23 +1,28 @@
-"""Trajectories as samples of a mixture: all rows of one come together, so that a trie can share what they have alike.
+"""The rows of a unified file, and trajectories as samples of a mixture: all rows of one together, to be read as a trie.
 
     rows, left_out = trajectories("data/webshop/trajectories.jsonl", tokenizer, STYLES["brief"], 4096)
     mixture = Mixture({"webshop": rows, ...}, shares, seed=init_device_seed(42, rank=0, world=1))
 
-Used by SFT-lite (SFT-lite). The tokens of a row are held as an array of four bytes each.
+Used by SFT (`rows_of`) and SFT-lite. The tokens of a row of a sample are held as an array of four bytes each.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from xlam_lib.chat_template import AFTER, BEFORE
 from xlam_lib.codec import PromptStyle
+from xlam_lib.train.augmentation import Augmentation
+from xlam_lib.train.data_objects import EVALUATION, HELD_OUT
 from xlam_lib.train.examples import IGNORED, Example, examples
-from xlam_lib.trajectory import read_jsonl
+from xlam_lib.trajectory import Trajectory, read_jsonl
+
+NOTHING = Augmentation()
 
 
 class Trajectories:
@@ -42,14 +47,35 @@ class Trajectories:
 def trajectories(
     path: str | Path, tokenizer: Any, style: PromptStyle, max_length: int, wrapper: tuple[str, str] = (BEFORE, AFTER)
 ) -> tuple[Trajectories, Counter[str]]:
-    """The trajectories of a unified file that have rows to train, and what was left out, by reason.
+    """The trajectories of a unified file that have rows to train, and what was left out, by reason."""
+    rows, left_out, _ = rows_of(path, tokenizer, style, max_length, wrapper)
+    return Trajectories(rows), left_out
 
-    Those of the splits for tests and evaluation are left out, too.
+
+def rows_of(
+    path: str | Path,
+    tokenizer: Any,
+    style: PromptStyle,
+    max_length: int,
+    wrapper: tuple[str, str] = (BEFORE, AFTER),
+    augmentation: Augmentation = NOTHING,
+    source: str = "",
+) -> tuple[list[Example], Counter[str], Counter[str]]:
+    """(rows to train on, what was left out by reason, what the augmentation did), of a unified file.
+
+    Trajectories of the splits for tests and evaluation are left out, too; none of their tools becomes a distractor.
     """
-    from xlam_lib.train.data_objects import EVALUATION, HELD_OUT
+    left_out: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    pool = augmentation.pool(_training(path, Counter()))
+    changed = (augmentation(one, pool, told) for one in _training(path, left_out))
+    rows, lost = examples(changed, tokenizer, style, max_length, wrapper, source)
+    return rows, +(lost + left_out), +told
 
-    read = list(read_jsonl(path))
-    kept = [one for one in read if one.split not in (*EVALUATION, *HELD_OUT)]
-    rows, left_out = examples(kept, tokenizer, style, max_length, wrapper)
-    left_out["of another split"] = len(read) - len(kept)
-    return Trajectories(rows), +left_out
+
+def _training(path: str | Path, left_out: Counter[str]) -> Iterator[Trajectory]:
+    for one in read_jsonl(path):
+        if one.split in (*EVALUATION, *HELD_OUT):
+            left_out["of another split"] += 1
+        else:
+            yield one

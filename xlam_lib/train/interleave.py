@@ -46,11 +46,13 @@ def interleave_data(
     train: dict[str, Part] = {}
     evaluation: dict[str, Part] = {}
     left_out: dict[str, int] = {}
+    augmented: dict[str, dict[str, int]] = {}
     for name, data in named_objects(data_objects).items():
         pair = (data, None)
         if hasattr(data, "create_datasets"):
             # not this device's seed: what a data object shuffles must come out the same on all devices
             pair = data.create_datasets(return_type="basic", seed=own_seed.base)
+            augmented |= {name: dict(told)} if (told := getattr(data, "augmented", None)) else {}
         for parts, one in ((train, pair[0]), (evaluation, pair[1])):
             if one is None:
                 continue
@@ -64,9 +66,11 @@ def interleave_data(
             parts[name] = part
             left_out |= {name: long} if parts is train and long else {}
     mixture = Mixture(train, sample_probs, seed=own_seed, temperature=temperature, stop=stop)
-    mixture.left_out = left_out
+    mixture.left_out, mixture.augmented = left_out, augmented
     if left_out and own_seed.rank == 0:
         logger.info("left out, longer than %s tokens: %s", seq_length, left_out)
+    if augmented and own_seed.rank == 0:
+        logger.info("augmented: %s", augmented)
     return mixture, Mixture(evaluation, seed=own_seed) if evaluation else None
 
 

@@ -61,6 +61,7 @@ class Mixture:
         self.offsets = [sum(dealt_out[:i]) % self.world for i in range(len(self.parts))]
         self._check_sizes()
         self.left_out: dict[str, int] = {}  # samples by source that were too long for `interleave_data`
+        self.augmented: dict[str, dict[str, int]] = {}  # what it did to trajectories, by source
         self.epoch = self._start = self._place = 0
 
     def __iter__(self) -> Iterator[Any]:

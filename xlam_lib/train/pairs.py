@@ -149,6 +149,22 @@ def read_pairs(path: str | Path) -> list[Pair]:
         return [_read(line, f"{path}:{number}") for number, line in enumerate(file, start=1)]
 
 
+def held_out_elsewhere(pairs: Sequence[Pair], files: Sequence[str]) -> set[int]:
+    """Which training pairs have a prompt that another file holds out, `files` naming that of each pair: {3, 17}.
+
+    Training on them would spoil the measure. Within a file `build` keeps the sides apart.
+    """
+    held: dict[str, set[str]] = {}
+    for pair, file in zip(pairs, files, strict=True):
+        if pair.split == "held_out":
+            held.setdefault(pair.prompt, set()).add(file)
+    return {
+        number
+        for number, (pair, file) in enumerate(zip(pairs, files, strict=True))
+        if pair.split == "train" and held.get(pair.prompt, set()) - {file}
+    }
+
+
 def _read(line: str, where: str) -> Pair:
     try:
         data: Any = json.loads(line)

@@ -6,6 +6,8 @@ The number of samples is fixed, never the time, so the same seed gives the same 
 trajectory stand together and are read as a trie (`trie_model.py`), on a GPU trl pads rows of similar length. The
 learning rate warms up, stays, and falls linearly over the last half. With `--seconds` the run first
 measures its speed and plans fewer samples if need be: that is logged, and the schedule spans what was planned.
+Several files are drawn by `--shares` (`sources.py`), and trajectories can be varied as they are read
+(`augmentation.py`); how much of it came to pass lies in the finished run's COMPLETE.
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ from trl import SFTConfig, SFTTrainer
 
 from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
-from xlam_lib.train import checkpoint, loop
+from xlam_lib.train import checkpoint, loop, sources
 from xlam_lib.train.attention import use_causal_blocks
+from xlam_lib.train.augmentation import share_of
 from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.examples import Example, examples, order, order_together
+from xlam_lib.train.examples import Example, order, order_together
 from xlam_lib.train.log import FILE
-from xlam_lib.train.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.processes import bfloat16, command, state
 from xlam_lib.train.trie_model import collate_rows, read_tries
-from xlam_lib.trajectory import read_jsonl
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +48,22 @@ class SftSettings:
     """All options of a run; the command line is made of them."""
 
     base: str = option(..., "folder of the checkpoint to start from")
-    data: str = option(..., "trajectories as JSON Lines")
+    data: tuple[str, ...] = option(..., "trajectories as JSON Lines, one file a source")
     out: str = option(..., "folder to make; appears when all is done")
+    shares: tuple[float, ...] = option((), "how often trajectories of each source are drawn; nothing: by their number")
     style: Literal["brief", "seed"] = option("brief", "how prompts are written")
+    variants: float = share_of("variants")
+    masked: float = share_of("masked")
+    irrelevant: float = share_of("irrelevant")
+    distractors: float = share_of("distractors")
+    shuffled: float = share_of("shuffled")
     epochs: float = option(1.0, "passes over the data")
     samples: int = option(0, "rows to draw in all, instead of --epochs")
     seconds: float = option(0.0, "plan no more samples than fit into this time (0: no limit)")
     lr: float = option(5e-4, "peak learning rate")
     batch_size: int = option(8, "rows a step, over all processes")
     max_length: int = option(1024, "rows of more tokens are left out, and counted")
-    seed: int = option(0, "seed of the order and of random weights")
+    seed: int = option(0, "seed of the order, of augmentation and of random weights")
     from_scratch: bool = option(False, "random weights instead of the base's")
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "bfloat16 autocast where there are instructions")
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
@@ -89,7 +97,7 @@ class AnswerTrainer(loop.FiniteLoss, SFTTrainer):
 def train(settings: SftSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     out = Path(settings.out)
-    described = loop.describe(settings, base=settings.base, data=settings.data)
+    described = sources.describe(settings, "data")
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
@@ -101,7 +109,8 @@ def train(settings: SftSettings) -> Path:
     if not torch.cuda.is_available():
         use_causal_blocks(model)
         read_tries(model)
-    samples = settings.samples or round(settings.epochs * len(rows))
+    draws = _draws(settings, rows)
+    samples = settings.samples or draws.rows(settings.epochs)
     if settings.seconds:
         samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))
     data, more = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
@@ -114,7 +123,8 @@ def train(settings: SftSettings) -> Path:
         **more,
     )
     seconds = loop.run(trainer, last)
-    info |= {"samples": samples, "seconds": round(seconds, 1), "steps": trainer.state.global_step}
+    info |= {"samples": samples, "mixture": draws.table(samples)}
+    info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
     if state().is_main_process:
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -126,8 +136,9 @@ def train(settings: SftSettings) -> Path:
 
 def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> tuple[Dataset, dict[str, Any]]:
     """The rows in the order in which they are drawn, those of a trajectory together, and what the trainer needs."""
-    lengths = [len(row.input_ids) for row in rows]
-    drawn = order_together([row.trajectory_id for row in rows], lengths, settings.batch_size, samples, settings.seed)
+    groups, lengths = [row.trajectory_id for row in rows], [len(row.input_ids) for row in rows]
+    passes = _draws(settings, rows).passes()
+    drawn = order_together(groups, lengths, settings.batch_size, samples, settings.seed, passes)
     columns = {
         "input_ids": [list(rows[i].input_ids) for i in drawn],
         "labels": [rows[i].labels for i in drawn],
@@ -138,7 +149,8 @@ def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> tupl
 
 def _for_trl(settings: SftSettings, rows: list[Example], samples: int) -> tuple[Dataset, dict[str, Any]]:
     """The same for a GPU: rows of similar length together, padded by trl."""
-    drawn = order([len(row.input_ids) for row in rows], settings.batch_size, samples, settings.seed)
+    lengths, passes = [len(row.input_ids) for row in rows], _draws(settings, rows).passes()
+    drawn = order(lengths, settings.batch_size, samples, settings.seed, passes)
     columns = {"input_ids": [list(rows[i].input_ids) for i in drawn], "labels": [rows[i].labels for i in drawn]}
     return Dataset.from_dict(columns), {}
 
@@ -162,27 +174,32 @@ def arguments(settings: SftSettings, work: Path, samples: int) -> SFTConfig:
 
 
 def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], dict[str, Any]]:
-    style, wrapper = STYLES[settings.style], checkpoint.wrapper(tokenizer)
-    rows, left_out = examples(read_jsonl(settings.data), tokenizer, style, settings.max_length, wrapper)
-    if not rows:
-        raise TrainingError(f"{settings.data}: nothing to train on; left out: {dict(left_out)}")
+    """The rows of all sources, and what is told of them."""
+    told: dict[str, dict[str, dict[str, int]]] = {}
+    rows = [row for _, some in sources.read(settings, tokenizer, told) for row in some]
     tokens = sum(len(row.input_ids) for row in rows)
     trained = sum(len(row.input_ids) - row.prompt_length for row in rows)
     info = {
         "rows": len(rows),
         "tokens_a_row": round(tokens / len(rows), 1),
-        "left_out": dict(left_out),
+        **told,
         "trained_share": round(trained / tokens, 4),
     }
     if state().is_main_process:
         logger.info(
-            "%d rows of %.0f tokens, %.0f %% of them answers; left out: %s",
+            "%d rows of %.0f tokens, %.0f %% of them answers; left out: %s; augmented: %s",
             len(rows),
             tokens / len(rows),
             100 * trained / tokens,
-            dict(left_out) or "nothing",
+            told["left_out"] or "nothing",
+            told["augmented"] or "nothing",
         )
     return rows, info
+
+
+def _draws(settings: SftSettings, rows: Sequence[Example]) -> sources.Draws:
+    names, groups = [row.source for row in rows], [row.trajectory_id for row in rows]
+    return sources.Draws(names, groups, settings.shares, settings.seed)
 
 
 def _affordable(settings: SftSettings, rows: list[Example], model: PreTrainedModel, samples: int) -> int:

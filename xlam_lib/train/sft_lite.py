@@ -5,7 +5,8 @@
 
 A step takes whole trajectories of a mixture, merges the samples of each into a trie and shares the tries out over the
 devices (`lite.py`, `packing.py`). Any number of devices makes the same steps up to rounding, and a run that was broken
-off goes on from its last whole checkpoint to the same weights.
+off goes on from its last whole checkpoint to the same weights. Trajectories can be varied as they are read
+(`augmentation.py`).
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from typing import Any, Literal
 
 from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
-from xlam_lib.train import checkpoint, loop
+from xlam_lib.train import checkpoint, loop, sources
+from xlam_lib.train.augmentation import share_of
 from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.grouped import trajectories
+from xlam_lib.train.grouped import Trajectories
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.log import FILE
 from xlam_lib.train.mixture import Mixture
-from xlam_lib.train.processes import TrainingError, command
+from xlam_lib.train.processes import command
 from xlam_lib.train.seeds import DeviceSeed
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,11 @@ class LiteSettings:
     out: str = option(..., "folder to make; appears when all is done")
     shares: tuple[float, ...] = option((), "how often each source is drawn; nothing: by its size")
     style: Literal["brief", "seed"] = option("brief", "how prompts are written")
+    variants: float = share_of("variants")
+    masked: float = share_of("masked")
+    irrelevant: float = share_of("irrelevant")
+    distractors: float = share_of("distractors")
+    shuffled: float = share_of("shuffled")
     epochs: float = option(1.0, "passes over the trajectories")
     batch_size: int = option(8, "trajectories a step, over all processes")
     row_tokens: int = option(8192, "nodes that are read at once; bounds the memory, changes nothing else")
@@ -52,7 +59,7 @@ class LiteSettings:
     weight_decay: float = option(0.01, "AdamW's")
     max_grad_norm: float = option(1.0, "gradients are shortened to it")
     max_length: int = option(4096, "samples of more tokens are left out, and counted")
-    seed: int = option(0, "seed of the order")
+    seed: int = option(0, "seed of the order and of augmentation")
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "bfloat16 autocast where there are instructions")
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(10, "steps between two lines of the log")
@@ -62,15 +69,13 @@ class LiteSettings:
 def train(settings: LiteSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     out = Path(settings.out)
-    inputs = {f"data_{number}": path for number, path in enumerate(settings.data)}
-    described = loop.describe(settings, base=settings.base, **inputs)
-    del described["data"]  # what the files hold counts, not where they lie
+    described = sources.describe(settings, "data")
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     accelerator = prepare_accelerator(settings)
     tokenizer = checkpoint.load_tokenizer(settings.base)
-    mixture, left_out = _mixture(settings, tokenizer)
+    mixture, told = _mixture(settings, tokenizer)
     work, last = loop.prepare(out, described)
     trainer = SFTFoundationTrainerLite(settings, accelerator, mixture, tokenizer=tokenizer)
     started = time.perf_counter()
@@ -79,7 +84,7 @@ def train(settings: LiteSettings) -> Path:
         info = {
             "steps": trainer.steps,
             "seconds": round(time.perf_counter() - started, 1),
-            "left_out": left_out,
+            **told,
             "mixture": mixture.table(),
         }
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
@@ -90,20 +95,12 @@ def train(settings: LiteSettings) -> Path:
     return out
 
 
-def _mixture(settings: LiteSettings, tokenizer: Any) -> tuple[Mixture, dict[str, dict[str, int]]]:
-    """All sources in one stream, and what was left out of each."""
-    sources, left_out = {}, {}
-    for path in settings.data:
-        name = Path(path).parent.name if Path(path).stem == "trajectories" else Path(path).stem
-        if name in sources:
-            raise TrainingError(f"{path}: a second source called {name!r}; rename its file or folder")
-        style, wrapper = STYLES[settings.style], checkpoint.wrapper(tokenizer)
-        sources[name], lost = trajectories(path, tokenizer, style, settings.max_length, wrapper)
-        left_out[name] = dict(lost)
-        if not len(sources[name]):
-            raise TrainingError(f"{path}: nothing to train on; left out: {left_out[name]}")
+def _mixture(settings: LiteSettings, tokenizer: Any) -> tuple[Mixture, dict[str, dict[str, dict[str, int]]]]:
+    """All sources in one stream, and what is told of them: {"left_out": {source: ...}, "augmented": {source: ...}}."""
+    told: dict[str, dict[str, dict[str, int]]] = {}
+    parts = {name: Trajectories(rows) for name, rows in sources.read(settings, tokenizer, told)}
     seed = DeviceSeed(settings.seed, rank=0, world=1)  # every process reads all samples, see packing.py
-    return Mixture(sources, settings.shares or None, seed=seed), left_out
+    return Mixture(parts, settings.shares or None, seed=seed), told
 
 
 def main(argv: Sequence[str] | None = None) -> int:
