@@ -3,10 +3,11 @@
     python -m xlam_lib.train.dpo --base runs/sft --pairs pairs.jsonl --out runs/dpo
     python -m xlam_lib.train.dpo --base runs/sft --pairs pairs.jsonl --out runs/dpo --lora-rank 16 --losses ipo
 
-The reference is the checkpoint it starts from, its log-probabilities computed once; see `dpo_foundation_trainer.py` for
-losses and adapters. Pairs marked "held_out" are never trained on; after training, `held_out.json` beside the weights says, for all of them and for each origin and mistake,
-how often the wanted answer is preferred: by its likelihood before and after, and by the reward that DPO defines
-(beta times how much more likely it became than the rejected one did).
+The reference is the checkpoint it starts from, its log-probabilities computed once; `dpo_foundation_trainer.py` says
+more of losses and adapters. Pairs marked "held_out" are never trained on; after training, `held_out.json` beside the
+weights says, for all of them and for each origin and mistake, how often the wanted answer is preferred: by its
+likelihood before and after, and by the reward that DPO defines (beta times how much more likely it became than the
+rejected one did).
 """
 
 from __future__ import annotations
