@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xlam_lib.atomic import to_json
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.train import adapters, checkpoint, loop, lora
+from xlam_lib.train import adapters, card, checkpoint, loop, lora
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.dpo_foundation_trainer import LOSSES, SMOOTHED, DPOFoundationTrainer, losses
 from xlam_lib.train.examples import encode, order_together
@@ -94,6 +94,7 @@ def train(settings: DpoSettings) -> Path:
             FILE: (work / FILE).read_text("utf-8"),
             HELD_OUT: to_json(preferences) + "\n",
             **adapters.base_of(settings),
+            **card.files(card.origin(settings.base), described, info, preferences),
         }
         checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
         shutil.rmtree(work)
