@@ -27,14 +27,14 @@ def settings(base, data, tmp_path_factory):
         base=str(base),
         data=str(data),
         out=str(tmp_path_factory.mktemp("grpo") / "out"),
-        steps=30,
-        batch_size=32,
-        generations=4,
+        steps=12,
+        batch_size=24,
+        generations=8,
         max_new_tokens=8,
-        lr=5e-3,
+        lr=1e-2,
         precision="float32",
         processes=1,
-        save_every=20,
+        save_every=2,
     )
 
 
@@ -68,21 +68,22 @@ def test_the_log_says_what_was_earned_and_how_long_answers_are(trained, settings
 def test_the_run_leaves_a_whole_checkpoint(trained, settings, cases):
     assert is_complete(trained) and not (trained.parent / "out.partial").exists()
     info = json.loads((trained / "COMPLETE").read_text())
-    assert (info["prompts"], info["left_out"], info["drawn"], info["steps"]) == (len(cases), 0, 24, 6)
+    assert (info["prompts"], info["left_out"], info["drawn"], info["steps"]) == (len(cases), 0, 36, 12)
     assert "BEGIN OF" in checkpoint.load_tokenizer(trained).chat_template
     before = (trained / "model.safetensors").stat().st_mtime_ns
     assert grpo.train(settings) == trained and (trained / "model.safetensors").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("more", [{}, {"iterations": 2, "read_at_once": 8, "beta": 0.1, "save_every": 1, "steps": 4}])
-def test_a_broken_off_run_ends_as_the_undisturbed_one(settings, trained, tmp_path, monkeypatch, more):
+def test_a_broken_off_run_ends_as_the_undisturbed_one(settings, tmp_path, monkeypatch):
+    """With several updates a round, parts of a batch and a reference, that is with all that has a state."""
     monkeypatch.setitem(grpo.RULES, "format", vowels)
-    whole = grpo.train(replace(settings, out=str(tmp_path / "whole"), **more)) if more else trained
+    more = {"iterations": 2, "read_at_once": 12, "beta": 0.1, "save_every": 1, "steps": 4}
+    whole = grpo.train(replace(settings, out=str(tmp_path / "whole"), **more))
     original, count = loop.FiniteLoss.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
-        if len(count) == 4:
+        if len(count) == 12:
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
@@ -90,13 +91,14 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(settings, trained, tmp_pat
     cut = replace(settings, out=str(tmp_path / "cut"), **more)
     with pytest.raises(KeyboardInterrupt):
         grpo.train(cut)
-    log = read_log(tmp_path / "cut.partial")
-    assert log and not (tmp_path / "cut").exists()
+    assert not (tmp_path / "cut").exists()
     again = grpo.train(cut)
+    assert len(count) == 12 + 8  # from the checkpoint after two rounds of four parts each
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     ours, theirs = read_log(again), read_log(whole)
-    assert [entry["tokens"] for entry in ours] == [entry["tokens"] for entry in theirs]
-    assert [entry["reward"] for entry in ours] == [entry["reward"] for entry in theirs]
+    for entry in (*ours, *theirs):
+        del entry["seconds"], entry["step_time"]
+    assert ours == theirs
 
 
 def test_equal_rewards_teach_nothing(settings, base, tmp_path, monkeypatch):
@@ -115,7 +117,7 @@ def test_a_reward_that_is_not_a_number_ends_the_run(settings, tmp_path, monkeypa
     assert not (tmp_path / "out").exists()
 
 
-def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch, capsys):
+def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch):
     monkeypatch.setitem(grpo.RULES, "format", vowels)
     original = loop.FiniteLoss.training_step
 
@@ -132,8 +134,8 @@ def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize(("more", "message"), [
     ({"generations": 1}, "--generations is 1"),
-    ({"batch_size": 10}, "give a multiple of 4"),
-    ({"batch_size": 0}, "give a multiple of 4"),
+    ({"batch_size": 12}, "give a multiple of 8"),
+    ({"batch_size": 0}, "give a multiple of 8"),
     ({"steps": 0}, "--steps of 1 or more"),
     ({"read_at_once": 5}, "does not divide into 1 processes"),
     ({"max_length": 20}, "none of 72 prompts has at most 12 tokens"),
@@ -161,13 +163,12 @@ def test_long_prompts_are_left_out_and_counted(settings, tmp_path, cases, base):
     limit = lengths[len(lengths) // 2]
     found = grpo._prompts(replace(settings, max_length=limit + settings.max_new_tokens), tokenizer)
     fit = sum(length <= limit for length in lengths)
-    assert found[2] == {"prompts": fit, "left_out": len(cases) - fit, "drawn": 24}
-    assert all(len(ids) <= limit for ids in encode(tokenizer, found[1]["prompt"]))
+    assert found[2] == {"prompts": fit, "left_out": len(cases) - fit, "drawn": 36}
+    assert all(len(ids) <= limit for ids in encode(tokenizer, list(found[1]["prompt"])))
     assert [texts[number] for number in found[1]["case"]] == list(found[1]["prompt"])
 
 
 def test_two_processes_are_one_run(settings, tmp_path):
-    (tmp_path / "grpo.yaml").write_text(f"base: {settings.base}\ndata: {settings.data}\nlr: 1e-4\ngenerations: 8\n")
     options = {"steps": 2, "batch_size": 8, "max_new_tokens": 8, "out": tmp_path / "out", "processes": 2}
     given = options | {"base": settings.base, "data": settings.data, "generations": 8, "precision": "float32"}
     launch.run("xlam_lib.train.grpo", given, log=tmp_path / "log.txt")
