@@ -88,9 +88,7 @@ class PolicyTrainer(loop.FiniteLoss, GRPOTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As trl, but tokens are those read since this process began: the diary adds what a resumed run read before."""
-        counted = self._metrics["train"].get("num_tokens")
-        if counted and self.tokens_before is not None:
-            counted[-1] -= self.tokens_before
+        self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen - (self.tokens_before or 0)]
         super().log(logs, start_time)
 
     def _generate(self, prompts: list[str]) -> Any:
