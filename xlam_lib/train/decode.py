@@ -1,4 +1,4 @@
-"""Greedy decoding without a server: prompts in, answers out, float32 (notebooks 02, 03, 05; the server is held to it).
+"""Decoding without a server: prompts in, answers out, float32 (notebooks 02, 03, 05; the server is held to it).
 
     answers = Greedy("runs/quickstart/sft").answers(prompts)
 
@@ -10,12 +10,13 @@ chosen token differs only where two logits are equal to about 1e-5. Same prompts
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache, DynamicLayer
 
 from xlam_lib.chat_template import model_prompt
@@ -93,46 +94,70 @@ class Greedy:
                 batch = order[start : start + self.batch_size]
                 for row, ids in zip(batch, self._batch([rows[row] for row in batch], max_new_tokens), strict=True):
                     written[row] = ids
-        decoded = [self._decoded(ids) for ids in written]
-        cut = sum(one.truncated for one in decoded)
+        answers = [decoded(self.tokenizer, ids) for ids in written]
+        cut = sum(one.truncated for one in answers)
         if cut:
-            logger.info("%d of %d answers were cut at max_new_tokens=%d", cut, len(decoded), max_new_tokens)
-        return decoded
+            logger.info("%d of %d answers were cut at max_new_tokens=%d", cut, len(answers), max_new_tokens)
+        return answers
 
     def _batch(self, rows: list[list[int]], max_new_tokens: int) -> list[list[int]]:
-        """New tokens of each row, the end token included where there is one."""
-        width, end = max(map(len, rows)), self.tokenizer.eos_token_id
-        ids = torch.tensor([[end] * (width - len(row)) + row for row in rows], device=self.device)
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        cache = Cache(layer_class_to_replicate=RoomyLayer)
-        written: list[list[int]] = [[] for _ in rows]
-        alive = list(range(len(rows)))
-        for _ in range(max_new_tokens):
-            logits = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits
-            chosen = logits[:, -1].argmax(-1)
-            for row, token in zip(alive, chosen.tolist(), strict=True):
-                written[row].append(token)
-            going = chosen != end
-            if not bool(going.any()):
-                break
-            if not bool(going.all()):
-                keep = going.nonzero().squeeze(1)
-                cache.batch_select_indices(keep)
-                alive = [alive[index] for index in keep.tolist()]
-                chosen, mask, positions = chosen[keep], mask[keep], positions[keep]
-            ids, positions = chosen[:, None], positions[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        return written
+        return continued(
+            self.model, rows, max_new_tokens, self.tokenizer.eos_token_id, lambda logits: logits.argmax(-1)
+        )
 
-    def _decoded(self, ids: list[int]) -> Decoded:
-        ended = ids[-1:] == [self.tokenizer.eos_token_id]
-        text = self.tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False)
-        return Decoded(text, len(ids), not ended)
+
+def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Decoded:
+    """New tokens as an answer, the end token left out: it says that the model came to an end."""
+    ended = ids[-1:] == [tokenizer.eos_token_id]
+    text = tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False)
+    return Decoded(text, len(ids), not ended)
+
+
+def continued(
+    model: PreTrainedModel,
+    rows: list[list[int]],
+    max_new_tokens: int,
+    end: int,
+    choose: Callable[[torch.Tensor], torch.Tensor],
+    copies: Sequence[int] = (),
+) -> list[list[int]]:
+    """New tokens after each row of ids, the end token included where there is one; `choose` picks from (rows, words).
+
+    With `copies` a row is read once and continued several times, the answers to a row one after another.
+    Example: `continued(model, [[5, 6], [7]], 9, 0, choose, copies=[2, 1])` -> [[8, 0], [9, 9, 0], [0]]
+    """
+    width, device = max(map(len, rows)), model.device
+    ids = torch.tensor([[end] * (width - len(row)) + row for row in rows], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    cache = Cache(layer_class_to_replicate=RoomyLayer)
+    first = [row for row, times in enumerate(copies) for _ in range(times)] if copies else []
+    written: list[list[int]] = [[] for _ in first or rows]
+    alive = list(range(len(written)))
+    for _ in range(max_new_tokens):
+        logits = model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        if first:
+            chosen_rows, first = torch.tensor(first, device=device), []
+            cache.batch_select_indices(chosen_rows)
+            logits, mask, positions = logits[chosen_rows], mask[chosen_rows], positions[chosen_rows]
+        chosen = choose(logits)
+        for row, token in zip(alive, chosen.tolist(), strict=True):
+            written[row].append(token)
+        going = chosen != end
+        if not bool(going.any()):
+            break
+        if not bool(going.all()):
+            keep = going.nonzero().squeeze(1)
+            cache.batch_select_indices(keep)
+            alive = [alive[index] for index in keep.tolist()]
+            chosen, mask, positions = chosen[keep], mask[keep], positions[keep]
+        ids, positions = chosen[:, None], positions[:, -1:] + 1
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+    return written

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 RUN = "run.json"
 RENAMED = {"learning_rate": "lr", "mean_token_accuracy": "accuracy", "num_tokens": "tokens"}
-TOLD = ("loss", "accuracy", "rewards/accuracies")
+TOLD = ("loss", "accuracy", "rewards/accuracies", "reward")
 
 
 class FiniteLoss:

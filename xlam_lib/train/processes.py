@@ -22,6 +22,7 @@ from xlam_lib.train.checkpoint import CheckpointError
 from xlam_lib.train.log import LogError
 from xlam_lib.train.pairs import PairError
 from xlam_lib.train.parts import MixtureError
+from xlam_lib.train.rewards import RewardError
 from xlam_lib.trajectory import TrajectoryError
 
 
@@ -29,7 +30,16 @@ class TrainingError(RuntimeError):
     """A run that can't start or must not go on; the message says at which step and what to do."""
 
 
-KNOWN_ERRORS = (TrainingError, CheckpointError, TrajectoryError, PairError, LogError, MixtureError, OSError)
+KNOWN_ERRORS = (
+    TrainingError,
+    CheckpointError,
+    TrajectoryError,
+    PairError,
+    LogError,
+    MixtureError,
+    RewardError,
+    OSError,
+)
 
 
 def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequence[str]) -> int:

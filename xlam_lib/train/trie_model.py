@@ -152,11 +152,12 @@ class PairCollator(DataCollatorForPreference):
         return batch | row.tensors() | {"trie_node": node}
 
 
-def read_tries(model: PreTrainedModel) -> None:
+def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
     """Let `model(..., labels=labels)` read the trie that the batch holds, if it does; trl asks with `fused_lm_head`.
 
     Call it before a trainer prepares the model, whose autocast is laid around `forward`. A second call does nothing. Of
-    a model with adapters the one beneath is told, which they have been put into.
+    a model with adapters the one beneath is told, which they have been put into. Logits are divided by `temperature`,
+    as GRPO samples and scores.
     """
     model = model.get_base_model() if hasattr(model, "peft_config") else model
     if getattr(model, "reads_tries", False):
@@ -174,7 +175,7 @@ def read_tries(model: PreTrainedModel) -> None:
         wanted = labels != IGNORED
         # not by indexing: its way back adds up shared nodes from several threads, in an order that differs each time
         hidden = read(model.base_model, row).index_select(0, row["trie_node"][:, :-1][wanted])
-        logits = model.get_output_embeddings()(hidden).float()
+        logits = model.get_output_embeddings()(hidden).float() / temperature
         return _scored(logits, labels, wanted, bool(kwargs.get("fused_lm_head")))
 
     model.forward, model.reads_tries = forward, True

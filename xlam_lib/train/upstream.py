@@ -89,6 +89,13 @@ def dpo(out: Path, start: Path, pairs: Path, name: str = "dpo", show: Show | Non
     return out / name
 
 
+def grpo(out: Path, start: Path, prompts: Path, name: str = "grpo", show: Show | None = None, **options: Any) -> Path:
+    """Train by rewards into `<out>/<name>` in a child process: `grpo(out, out / "sft", fresh_prompts(out, 0, 100))`."""
+    given = {"base": start, "data": prompts, "out": out / name, "processes": usual(), **options}
+    launch.run("xlam_lib.train.grpo", given, log=out / f"{name}.txt", show=show)
+    return out / name
+
+
 def sft_checkpoint(out: Path, seed: int = 0, style: str = "brief") -> Path:
     """The SFT checkpoint of a run's folder; a missing one is trained small, and that is logged."""
     if not is_complete(out / "sft"):

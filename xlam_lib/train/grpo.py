@@ -1,0 +1,199 @@
+"""Group relative policy optimisation with verifiable rewards, through trl's GRPOTrainer (notebook 03; also a command):
+
+    python -m xlam_lib.train.grpo --base runs/sft --data prompts.jsonl --out runs/grpo
+    python -m xlam_lib.train.grpo experiments/03_grpo/recipe/grpo.yaml --out runs/other
+
+The model answers each prompt several times; answers that earn more than the mean of their group become likelier, the
+others less so (DeepSeekMath, arXiv 2402.03300). Prompts are the turns of trajectories, whose answers say what is
+wanted; `rewards.py` and `execution.py` say what an answer earns. The log has each reward's mean and spread, the length
+of answers, the share of them that was cut, and the share of groups of equal rewards, from which nothing is learnt.
+
+Stopped, the same command goes on from the last checkpoint and ends with the same weights: the state of the random
+numbers is restored, too, and checkpoints lie between rounds of answers. With vLLM, which draws on its own, it doesn't.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+from trl import GRPOConfig
+
+from xlam_lib.atomic import to_json
+from xlam_lib.chat_template import model_prompt
+from xlam_lib.codec import STYLES
+from xlam_lib.train import checkpoint, loop
+from xlam_lib.train.config import from_command_line, option
+from xlam_lib.train.examples import encode, order
+from xlam_lib.train.execution import Execution
+from xlam_lib.train.log import FILE
+from xlam_lib.train.policy import Judge, PolicyTrainer
+from xlam_lib.train.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.rewards import RULES, Reward, RewardSum, each
+from xlam_lib.train.score import Case, cases_of
+from xlam_lib.trajectory import read_jsonl
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GrpoSettings:
+    """All options of a run; the command line is made of them."""
+
+    base: str = option(..., "folder of the checkpoint to start from, which is also the reference")
+    data: str = option(..., "trajectories as JSON Lines: each assistant turn is a prompt with its wanted answer")
+    out: str = option(..., "folder to make; appears when all is done")
+    style: Literal["brief", "seed"] = option("brief", "how prompts are written")
+    steps: int = option(100, "rounds: draw answers, then learn from them")
+    batch_size: int = option(64, "answers a round, over all processes")
+    generations: int = option(8, "answers to a prompt")
+    read_at_once: int = option(0, "answers that a process trains on at once (0: all of its share)")
+    iterations: int = option(1, "updates from the answers of a round")
+    max_new_tokens: int = option(128, "longer answers are cut")
+    max_length: int = option(1024, "prompts that leave no room for an answer below this are left out, and counted")
+    temperature: float = option(1.0, "of drawing answers; higher is more varied")
+    beta: float = option(0.0, "weight of the divergence from the reference (0: no reference is loaded)")
+    epsilon: float = option(0.2, "how far the probability of a token may fall or rise in an update")
+    epsilon_high: float = option(0.0, "how far it may rise, where that differs (0: epsilon)")
+    loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = option("dapo", "how the loss is averaged over tokens")
+    scale_rewards: Literal["group", "batch", "none"] = option("group", "by whose spread advantages are divided")
+    mask_cut: bool = option(False, "learn nothing from answers that were cut")
+    format_weight: float = option(1.0, "reward for JSON as it was asked for")
+    function_weight: float = option(1.0, "reward for the names of functions")
+    arguments_weight: float = option(1.0, "reward for names and values of arguments")
+    plain_weight: float = option(1.0, "reward for words of a fitting length where no call is wanted")
+    exact_weight: float = option(1.0, "reward for exactly the wanted calls")
+    execution_weight: float = option(1.0, "reward for calls that run with the wanted results")
+    functions: tuple[str, ...] = option((), "modules whose functions execution runs, for tools of your own")
+    lr: float = option(1e-5, "peak learning rate")
+    seed: int = option(0, "seed of order and answers")
+    precision: Literal["auto", "float32", "bfloat16"] = option("auto", "bfloat16 autocast where there are instructions")
+    processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
+    log_every: int = option(1, "steps between two lines of the log")
+    save_every: int = option(20, "rounds between two checkpoints to resume from")
+    use_vllm: bool = option(False, "draw answers with vLLM, on a GPU")
+    vllm_mode: Literal["colocate", "server"] = option("colocate", "vLLM in the training's processes, or a server")
+    vllm_memory: float = option(0.3, "share of the GPU's memory for vLLM in the training's processes")
+
+
+def train(settings: GrpoSettings) -> Path:
+    """Train and save; returns the folder. A run that is already there whole is left as it is."""
+    _check(settings)
+    out = Path(settings.out)
+    described = loop.describe(settings, base=settings.base, data=settings.data)
+    if loop.finished(out, described):
+        logger.info("%s is there already, made with the same settings and data", out)
+        return out
+    tokenizer = checkpoint.load_tokenizer(settings.base)
+    cases, prompts, info = _prompts(settings, tokenizer)
+    work, last = loop.prepare(out, described)
+    with Execution.of_modules(settings.functions) if settings.functions else Execution.embedded() as execution:
+        rewards = _rewards(settings, execution)
+        trainer = PolicyTrainer(
+            model=checkpoint.load_model(settings.base), args=arguments(settings, work, rewards),
+            reward_funcs=Judge(cases, tokenizer).functions(rewards), train_dataset=prompts,
+            processing_class=tokenizer, callbacks=[loop.Diary(work)], tries=not torch.cuda.is_available(),
+        )  # fmt: skip
+        seconds = loop.run(trainer, last)
+    info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
+    if state().is_main_process:
+        files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
+        shutil.rmtree(work)
+    state().wait_for_everyone()
+    return out
+
+
+def _check(settings: GrpoSettings) -> None:
+    """What trl would find out later, or not at all."""
+    world, size = state().num_processes, settings.batch_size
+    if settings.generations < 2:
+        raise TrainingError(
+            f"--generations is {settings.generations}: rewards are compared within a group of 2 or more"
+        )
+    if settings.steps < 1 or size < 1 or size % settings.generations:
+        raise TrainingError(
+            f"--batch-size {size} with --generations {settings.generations}: a round has whole groups of answers; "
+            f"give a multiple of {settings.generations}, and --steps of 1 or more (now {settings.steps})"
+        )
+    if size % world or (settings.read_at_once and size // world % settings.read_at_once):
+        raise TrainingError(
+            f"--batch-size {size} does not divide into {world} processes that read {settings.read_at_once or 'all'} "
+            "answers at once; give multiples"
+        )
+    if settings.use_vllm and not torch.cuda.is_available():
+        raise TrainingError("--use-vllm needs a GPU, where vLLM is given the weights; leave it out on a CPU")
+
+
+def _rewards(settings: GrpoSettings, execution: Execution) -> RewardSum:
+    weights = {name: getattr(settings, f"{name}_weight") for name in (*RULES, "execution")}
+    scores = {name: each(rule) for name, rule in RULES.items()} | {"execution": execution}
+    try:
+        return RewardSum(Reward(name, scores[name], weight) for name, weight in weights.items())
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
+
+
+def _prompts(settings: GrpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Case], Dataset, dict[str, Any]]:
+    """The turns that fit, trl's rows in the order in which they are drawn (alike in length together), and counts."""
+    cases, wrapper = cases_of(read_jsonl(settings.data), STYLES[settings.style]), checkpoint.wrapper(tokenizer)
+    texts = [model_prompt(case.prompt, *wrapper) for case in cases]
+    lengths = [len(ids) for ids in encode(tokenizer, texts)]
+    room = settings.max_length - settings.max_new_tokens
+    fitting = [number for number, length in enumerate(lengths) if length <= room]
+    if not fitting:
+        raise TrainingError(
+            f"{settings.data}: none of {len(cases)} prompts has at most {room} tokens (max_length less max_new_tokens)"
+        )
+    a_round = settings.batch_size // settings.generations
+    drawn = order([lengths[number] for number in fitting], a_round, a_round * settings.steps, settings.seed)
+    numbers = [fitting[at] for at in drawn]
+    info = {"prompts": len(fitting), "left_out": len(cases) - len(fitting), "drawn": len(numbers)}
+    if state().is_main_process:
+        logger.info("%d prompts, %d left out as too long; %d are drawn", *info.values())
+    return cases, Dataset.from_dict({"prompt": [texts[number] for number in numbers], "case": numbers}), info
+
+
+def arguments(settings: GrpoSettings, work: Path, rewards: RewardSum) -> GRPOConfig:
+    """trl's arguments: AdamW, warm-up, then linear decay; rewards with their weights; our own log only."""
+    share, cuda = settings.batch_size // state().num_processes, torch.cuda.is_available()
+    at_once, updates = settings.read_at_once or share, settings.steps * settings.iterations
+    vllm = {"vllm_mode": settings.vllm_mode, "vllm_gpu_memory_utilization": settings.vllm_memory}
+    return GRPOConfig(
+        output_dir=str(work), per_device_train_batch_size=at_once, gradient_accumulation_steps=share // at_once,
+        num_train_epochs=1, num_generations=settings.generations, num_iterations=settings.iterations,
+        max_completion_length=settings.max_new_tokens, temperature=settings.temperature, shuffle_dataset=False,
+        beta=settings.beta, epsilon=settings.epsilon, epsilon_high=settings.epsilon_high or None,
+        loss_type=settings.loss_type, scale_rewards=settings.scale_rewards,
+        mask_truncated_completions=settings.mask_cut, reward_weights=[one.weight for one in rewards.rewards],
+        learning_rate=settings.lr, lr_scheduler_type="linear", warmup_steps=updates // 10,
+        optim="adamw_torch_fused", weight_decay=0.0, adam_beta2=0.99, max_grad_norm=1.0,
+        bf16=bfloat16(settings.precision), gradient_checkpointing=False, use_cpu=not cuda, seed=settings.seed,
+        data_seed=settings.seed, logging_steps=min(settings.log_every, updates), logging_nan_inf_filter=False,
+        save_steps=settings.save_every * settings.iterations, save_total_limit=2, report_to="none",
+        disable_tqdm=True, dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
+        use_vllm=settings.use_vllm, **(vllm if settings.use_vllm else {}),
+    )  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line: `main(["--base", "runs/sft", "--data", "prompts.jsonl", "--out", "runs/grpo"])` -> 0."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    settings = from_command_line(GrpoSettings, argv, "xlam_lib.train.grpo", "GRPO with verifiable rewards.")
+    return command(train, settings, "xlam_lib.train.grpo", argv)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    sys.exit(main())
