@@ -115,7 +115,7 @@ def test_the_shares_of_zero():
 
 def test_four_bits_and_what_surrounds_them():
     """QLoRA, section 3: double quantisation takes 0.127 bits a parameter where single takes 0.5."""
-    assert (NF4 - 0.5) * 8 == pytest.approx(0.127, abs=5e-4)
+    assert pytest.approx(0.127, abs=5e-4) == (NF4 - 0.5) * 8
     model = build(family()["xLAM-8x7b-r"].config())
     counted = sizes(model)
     parts, _ = memory(counted, model.config, Layout(1, weights="nf4"), 0, 0)

@@ -79,12 +79,27 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
         message = [{"role": "user", "content": PROBE}]
         text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
     before, found, after = text.partition(PROBE)
-    if not found or not before.endswith("\n") or not after.endswith("\n"):
+    if not found:
         raise CheckpointError(
-            f"the tokenizer's chat template puts {before!r} and {after!r} around a user's message; both must end in a "
-            "line break to be carried over. Remove the template to train with our own wrapper"
+            "the tokenizer's chat template doesn't repeat a user's message as it stands, so what it puts around one "
+            "can't be told. Remove the template to train with our own wrapper"
         )
-    return before.removesuffix("\n"), after.removesuffix("\n")
+    return carried(before, after)
+
+
+def carried(before: str, after: str) -> tuple[str, str]:
+    """What another template puts around a message, for ours, where both end in a line break.
+
+    One that ends otherwise gets a line break there, instead of a space if there is one, in training as in serving:
+    `carried("[INST] ", " [/INST]")` -> ("[INST]", " [/INST]").
+    """
+    if not (before.endswith("\n") and after.endswith("\n")):
+        logger.info("%r and %r of the chat template end in a line break from now on", before, after)
+    return _ended(before), _ended(after)
+
+
+def _ended(text: str) -> str:
+    return text.removesuffix("\n") if text.endswith("\n") else text.rstrip(" ")
 
 
 def save(

@@ -74,6 +74,8 @@ class SFTFoundationTrainerLite:
         if accelerator.device.type == "cpu":
             use_causal_blocks(model)
         read_tries(model)  # before it is prepared, or its autocast would end inside
+        if args.recompute:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         self.loader = self._loader(train_dataset)
         self.evaluation = self._loader(eval_dataset) if eval_dataset is not None else None
         self.steps = max(1, round(args.epochs * len(self.loader)))

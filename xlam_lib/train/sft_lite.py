@@ -46,6 +46,7 @@ class LiteSettings:
     epochs: float = option(1.0, "passes over the trajectories")
     batch_size: int = option(8, "trajectories a step, over all processes")
     row_tokens: int = option(8192, "nodes that are read at once; bounds the memory, changes nothing else")
+    recompute: bool = option(False, "keep fewer activations and compute them again (gradient checkpointing)")
     lr: float = option(5e-4, "peak learning rate")
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = option("linear", "of the learning rate")
     warmup: float = option(0.05, "share of the steps in which the learning rate rises")
