@@ -1,16 +1,20 @@
 """The collator of the xLAM page, and its training snippet with our import paths."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from xlam_lib.codec import STYLES
-from xlam_lib.train import checkpoint, sft_lite
+from xlam_lib.train import checkpoint, sft, sft_foundation_trainer, sft_lite
 from xlam_lib.train.collator import DataCollatorForPromptAnswer
 from xlam_lib.train.data_objects import TrajectoryData
 from xlam_lib.train.interleave import interleave_data
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
+from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.processes import TrainingError
-from xlam_lib.train.seeds import init_device_seed
+from xlam_lib.train.seeds import DeviceSeed, init_device_seed
+from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer
 
 
 class Letters:
@@ -99,3 +103,68 @@ def test_the_snippet_of_the_page_runs(base, data, tmp_path):
     trainer.train(tmp_path)
     last = trainer._step(0, next(trainer._batches(0)))
     assert last["loss"] < first["loss"] and first["read"] > 1, "padded rows are longer than their tokens"
+
+
+def test_the_snippet_of_the_page_runs_with_the_first_trainer(base, data, tmp_path):
+    """v1: as the other one but for the accelerator, here with adapters and evaluation."""
+    tokenizer = checkpoint.load_tokenizer(base)
+    script_args = sft.SftSettings(
+        base=str(base), data="", out=str(tmp_path / "out"), epochs=1.5, lr=2e-2, precision="float32", lora_rank=4,
+        log_every=1, save_every=4,
+    )  # fmt: skip
+    before, after = checkpoint.wrapper(tokenizer)
+    instruction_template_ids, response_template_ids = (tokenizer.encode(text) for text in (before, after))
+
+    seed = init_device_seed(seed=42)
+
+    train_dataset, _ = interleave_data(
+        data_objects=[TrajectoryData(tokenizer, data, STYLES["brief"], name="webshop")],
+        sample_probs=[1.0],
+        return_type="prompt_answer",
+        seq_length=4096,
+        seed=seed,
+    )
+    eval_dataset = [row for row, _ in zip(train_dataset, range(8), strict=False)]
+
+    collator = DataCollatorForPromptAnswer(
+        instruction_template=instruction_template_ids,
+        response_template=response_template_ids,
+        tokenizer=tokenizer,
+        mlm=False,
+    )
+
+    trainer = SFTFoundationTrainer(
+        args=script_args,
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        collator=collator,
+    )
+
+    first = trainer.evaluate()["eval_loss"]
+    trainer.train()
+    told = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert len(told) == 1 + trainer.state.max_steps // 4 and told[-1] < first - 0.2
+    assert len(trainer.train_dataset) == round(1.5 * len(train_dataset))
+    without = SFTFoundationTrainer(script_args, train_dataset, eval_dataset, work=tmp_path / "work")
+    assert without.evaluate()["eval_loss"] == pytest.approx(first, rel=1e-4), "tries, or padded rows: the same loss"
+
+
+def test_the_parts_of_all_devices_are_trained_each_by_its_own(base, tmp_path, monkeypatch):
+    """trl deals batches out in turn: a mixture of two devices must come to it so that each gets its own part."""
+    samples = [{"input_ids": [number] * 3, "labels": [number] * 3} for number in range(11)]
+    args = sft.SftSettings(base=str(base), data="", out="", batch_size=4)
+    parts = [list(Mixture({"a": samples}, seed=DeviceSeed(1, rank=rank, world=2))) for rank in range(2)]
+    told = SimpleNamespace(num_processes=2)
+    monkeypatch.setattr(sft_foundation_trainer, "state", lambda: told)
+    for rank in range(2):
+        mixture = Mixture({"a": samples}, seed=DeviceSeed(1, rank=rank, world=2))
+        rows = sft_foundation_trainer.as_dataset(mixture, args, 1.0)["input_ids"]
+        assert sorted(row[0] for row in rows) == list(range(11))
+        assert rows[:8] == [one["input_ids"] for part in (0, 2) for own in parts for one in own[part : part + 2]]
+        twice = sft_foundation_trainer.as_dataset(mixture, args, 2.0)["input_ids"]
+        assert sorted(row[0] for row in twice[11:]) == list(range(11)) and twice[11:] != twice[:11]
+    told.num_processes = 3
+    with pytest.raises(TrainingError, match="the mixture is made for 2 devices, but there are 3"):
+        sft_foundation_trainer.as_dataset(mixture, args, 1.0)
+    with pytest.raises(TrainingError, match="no folder for checkpoints"):
+        SFTFoundationTrainer(args, samples)

@@ -133,16 +133,8 @@ def test_our_loss_on_answers_is_trls_loss(settings, tmp_path):
     rows, _ = sft._rows(settings, tokenizer)
     times = Counter(row.trajectory_id for row in rows)
     rows = [row for row in rows if times[row.trajectory_id] > 1] + rows
-    data, more = sft._for_tries(settings, rows[:16], 16)
-    model = checkpoint.load_model(settings.base)
-    sft.read_tries(model)
-    trainer = sft.AnswerTrainer(
-        model=model,
-        train_dataset=data,
-        args=sft.arguments(settings, tmp_path, 16),
-        processing_class=tokenizer,
-        **more,
-    )
+    data = sft._for_tries(settings, rows[:16], 16)
+    trainer = sft.SFTFoundationTrainer(settings, data, work=tmp_path)
     trainer.model.train()
     ours = next(iter(trainer.get_train_dataloader()))
     padded = DataCollatorForLanguageModeling(tokenizer.pad_token_id)(

@@ -24,6 +24,7 @@ from xlam_lib.codec import PromptStyle
 
 logger = logging.getLogger(__name__)
 
+ADAPTER = "adapter_config.json"  # a folder with it holds an adapter, see adapters.py
 PROBE = "What is the weather in Oslo?"
 
 
@@ -31,13 +32,22 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, cut off, or can't be trained; the message says which folder and what to do."""
 
 
-def load_model(folder: str | Path, dtype: str = "float32") -> PreTrainedModel:
-    """The model of a checkpoint, whatever precision it is stored in: `load_model(base_model_dir())`, float32."""
+def load_model(folder: str | Path, dtype: str = "float32", **more: Any) -> PreTrainedModel:
+    """The model of a checkpoint, whatever precision it is stored in: `load_model(base_model_dir())`, float32.
+
+    A folder with an adapter gives its base with the adapter merged. `more` goes to `from_pretrained`.
+    """
     folder = _checked(folder)
+    if (folder / ADAPTER).is_file():
+        from xlam_lib.train.adapters import merged
+
+        if more:
+            raise CheckpointError(f"{folder}: an adapter; merge it first (python -m xlam_lib.train.adapters)")
+        return merged(folder, dtype)
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(f"{folder}: no .safetensors file; only safetensors are read (never pickles)")
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True, **more)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise CheckpointError(f"{folder}: weights that can't be read ({error}); is a file cut off?") from error
 
@@ -121,7 +131,11 @@ def save(
     if style is not None:
         tokenizer.chat_template = chat_template(style, *wrapper(tokenizer))
     with complete_dir(out, info) as folder:
-        model.save_pretrained(folder)
+        if hasattr(model, "peft_config"):  # the adapter alone; what it says of its base is in `files`
+            model.save_pretrained(folder, save_embedding_layers=False)
+            AutoConfig.from_pretrained(model.name_or_path).save_pretrained(folder)
+        else:
+            model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         for name, text in (files or {}).items():
             write_text(folder / name, text)

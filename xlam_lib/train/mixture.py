@@ -18,6 +18,7 @@ Without shares every sample is drawn exactly once. `set_epoch(n)` gives another 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -98,6 +99,12 @@ class Mixture:
         if not self.totals:
             raise TypeError("an endless mixture has no length")  # what list() and len() expect of a stream
         return [dealt(sum(self.totals), 0, rank, self.world) for rank in range(self.world)]
+
+    def of(self, rank: int) -> Mixture:
+        """The part of another device, from the running epoch's beginning on: `mixture.of(1)`."""
+        other = copy.copy(self)
+        other.rank, other._start, other._place = rank, 0, 0
+        return other
 
     def table(self) -> list[dict[str, Any]]:
         """What an epoch will hold, over all devices: [{"source": "webshop", "samples": 90, "draws": 90, ...}]."""

@@ -1,17 +1,18 @@
 """Supervised fine-tuning on the answers of trajectories, with trl's SFTTrainer (notebook 02; also a shell command):
 
     python -m xlam_lib.train.sft --base experiments/01_tiny_base/model --data train.jsonl --out runs/sft
+    python -m xlam_lib.train.sft --base llama --data train.jsonl --out runs/lora --lora-rank 16 --quantize nf4
 
 The number of samples is fixed, never the time, so the same seed gives the same weights. On a CPU the rows of a
 trajectory stand together and are read as a trie (`trie_model.py`), on a GPU trl pads rows of similar length. The
-learning rate warms up, stays, and falls linearly over the last half. With `--seconds` the run first
-measures its speed and plans fewer samples if need be: that is logged, and the schedule spans what was planned.
+trainer is SFTFoundationTrainer (v1). With `--lora-rank` it trains adapters (`lora.py`), all that is then saved. With
+`--seconds` the run first measures its speed and plans fewer samples if need be: that is logged, and the schedule spans
+what was planned.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shutil
 import sys
@@ -25,24 +26,23 @@ import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import SFTConfig, SFTTrainer
 
 from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
-from xlam_lib.train import checkpoint, loop
-from xlam_lib.train.attention import use_causal_blocks
+from xlam_lib.train import adapters, checkpoint, loop, lora
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import Example, examples, order, order_together
 from xlam_lib.train.log import FILE
+from xlam_lib.train.lora import LoraSettings
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
-from xlam_lib.train.trie_model import collate_rows, read_tries
+from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, prepared
 from xlam_lib.trajectory import read_jsonl
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SftSettings:
+class SftSettings(LoraSettings):
     """All options of a run; the command line is made of them."""
 
     base: str = option(..., "folder of the checkpoint to start from")
@@ -54,6 +54,8 @@ class SftSettings:
     seconds: float = option(0.0, "plan no more samples than fit into this time (0: no limit)")
     lr: float = option(5e-4, "peak learning rate")
     batch_size: int = option(8, "rows a step, over all processes")
+    micro_batch: int = option(0, "rows a process reads at once, a divisor of its part of a step (0: all of them)")
+    recompute: bool = option(False, "keep fewer activations and compute them again (gradient checkpointing)")
     max_length: int = option(1024, "rows of more tokens are left out, and counted")
     seed: int = option(0, "seed of the order and of random weights")
     from_scratch: bool = option(False, "random weights instead of the base's")
@@ -63,31 +65,9 @@ class SftSettings:
     save_every: int = option(200, "steps between two checkpoints to resume from")
 
 
-class AnswerTrainer(loop.FiniteLoss, SFTTrainer):
-    """trl's trainer. On a CPU, rows of a trajectory are read as a trie, and positions that hold answers are scored."""
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        if "trie_tokens" not in inputs:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        tokens = inputs.pop("row_tokens").sum()
-        found = model(**inputs)
-        total, trained = -found.log_probs.sum(), found.label_mask.sum()
-        counted = torch.stack([found.is_top1.sum(), trained, tokens])
-        hits, seen, tokens = self.accelerator.reduce(counted).tolist()
-        metrics = self._metrics["train" if self.model.training else "eval"]
-        metrics["mean_token_accuracy"].append(hits / max(1, seen))
-        self._total_train_tokens += tokens
-        metrics["num_tokens"] = [self._total_train_tokens]
-        if num_items_in_batch is None:
-            return total / trained
-        # the count is over all processes, whose gradients are averaged afterwards
-        return total / num_items_in_batch * self.accelerator.num_processes
-
-
 def train(settings: SftSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
+    lora.check(settings)
     out = Path(settings.out)
     described = loop.describe(settings, base=settings.base, data=settings.data)
     if loop.finished(out, described):
@@ -96,27 +76,18 @@ def train(settings: SftSettings) -> Path:
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, info = _rows(settings, tokenizer)
     work, last = loop.prepare(out, described)
-    build = checkpoint.fresh_model if settings.from_scratch else checkpoint.load_model
-    model = build(settings.base, settings.seed) if settings.from_scratch else build(settings.base)
-    if not torch.cuda.is_available():
-        use_causal_blocks(model)
-        read_tries(model)
+    model = prepared(settings)
     samples = settings.samples or round(settings.epochs * len(rows))
     if settings.seconds:
         samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))
-    data, more = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
-    trainer = AnswerTrainer(
-        model=model,
-        args=arguments(settings, work, samples),
-        train_dataset=data,
-        processing_class=tokenizer,
-        callbacks=[loop.Diary(work)],
-        **more,
-    )
+    data = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
+    trainer = SFTFoundationTrainer(settings, data, model=model, tokenizer=tokenizer, work=work)
+    trainer.add_callback(loop.Diary(work))
     seconds = loop.run(trainer, last)
     info |= {"samples": samples, "seconds": round(seconds, 1), "steps": trainer.state.global_step}
     if state().is_main_process:
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
+        files |= adapters.base_of(settings)
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
         shutil.rmtree(work)
@@ -124,8 +95,8 @@ def train(settings: SftSettings) -> Path:
     return out
 
 
-def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> tuple[Dataset, dict[str, Any]]:
-    """The rows in the order in which they are drawn, those of a trajectory together, and what the trainer needs."""
+def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> Dataset:
+    """The rows in the order in which they are drawn, those of a trajectory together."""
     lengths = [len(row.input_ids) for row in rows]
     drawn = order_together([row.trajectory_id for row in rows], lengths, settings.batch_size, samples, settings.seed)
     columns = {
@@ -133,32 +104,14 @@ def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> tupl
         "labels": [rows[i].labels for i in drawn],
         "group": [rows[i].trajectory_id for i in drawn],
     }
-    return Dataset.from_dict(columns), {"data_collator": collate_rows}
+    return Dataset.from_dict(columns)
 
 
-def _for_trl(settings: SftSettings, rows: list[Example], samples: int) -> tuple[Dataset, dict[str, Any]]:
+def _for_trl(settings: SftSettings, rows: list[Example], samples: int) -> Dataset:
     """The same for a GPU: rows of similar length together, padded by trl."""
     drawn = order([len(row.input_ids) for row in rows], settings.batch_size, samples, settings.seed)
     columns = {"input_ids": [list(rows[i].input_ids) for i in drawn], "labels": [rows[i].labels for i in drawn]}
-    return Dataset.from_dict(columns), {}
-
-
-def arguments(settings: SftSettings, work: Path, samples: int) -> SFTConfig:
-    """trl's arguments: AdamW, warm-up, plateau and linear decay; nothing reported anywhere but our own log."""
-    steps = math.ceil(samples / settings.batch_size)
-    world = state().num_processes
-    return SFTConfig(
-        output_dir=str(work), per_device_train_batch_size=max(1, settings.batch_size // world), num_train_epochs=1,
-        learning_rate=settings.lr, lr_scheduler_type="warmup_stable_decay", warmup_steps=min(50, steps // 10),
-        lr_scheduler_kwargs={"num_decay_steps": steps // 2, "decay_type": "linear"},
-        optim="adamw_torch_fused", weight_decay=0.01, adam_beta2=0.99, max_grad_norm=1.0,
-        train_sampling_strategy="sequential", max_length=settings.max_length,
-        dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False, bf16=bfloat16(settings.precision),
-        gradient_checkpointing=False, use_cpu=not torch.cuda.is_available(), seed=settings.seed,
-        data_seed=settings.seed, logging_steps=min(settings.log_every, steps), logging_nan_inf_filter=False,
-        save_steps=settings.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(), ddp_find_unused_parameters=False,
-    )  # fmt: skip
+    return Dataset.from_dict(columns)
 
 
 def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], dict[str, Any]]:

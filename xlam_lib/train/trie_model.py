@@ -126,8 +126,10 @@ class PairCollator(DataCollatorForPreference):
 def read_tries(model: PreTrainedModel) -> None:
     """Let `model(..., labels=labels)` read the trie that the batch holds, if it does; trl asks with `fused_lm_head`.
 
-    Call it before a trainer prepares the model, whose autocast is laid around `forward`. A second call does nothing.
+    Call it before a trainer prepares the model, whose autocast is laid around `forward`. A second call does nothing. Of
+    a model with adapters the one beneath is told, which they have been put into.
     """
+    model = model.get_base_model() if hasattr(model, "peft_config") else model
     if getattr(model, "reads_tries", False):
         return
     original = model.forward
