@@ -155,9 +155,13 @@ def test_processes_with_parts_of_their_own_train_on_all_of_them(settings, base, 
     assert losses[-1] < losses[0] and losses[0] == pytest.approx(curve(whole, "loss")[1][0], rel=0.1)
 
 
-def test_sharded_launches_are_refused(settings, monkeypatch):
-    monkeypatch.setattr(lite.Accelerator, "distributed_type", lite.DistributedType.FSDP)
-    with pytest.raises(TrainingError, match="FSDP: its shards can't be saved"):
+@pytest.mark.parametrize(
+    ("kind", "said"), [("DEEPSPEED", "makes a step at each backward pass"), ("FSDP", "fsdp_version: 2")]
+)
+def test_launches_that_make_other_steps_are_refused(settings, monkeypatch, kind, said):
+    monkeypatch.setattr(lite.Accelerator, "distributed_type", lite.DistributedType[kind])
+    monkeypatch.setattr(lite.Accelerator, "is_fsdp2", False)
+    with pytest.raises(TrainingError, match=said):
         prepare_accelerator(settings)
 
 

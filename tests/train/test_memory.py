@@ -102,7 +102,7 @@ def test_work_is_what_torch_counts(name):
 
 
 def test_the_shares_of_zero():
-    """The example of the ZeRO paper, figure 1: 7.5 billion parameters on 64 GPUs; all states take 120, 31.4, 16.6, 1.9 GB."""
+    """The example of the ZeRO paper, figure 1: 7.5 billion parameters on 64 GPUs take 31.4, 16.6 and 1.9 GB each."""
     psi = int(7.5e9)
     counted = Sizes(psi, psi, 0, psi, 0, 1.0, 0, psi // 40, 40, 0)
     config = family()["xLAM-7b-r"].config()

@@ -1,10 +1,10 @@
-"""How much memory a training takes on each GPU, part by part, and how much it computes; used by `plan.py` (notebook 02).
+"""The memory that a training takes on each GPU, part by part, and its work; used by `plan.py` (notebook 02).
 
     parts, host = memory(sizes(model), model.config, Layout(gpus=8, shard="fsdp2"), row=8192, labelled=1200)
 
 Weights, gradients and optimizer states follow Rajbhandari et al. (ZeRO, arXiv 1910.02054, section 3.1), what an offload
 moves Ren et al. (ZeRO-Offload, arXiv 2101.06840), 4-bit weights Dettmers et al. (QLoRA, arXiv 2305.14314, section 3).
-Activations are counted as Korthikanti et al. do (arXiv 2205.05198, section 4.1): whatever an operation keeps for the way
+Activations are counted as Korthikanti et al. do (arXiv 2205.05198, section 4.1): what each operation keeps for the way
 back, here for a block of RMSNorm, grouped-query attention and a gated MLP, as transformers and peft write it.
 `tests/train/test_memory.py` compares with what torch holds. All in bytes; a GiB is 2**30.
 """
@@ -119,10 +119,8 @@ def activation(sizes: Sizes, config: PretrainedConfig, layout: Layout) -> float:
     full, times = not sizes.adapters, config.num_experts_per_tok if sizes.experts else 1
     norms = 2 * h * (4 + r * full)
     attention = c * 2 * width * (heads + shared) + 4 * heads
-    if full:  # autocast makes a copy of what a layer reads for each linear layer
-        inputs = c * h * (2 if c == r else 4 if sizes.experts else 5)
-    else:
-        inputs = c * sizes.adapter_inputs
+    copies = 2 if c == r else 4 if sizes.experts else 5  # autocast makes one for each linear layer
+    inputs = c * h * copies if full else c * sizes.adapter_inputs
     e = r if sizes.experts and full else c  # autocast doesn't reach the products of experts
     mlp = e * times * i * (3 + full) + (e * times * h * (1 + full) if sizes.experts else 0)
     return norms + attention + inputs + mlp

@@ -146,8 +146,10 @@ def _checks(recipe: Recipe, spec: ModelSpec, gpus: int) -> Iterator[Check]:
     yield Check("template", template.end not in ("", template.pad), told)
     told = f"samples of at most {settings.max_length:,} tokens, the model reads {spec.context:,}"
     yield Check("context", settings.max_length <= spec.context, told)
-    planned = recipe.launch.get("num_processes", gpus)
-    yield Check("processes", planned == gpus, f"{planned} in the launch file, {gpus} GPUs")
+    processes, kind = recipe.launch.get("num_processes", gpus), recipe.launch.get("distributed_type", "torchrun")
+    refused = recipe.trainer.refused.get(kind, "")
+    told = refused or f"{kind}, {processes} processes in the launch file, {gpus} GPUs"
+    yield Check("launch", not refused and processes == gpus, told)
 
 
 def _advice(laid: Layout, row: int, room: float, needed: Callable[..., tuple[dict[str, float], Any]]) -> str:
@@ -180,7 +182,7 @@ def table(made: Plan) -> str:
         f"  parameters  {counted.total:,}, a token passes {made.active:,}; {counted.trainable:,} trained ({share:.2%})",
         f"  layout      {laid.gpus} GPUs, {laid.shard}, offload {laid.offload}, weights {laid.weights}, "
         f"computes {laid.compute}, {'recomputes layers' if laid.checkpointing else 'keeps activations'}",
-        *(f"  {'ok' if check.passed else 'NO':<2} {check.name:<9}{check.told}" for check in made.checks),
+        *(f"  {'ok' if check.passed else 'NO':<3} {check.name:<9}{check.told}" for check in made.checks),
         f"  GiB a GPU, rows of {made.row:,} tokens",
         *(f"    {part:<12}{size / GIB:8.2f}" for part, size in made.parts.items()),
         f"    {'together':<12}{sum(made.parts.values()) / GIB:8.2f} of {made.memory / GIB:.2f}",
@@ -208,7 +210,7 @@ def as_json(made: Plan) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line: `main(["recipe.yaml", "--gpus", "8", "--memory", "80"])` -> 0 if it fits and nothing is wrong."""
+    """The command line: `main(["recipe.yaml", "--gpus", "8", "--memory", "80"])` -> 0 if it fits."""
     parser = argparse.ArgumentParser(prog="python -m xlam_lib.train.plan", description="What a recipe will take.")
     parser.add_argument("recipe", help="a YAML file of settings with a section `plan:`")
     parser.add_argument("--gpus", type=int, default=0, help="how many, instead of the recipe's")

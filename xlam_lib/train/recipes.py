@@ -3,8 +3,8 @@
     base: models/xlam-7b-r-base        # ... the settings that `python -m xlam_lib.train.sft_lite recipe.yaml` takes
     plan: {trainer: sft_lite, model: xLAM-7b-r, launch: ../launch/fsdp2.yaml, gpus: 8, memory_gib: 80, ...}
 
-Read by `plan.py`; `experiments/04_model_family` has one for each model. How the model is spread over the GPUs isn't said
-twice: it is read from the file that `accelerate launch --config_file` takes.
+Read by `plan.py`; `experiments/04_model_family` has one for each model. How the model lies on the GPUs isn't
+said twice: it is read from the file that `accelerate launch --config_file` takes.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Trainer:
     row: Callable[[Any, int], int]  # tokens that a GPU reads at once
     steps: Callable[[Any, Workload], int]
     tries: bool  # on a GPU: reads tries, with a mask of row x row
+    refused: dict[str, str]  # launches by accelerate's name, and why they are of no use
 
 
 def _lite_steps(settings: Any, load: Workload) -> int:
@@ -86,8 +87,20 @@ def _rows(settings: Any, gpus: int) -> int:
 
 
 TRAINERS = {
-    "sft_lite": Trainer(sft_lite.LiteSettings, lambda s, gpus: max(s.row_tokens, s.max_length), _lite_steps, True),
-    "sft": Trainer(sft.SftSettings, lambda s, gpus: _rows(s, gpus) * s.max_length, _sft_steps, False),
+    "sft_lite": Trainer(
+        settings=sft_lite.LiteSettings,
+        row=lambda settings, gpus: max(settings.row_tokens, settings.max_length),
+        steps=_lite_steps,
+        tries=True,
+        refused={"DEEPSPEED": "sft_lite can't run under DeepSpeed, whose engine makes a step at each backward pass"},
+    ),
+    "sft": Trainer(
+        settings=sft.SftSettings,
+        row=lambda settings, gpus: _rows(settings, gpus) * settings.max_length,
+        steps=_sft_steps,
+        tries=False,
+        refused={"DEEPSPEED": "sft under DeepSpeed has never been run, and saves no shards"},
+    ),
 }
 
 
@@ -147,6 +160,8 @@ def layout(recipe: Recipe, gpus: int) -> Layout:
     weights = compute if adapters else "float32"
     if getattr(settings, "quantize", "none") != "none":
         weights = settings.quantize
+    elif kind == "DEEPSPEED":
+        weights = compute  # float32 copies lie beside the optimizer
     again = settings.recompute or given["fsdp"].get("fsdp_activation_checkpointing", False)
     return Layout(gpus, shard, offload, weights, compute, bool(again), recipe.trainer.tries)
 

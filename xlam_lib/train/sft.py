@@ -85,11 +85,12 @@ def train(settings: SftSettings) -> Path:
     trainer.add_callback(loop.Diary(work))
     seconds = loop.run(trainer, last)
     info |= {"samples": samples, "seconds": round(seconds, 1), "steps": trainer.state.global_step}
+    weights = checkpoint.gathered(trainer.accelerator, trainer.model)
     if state().is_main_process:
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
         files |= adapters.base_of(settings)
         model = trainer.accelerator.unwrap_model(trainer.model)
-        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
+        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
         shutil.rmtree(work)
     state().wait_for_everyone()
     return out
