@@ -121,6 +121,20 @@ def test_how_samples_are_packed_changes_nothing(trained, settings, base, data, c
     assert found[1]["read"] < 1
 
 
+def test_layers_computed_again_make_the_same_step(settings, base):
+    found = []
+    for again in (False, True):
+        mixture, _ = sft_lite._mixture(settings, checkpoint.load_tokenizer(base))
+        trainer = SFTFoundationTrainerLite(
+            replace(settings, epochs=0.5, recompute=again), prepare_accelerator(settings), mixture
+        )
+        trainer.model.train()
+        assert trainer.model.is_gradient_checkpointing == again
+        step = trainer._step(1, next(trainer._batches(0)))
+        found.append([step["loss"], step["grad_norm"]])
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
 PARTS = """
 import sys
 from pathlib import Path
