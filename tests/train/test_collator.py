@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xlam_lib.codec import STYLES
-from xlam_lib.train import checkpoint, sft, sft_foundation_trainer, sft_lite
+from xlam_lib.train import checkpoint, loop, sft, sft_foundation_trainer, sft_lite
 from xlam_lib.train.collator import DataCollatorForPromptAnswer
 from xlam_lib.train.data_objects import TrajectoryData
 from xlam_lib.train.interleave import interleave_data
@@ -155,7 +155,8 @@ def test_the_parts_of_all_devices_are_trained_each_by_its_own(base, tmp_path, mo
     args = sft.SftSettings(base=str(base), data="", out="", batch_size=4)
     parts = [list(Mixture({"a": samples}, seed=DeviceSeed(1, rank=rank, world=2))) for rank in range(2)]
     told = SimpleNamespace(num_processes=2)
-    monkeypatch.setattr(sft_foundation_trainer, "state", lambda: told)
+    for module in (sft_foundation_trainer, loop):
+        monkeypatch.setattr(module, "state", lambda: told)
     for rank in range(2):
         mixture = Mixture({"a": samples}, seed=DeviceSeed(1, rank=rank, world=2))
         rows = sft_foundation_trainer.as_dataset(mixture, args, 1.0)["input_ids"]

@@ -34,6 +34,7 @@ from xlam_lib.train.experts import restore_experts
 logger = logging.getLogger(__name__)
 
 BASE = "base.json"
+KEPT = ("README.md", "origin.json", "run.json", "log.jsonl")  # of the training, beside the merged weights
 KEYS = ("path", "digest", "quantize", "dtype")
 
 
@@ -84,7 +85,8 @@ def merge_adapter(folder: str | Path, out: str | Path, dtype: str = "float32", b
     if not (Path(folder) / ADAPTER).is_file():
         raise CheckpointError(f"{folder}: no adapter there (no {ADAPTER}); there is nothing to merge")
     model, tokenizer = merged(folder, dtype, base), checkpoint.load_tokenizer(folder)
-    return checkpoint.save(out, model, tokenizer, info={"merged": checkpoint.digest(folder)})
+    kept = {name: (Path(folder) / name).read_text("utf-8") for name in KEPT if (Path(folder) / name).is_file()}
+    return checkpoint.save(out, model, tokenizer, files=kept, info={"merged": checkpoint.digest(folder)})
 
 
 def _told(folder: Path) -> dict[str, str]:

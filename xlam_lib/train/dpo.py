@@ -1,17 +1,18 @@
 """Direct preference optimisation with trl's DPOTrainer (notebook 03; also a shell command):
 
     python -m xlam_lib.train.dpo --base runs/sft --pairs pairs.jsonl --out runs/dpo
+    python -m xlam_lib.train.dpo --base runs/sft --pairs pairs.jsonl --out runs/dpo --lora-rank 16 --losses ipo
 
-The reference is the checkpoint it starts from, its log-probabilities computed once. Pairs marked "held_out" are never
-trained on; after training, `held_out.json` beside the weights says, for all of them and for each origin and mistake,
-how often the wanted answer is preferred: by its likelihood before and after, and by the reward that DPO defines
-(beta times how much more likely it became than the rejected one did).
+The reference is the checkpoint it starts from, its log-probabilities computed once; `dpo_foundation_trainer.py` says
+more of losses and adapters. Pairs marked "held_out" are never trained on; after training, `held_out.json` beside the
+weights says, for all of them and for each origin and mistake, how often the wanted answer is preferred: by its
+likelihood before and after, and by the reward that DPO defines (beta times how much more likely it became than the
+rejected one did).
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shutil
 import sys
@@ -20,21 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from datasets import Dataset, disable_progress_bars, load_from_disk
+from datasets import disable_progress_bars
 from transformers import PreTrainedTokenizerBase
-from trl import DPOConfig, DPOTrainer
 
-from xlam_lib.atomic import complete_dir, is_complete, to_json
+from xlam_lib.atomic import to_json
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.train import checkpoint, loop
-from xlam_lib.train.attention import use_causal_blocks
+from xlam_lib.train import adapters, card, checkpoint, loop, lora
 from xlam_lib.train.config import from_command_line, option
+from xlam_lib.train.dpo_foundation_trainer import LOSSES, SMOOTHED, DPOFoundationTrainer, losses
 from xlam_lib.train.examples import encode, order_together
 from xlam_lib.train.log import FILE
+from xlam_lib.train.lora import LoraSettings
 from xlam_lib.train.pairs import Pair, counts, read_pairs
-from xlam_lib.train.processes import TrainingError, bfloat16, command, state
-from xlam_lib.train.trie_model import PairCollator, read_tries
+from xlam_lib.train.processes import TrainingError, command, state
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ HELD_OUT = "held_out.json"
 
 
 @dataclass(frozen=True)
-class DpoSettings:
+class DpoSettings(LoraSettings):
     """All options of a run; the command line is made of them."""
 
     base: str = option(..., "folder of the checkpoint to start from, which is also the reference")
@@ -52,8 +51,13 @@ class DpoSettings:
     samples: int = option(0, "pairs to draw in all, instead of --epochs")
     beta: float = option(0.1, "how closely to stay with the reference; higher is closer")
     lr: float = option(1e-5, "peak learning rate")
-    sft_weight: float = option(2.0, "weight of a term that trains the wanted answer as SFT does")
+    losses: tuple[str, ...] = option(("sigmoid",), f"added up, some of {', '.join(LOSSES)}")
+    loss_weights: tuple[float, ...] = option((), "what each of the losses counts (nothing: 1)")
+    sft_weight: float = option(2.0, "weight of a term that trains the wanted answer as SFT does, unless losses name it")
+    label_smoothing: float = option(0.0, f"share of pairs that may be the wrong way round, for {', '.join(SMOOTHED)}")
     batch_size: int = option(16, "pairs a step, over all processes")
+    micro_batch: int = option(0, "pairs a process reads at once, a divisor of its part of a step (0: all of them)")
+    recompute: bool = option(False, "keep fewer activations and compute them again (gradient checkpointing)")
     max_length: int = option(1024, "pairs with a longer row are left out, and counted")
     seed: int = option(0, "seed of the order")
     precision: Literal["auto", "float32", "bfloat16"] = option("float32", "bfloat16 blurs small margins")
@@ -62,16 +66,10 @@ class DpoSettings:
     save_every: int = option(100, "steps between two checkpoints to resume from")
 
 
-class PairTrainer(loop.FiniteLoss, DPOTrainer):
-    """trl's trainer, stopped by a loss that isn't finite; on a CPU the pairs of a prompt are read as a trie."""
-
-    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
-        read_tries(self.accelerator.unwrap_model(model))  # trl has given it the head that it scores with by now
-        return super().compute_ref_log_probs(model, inputs)
-
-
 def train(settings: DpoSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
+    lora.check(settings)
+    losses(settings)
     out = Path(settings.out)
     described = loop.describe(settings, base=settings.base, pairs=settings.pairs)
     if loop.finished(out, described):
@@ -80,16 +78,8 @@ def train(settings: DpoSettings) -> Path:
     tokenizer = checkpoint.load_tokenizer(settings.base)
     pairs, info = _pairs(settings, tokenizer)
     work, last = loop.prepare(out, described)
-    training, held_out = (_stored(pairs[split], tokenizer, work / split) for split in ("train", "held_out"))
-    model, more = checkpoint.load_model(settings.base), {}
-    if not torch.cuda.is_available():  # a GPU would need the mask of a whole batch written out
-        use_causal_blocks(model)
-        more = {"data_collator": PairCollator(tokenizer.pad_token_id, settings.max_length)}
-    trainer = PairTrainer(
-        model=model, args=arguments(settings, work, len(pairs["train"])), train_dataset=training,
-        eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)], **more,
-    )  # fmt: skip
-    read_tries(trainer.model)  # where the reference was computed by an earlier run
+    trainer = DPOFoundationTrainer(settings, pairs["train"], pairs["held_out"], tokenizer=tokenizer, work=work)
+    trainer.add_callback(loop.Diary(work))
     seconds = loop.run(trainer, last)
     info |= {
         "pairs": len(pairs["train"]),
@@ -103,6 +93,8 @@ def train(settings: DpoSettings) -> Path:
             loop.RUN: to_json(described) + "\n",
             FILE: (work / FILE).read_text("utf-8"),
             HELD_OUT: to_json(preferences) + "\n",
+            **adapters.base_of(settings),
+            **card.files(card.origin(settings.base), described, info, preferences),
         }
         checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
         shutil.rmtree(work)
@@ -111,26 +103,7 @@ def train(settings: DpoSettings) -> Path:
     return out
 
 
-def arguments(settings: DpoSettings, work: Path, samples: int) -> DPOConfig:
-    """trl's arguments: AdamW, warm-up, then linear decay; the reference computed once; our own log only."""
-    steps = math.ceil(samples / settings.batch_size)
-    share = max(1, settings.batch_size // state().num_processes)
-    cuda = torch.cuda.is_available()
-    losses = {"sigmoid": 1.0} | ({"sft": settings.sft_weight} if settings.sft_weight else {})
-    return DPOConfig(
-        output_dir=str(work), per_device_train_batch_size=share, per_device_eval_batch_size=8, num_train_epochs=1,
-        beta=settings.beta, loss_type=list(losses), loss_weights=list(losses.values()), precompute_ref_log_probs=True,
-        precompute_ref_batch_size=8, max_length=settings.max_length, learning_rate=settings.lr,
-        lr_scheduler_type="linear", warmup_steps=steps // 10, optim="adamw_torch_fused", weight_decay=0.0,
-        adam_beta2=0.99, max_grad_norm=1.0, train_sampling_strategy="sequential",
-        bf16=bfloat16(settings.precision), gradient_checkpointing=False, use_cpu=not cuda, seed=settings.seed,
-        data_seed=settings.seed, logging_steps=min(settings.log_every, steps), logging_nan_inf_filter=False,
-        save_steps=settings.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
-        dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
-    )  # fmt: skip
-
-
-def measure(trainer: DPOTrainer, pairs: Sequence[Pair], beta: float) -> dict[str, dict[str, float]]:
+def measure(trainer: DPOFoundationTrainer, pairs: Sequence[Pair], beta: float) -> dict[str, dict[str, float]]:
     """Preferences on held-out pairs after training: {"all": {"n": 120, "accuracy": 0.95, ...}, "own/no_call": ...}.
 
     `accuracy` and `margin` go by DPO's reward; `likelier_before` and `likelier` by the answers' log-probabilities.
@@ -138,7 +111,7 @@ def measure(trainer: DPOTrainer, pairs: Sequence[Pair], beta: float) -> dict[str
     chosen, rejected = [], []
     trainer.model.eval()
     for batch in trainer.get_eval_dataloader():
-        found = trainer.accelerator.gather_for_metrics(trainer.compute_ref_log_probs(trainer.model, batch))
+        found = trainer.accelerator.gather_for_metrics(trainer.log_probs(batch))
         chosen += found[0].tolist()
         rejected += found[1].tolist()
     columns = trainer.eval_dataset
@@ -191,24 +164,6 @@ def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[d
             dict(counts(chosen["train"])),
         )
     return chosen, {"left_out": left_out, "origins": dict(counts(chosen["train"]))}
-
-
-def _stored(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, folder: Path) -> Dataset:
-    """trl's rows on disk, where all processes find the reference's log-probabilities once one has written them."""
-    wrapper, end = checkpoint.wrapper(tokenizer), tokenizer.eos_token
-    if state().is_main_process and not is_complete(folder):
-        rows = [
-            {
-                "prompt": model_prompt(pair.prompt, *wrapper),
-                "chosen": pair.chosen + end,
-                "rejected": pair.rejected + end,
-            }
-            for pair in pairs
-        ]
-        with complete_dir(folder) as partial:
-            Dataset.from_list(rows).save_to_disk(partial)
-    state().wait_for_everyone()
-    return load_from_disk(folder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -98,6 +98,23 @@ def run(trainer: Trainer, last: Path | None) -> float:
     return time.perf_counter() - started
 
 
+def working_folder(args: Any) -> Path:
+    """Where a run works: `working_folder(args)` -> Path("runs/sft.partial")."""
+    if not args.out:
+        raise TrainingError("no folder for checkpoints: give `out` in the settings, or `work`")
+    return Path(args.out + ".partial")
+
+
+def share(args: Any) -> int:
+    """Rows that a process reads at once, of those that it has of a step: 8 of `batch_size` 16 on two processes."""
+    rows = max(1, args.batch_size // state().num_processes)
+    if args.micro_batch and rows % args.micro_batch:
+        raise TrainingError(
+            f"micro_batch is {args.micro_batch}, but a process has {rows} rows a step; give a divisor of that"
+        )
+    return args.micro_batch or rows
+
+
 def describe(settings: Any, **inputs: str) -> dict[str, Any]:
     """What makes a run the same run: its settings and the content of its inputs, wherever these lie."""
     places = {"out", *inputs}

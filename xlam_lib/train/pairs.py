@@ -3,7 +3,7 @@
 Used by DPO (notebook 03), which reads the pairs of a prompt as one trie. Every pair says where its rejected answer
 comes from: "own" (what the model answered to a training prompt) or "made" (`corruptions.py`), and which mistake it is,
 in the words of `score.FAILURES`. Pairs are held out by trajectory, so that no prompt is on both sides. Same cases,
-answers and seed: same pairs.
+answers and seed: same pairs. Two more kinds come from recorded trajectories (`contrasts.py`).
 
     judged = judge(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
     pairs = build(judged, seed=0); write_pairs("runs/quickstart/pairs.jsonl", pairs)
@@ -50,7 +50,7 @@ class Pair:
     prompt: str  # as `codec.render_prompt` writes it, not yet wrapped
     chosen: str
     rejected: str
-    origin: str  # "own" or "made"
+    origin: str  # "own" or "made"; "branch" or "outcome" of contrasts.py
     failure: str  # which mistake the rejected answer is
     trajectory_id: str
     step: int
@@ -166,8 +166,12 @@ def _read(line: str, where: str) -> Pair:
         raise PairError(f"{where}: {error}") from error
 
 
+def split_of(key: str, seed: int, held_out: float) -> str:
+    """ "held_out" for that share of keys, drawn by the seed: `split_of("demo-1", 0, 0.2)` -> "train"."""
+    draw = hashlib.sha256(f"{seed}:{key}".encode()).digest()
+    return "held_out" if int.from_bytes(draw[:4], "big") < held_out * 2**32 else "train"
+
+
 def _pair(case: Case, rejected: str, origin: str, failure: str, seed: int, held_out: float) -> Pair:
-    draw = hashlib.sha256(f"{seed}:{case.trajectory_id}".encode()).digest()
-    split = "held_out" if int.from_bytes(draw[:4], "big") < held_out * 2**32 else "train"
-    answers = (case.completion, rejected)
+    answers, split = (case.completion, rejected), split_of(case.trajectory_id, seed, held_out)
     return Pair(case.prompt, *answers, origin, failure, case.trajectory_id, case.step, case.kind, split)

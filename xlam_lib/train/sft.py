@@ -29,7 +29,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
-from xlam_lib.train import adapters, checkpoint, loop, lora
+from xlam_lib.train import adapters, card, checkpoint, loop, lora
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import Example, examples, order, order_together
 from xlam_lib.train.log import FILE
@@ -88,7 +88,8 @@ def train(settings: SftSettings) -> Path:
     weights = checkpoint.gathered(trainer.accelerator, trainer.model)
     if state().is_main_process:
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
-        files |= adapters.base_of(settings)
+        come_from = card.origin(settings.base, card.sources(settings.data))
+        files |= adapters.base_of(settings) | card.files(come_from, described, info)
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
         shutil.rmtree(work)

@@ -50,7 +50,7 @@ class SFTFoundationTrainer(loop.FiniteLoss, SFTTrainer):
             collator = collate_rows
         super().__init__(
             model=prepared(args) if model is None else model,
-            args=arguments(args, work or _work(args), len(rows), evaluation is not None),
+            args=arguments(args, work or loop.working_folder(args), len(rows), evaluation is not None),
             train_dataset=rows,
             eval_dataset=evaluation,
             processing_class=tokenizer or checkpoint.load_tokenizer(args.base),
@@ -106,7 +106,7 @@ def as_dataset(data: Any, args: Any, epochs: float) -> Dataset:
     if mixture.world not in (1, devices):
         raise TrainingError(f"the mixture is made for {mixture.world} devices, but there are {devices}")
     total, rows = max(1, round(epochs * sum(mixture.lengths))), []
-    for group, sample in enumerate(islice(_drawn(mixture, _share(args)), total)):
+    for group, sample in enumerate(islice(_drawn(mixture, loop.share(args)), total)):
         rows += [row | {"group": group} for row in (sample if isinstance(sample, list) else [sample])]
     columns = [name for name in ("input_ids", "labels", "group") if name in rows[0]]
     return Dataset.from_dict({name: [row[name] for row in rows] for name in columns})
@@ -121,23 +121,13 @@ def _drawn(mixture: Mixture, share: int) -> Iterator[Any]:
         mixture.set_epoch(mixture.epoch + 1)
 
 
-def _share(args: Any) -> int:
-    """Rows that a process reads at once."""
-    rows = max(1, args.batch_size // state().num_processes)
-    if args.micro_batch and rows % args.micro_batch:
-        raise TrainingError(
-            f"micro_batch is {args.micro_batch}, but a process has {rows} rows a step; give a divisor of that"
-        )
-    return args.micro_batch or rows
-
-
 def arguments(args: Any, work: Path, samples: int, evaluated: bool = False) -> SFTConfig:
     """trl's arguments: AdamW, warm-up, plateau and linear decay; nothing reported anywhere but our own log.
 
     Losses that keep the experts of a mixture equally busy are left out, for a trie reads shared tokens once.
     """
     steps = math.ceil(samples / args.batch_size)
-    world, share, cuda = state().num_processes, _share(args), torch.cuda.is_available()
+    world, share, cuda = state().num_processes, loop.share(args), torch.cuda.is_available()
     return SFTConfig(
         output_dir=str(work), per_device_train_batch_size=share, per_device_eval_batch_size=share,
         gradient_accumulation_steps=max(1, args.batch_size // world) // share, num_train_epochs=1,
@@ -152,9 +142,3 @@ def arguments(args: Any, work: Path, samples: int, evaluated: bool = False) -> S
         eval_strategy="steps" if evaluated else "no", eval_steps=args.save_every if evaluated else None,
         dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
     )  # fmt: skip
-
-
-def _work(args: Any) -> Path:
-    if not args.out:
-        raise TrainingError("no folder for checkpoints: give `out` in the settings, or `work`")
-    return Path(args.out + ".partial")

@@ -7,12 +7,13 @@ To add one, write `sources/<name>.py`; a module with a `SOURCE` is found by itse
     def convert(record: dict, where: str) -> list[Trajectory]:
         ...                       # raise Drop("a short fixed reason", "what was found") for what can't be used
 
-Four more functions where a source needs them:
+Five more functions where a source needs them:
 
     def unpack(value: dict) -> list[dict]:               # a JSON object that holds several records
     def split(text: str) -> Iterator[tuple[int, dict]]:  # a file of SOURCE.text_files: (line, record) of each
     def join(record: dict, other: dict) -> dict | None:  # with a line of the file that SOURCE.companion names
     def native(trajectory: Trajectory) -> list[str]:     # each action as the source writes it, exactly
+    def rejected_siblings(record: dict, where: str) -> list[Sibling]:  # what a search tried beside the path it took
 
 Its docstring shows one raw record and says what was decided and why. Everything else (reading, validation, accounting,
 duplicate ids, writing) is done around it. Records in = converted + dropped + quarantined: a line that completes
