@@ -96,5 +96,7 @@ def test_wrapper_is_ours_without_a_template_and_carried_over_from_another(base):
     assert wrapper == ("<s><|im_start|>user", "<|im_end|>\n<|im_start|>assistant")
     assert wrapper_of(chat_template(STYLE, *wrapper)) == wrapper
     tokenizer.chat_template = "[INST] {{ messages[0].content }} [/INST]"
-    with pytest.raises(CheckpointError, match="must end in a line break"):
+    assert checkpoint.wrapper(tokenizer) == ("[INST]", " [/INST]"), "a line break in place of a space, not two"
+    tokenizer.chat_template = "{{ messages[0].content | upper }}"
+    with pytest.raises(CheckpointError, match="doesn't repeat a user's message"):
         checkpoint.wrapper(tokenizer)

@@ -121,6 +121,20 @@ def test_how_samples_are_packed_changes_nothing(trained, settings, base, data, c
     assert found[1]["read"] < 1
 
 
+def test_layers_computed_again_make_the_same_step(settings, base):
+    found = []
+    for again in (False, True):
+        mixture, _ = sft_lite._mixture(settings, checkpoint.load_tokenizer(base))
+        trainer = SFTFoundationTrainerLite(
+            replace(settings, epochs=0.5, recompute=again), prepare_accelerator(settings), mixture
+        )
+        trainer.model.train()
+        assert trainer.model.is_gradient_checkpointing == again
+        step = trainer._step(1, next(trainer._batches(0)))
+        found.append([step["loss"], step["grad_norm"]])
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
 PARTS = """
 import sys
 from pathlib import Path
@@ -155,9 +169,13 @@ def test_processes_with_parts_of_their_own_train_on_all_of_them(settings, base, 
     assert losses[-1] < losses[0] and losses[0] == pytest.approx(curve(whole, "loss")[1][0], rel=0.1)
 
 
-def test_sharded_launches_are_refused(settings, monkeypatch):
-    monkeypatch.setattr(lite.Accelerator, "distributed_type", lite.DistributedType.FSDP)
-    with pytest.raises(TrainingError, match="FSDP: its shards can't be saved"):
+@pytest.mark.parametrize(
+    ("kind", "said"), [("DEEPSPEED", "makes a step at each backward pass"), ("FSDP", "fsdp_version: 2")]
+)
+def test_launches_that_make_other_steps_are_refused(settings, monkeypatch, kind, said):
+    monkeypatch.setattr(lite.Accelerator, "distributed_type", lite.DistributedType[kind])
+    monkeypatch.setattr(lite.Accelerator, "is_fsdp2", False)
+    with pytest.raises(TrainingError, match=said):
         prepare_accelerator(settings)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import DistributedType
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -89,12 +90,27 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
         message = [{"role": "user", "content": PROBE}]
         text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
     before, found, after = text.partition(PROBE)
-    if not found or not before.endswith("\n") or not after.endswith("\n"):
+    if not found:
         raise CheckpointError(
-            f"the tokenizer's chat template puts {before!r} and {after!r} around a user's message; both must end in a "
-            "line break to be carried over. Remove the template to train with our own wrapper"
+            "the tokenizer's chat template doesn't repeat a user's message as it stands, so what it puts around one "
+            "can't be told. Remove the template to train with our own wrapper"
         )
-    return before.removesuffix("\n"), after.removesuffix("\n")
+    return carried(before, after)
+
+
+def carried(before: str, after: str) -> tuple[str, str]:
+    """What another template puts around a message, for ours, where both end in a line break.
+
+    One that ends otherwise gets a line break there, instead of a space if there is one, in training as in serving:
+    `carried("[INST] ", " [/INST]")` -> ("[INST]", " [/INST]").
+    """
+    if not (before.endswith("\n") and after.endswith("\n")):
+        logger.info("%r and %r of the chat template end in a line break from now on", before, after)
+    return _ended(before), _ended(after)
+
+
+def _ended(text: str) -> str:
+    return text.removesuffix("\n") if text.endswith("\n") else text.rstrip(" ")
 
 
 def save(
@@ -104,28 +120,38 @@ def save(
     style: PromptStyle | None = None,
     files: Mapping[str, str] | None = None,
     info: dict[str, Any] | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
 ) -> Path:
     """Write a checkpoint that appears whole or not at all, with the chat template of `style` (None: as it was).
 
-    `files` are texts that lie beside, `info` goes into the marker. Weights that aren't finite are refused: a broken
-    run leaves no checkpoint that looks like one.
+    `files` are texts that lie beside, `info` goes into the marker; `weights` are those of a model that holds shards
+    only (`gathered`). Weights that aren't finite are refused: a broken run leaves no checkpoint that looks like one.
     """
-    broken = [name for name, values in model.named_parameters() if not bool(torch.isfinite(values).all())]
+    named = model.named_parameters() if weights is None else weights.items()
+    broken = [name for name, values in named if not bool(torch.isfinite(values).all())]
     if broken:
         raise CheckpointError(f"{out}: not saved, weights are not finite ({', '.join(broken[:3])}); lower the lr")
     if style is not None:
         tokenizer.chat_template = chat_template(style, *wrapper(tokenizer))
     with complete_dir(out, info) as folder:
         if hasattr(model, "peft_config"):  # the adapter alone; what it says of its base is in `files`
-            model.save_pretrained(folder, save_embedding_layers=False)
+            model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
             AutoConfig.from_pretrained(model.name_or_path).save_pretrained(folder)
         else:
-            model.save_pretrained(folder)
+            model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
         for name, text in (files or {}).items():
             write_text(folder / name, text)
     logger.info("checkpoint saved: %s", out)
     return Path(out)
+
+
+def gathered(accelerator: Any, model: Any) -> dict[str, torch.Tensor] | None:
+    """All weights of a model in shards, on the first process; None if each holds all of them. Call it on every one."""
+    if accelerator.distributed_type != DistributedType.FSDP:
+        return None
+    own = {name for values in (model.named_parameters(), model.named_buffers()) for name, _ in values}  # tied ones once
+    return {name: values for name, values in accelerator.get_state_dict(model).items() if name in own}
 
 
 def digest(path: str | Path) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 T = TypeVar("T")
+PLAN = "plan"  # the section of a file that says what a training is planned for
 
 
 def option(default: Any, help: str) -> Any:
@@ -58,14 +59,36 @@ def from_command_line(settings: type[T], argv: Sequence[str] | None, prog: str, 
     return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
+def planned(settings: type[T], path: str | Path) -> T:
+    """What a file says under `plan:`, for `plan.py`: a ValueError says what is wrong with it."""
+    given = (yaml.safe_load(Path(path).read_text("utf-8")) or {}).get(PLAN)
+    if not isinstance(given, dict):
+        raise ValueError(f"{path}: expected a section `{PLAN}:` with `setting: value` lines, found {given!r}")
+    values, hints = {}, get_type_hints(settings)
+    for name, value in given.items():
+        values[name] = _typed(hints[name], value) if name in hints else None
+        if values[name] is None:
+            expected = _named(hints[name]) if name in hints else f"one of {', '.join(hints)}"
+            raise ValueError(f"{path}: {PLAN}: {name} is {value!r}, expected {expected}")
+    missing = [
+        field.name
+        for field in dataclasses.fields(settings)  # type: ignore[arg-type]
+        if field.name not in values and field.default is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"{path}: {PLAN}: {', '.join(missing)} missing")
+    return settings(**values)
+
+
 def _from_yaml(path: str, hints: Mapping[str, Any], parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """The settings that a file gives, each of the type that it declares."""
+    """The settings that a file gives, each of the type that it declares; its section `plan:` is for `plan.py`."""
     try:
         found = yaml.safe_load(Path(path).read_text("utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
         parser.error(f"{path}: {error}")
     if not isinstance(found, dict):
         parser.error(f"{path}: expected `setting: value` lines, found {type(found).__name__}")
+    found.pop(PLAN, None)
     for name, value in found.items():
         if name not in hints:
             parser.error(f"{path}: unknown setting {name!r}; known are {', '.join(hints)}")

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedType
+from torch.distributed.tensor import DTensor
 from transformers import get_scheduler
 
 from xlam_lib.atomic import mark_complete, write_json
@@ -40,17 +41,19 @@ Collate = Callable[[list[Row]], Batch]
 
 
 def prepare_accelerator(args: Any) -> Accelerator:
-    """The Accelerator of a run: bfloat16 as `args.precision` says, a CPU where there is no GPU, DDP between processes.
-
-    FSDP and DeepSpeed are refused: the loop would run, but nothing here gathers their shards into a checkpoint yet.
+    """The Accelerator of a run: bfloat16 as `args.precision` says, a CPU where there is no GPU, DDP or FSDP2 between
+    processes. What else `accelerate launch` knows is refused.
     """
     mixed = "bf16" if bfloat16(args.precision) else "no"
     accelerator = Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
-    if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+    kind = accelerator.distributed_type
+    if kind == DistributedType.DEEPSPEED:
         raise TrainingError(
-            f"{accelerator.distributed_type.value}: its shards can't be saved as a checkpoint yet; launch with DDP, as "
-            "torchrun and `accelerate launch --multi_gpu` do"
+            "DEEPSPEED: its engine makes a step at each backward pass, where a step here has several; launch with "
+            "FSDP2 (fsdp_offload_params offloads as ZeRO-3 does) or DDP"
         )
+    if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
+        raise TrainingError("FSDP: its first version isn't supported; set fsdp_version: 2 in the launch file")
     return accelerator
 
 
@@ -76,6 +79,8 @@ class SFTFoundationTrainerLite:
         elif collator is None:  # on a GPU the mask of a long row isn't written out
             model.set_attn_implementation("flex_attention")
         read_tries(model)  # before it is prepared, or its autocast would end inside
+        if args.recompute:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         self.loader = self._loader(train_dataset)
         self.evaluation = self._loader(eval_dataset) if eval_dataset is not None else None
         self.steps = max(1, round(args.epochs * len(self.loader)))
@@ -138,7 +143,8 @@ class SFTFoundationTrainerLite:
         counts = [packed.tokens, packed.read, packed.padding]
         told = torch.tensor(counts, dtype=torch.int64, device=self.accelerator.device)
         total, counts = self.accelerator.reduce(total), self.accelerator.reduce(told).tolist()
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm))
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm)
+        norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)  # of all shards
         if not math.isfinite(total.item()) or not math.isfinite(norm):
             raise TrainingError(
                 f"step {step}: the loss is {total.item():g} and the length of its gradient {norm:g}; nothing of this "

@@ -22,6 +22,7 @@ from transformers.pytorch_utils import Conv1D
 
 from xlam_lib.train import checkpoint
 from xlam_lib.train.config import option
+from xlam_lib.train.experts import quantize_experts
 from xlam_lib.train.processes import TrainingError, bfloat16
 
 
@@ -83,7 +84,9 @@ def nf4(folder: Any, dtype: str) -> PreTrainedModel:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, dtype),
     )
-    return checkpoint.load_model(folder, dtype, quantization_config=double)
+    model = checkpoint.load_model(folder, dtype, quantization_config=double)
+    quantize_experts(model)
+    return model
 
 
 def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:

@@ -93,12 +93,13 @@ def train(settings: SftSettings) -> Path:
     seconds = loop.run(trainer, last)
     info |= {"samples": samples, "mixture": draws.table(samples)}
     info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
+    weights = checkpoint.gathered(trainer.accelerator, trainer.model)
     if state().is_main_process:
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
         come_from = card.origin(settings.base, card.sources(settings.data))
         files |= adapters.base_of(settings) | card.files(come_from, described, info)
         model = trainer.accelerator.unwrap_model(trainer.model)
-        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
+        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
         shutil.rmtree(work)
     state().wait_for_everyone()
     return out

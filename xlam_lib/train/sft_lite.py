@@ -1,7 +1,8 @@
 """Supervised fine-tuning of all weights by a short loop of our own on Accelerate (a shell command):
 
     python -m xlam_lib.train.sft_lite recipe.yaml --out runs/lite
-    torchrun --nproc-per-node 8 -m xlam_lib.train.sft_lite recipe.yaml          # or accelerate launch
+    torchrun --nproc-per-node 8 -m xlam_lib.train.sft_lite recipe.yaml
+    accelerate launch --config_file experiments/04_model_family/launch/fsdp2.yaml -m xlam_lib.train.sft_lite recipe.yaml
 
 A step takes whole trajectories of a mixture, merges the samples of each into a trie and shares the tries out over the
 devices (`lite.py`, `packing.py`). Any number of devices makes the same steps up to rounding, and a run that was broken
@@ -53,6 +54,7 @@ class LiteSettings:
     epochs: float = option(1.0, "passes over the trajectories")
     batch_size: int = option(8, "trajectories a step, over all processes")
     row_tokens: int = option(8192, "nodes that are read at once; bounds the memory, changes nothing else")
+    recompute: bool = option(False, "keep fewer activations and compute them again (gradient checkpointing)")
     lr: float = option(5e-4, "peak learning rate")
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = option("linear", "of the learning rate")
     warmup: float = option(0.05, "share of the steps in which the learning rate rises")
@@ -80,6 +82,7 @@ def train(settings: LiteSettings) -> Path:
     trainer = SFTFoundationTrainerLite(settings, accelerator, mixture, tokenizer=tokenizer)
     started = time.perf_counter()
     trainer.train(work, last)
+    weights = checkpoint.gathered(accelerator, trainer.model)
     if accelerator.is_main_process:
         info = {
             "steps": trainer.steps,
@@ -89,7 +92,7 @@ def train(settings: LiteSettings) -> Path:
         }
         files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
         model = accelerator.unwrap_model(trainer.model)
-        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
+        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
         shutil.rmtree(work)
     accelerator.wait_for_everyone()
     return out

@@ -169,7 +169,7 @@ def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
         row = {key: kwargs.pop(key) for key in KEYS if key in kwargs}
         if not row or kwargs.get("labels") is None:
             return original(*args, **kwargs)
-        if kwargs.get("output_router_logits"):
+        if kwargs.get("output_router_logits", getattr(model.config, "output_router_logits", False)):
             raise ValueError("router losses count tokens as often as they are read: train such a model without tries")
         labels = kwargs["labels"][:, 1:]
         wanted = labels != IGNORED

@@ -1,0 +1,164 @@
+"""Every recipe of the family can be planned here and fits its hardware; a small twin of its model trains by it."""
+
+import importlib
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM
+
+from xlam_lib import paths
+from xlam_lib.train import checkpoint, plan, recipes
+from xlam_lib.train.family import family, shrunk
+from xlam_lib.train.log import curve, read_log
+from xlam_lib.train.processes import TrainingError
+from xlam_lib.trajectory import write_jsonl
+
+FOLDER = paths.experiments_dir() / "04_model_family"
+RECIPES = sorted((FOLDER / "recipes").glob("*.yaml"))
+
+
+def changed(recipe: str, folder: Path, plan: dict | None = None, **settings: object) -> Path:
+    """A copy of a recipe with other values."""
+    shutil.copytree(FOLDER / "launch", folder / "launch", dirs_exist_ok=True)
+    given = yaml.safe_load((FOLDER / "recipes" / f"{recipe}.yaml").read_text("utf-8")) | settings
+    given["plan"] |= plan or {}
+    (folder / "recipes").mkdir(exist_ok=True)
+    path = folder / "recipes" / f"{recipe}.yaml"
+    path.write_text(yaml.safe_dump(given), "utf-8")
+    return path
+
+
+def told(path: Path, capsys: pytest.CaptureFixture, *options: str) -> tuple[int, str, dict]:
+    """Exit status, table and JSON of a plan."""
+    code = plan.main([str(path), *options])
+    *table, line = capsys.readouterr().out.splitlines()
+    return code, "\n".join(table), json.loads(line)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_planned_and_fits(path, capsys):
+    code, table, made = told(path, capsys)
+    assert code == 0 and made["fits"] and table.endswith("  fits"), table
+    assert all(check["passed"] for check in made["checks"])
+    assert made["sizes"]["total"] / 1e9 == pytest.approx(family()[made["model"]].parameters, rel=0.005)
+    assert made["steps"] > 100 and made["tokens"] >= made["read"] > 1e6 and made["hours"] > 0
+    assert f"-m xlam_lib.train.{recipes.read(path).plan.trainer}" in path.read_text("utf-8")
+
+
+def test_whole_copies_take_eighteen_bytes_a_parameter(capsys):
+    """Float32 weights, gradients and two moments, and autocast's bfloat16 copy of all but the embedding."""
+    _, _, made = told(FOLDER / "recipes" / "xlam-1b-fc-r.yaml", capsys)
+    total = made["sizes"]["total"] / 2**30
+    states = [made["parts"][part] / total for part in ("weights", "gradients", "optimizer", "copies")]
+    assert states == pytest.approx([4, 4, 8, 1.9], abs=0.01)
+
+
+def test_too_little_memory_is_told_with_what_would_do(capsys):
+    code, table, made = told(FOLDER / "recipes" / "xlam-1b-fc-r.yaml", capsys, "--memory", "30")
+    assert code == 1 and not made["fits"]
+    assert "doesn't fit: the largest part is activations; try recompute: true" in table
+    code, table, _ = told(FOLDER / "recipes" / "xlam-8x7b-r-qlora.yaml", capsys, "--memory", "24")
+    assert code == 1 and "the largest part is weights; try more GPUs" in table
+
+
+def test_fewer_gpus_hold_larger_shards(capsys):
+    path = FOLDER / "recipes" / "xlam-7b-fc-r.yaml"
+    (_, _, eight), (code, table, two) = told(path, capsys), told(path, capsys, "--gpus", "2")
+    assert two["parts"]["optimizer"] == pytest.approx(4 * eight["parts"]["optimizer"])
+    assert two["hours"] == pytest.approx(4 * eight["hours"])
+    assert code == 1 and "NO  launch   FSDP, 8 processes in the launch file, 2 GPUs" in table
+
+
+@pytest.mark.parametrize(
+    ("recipe", "plan_", "settings", "said"),
+    [
+        ("xlam-8x7b-r-qlora", {}, {"lora_targets": ["q_proj", "w1"]}, "NO  trained  lora_targets: 'w1' is no linear"),
+        (
+            "xlam-7b-fc-r",
+            {},
+            {"max_length": 8192},
+            "NO  context  samples of at most 8,192 tokens, the model reads 4,096",
+        ),
+        (
+            "xlam-8x7b-r-offload",
+            {"launch": "../launch/zero3_offload.yaml"},
+            {},
+            "NO  launch   sft_lite can't run under",
+        ),
+        ("xlam-7b-r", {}, {"base": str(paths.base_model_dir())}, "is another model than mistralai/"),
+    ],
+)
+def test_what_would_fail_later_fails_now(recipe, plan_, settings, said, tmp_path, capsys):
+    code, table, _ = told(changed(recipe, tmp_path, plan_, **settings), capsys)
+    assert code == 1 and said in table, table
+
+
+@pytest.mark.parametrize(
+    ("plan_", "said"),
+    [
+        ({"model": "xLAM-9b"}, "no model 'xLAM-9b'; known are xLAM-7b-r"),
+        ({"gpus": "many"}, "gpus is 'many', expected a whole number"),
+        ({"nodes": 2}, "nodes is 2, expected one of trainer, model"),
+        ({"launch": "../launch/none.yaml"}, "No such file"),
+    ],
+)
+def test_a_recipe_that_can_not_be_read_ends_in_one_line(plan_, said, tmp_path, capsys):
+    assert plan.main([str(changed("xlam-7b-r", tmp_path, plan_))]) == 2
+    found = capsys.readouterr().err
+    assert said in found and found.startswith("error: ") and found.count("\n") == 1
+
+
+def test_a_recipe_without_a_plan_is_an_error(tmp_path):
+    (tmp_path / "r.yaml").write_text("base: b\n")
+    with pytest.raises(TrainingError, match="expected a section `plan:`"):
+        recipes.read(tmp_path / "r.yaml")
+
+
+def test_data_that_is_there_is_counted(base, data, tmp_path):
+    given = {"base": str(base), "data": [str(data)], "shares": [], "style": "brief", "max_length": 1024}
+    load = recipes.workload(recipes.read(changed("xlam-7b-r", tmp_path, None, **given)))
+    assert load.counted and (load.trajectories, load.samples) == (60, 72)
+    assert 0 < load.labels < load.nodes < load.tokens and load.depth == pytest.approx(load.tokens / 144)
+
+
+@pytest.fixture(scope="module")
+def parts(trajectories, tmp_path_factory):
+    """The demo trajectories as three sources."""
+    folder = tmp_path_factory.mktemp("parts")
+    files = [folder / f"{name}.jsonl" for name in ("one", "two", "three")]
+    for number, file in enumerate(files):
+        write_jsonl(file, trajectories[number::3])
+    return [str(file) for file in files]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_small_twin_trains_by_the_recipe(path, parts, tmp_path, caplog):
+    """The recipe's command with the tokenizer of the project's base; smaller batches, and eight steps at most."""
+    recipe, tokenizer = recipes.read(path), checkpoint.load_tokenizer(paths.base_model_dir())
+    torch.manual_seed(0)
+    twin = shrunk(family()[recipe.plan.model].architecture, len(tokenizer), eos_token_id=tokenizer.eos_token_id)
+    model = AutoModelForCausalLM.from_config(twin)
+    checkpoint.save(tmp_path / "base", model, tokenizer)
+    lite = recipe.plan.trainer == "sft_lite"
+    given = {
+        "base": str(tmp_path / "base"), "out": str(tmp_path / "out"), "processes": 1, "precision": "float32",
+        "data": parts[: len(recipe.settings.data)] if lite else parts[0], "batch_size": 4, "epochs": 0.5,
+        "log_every": 1,
+    }  # fmt: skip
+    if getattr(recipe.settings, "quantize", "none") != "none" and not importlib.util.find_spec("bitsandbytes"):
+        given["quantize"] = "none"  # the package isn't among the locked ones
+    own = changed(path.stem, tmp_path, None, **given)
+    expected = plan.plan(recipes.read(own)).steps
+    assert importlib.import_module(f"xlam_lib.train.{recipe.plan.trainer}").main([str(own)]) == 0, caplog.text
+    steps, losses = curve(read_log(tmp_path / "out"), "loss")
+    assert steps == list(range(1, expected + 1)) and 2 <= expected <= 8
+    assert all(0 < loss < 12 for loss in losses)
+    before, after = model.state_dict(), checkpoint.load_model(tmp_path / "out").state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    adapted = set(getattr(recipe.settings, "lora_targets", ()))
+    assert {name.split(".")[-2] for name in moved} == adapted if adapted else moved == set(before)

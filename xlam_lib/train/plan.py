@@ -1,0 +1,230 @@
+"""What a recipe will take, told before anything is downloaded: parameters, memory, steps, hours (a shell command):
+
+    python -m xlam_lib.train.plan experiments/04_model_family/recipes/xlam-8x7b-r-qlora.yaml --gpus 8 --memory 80
+
+The model is built without weights, so a laptop will do. A table and a line of JSON are printed; the exit status is 1 if
+a check fails or the memory doesn't suffice, 2 if the recipe can't be read. Notebook 02 names it. `memory.py` says how
+parts are counted; hours assume the recipe's share of the GPUs' peak, and no time for moving offloaded states.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import get_peft_model
+from transformers import PretrainedConfig
+
+from xlam_lib.train import checkpoint, lora
+from xlam_lib.train.family import ModelSpec, build, family
+from xlam_lib.train.memory import Layout, Sizes, flops, held, memory, sizes
+from xlam_lib.train.processes import KNOWN_ERRORS, TrainingError
+from xlam_lib.train.recipes import Recipe, Workload, layout, read, workload
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: `Check("context", True, "max_length 4,096 of 32,768")`."""
+
+    name: str
+    passed: bool
+    told: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is told of a recipe; bytes in `parts` (of a GPU) and `host` (of all machines together)."""
+
+    recipe: str
+    model: str
+    architecture: str
+    sizes: Sizes
+    layout: Layout
+    row: int
+    checks: list[Check]
+    parts: dict[str, float]
+    host: dict[str, float]
+    memory: float  # of a GPU, less what is kept in reserve
+    load: Workload
+    steps: int
+    tokens: int  # of all samples that are trained on
+    read: int  # what the model reads of them
+    hours: float
+    advice: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether all parts together find room on a GPU."""
+        return sum(self.parts.values()) <= self.memory
+
+    @property
+    def active(self) -> int:
+        """Parameters that a token passes through."""
+        return round(self.sizes.total - self.sizes.experts * (1 - self.sizes.experts_used))
+
+
+def plan(recipe: Recipe, gpus: int = 0, memory_gib: float = 0.0) -> Plan:
+    """The plan of a recipe, for other hardware than it names if given: `plan(read(path), gpus=8).hours` -> 31.2."""
+    if recipe.plan.model not in family():
+        raise TrainingError(f"{recipe.path}: no model {recipe.plan.model!r}; known are {', '.join(family())}")
+    spec, gpus = family()[recipe.plan.model], gpus or recipe.plan.gpus
+    config, settings = spec.config(), recipe.settings
+    laid, load = layout(recipe, gpus), workload(recipe)
+    counted, targets = _counted(settings, config)
+    row, epochs = recipe.trainer.row(settings, gpus), recipe.epochs(load)
+    nodes = load.nodes if recipe.trainer.tries else load.tokens
+
+    def needed(laid: Layout, row: int) -> tuple[dict[str, float], dict[str, float]]:
+        return memory(counted, config, laid, row, min(row, round(row * load.labels / max(1, nodes))))
+
+    room = ((memory_gib or recipe.plan.memory_gib) - recipe.plan.reserve_gib) * GIB
+    parts, host = needed(laid, row)
+    depth = row if laid.dense_mask else load.depth
+    work = epochs * flops(counted, config, nodes, load.labels, depth, laid.checkpointing)
+    return Plan(
+        recipe=recipe.path.stem,
+        model=spec.name,
+        architecture=config.model_type,
+        sizes=counted,
+        layout=laid,
+        row=row,
+        checks=[targets, *_checks(recipe, spec, gpus)],
+        parts=parts,
+        host=host,
+        memory=room,
+        load=load,
+        steps=recipe.steps(load),
+        tokens=round(epochs * load.tokens),
+        read=round(epochs * nodes),
+        hours=work / (gpus * recipe.plan.peak_tflops * 1e12 * recipe.plan.utilisation * 3600),
+        advice="" if sum(parts.values()) <= room else _advice(laid, row, room, needed),
+    )
+
+
+def _counted(settings: Any, config: PretrainedConfig) -> tuple[Sizes, Check]:
+    """The model with its adapters, on the meta device, and whether the adapters find their layers."""
+    model = build(config)
+    if not getattr(settings, "lora_rank", 0):
+        return sizes(model), Check("trained", True, "all weights")
+    try:
+        made = lora.config(settings, model)
+    except TrainingError as error:
+        return sizes(model), Check("trained", False, str(error))
+    with torch.device("meta"):
+        model = get_peft_model(model, made)
+    names = {
+        name.partition(".lora_A.")[0].rpartition(".")[2] for name, _ in model.named_parameters() if "lora_A" in name
+    }
+    return sizes(model, adapters=True), Check(
+        "trained", True, f"adapters of rank {made.r} at {', '.join(sorted(names))}"
+    )
+
+
+def _checks(recipe: Recipe, spec: ModelSpec, gpus: int) -> Iterator[Check]:
+    """What can be known without weights."""
+    settings, template = recipe.settings, spec.template
+    found = Path(settings.base) / "config.json"
+    if found.is_file():
+        given, meant = json.loads(found.read_text("utf-8")), spec.config().to_dict()
+        other = [name for name in spec.architecture if given.get(name) != meant[name]]
+        told = f"{settings.base} is another model than {spec.base}: {', '.join(other)}" if other else settings.base
+        yield Check("base", not other, told)
+    else:
+        yield Check("base", True, f"not there yet: hf download {spec.base} --local-dir {settings.base}")
+    before, after = checkpoint.carried(template.before, template.after)
+    told = f"{before!r} and {after!r} around a prompt, {template.end!r} ends an answer"
+    if not template.pad_is_set:
+        told += f"; the base names no pad token: set pad_token in tokenizer_config.json, such as {template.pad!r}"
+    yield Check("template", template.end not in ("", template.pad), told)
+    told = f"samples of at most {settings.max_length:,} tokens, the model reads {spec.context:,}"
+    yield Check("context", settings.max_length <= spec.context, told)
+    processes, kind = recipe.launch.get("num_processes", gpus), recipe.launch.get("distributed_type", "torchrun")
+    refused = recipe.trainer.refused.get(kind, "")
+    told = refused or f"{kind}, {processes} processes in the launch file, {gpus} GPUs"
+    yield Check("launch", not refused and processes == gpus, told)
+
+
+def _advice(laid: Layout, row: int, room: float, needed: Callable[..., tuple[dict[str, float], Any]]) -> str:
+    """The first change that would do."""
+    again = {"checkpointing": True}
+    ways: list[tuple[str, dict[str, Any], int]] = [
+        ("recompute: true", again, row),
+        ("fewer tokens at once (row_tokens, or micro_batch and max_length)", {}, row // 4),
+        ("both, recompute and fewer tokens at once", again, row // 4),
+        ("shards (FSDP2) and recompute", {**again, "shard": "fsdp2"}, row),
+        ("shards offloaded to the machine's memory (ZeRO-3) and recompute",
+         {**again, "shard": "zero3", "offload": "all"}, row),
+        ("all of it: ZeRO-3, offload, recompute and fewer tokens at once",
+         {**again, "shard": "zero3", "offload": "all"}, row // 4),
+    ]  # fmt: skip
+    if laid.weights == "nf4":
+        ways = [way for way in ways if "shard" not in way[1]]
+    for told, change, tokens in ways:
+        if sum(needed(replace(laid, **change), tokens)[0].values()) <= room:
+            return told
+    return "more GPUs, adapters (lora_rank), or four bits (quantize: nf4)"
+
+
+def table(made: Plan) -> str:
+    """The plan as text."""
+    counted, laid, load = made.sizes, made.layout, made.load
+    share = counted.trainable / (counted.total + counted.adapters)
+    lines = [
+        f"{made.recipe}: {made.model} ({made.architecture})",
+        f"  parameters  {counted.total:,}, a token passes {made.active:,}; {counted.trainable:,} trained ({share:.2%})",
+        f"  layout      {laid.gpus} GPUs, {laid.shard}, offload {laid.offload}, weights {laid.weights}, "
+        f"computes {laid.compute}, {'recomputes layers' if laid.checkpointing else 'keeps activations'}",
+        *(f"  {'ok' if check.passed else 'NO':<3} {check.name:<9}{check.told}" for check in made.checks),
+        f"  GiB a GPU, rows of {made.row:,} tokens",
+        *(f"    {part:<12}{size / GIB:8.2f}" for part, size in made.parts.items()),
+        f"    {'together':<12}{sum(made.parts.values()) / GIB:8.2f} of {made.memory / GIB:.2f}",
+    ]
+    if made.host:
+        lines.append(f"  GiB in the machines' memory: {sum(made.host.values()) / GIB:,.0f} for {', '.join(made.host)}")
+    how = "counted" if load.counted else "declared"
+    lines += [
+        f"  an epoch    {load.trajectories:,} trajectories, {load.samples:,} samples, {load.tokens:,} tokens, "
+        f"{load.labels / max(1, load.tokens):.1%} trained ({how})",
+        f"  in all      {made.steps:,} steps, {made.tokens:,} tokens, {made.read:,} of them read, about "
+        f"{made.hours:,.1f} hours",
+    ]
+    if made.fits:
+        return "\n".join([*lines, "  fits"])
+    largest = max(made.parts, key=made.parts.__getitem__)
+    return "\n".join([*lines, f"  doesn't fit: the largest part is {largest}; try {made.advice}"])
+
+
+def as_json(made: Plan) -> dict[str, Any]:
+    """The plan as plain values; memory in GiB."""
+    told = asdict(made) | {"fits": made.fits, "active": made.active, "memory": made.memory / GIB}
+    told |= {name: {part: size / GIB for part, size in getattr(made, name).items()} for name in ("parts", "host")}
+    return told | {"weights_gib": held(made.sizes, made.layout) / GIB}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line: `main(["recipe.yaml", "--gpus", "8", "--memory", "80"])` -> 0 if it fits."""
+    parser = argparse.ArgumentParser(prog="python -m xlam_lib.train.plan", description="What a recipe will take.")
+    parser.add_argument("recipe", help="a YAML file of settings with a section `plan:`")
+    parser.add_argument("--gpus", type=int, default=0, help="how many, instead of the recipe's")
+    parser.add_argument("--memory", type=float, default=0.0, help="GiB of each, instead of the recipe's")
+    given = parser.parse_args(argv)
+    try:
+        made = plan(read(given.recipe), given.gpus, given.memory)
+    except KNOWN_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(table(made))
+    print(json.dumps(as_json(made)))
+    return 0 if made.fits and all(check.passed for check in made.checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
