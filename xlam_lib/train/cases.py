@@ -83,7 +83,7 @@ def pairs(case: Case, real: Path, work: Path, most: int = 16) -> list[dict[str, 
         turns = prompts_of(trajectory, STYLE)
         for (_, prompt, answer), (_, _, later) in zip(turns[1:], turns[2:], strict=False):
             if answer != later and len(made) < most:
-                made.append({"prompt": model_prompt(prompt), "chosen": answer + END, "rejected": later + END})
+                made.append({"prompt": prompt, "chosen": answer, "rejected": later})
     return made
 
 

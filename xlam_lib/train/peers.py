@@ -16,20 +16,22 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl import DPOTrainer, SFTConfig, SFTTrainer
 
 from xlam_lib.train.attention import use_causal_blocks
-from xlam_lib.train.dpo import PairTrainer
+from xlam_lib.train.dpo import DpoSettings
+from xlam_lib.train.dpo_foundation_trainer import DPOFoundationTrainer, arguments, as_row
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.joining import Row
 from xlam_lib.train.packing import TriePacker
-from xlam_lib.train.trie_model import PairCollator, read_tries
+from xlam_lib.train.trie_model import read_tries
 
 Step = Callable[[dict[str, torch.Tensor]], torch.Tensor]  # a batch -> the sum of the loss over its labels
 
@@ -104,23 +106,20 @@ def preferences(
     model: PreTrainedModel, pairs: Sequence[dict[str, str]], tokenizer: Any, tries: bool, length: int = 4096
 ) -> tuple[float, list[float]]:
     """DPO over all pairs, 4 a step, with the reference computed once; (seconds, the loss of each step)."""
-    more: dict[str, Any] = {}
-    if tries:
-        use_causal_blocks(model)
-        more = {"data_collator": PairCollator(tokenizer.pad_token_id, length)}
-    else:
-        model.set_attn_implementation("sdpa")
+    args = DpoSettings(
+        "", ("",), "", lr=1e-4, batch_size=4, max_length=length, sft_weight=0.0, log_every=1, save_every=10**6
+    )
     with tempfile.TemporaryDirectory() as folder:
-        arguments = DPOConfig(
-            output_dir=folder, per_device_train_batch_size=4, num_train_epochs=1, precompute_ref_log_probs=True,
-            precompute_ref_batch_size=4, max_length=length, learning_rate=1e-4, optim="adamw_torch_fused",
-            use_cpu=not torch.cuda.is_available(), bf16=False, report_to="none", disable_tqdm=True, save_strategy="no",
-            logging_steps=1, gradient_checkpointing=False, dataloader_pin_memory=torch.cuda.is_available(),
-        )  # fmt: skip
-        data = Dataset.from_list(list(pairs))
         started = time.perf_counter()
-        kind = PairTrainer if tries else DPOTrainer
-        trainer = kind(model=model, args=arguments, train_dataset=data, processing_class=tokenizer, **more)
+        if tries:
+            trainer: Any = DPOFoundationTrainer(args, pairs, model=model, tokenizer=tokenizer, work=Path(folder))
+        else:
+            model.set_attn_implementation("sdpa")
+            theirs, data = (
+                arguments(args, Path(folder), len(pairs)),
+                Dataset.from_list([as_row(pair, tokenizer) for pair in pairs]),
+            )
+            trainer = DPOTrainer(model=model, args=theirs, train_dataset=data, processing_class=tokenizer)
         trainer.train()
         seconds = time.perf_counter() - started
     return seconds, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
