@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.atomic import writing
-from xlam_lib.checks import check_and_line
+from xlam_lib.checks import KnownTools, check_and_line
 from xlam_lib.data.accounting import Drop, Loss
 from xlam_lib.data.converting import ARGUMENTS, converted, loss_of, notes, small_digest
 from xlam_lib.data.pipeline import shards
@@ -158,11 +158,11 @@ class Check:
     warn: bool = True  # of arguments against their schema, where verification hasn't told already
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
-        level = find_source(self.source).SOURCE.argument_level
+        level, known = find_source(self.source).SOURCE.argument_level, KnownTools()
         for item in data:
             if item.loss is None:
                 try:
-                    checked = [check_and_line(t, level) for t in item.trajectories]
+                    checked = [check_and_line(t, level, known) for t in item.trajectories]
                     item.lines = [line for _, line in checked]
                     if self.warn:
                         item.warned += [(ARGUMENTS, text) for warnings, _ in checked for text in warnings]

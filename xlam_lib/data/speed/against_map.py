@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.checks import check_and_line
+from xlam_lib.checks import KnownTools, check_and_line
 from xlam_lib.data.converting import converted
 from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.reading import Raw
@@ -77,11 +77,11 @@ def map_lines(source: str, path: Path, workers: int, cache: Path) -> int:
 
 def _mapped(batch: dict[str, list[str]], numbers: list[int], source: str, file: str) -> dict[str, list[str]]:
     module = find_source(source)
-    lines = []
+    lines, known = [], KnownTools()
     for number, text in zip(numbers, batch["text"], strict=True):
         try:
             trajectories = converted(module.convert, Raw(json.loads(text), file, number + 1))
-            lines += [check_and_line(t, module.SOURCE.argument_level)[1].decode() for t in trajectories]
+            lines += [check_and_line(t, module.SOURCE.argument_level, known)[1].decode() for t in trajectories]
         except (Drop, TrajectoryError):
             continue
     return {"line": lines}
