@@ -60,6 +60,16 @@ class Names:
             self.numbers[key] = max(number, self.numbers.get(key, 0))
         return list(names)
 
+    def take(self, ids: Sequence[bytes], digests: Sequence[bytes]) -> bool:
+        """Whether none of these ids (as digests) was there before, nor comes twice: then they are given as they are.
+
+        `digests` are of the record of each. The same as `give` for each record, for thousands at once.
+        """
+        if len(set(ids)) < len(ids) or not self.seen.keys().isdisjoint(ids):
+            return False
+        self.seen.update(zip(ids, digests, strict=True))
+        return True
+
     def _first(self, id: str, digest: bytes) -> int:
         """Where the search begins: what lies before is taken by others, so a thousand of one id cost no million."""
         own = self.numbers.get(small_digest(id.encode() + digest))
