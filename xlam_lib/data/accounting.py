@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from xlam_lib.records import record
+
 KEPT = 1000  # losses held in memory and in accounting.json; losses.jsonl has all of them
 COUNTS = ("records_in", "records_converted", "trajectories", "steps")
 
@@ -30,7 +32,7 @@ class Drop(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True)
+@record
 class Loss:
     """One record that is not in the output: `Loss("dropped", "rows.jsonl", 17, "empty query")`."""
 

@@ -20,13 +20,13 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from xlam_lib import exact_json
 from xlam_lib.data.accounting import Loss
+from xlam_lib.records import record
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 KINDS = ".json, .jsonl or .ndjson (also .gz)"
@@ -44,7 +44,7 @@ class ReadError(ValueError):
     """The input as a whole can't be read: missing, or nothing in it."""
 
 
-@dataclass(frozen=True)
+@record
 class Raw:
     """A record as it lies in the file: `Raw({"id": 0, ...}, "/data/rows.jsonl", 17)`."""
 

@@ -22,7 +22,7 @@ from typing import Any
 from xlam_lib.atomic import writing
 from xlam_lib.data.accounting import Accounting, Loss
 from xlam_lib.data.converting import small_digest
-from xlam_lib.exact_json import fast_bytes, loads
+from xlam_lib.exact_json import UNWRITTEN, fast_bytes, loads, spaced_bytes
 
 BUFFER = 1 << 20  # bytes read and written at a time
 DIGEST = 16  # bytes
@@ -83,8 +83,14 @@ def _line(row: dict[str, Any]) -> bytes:
 
 
 def loss_line(loss: Loss) -> bytes:
-    """A line of losses.jsonl."""
-    return json.dumps(vars(loss)).encode() + b"\n"
+    """A line of losses.jsonl, as json.dumps writes it."""
+    try:
+        line = spaced_bytes(vars(loss))
+    except UNWRITTEN:
+        line = b"\x7f"
+    if not line.isascii() or b"\x7f" in line:  # which json.dumps writes with a backslash
+        line = json.dumps(vars(loss)).encode()
+    return line + b"\n"
 
 
 def name(folder: Path, shard: int, sort: str) -> Path:
