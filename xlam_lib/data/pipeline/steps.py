@@ -68,6 +68,9 @@ class Read:
     source: str
     shards: list[list[Part]]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Read:
+        return self  # steps are copied for each task, but the plan of all tasks is only read
+
     def __call__(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Raw | Loss]:
         yield from shards.records(find_source(self.source), self.shards[rank])
 
