@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
-KNOWN = 8192  # schemas that are remembered, and tools
+KNOWN, TOOLS = 8192, 4096  # schemas and tools that are remembered
 BEFORE_TOOLS = ("schema_version", "trajectory_id", "source", "task")
 _known: dict[bytes | str, Rules] = {}
 OWNER = {  # fields that belong to one role
@@ -225,7 +225,7 @@ class KnownTools(dict[int, KnownTool]):
             line = None if plain is None else plain_bytes(plain)
             if line is None:
                 return None
-            if len(self) >= KNOWN:
+            if len(self) >= TOOLS:
                 self.clear()
             known = self[id(tool)] = KnownTool(tool, line)
         return known

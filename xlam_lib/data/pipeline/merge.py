@@ -102,9 +102,10 @@ class Merge:
 
     def _copied(self, shard: int, names: Names, accounting: Accounting, lines: IO[bytes], losses: IO[bytes]) -> bool:
         """Takes a shard over as it is, where no line of it is changed and none left out; False: look at each record."""
-        if self.options.split or self.options.dedup != "none":
-            return False
         folder = Path(self.work) / "shards"
+        known = name(folder, shard, "books").is_file()  # not of a run that an older version has begun
+        if self.options.split or self.options.dedup != "none" or not known:
+            return False
         books = Books.read(folder, shard)
         if not names.take(books.ids, books.records):
             return False
