@@ -59,6 +59,7 @@ def test_books_of_two_shards_add_up(books: Accounting) -> None:
             event(first if number < cut else second)
         first.add(second)
         assert first == whole and list(first.dropped) == list(whole.dropped)
+        assert first.warned == {"a": "first", "b": "third"}
 
 
 @given(
