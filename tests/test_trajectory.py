@@ -1,6 +1,8 @@
 """The unified format: what is written reads back equal, and every fault is named with its trajectory and step."""
 
+import dataclasses
 import json
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -59,6 +61,19 @@ def with_steps(*steps: Step) -> Trajectory:
 
 def calling(call: ToolCall) -> Trajectory:
     return with_steps(STEPS[0], Step("assistant", tool_calls=(call,)))
+
+
+def test_records_are_made_as_dataclasses_make_them() -> None:
+    by_name = Step(role="user", content="Hi", reward=1.0)
+    assert by_name == Step("user", "Hi", reward=1.0) == dataclasses.replace(Step("user", reward=1.0), content="Hi")
+    assert repr(Tool("f")) == "Tool(name='f', description='', parameters={'type': 'object', 'properties': {}})"
+    assert Tool("f").parameters is not Tool("f").parameters and Tool("f", parameters={}).parameters == {}
+    assert pickle.loads(pickle.dumps(by_name)) == by_name and hash(by_name) == hash(dataclasses.replace(by_name))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        by_name.content = "No"
+    for wrong in ((), ("user", "Hi", "", (), "", "", False, True, None, "none", "too many")):
+        with pytest.raises(TypeError):
+            Step(*wrong)
 
 
 def test_a_good_trajectory_is_sound_and_reads_back_equal():

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
-KNOWN = 8192  # schemas that are remembered
+KNOWN, TOOLS = 8192, 4096  # schemas and tools that are remembered
+BEFORE_TOOLS = ("schema_version", "trajectory_id", "source", "task")
 _known: dict[bytes | str, Rules] = {}
 OWNER = {  # fields that belong to one role
     "reasoning": "assistant",
@@ -54,13 +55,19 @@ def check(trajectory: Trajectory, argument_level: str = "error") -> list[str]:
     return check_and_line(trajectory, argument_level)[0]
 
 
-def check_and_line(trajectory: Trajectory, argument_level: str = "error") -> tuple[list[str], bytes]:
-    """(the warnings, the line of JSON without its end): what is checked was written, so it needn't be written twice."""
+def check_and_line(
+    trajectory: Trajectory, argument_level: str = "error", known: KnownTools | None = None
+) -> tuple[list[str], bytes]:
+    """(the warnings, the line of JSON without its end): what is checked was written, so it needn't be written twice.
+
+    Whoever checks many trajectories gives each the same `known`: tools that come again are not checked again.
+    """
     if argument_level not in ("error", "warning"):
         raise ValueError(f"argument_level is {argument_level!r}, expected 'error' or 'warning'")
-    line = written(trajectory)
+    known = KnownTools() if known is None else known
+    line = written(trajectory, known)
     _check_outcome(trajectory)
-    tools = _check_tools(trajectory)
+    tools = _check_tools(trajectory, known)
     warnings: list[str] = []
     open_calls: dict[str, str] = {}
     seen_ids: set[str] = set()
@@ -81,7 +88,10 @@ def check_and_line(trajectory: Trajectory, argument_level: str = "error") -> tup
                     raise TrajectoryError(f"{_where(trajectory, index)}: {fault}")
                 seen_ids.add(call.id)
                 open_calls[call.id] = call.name
-                for problem in _problems(*tools[call.name], call.arguments):
+                tool, rules = tools[call.name]
+                if rules.accepts(call.arguments) and rules.names.issuperset(call.arguments):
+                    continue
+                for problem in _problems(tool, rules, call.arguments):
                     warnings.append(f"{_where(trajectory, index)}: {problem}")
         if warnings and argument_level == "error":
             raise TrajectoryError(warnings[0])
@@ -143,6 +153,7 @@ class Rules(NamedTuple):
     key: bytes | str  # the schema itself, by marshal, which takes a third of JSON's time, or as JSON
     accepts: Accepts  # the quick test
     quick: bool  # whether that test understood the schema, so that it is known to be one
+    names: frozenset[str]  # of the arguments that it lists, so that none of them is unknown
 
 
 def _rules(schema: Any) -> Rules:
@@ -153,11 +164,16 @@ def _rules(schema: Any) -> Rules:
     rules = _known.get(key)
     if rules is None:
         accepts = quick_check(schema)
-        rules = Rules(key, accepts or _never, accepts is not None)
+        rules = Rules(key, accepts or _never, accepts is not None, _names(schema))
         if len(_known) >= KNOWN:
             _known.clear()
         _known[key] = rules
     return rules
+
+
+def _names(schema: Any) -> frozenset[str]:
+    listed = schema.get("properties") if isinstance(schema, dict) else None
+    return frozenset(listed) if isinstance(listed, dict) else frozenset()
 
 
 def _never(value: Any) -> bool:
@@ -183,10 +199,41 @@ def _short(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def written(trajectory: Trajectory) -> bytes:
+class KnownTool:
+    """A tool that was written, and checked once it has `rules`."""
+
+    __slots__ = ("line", "rules", "tool")
+
+    def __init__(self, tool: Tool, line: bytes) -> None:
+        self.tool, self.line = tool, line
+        self.rules: Rules | None = None
+
+
+class KnownTools(dict[int, KnownTool]):
+    """The tools seen so far, by identity: it holds them, so that no other can get the number of one of them.
+
+    Nobody may edit their schemas meanwhile; converters hand out the same tool for the same text, and never edit it.
+    """
+
+    def of(self, tool: Tool) -> KnownTool | None:
+        """What is known of a tool, None for one of ill types: `known.of(tool).line` -> b'{"name": "add"}'."""
+        known = self.get(id(tool))
+        if known is None:
+            from xlam_lib.trajectory import Tool  # which imports this module
+
+            plain = typed_dict(tool) if type(tool) is Tool else None
+            line = None if plain is None else plain_bytes(plain)
+            if line is None:
+                return None
+            if len(self) >= TOOLS:
+                self.clear()
+            known = self[id(tool)] = KnownTool(tool, line)
+        return known
+
+
+def written(trajectory: Trajectory, known: KnownTools) -> bytes:
     """The line of JSON, which reads back equal: catches ill types, tuples in arguments, NaN, lone surrogates."""
-    plain = typed_dict(trajectory)
-    if plain is not None and (line := plain_bytes({"schema_version": SCHEMA_VERSION, **plain})) is not None:
+    if (line := _quickly_written(trajectory, known)) is not None:
         return line
     where = _where(trajectory)
     try:
@@ -201,37 +248,64 @@ def written(trajectory: Trajectory) -> bytes:
     return line
 
 
+def _quickly_written(trajectory: Trajectory, known: KnownTools) -> bytes | None:
+    """The line where all is as it should be: its tools are put in as they were written when they were first seen."""
+    plain = typed_dict(trajectory, "tools")
+    if plain is None or type(trajectory.tools) is not tuple:
+        return None
+    tools = [known.of(tool) for tool in trajectory.tools]
+    plain = {"schema_version": SCHEMA_VERSION, **plain}
+    line = plain_bytes(plain)
+    if line is None or None in tools:
+        return None
+    if not tools:
+        return line
+    before = plain_bytes({key: plain[key] for key in BEFORE_TOOLS if key in plain})
+    at = len(before) - 1
+    return b'%s, "tools": [%s]%s' % (line[:at], b", ".join([tool.line for tool in tools]), line[at:])
+
+
 def _check_outcome(trajectory: Trajectory) -> None:
-    where, outcome = _where(trajectory), trajectory.outcome
+    outcome = trajectory.outcome
     if not trajectory.trajectory_id:
-        raise TrajectoryError(f"{where}: trajectory_id is empty")
-    if not any(step.role == "user" for step in trajectory.steps):
-        raise TrajectoryError(f"{where}: has no user step")
+        raise TrajectoryError(f"{_where(trajectory)}: trajectory_id is empty")
+    if not any([step.role == "user" for step in trajectory.steps]):
+        raise TrajectoryError(f"{_where(trajectory)}: has no user step")
     if outcome.termination == "infra_error" and outcome.reward is not None:
-        raise TrajectoryError(f"{where}, outcome: an infrastructure error carries a reward; set reward to None")
+        where = f"{_where(trajectory)}, outcome"
+        raise TrajectoryError(f"{where}: an infrastructure error carries a reward; set reward to None")
     for rating in trajectory.quality:
         if not 1 <= rating.score <= 5:
-            raise TrajectoryError(f"{where}, quality: score {rating.score} of {rating.rater!r} is not within 1..5")
+            where = f"{_where(trajectory)}, quality"
+            raise TrajectoryError(f"{where}: score {rating.score} of {rating.rater!r} is not within 1..5")
 
 
-def _check_tools(trajectory: Trajectory) -> dict[str, tuple[Tool, Rules]]:
+def _check_tools(trajectory: Trajectory, known: KnownTools) -> dict[str, tuple[Tool, Rules]]:
     by_name: dict[str, tuple[Tool, Rules]] = {}
     for tool in trajectory.tools:
         if not tool.name or tool.name in by_name:
             raise TrajectoryError(f"{_of_tool(trajectory, len(by_name))}: tool names must be unique and not empty")
-        rules = _rules(tool.parameters)
-        try:
-            if not rules.quick:
-                _validator(rules)
-        except TrajectoryError as error:
-            raise TrajectoryError(f"{_of_tool(trajectory, len(by_name))}: {error}") from error.__cause__
-        if tool.parameters.get("type") != "object":
-            found = tool.parameters.get("type")
-            raise TrajectoryError(
-                f'{_of_tool(trajectory, len(by_name))}: parameters must have "type": "object", found {found!r}'
-            )
+        one = known.of(tool)
+        rules = one.rules if one else None
+        if rules is None:
+            rules = _checked_rules(trajectory, tool, len(by_name))
+            if one:
+                one.rules = rules
         by_name[tool.name] = (tool, rules)
     return by_name
+
+
+def _checked_rules(trajectory: Trajectory, tool: Tool, index: int) -> Rules:
+    rules = _rules(tool.parameters)
+    try:
+        if not rules.quick:
+            _validator(rules)
+    except TrajectoryError as error:
+        raise TrajectoryError(f"{_of_tool(trajectory, index)}: {error}") from error.__cause__
+    if tool.parameters.get("type") != "object":
+        found = tool.parameters.get("type")
+        raise TrajectoryError(f'{_of_tool(trajectory, index)}: parameters must have "type": "object", found {found!r}')
+    return rules
 
 
 def _of_tool(trajectory: Trajectory, index: int) -> str:

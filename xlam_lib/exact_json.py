@@ -30,6 +30,11 @@ def loads(text: str | bytes) -> Any:
         return json.loads(text)
 
 
+def spaced_bytes(value: Any) -> bytes:
+    """A line with json's spaces, of values that are known to be plain: `spaced_bytes({"a": 1})` -> b'{"a": 1}'."""
+    return _format(fast_bytes(value), indent=0)
+
+
 def dumps(value: Any) -> bytes:
     """One line of JSON without its end; raises what json.dumps raises, also over NaN: `dumps(["é"])`."""
     line = plain_bytes(value)

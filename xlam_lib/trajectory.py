@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from xlam_lib.atomic import writing
 from xlam_lib.card import card
 from xlam_lib.checks import check
 from xlam_lib.exact_json import dumps
-from xlam_lib.records import SCHEMA_VERSION, Record, TrajectoryError
+from xlam_lib.records import SCHEMA_VERSION, Record, TrajectoryError, record
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@record
 class Tool(Record):
     """What can be called: `Tool("weather", "Weather of a city", {"type": "object", "properties": {...}})`."""
 
@@ -54,7 +54,7 @@ class Tool(Record):
     parameters: dict = field(default_factory=lambda: {"type": "object", "properties": {}})  # JSON Schema
 
 
-@dataclass(frozen=True)
+@record
 class ToolCall(Record):
     """One call: `ToolCall("weather", {"city": "Oslo"}, "call_0")`; ids are unique within a trajectory."""
 
@@ -63,7 +63,7 @@ class ToolCall(Record):
     id: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Step(Record):
     """One message. `reasoning` is thought, `content` is said; a tool step answers the call `tool_call_id`."""
 
@@ -79,7 +79,7 @@ class Step(Record):
     reasoning_origin: Literal["native", "generated", "none"] = "none"
 
 
-@dataclass(frozen=True)
+@record
 class Source(Record):
     """Where it comes from: `Source("toolbench", "Apache-2.0", raw_id="G1_answer/42")`."""
 
@@ -92,7 +92,7 @@ class Source(Record):
     converter: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Task(Record):
     """What is to be done: the text of the task block, unless a system step says it."""
 
@@ -100,7 +100,7 @@ class Task(Record):
     task_id: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Outcome(Record):
     """How it ended. An infrastructure error is a reason to stop, never a reward."""
 
@@ -110,7 +110,7 @@ class Outcome(Record):
     checks: dict = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record
 class Rating(Record):
     """What a rater thought of it, from 1 (bad) to 5 (good): `Rating("format", "rule", 5.0)`."""
 
@@ -120,7 +120,7 @@ class Rating(Record):
     rationale: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Trajectory(Record):
     """One task from the first word to the last; see the example at the top of this module."""
 

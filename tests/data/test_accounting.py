@@ -1,10 +1,14 @@
 """Records in = converted + dropped + quarantined, and books that survive being written down."""
 
+import dataclasses
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from xlam_lib.data.accounting import KEPT, Accounting, AccountingError, Drop, Loss, markdown, markdown_table
+from xlam_lib.data.pipeline.entries import loss_line
 
 
 def loss(kind: str = "dropped", line: int = 1, reason: str = "empty query") -> Loss:
@@ -33,6 +37,39 @@ def test_a_record_that_vanishes_is_an_error(books: Accounting) -> None:
     books.records_in += 1
     with pytest.raises(AccountingError, match=r"demo: 5 records in, but 2 converted \+ 1 dropped \+ 1 quarantined = 4"):
         books.check()
+
+
+def test_books_of_two_shards_add_up(books: Accounting) -> None:
+    events = [
+        lambda b: b.convert(2, 6),
+        lambda b: b.warn("a", "first"),
+        lambda b: b.lose(loss()),
+        lambda b: b.warn("a", "second"),
+        lambda b: b.lose(loss("quarantined", 2)),
+        lambda b: b.remove(loss("removed", 3, "why")),
+        lambda b: [b.lose(loss(line=i, reason=f"r{i % 3}")) for i in range(KEPT)],
+        lambda b: b.warn("b", "third"),
+    ]
+    whole = Accounting("demo")
+    for event in events:
+        event(whole)
+    for cut in range(len(events)):
+        first, second = Accounting("demo"), Accounting("")
+        for number, event in enumerate(events):
+            event(first if number < cut else second)
+        first.add(second)
+        assert first == whole and list(first.dropped) == list(whole.dropped)
+        assert first.warned == {"a": "first", "b": "third"}
+
+
+@given(
+    st.text(st.characters(codec=None, exclude_categories=()), max_size=20) | st.sampled_from(list(map(chr, range(256))))
+)
+@example("".join(map(chr, range(127))))
+@example("\x7f")
+def test_a_loss_is_written_as_json_writes_it(detail: str) -> None:
+    lost = Loss("dropped", "rows.jsonl", 3, "why", detail)
+    assert loss_line(lost) == json.dumps(dataclasses.asdict(lost)).encode() + b"\n"
 
 
 def test_round_trip(books: Accounting) -> None:

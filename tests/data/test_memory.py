@@ -8,8 +8,8 @@ import pytest
 
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.memory import watch
-from xlam_lib.data.speed import main as speed
-from xlam_lib.data.speed import memory
+from xlam_lib.data.speed.__main__ import main as speed
+from xlam_lib.data.speed.size import memory
 
 HOLDS = "import time; held = bytearray(b'x' * {0}); time.sleep({1})"
 PARENT = f"""

@@ -14,15 +14,15 @@ import pytest
 from pipeline_checks import ROWS, SMALL, outputs, rows, write
 
 from xlam_lib import atomic
-from xlam_lib.data.converting import DUPLICATE, UNFORESEEN
+from xlam_lib.data.converting import DUPLICATE, RENAMED, UNFORESEEN
 from xlam_lib.data.findings import Policy
-from xlam_lib.data.pipeline import executors, shards, steps, work
+from xlam_lib.data.pipeline import executors, merge, shards, steps, work
 from xlam_lib.data.pipeline.merge import EXACT, NEAR, PARQUET
 from xlam_lib.data.pipeline.phases import Phase
 from xlam_lib.data.pipeline.splitting import check_disjoint
 from xlam_lib.data.reading import ReadError, read_records
 from xlam_lib.data.sources import SOURCES
-from xlam_lib.data.unify import TRAJECTORIES, Options, main, unify
+from xlam_lib.data.unify import LOSSES, TRAJECTORIES, Options, main, unify
 from xlam_lib.trajectory import read_jsonl
 
 
@@ -54,6 +54,25 @@ def test_small_files_share_a_shard(tmp_path: Path) -> None:
     files = [write(tmp_path / f"{i}.jsonl", rows(1)) for i in range(10)]
     planned = shards.plan(files, size=3 * files[0].stat().st_size)
     assert [len(shard) for shard in planned] == [3, 3, 3, 1]
+
+
+def test_shards_that_are_copied_are_as_if_each_record_was_looked_at(
+    tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id of the first shard comes again in the middle and, with other words, at the end; losses and warnings."""
+    records = rows(60)
+    records[30:30] = [{**records[2], "query": "other"}, records[1], {"id": "lost"}]
+    path = write(tmp_path / "raw.jsonl", [*records, {**records[2], "query": "third"}, {**records[4], "answers": "no"}])
+    whole, copied = merge.Merge._copied, []
+    monkeypatch.setattr(merge.Merge, "_copied", lambda *given: copied.append(whole(*given)) or copied[-1])
+    books = [unify("xlam_fc_60k", path, tmp_path / "copied")]
+    monkeypatch.setattr(merge.Merge, "_copied", lambda *given: False)
+    books.append(unify("xlam_fc_60k", path, tmp_path / "looked_at"))
+    assert outputs(tmp_path / "copied") == outputs(tmp_path / "looked_at")
+    copy, looked_at = (json.dumps({**one.to_dict(), "seconds": 0}) for one in books if one)  # also the order of keys
+    assert copy == looked_at and books[0].dropped[DUPLICATE] == 1 and books[0].warnings[RENAMED] == 2
+    assert 0 < copied.count(False) < copied.count(True)
+    assert outputs(tmp_path / "copied")[LOSSES].count(b"\n") == 3
 
 
 def test_workers_make_the_same_bytes(tmp_path: Path, small_shards: None) -> None:

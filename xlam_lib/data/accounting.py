@@ -7,8 +7,10 @@ could not be read (cut off, not JSON, wrong encoding) is *quarantined*. Each of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from xlam_lib.records import record
 
 KEPT = 1000  # losses held in memory and in accounting.json; losses.jsonl has all of them
 COUNTS = ("records_in", "records_converted", "trajectories", "steps")
@@ -30,7 +32,7 @@ class Drop(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True)
+@record
 class Loss:
     """One record that is not in the output: `Loss("dropped", "rows.jsonl", 17, "empty query")`."""
 
@@ -96,6 +98,20 @@ class Accounting:
         self.warnings[kind] = self.warnings.get(kind, 0) + 1
         self.warned.setdefault(kind, example)
 
+    def add(self, other: Accounting) -> None:
+        """The books of what comes next; its losses are taken to be written down already."""
+        for name in (*COUNTS, "quarantined"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for mine, theirs in zip(self._by_kind(), other._by_kind(), strict=True):
+            for kind, count in theirs.items():
+                mine[kind] = mine.get(kind, 0) + count
+        for kind, example in other.warned.items():
+            self.warned.setdefault(kind, example)
+        self.losses += other.losses[: KEPT - len(self.losses)]
+
+    def _by_kind(self) -> tuple[dict[str, int], ...]:
+        return self.dropped, self.removed, self.warnings
+
     def check(self) -> None:
         """Raises AccountingError unless records in = converted + dropped + quarantined."""
         out = self.records_converted + sum(self.dropped.values()) + self.quarantined
@@ -118,7 +134,7 @@ class Accounting:
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON values."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("sink", "losses")}
-        return {**values, "losses": [asdict(loss) for loss in self.losses]}
+        return {**values, "losses": [dict(vars(loss)) for loss in self.losses]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Accounting:

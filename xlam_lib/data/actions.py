@@ -39,7 +39,7 @@ class Action:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        parts = SLOT.split(self.template)
+        parts = self._parts
         made = "".join(
             re.escape(part) if i % 2 == 0 else f"(?P<{part}>{self.narrow.get(part, self._default(part))})"
             for i, part in enumerate(parts)
@@ -61,8 +61,7 @@ class Action:
 
     def parse(self, text: str) -> dict[str, Any] | None:
         """The arguments of a text, or None when it is no action of this kind."""
-        found = self.pattern.fullmatch(text)
-        if found is None:
+        if not text.startswith(self._parts[0]) or (found := self.pattern.fullmatch(text)) is None:
             return None
         arguments: dict[str, Any] = {
             name: int(value) if self.types.get(name) == "integer" else value
@@ -72,7 +71,15 @@ class Action:
 
     def render(self, arguments: Mapping[str, Any]) -> str:
         """The native text of a call; a KeyError names the argument that is missing."""
-        return SLOT.sub(lambda slot: str(arguments[slot[1]]), self.template)
+        parts = list(self._parts)
+        for at in range(1, len(parts), 2):
+            parts[at] = str(arguments[parts[at]])
+        return "".join(parts)
+
+    @cached_property
+    def _parts(self) -> tuple[str, ...]:
+        """Text and names of slots in turns: ("search[", "keywords", "]")."""
+        return tuple(SLOT.split(self.template))
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from xlam_lib import exact_json
 from xlam_lib.data.accounting import Loss
+from xlam_lib.records import record
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 KINDS = ".json, .jsonl or .ndjson (also .gz)"
@@ -44,7 +44,7 @@ class ReadError(ValueError):
     """The input as a whole can't be read: missing, or nothing in it."""
 
 
-@dataclass(frozen=True)
+@record
 class Raw:
     """A record as it lies in the file: `Raw({"id": 0, ...}, "/data/rows.jsonl", 17)`."""
 
@@ -73,7 +73,8 @@ def data_files(path: str | Path, texts: Sequence[str] = ()) -> tuple[list[Path],
     if not chosen:
         kinds = KINDS if not texts else f"{KINDS} or {', '.join(texts)}"
         raise ReadError(f"{path}: the folder holds no {kinds} file, only {len(files)} others")
-    return chosen, [p for p in files if p not in set(chosen)]
+    read = set(chosen)
+    return chosen, [p for p in files if p not in read]
 
 
 def matches(path: Path, texts: Sequence[str]) -> bool:
@@ -232,14 +233,10 @@ def _bad_byte(data: bytes, at: int) -> str:
     return f"not UTF-8: byte 0x{data[at]:02x} at position {at + 1} of the record (Latin-1 or Windows-1252 text?)"
 
 
-def _decode(text: str, start: int = 0, whole: bool = True) -> Any:
-    """(value, ["NaN", ...]), and with whole=False (value, constants, end)."""
+def _decode(text: str) -> tuple[Any, list[str]]:
+    """(value, ["NaN", ...])"""
     constants: list[str] = []
-    decoder = json.JSONDecoder(parse_constant=constants.append)
-    if whole:
-        return decoder.decode(text), constants
-    value, end = decoder.raw_decode(text, start)
-    return value, constants, end
+    return json.JSONDecoder(parse_constant=constants.append).decode(text), constants
 
 
 def _whole(stream: _Stream) -> Iterator[Raw | Loss]:
@@ -302,6 +299,8 @@ class _Text:
 
     def __init__(self, stream: _Stream) -> None:
         self.stream, self.line, self.at, self.window, self.ended = stream, 1, 0, "", False
+        self.constants: list[str] = []  # of the element that is read
+        self.json = json.JSONDecoder(parse_constant=self.constants.append)
         self.decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
         self.more()
 
@@ -333,11 +332,12 @@ class _Text:
         """(value, constants, its text) of the element here; ValueError when it is broken."""
         while True:
             try:
-                value, constants, end = _decode(self.window, self.at, whole=False)
+                self.constants.clear()
+                value, end = self.json.raw_decode(self.window, self.at)
                 raw = self.window[self.at : end]
                 if end < len(self.window) or not self.more():  # at the very end a number might go on
                     self.take(len(raw))
-                    return value, constants, raw
+                    return value, self.constants.copy(), raw
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated string") or error.pos > len(self.window) - 16
                 if not (cut and self.more()):

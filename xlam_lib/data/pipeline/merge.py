@@ -1,14 +1,16 @@
 """The last step: the shards, in their order, become one folder with the books.
 
 Here is everything that must see all records: ids given twice, duplicates, the split. What is remembered of a record is
-a few digests, less than 1 kB a trajectory with all of it (`experiments/LOG.md`). The folder appears whole or not at
-all, and only with books that balance.
+a few digests, less than 1 kB a trajectory with all of it (`experiments/LOG.md`). A shard in which no id comes again is
+copied as bytes and its books are added, unless duplicates or a split are asked for, which need each record. The folder
+appears whole or not at all, and only with books that balance.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from typing import IO, Any
 from xlam_lib import atomic
 from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.converting import RENAMED, Names
-from xlam_lib.data.pipeline.entries import BUFFER, Entry, Kept, entries
+from xlam_lib.data.pipeline.entries import BUFFER, Books, Entry, Kept, enter, entries, loss_line, name
 from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.pipeline.splitting import Disjoint, Groups
 from xlam_lib.data.reading import ReadError
@@ -40,6 +42,15 @@ class Sifted:
 
 
 @dataclass
+class Seen:
+    """What is remembered of the records so far."""
+
+    names: Names = field(default_factory=Names)
+    contents: dict[bytes, str] = field(default_factory=dict)  # digest of a content -> id
+    clusters: dict[int, str] = field(default_factory=dict)  # of near-duplicates -> id
+
+
+@dataclass
 class Merge:
     """`Merge(...)()` writes the folder; `work` holds the shards, `started` is when the run began."""
 
@@ -58,11 +69,11 @@ class Merge:
         accounting = Accounting(self.source, files=self.files, ignored_files=self.ignored)
         with atomic.complete_dir(self.output, info=self.job) as folder:
             with (
-                open(folder / LOSSES, "w", encoding="utf-8") as losses,
+                open(folder / LOSSES, "wb", BUFFER) as losses,
                 open(folder / TRAJECTORIES, "wb", BUFFER) as lines,
             ):
-                accounting.sink = lambda loss: _write_loss(losses, loss)
-                self._fill(accounting, lines)
+                accounting.sink = lambda loss: losses.write(loss_line(loss))
+                self._fill(accounting, lines, losses)
             accounting.sink = None
             _check(accounting, self.input)
             if self.options.parquet:
@@ -73,72 +84,77 @@ class Merge:
             accounting.seconds = time.time() - self.started if self.started else 0.0
             atomic.write_json(folder / BOOKS, accounting.to_dict())
 
-    def _fill(self, accounting: Accounting, lines: IO[bytes]) -> None:
-        side = self._sides()
-        proof = Disjoint(self.options.split_by)
-        for record in self.sifted():
-            if record.loss is not None:
-                accounting.lose(record.loss)
+    def _fill(self, accounting: Accounting, lines: IO[bytes], losses: IO[bytes]) -> None:
+        side, proof, seen = self._sides(), Disjoint(self.options.split_by), Seen()
+        for shard in range(self.shards):
+            if self._copied(shard, seen.names, accounting, lines, losses):
                 continue
-            accounting.convert(len(record.kept), sum(kept.steps for kept, _, _ in record.kept))
-            for id, reason, detail in record.left:
-                where = record.entry
-                accounting.remove(Loss("removed", where.file, where.line, reason, f"{id}: {detail}"))
-            for kind, example in record.entry.warned:
-                accounting.warn(kind, example)
-            for kept, id, line in record.kept:
-                if id != kept.id:
-                    accounting.warn(RENAMED, id)
-                if side is not None:
-                    chosen = side(kept.task, kept.toolset)
-                    proof.see(kept.task, kept.toolset, chosen)
-                    line = with_split(line, kept.at, chosen)
-                lines.write((line if id == kept.id else renamed(line, kept.id, id)) + b"\n")
+            for record in self._sifted(shard, seen):
+                enter(accounting, record.entry, record.loss, [kept.steps for kept, _, _ in record.kept], record.left)
+                for kept, id, line in record.kept:
+                    if id != kept.id:
+                        accounting.warn(RENAMED, id)
+                    if side is not None:
+                        chosen = side(kept.task, kept.toolset)
+                        proof.see(kept.task, kept.toolset, chosen)
+                        line = with_split(line, kept.at, chosen)
+                    lines.write((line if id == kept.id else renamed(line, kept.id, id)) + b"\n")
+
+    def _copied(self, shard: int, names: Names, accounting: Accounting, lines: IO[bytes], losses: IO[bytes]) -> bool:
+        """Takes a shard over as it is, where no line of it is changed and none left out; False: look at each record."""
+        folder = Path(self.work) / "shards"
+        known = name(folder, shard, "books").is_file()  # not of a run that an older version has begun
+        if self.options.split or self.options.dedup != "none" or not known:
+            return False
+        books = Books.read(folder, shard)
+        if not names.take(books.ids, books.records):
+            return False
+        accounting.add(books.accounting)
+        for sort, output in (("jsonl", lines), ("losses", losses)):
+            with open(name(folder, shard, sort), "rb") as file:
+                shutil.copyfileobj(file, output, BUFFER)
+        return True
 
     def _sides(self) -> Callable[[str, str], str] | None:
         """Which side a task and its tools belong to; to know that, the index is read once before."""
         if not self.options.split:
             return None
         groups = Groups(self.options.split_by)
-        for record in self.sifted(with_lines=False):
-            for kept, _, _ in record.kept:
-                groups.add(kept.task, kept.toolset)
+        seen = Seen()
+        for shard in range(self.shards):
+            for record in self._sifted(shard, seen, with_lines=False):
+                for kept, _, _ in record.kept:
+                    groups.add(kept.task, kept.toolset)
         return groups.assign(self.options.split, self.options.seed)
 
-    def sifted(self, with_lines: bool = True) -> Iterator[Sifted]:
-        """All records in the order of the input, duplicates told apart; the same each time."""
-        names, contents, clusters = Names(), {}, {}
-        folder = Path(self.work) / "shards"
-        for shard in range(self.shards):
-            alike = self._clusters(shard)
-            number = 0
-            for entry, lines in entries(folder, shard, with_lines):
-                record = Sifted(entry, entry.loss, [], list(entry.left))
-                if record.loss is None:
-                    numbers = range(number, number + len(entry.kept))
-                    number += len(entry.kept)
-                    self._sift(record, lines, names, contents, clusters, [alike.get(n) for n in numbers])
-                yield record
+    def _sifted(self, shard: int, seen: Seen, with_lines: bool = True) -> Iterator[Sifted]:
+        """The records of a shard in the order of the input, duplicates told apart; the same each time."""
+        alike, number = self._clusters(shard), 0
+        for entry, lines in entries(Path(self.work) / "shards", shard, with_lines):
+            record = Sifted(entry, entry.loss, [], list(entry.left))
+            if record.loss is None:
+                numbers = range(number, number + len(entry.kept))
+                number += len(entry.kept)
+                self._sift(record, lines, seen, [alike.get(n) for n in numbers])
+            yield record
 
     def _sift(
         self,
         record: Sifted,
         lines: list[bytes],
-        names: Names,
-        contents: dict[bytes, str],
-        clusters: dict[int, str],
+        seen: Seen,
         alike: list[int | None],
     ) -> None:
         entry = record.entry
         try:
-            ids = names.give([kept.id for kept in entry.kept], bytes.fromhex(entry.digest))
+            ids = seen.names.give([kept.id for kept in entry.kept], bytes.fromhex(entry.digest))
         except Drop as drop:
             record.loss = Loss("dropped", entry.file, entry.line, drop.reason, drop.detail)
             return
         for kept, id, line, cluster in zip(entry.kept, ids, lines or [b""] * len(ids), alike, strict=True):
-            if kept.content and (first := contents.setdefault(bytes.fromhex(kept.content), id)) != id:
+            if kept.content and (first := seen.contents.setdefault(bytes.fromhex(kept.content), id)) != id:
                 record.left.append((id, EXACT, f"exact duplicate of {first}"))
-            elif cluster is not None and (first := clusters.setdefault(cluster, id)) != id:
+            elif cluster is not None and (first := seen.clusters.setdefault(cluster, id)) != id:
                 record.left.append((id, NEAR, f"near-duplicate of {first}"))
             else:
                 record.kept.append((kept, id, line))
@@ -177,7 +193,3 @@ def _check(accounting: Accounting, input: str) -> None:
     if accounting.quarantined == accounting.records_in:
         first = accounting.losses[0]
         raise ReadError(f"{input}: no record could be read; first: {first.where}: {first.reason}")
-
-
-def _write_loss(file: IO[str], loss: Loss) -> None:
-    file.write(json.dumps(dataclasses.asdict(loss)) + "\n")

@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.atomic import writing
-from xlam_lib.checks import check_and_line
+from xlam_lib.checks import KnownTools, check_and_line
 from xlam_lib.data.accounting import Drop, Loss
 from xlam_lib.data.converting import ARGUMENTS, converted, loss_of, notes, small_digest
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.pipeline.contamination import Questions, user_text
-from xlam_lib.data.pipeline.entries import BUFFER, Entry, Kept, names
+from xlam_lib.data.pipeline.entries import Entry, Kept, ShardWriter
 from xlam_lib.data.pipeline.shards import Part
 from xlam_lib.data.pipeline.splitting import task_key
 from xlam_lib.data.reading import Raw
@@ -68,6 +67,9 @@ class Read:
 
     source: str
     shards: list[list[Part]]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Read:
+        return self  # steps are copied for each task, but the plan of all tasks is only read
 
     def __call__(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Raw | Loss]:
         yield from shards.records(find_source(self.source), self.shards[rank])
@@ -158,11 +160,11 @@ class Check:
     warn: bool = True  # of arguments against their schema, where verification hasn't told already
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
-        level = find_source(self.source).SOURCE.argument_level
+        level, known = find_source(self.source).SOURCE.argument_level, KnownTools()
         for item in data:
             if item.loss is None:
                 try:
-                    checked = [check_and_line(t, level) for t in item.trajectories]
+                    checked = [check_and_line(t, level, known) for t in item.trajectories]
                     item.lines = [line for _, line in checked]
                     if self.warn:
                         item.warned += [(ARGUMENTS, text) for warnings, _ in checked for text in warnings]
@@ -173,22 +175,18 @@ class Check:
 
 @dataclass
 class Write:
-    """The last step: lines and index of the shard, whole or not at all."""
+    """The last step: the files of the shard, each whole or not at all."""
 
     folder: str
     contents: bool = False  # digests of contents, to find duplicates by
     groups: bool = False  # tasks and tool sets, to split by
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> None:
-        lines, index = names(Path(self.folder), rank)
-        if not lines.parent.is_dir():  # whoever made it is gone, and has tidied up
-            raise FileNotFoundError(f"{lines.parent} is not there any more")
-        with writing(lines, "wb", BUFFER) as texts, writing(index, "wb", BUFFER) as rows:
+        if not Path(self.folder).is_dir():  # whoever made it is gone, and has tidied up
+            raise FileNotFoundError(f"{self.folder} is not there any more")
+        with ShardWriter(Path(self.folder), rank) as shard:
             for item in data:
-                entry = self.entry(item)
-                rows.write(entry.dumps())
-                if entry.loss is None:
-                    texts.write(b"\n".join(item.lines) + b"\n")
+                shard.add(self.entry(item), item.lines)
 
     def entry(self, item: Item) -> Entry:
         """What the index says of a record."""

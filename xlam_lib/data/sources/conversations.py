@@ -25,6 +25,7 @@ from xlam_lib.data.schemas import tool_of_calls
 from xlam_lib.data.sources.base import SourceInfo, need_declared, place
 from xlam_lib.data.sources.call_forms import FoundCall
 from xlam_lib.exact_json import loads
+from xlam_lib.records import record
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
 MESSAGES = ("messages", "conversations", "conversation")
@@ -32,7 +33,7 @@ IDS = ("id", "uuid", "conversation_id", "prompt_id", "trajectory_id")
 Render = Callable[[Sequence[ToolCall]], list[str]]  # the native texts of the calls of one turn
 
 
-@dataclass(frozen=True)
+@record
 class Turn:
     """One message of any spelling: `Turn("user", "Hi")`; `texts` are the calls as the source wrote them."""
 

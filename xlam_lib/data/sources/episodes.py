@@ -134,9 +134,11 @@ def parse_loosely(grammar: Grammar, text: str) -> tuple[str, dict[str, Any]] | N
 
     These are the liberties that the environments take themselves: " search[Rome]" -> ("Search", {"entity": "Rome"}).
     """
+    if (call := grammar.parse(text)) is not None:
+        return call
     tidy = text.strip()
-    for spelling in (text, tidy, tidy[:1].upper() + tidy[1:], tidy[:1].lower() + tidy[1:]):
-        if (call := grammar.parse(spelling)) is not None:
+    for spelling in {tidy: None, tidy[:1].upper() + tidy[1:]: None, tidy[:1].lower() + tidy[1:]: None}:
+        if spelling != text and (call := grammar.parse(spelling)) is not None:
             return call
     return None
 

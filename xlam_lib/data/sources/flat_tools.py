@@ -11,6 +11,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.schemas import parse_annotation, tool_of_calls
+from xlam_lib.data.sources.remembered import remembered
 from xlam_lib.trajectory import Step, Tool
 
 ALIASES = {"hashmap": "dict", "hashtable": "dict", "arraylist": "list", "bigint": "int", "char": "str"}
@@ -24,6 +25,11 @@ def tool(name: Any, description: Any, parameters: Any, notes: list[str], require
 
     Required is what the source calls required, in a list beside the table or in the parameter's own "required".
     """
+    return _tool(notes, name, description, parameters, required)
+
+
+@remembered
+def _tool(notes: list[str], name: Any, description: Any, parameters: Any, required: Any) -> Tool:
     if not isinstance(name, str) or not name:
         raise Drop("tool without a name", f"found {name!r}"[:120])
     if description is not None and not isinstance(description, str):

@@ -31,6 +31,7 @@ REASONING = ("reasoning_content", "reasoning", "thinking", "thought")
 TEXTS = ("text", "input_text", "output_text", "refusal")
 THOUGHTS = ("reasoning", "thinking", "thought")
 CALLS = ("tool_call", "tool_calls", "tool_use", "function_call")
+BARE = frozenset(("from", "value", "role", "content"))  # all that most messages have
 RESULTS = ("tool_result", "tool_response")
 
 
@@ -69,6 +70,8 @@ def _turns(message: dict[str, Any], number: int) -> list[Turn]:
         if not calls:
             raise Drop("call without a name", f"message {number} is empty")
         return [Turn("assistant", calls=calls, texts=(text,), trainable=_trainable(message), joins=True)]
+    if role in ("user", "system") and isinstance(content, str):
+        return [Turn(role, content)]
     parts = _Parts(content, role, number)
     if role == "assistant":
         return [_assistant(message, parts)]
@@ -137,18 +140,22 @@ def _trainable(message: dict[str, Any]) -> bool:
 
 
 def _assistant(message: dict[str, Any], parts: _Parts) -> Turn:
-    field = next((message[key] for key in REASONING if isinstance(message.get(key), str) and message[key]), "")
+    bare = message.keys() <= BARE
+    thought = (
+        None if bare else next((key for key in REASONING if isinstance(message.get(key), str) and message[key]), None)
+    )
+    field = message[thought] if thought else ""
     thoughts, content = [*([field] if field else []), *parts.thoughts], parts.text
     if thought := THINK.match(content):
         thoughts.append(thought[2].strip())
         content = content[thought.end() :]
     calls, texts = parts.calls, parts.call_texts
-    single, several = message.get("function_call"), message.get("tool_calls")
-    calls = calls or found_calls(several) or found_calls(single)
+    if not bare:
+        calls = calls or found_calls(message.get("tool_calls")) or found_calls(message.get("function_call"))
     if not calls:
         content, calls, texts = split_calls(content)
     reasoning = "\n".join(filter(None, thoughts))
-    return Turn("assistant", content, reasoning, tuple(calls), tuple(texts), trainable=_trainable(message))
+    return Turn("assistant", content, reasoning, tuple(calls), tuple(texts), trainable=bare or _trainable(message))
 
 
 def _results(message: dict[str, Any], parts: _Parts) -> list[Turn]:

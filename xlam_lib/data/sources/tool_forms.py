@@ -15,6 +15,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.schemas import Annotation, parse_annotation
 from xlam_lib.data.sources.base import unique_tools
 from xlam_lib.data.sources.literals import decode, decode_all
+from xlam_lib.data.sources.remembered import remembered
 from xlam_lib.trajectory import Tool
 
 NAMES = ("name", "tool_name", "function_name", "api_name")
@@ -34,6 +35,11 @@ FLAGS = ("uniqueItems", "deprecated", "readOnly", "writeOnly")
 
 def tools_of(value: Any, notes: list[str]) -> tuple[Tool, ...]:
     """The tools of a list, a mapping or a text; nothing gives (). `notes` gets the types that aren't understood."""
+    return _tools_of(notes, value)
+
+
+@remembered
+def _tools_of(notes: list[str], value: Any) -> tuple[Tool, ...]:
     return unique_tools([_tool(raw, notes) for raw in _raw_tools(value)])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.sources.native_actions import json_object
+from xlam_lib.data.sources.remembered import remembered
 from xlam_lib.trajectory import Tool
 
 PARAMETERS = re.compile(r"^Parameters: ?(\{.*?\}) *$", re.MULTILINE)
@@ -44,7 +45,7 @@ RETRIEVAL = _own(
 
 def tools_of(descriptions: dict[str, Any], retrieval: bool = False) -> list[Tool]:
     """The tools of an API, and those of the agent itself."""
-    made = [_tool(name, text) for name, text in descriptions.items() if name != "components"]
+    made = [_tool([], name, text) for name, text in descriptions.items() if name != "components"]
     return [*made, GET_DETAILS, *([RETRIEVAL] if retrieval else [])]
 
 
@@ -64,7 +65,8 @@ def _begins(text: str, found: re.Match[str]) -> bool:
     return following is not None and following[1] == "Parameters"
 
 
-def _tool(name: str, text: Any) -> Tool:
+@remembered
+def _tool(notes: list[str], name: str, text: Any) -> Tool:
     if not isinstance(text, str) or not name:
         raise Drop("tool description is not text", f"{name}: {str(text)[:80]!r}")
     found = PARAMETERS.search(text)

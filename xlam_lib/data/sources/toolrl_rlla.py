@@ -32,6 +32,7 @@ from xlam_lib.data.sources.api_requests import json_or_literal
 from xlam_lib.data.sources.base import SourceInfo, content_id, need, need_declared, need_objects
 from xlam_lib.data.sources.flat_tools import tool, with_inferred
 from xlam_lib.data.sources.native_actions import ActionBuilder, json_object, native_texts
+from xlam_lib.data.sources.remembered import remembered
 from xlam_lib.trajectory import Task, Tool, Trajectory
 
 SOURCE = SourceInfo(
@@ -69,7 +70,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         _calls(builder, [_call_line(item) for item in need_objects(answer, "answer")], "", "")
     if len(builder.steps) == before or builder.steps[-1].role != "assistant":
         raise Drop("an empty answer")
-    declared = list(_tools(system, notes))
+    declared = _tools(notes, _listed(system))
     tools, inferred = with_inferred(declared, builder.steps[:before])
     need_declared([call.name for step in builder.steps[before:] for call in step.tool_calls], tools)
     builder.learn_last()
@@ -112,9 +113,17 @@ def _parts(record: dict[str, Any]) -> tuple[str, str, Any]:
     return need(record, "instruction", str), need(record, "input", str), need(record, "output", str)
 
 
-def _tools(system: str, notes: list[str]) -> Iterator[Tool]:
+def _listed(system: str) -> str:
     """The numbered list of tools in a system text."""
-    listed = system.partition("use the following tools:")[2].partition("\n\n**")[0].strip()
+    return system.partition("use the following tools:")[2].partition("\n\n**")[0].strip()
+
+
+@remembered
+def _tools(notes: list[str], listed: str) -> list[Tool]:
+    return list(_each_tool(listed, notes))
+
+
+def _each_tool(listed: str, notes: list[str]) -> Iterator[Tool]:
     for entry in _entries(listed):
         found = ENTRY.fullmatch(entry)
         if not found:

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
@@ -53,7 +54,11 @@ class Form:
     def match(self, text: str) -> re.Match[str] | None:
         if self.needs not in text:
             return None
-        return re.compile(self.pattern, re.DOTALL).fullmatch(text)
+        return self._compiled.fullmatch(text)
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.DOTALL)
 
 
 @dataclass(frozen=True)

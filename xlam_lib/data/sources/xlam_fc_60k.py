@@ -38,6 +38,7 @@ from xlam_lib.data.sources.base import (
     need_objects,
     unique_tools,
 )
+from xlam_lib.data.sources.remembered import remembered
 from xlam_lib.trajectory import Step, Task, Tool, Trajectory
 
 SOURCE = SourceInfo(
@@ -64,7 +65,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     answers = need_objects(need_json(row, "answers"), "answers")
     types: dict[str, dict[str, str]] = {}
     notes: list[str] = []
-    tools = unique_tools([_tool(tool, types, notes) for tool in raw_tools])
+    tools = unique_tools([_listed(tool, types, notes) for tool in raw_tools])
     steps, repairs = _steps(query, answers)
     need_declared([call.name for call in steps[-1].tool_calls], tools)
     raw_id = str(row["id"]) if isinstance(row.get("id"), int | str) and row["id"] != "" else content_id(record)
@@ -92,7 +93,16 @@ def _steps(query: str, answers: list[dict[str, Any]]) -> tuple[tuple[Step, ...],
     return tuple(builder.steps), builder.repairs
 
 
-def _tool(raw: dict[str, Any], types: dict[str, dict[str, str]], notes: list[str]) -> Tool:
+def _listed(raw: dict[str, Any], types: dict[str, dict[str, str]], notes: list[str]) -> Tool:
+    tool, texts = _tool(notes, raw)
+    if texts:
+        types[tool.name] = texts
+    return tool
+
+
+@remembered
+def _tool(notes: list[str], raw: dict[str, Any]) -> tuple[Tool, dict[str, str]]:
+    """A tool and the Python types of its parameters, where JSON Schema has another word."""
     name, description = need(raw, "name", str), raw.get("description") or ""
     if not isinstance(description, str):
         raise Drop("tool description is not text", f"{name}: {str(description)[:80]!r}")
@@ -100,7 +110,7 @@ def _tool(raw: dict[str, Any], types: dict[str, dict[str, str]], notes: list[str
     if not isinstance(flat, dict):
         raise Drop("tool parameters are not an object", f"{name}: {str(flat)[:80]!r}")
     if flat.get("type") == "object" and isinstance(flat.get("properties"), dict):
-        return Tool(name, description, flat)  # JSON Schema already
+        return Tool(name, description, flat), {}  # JSON Schema already
     properties, required, texts = {}, [], {}
     for parameter, spec in flat.items():
         if not isinstance(spec, dict):
@@ -115,9 +125,7 @@ def _tool(raw: dict[str, Any], types: dict[str, dict[str, str]], notes: list[str
             required.append(parameter)
         if text and annotation.schema != {"type": text}:
             texts[parameter] = text
-    if texts:
-        types[name] = texts
-    return Tool(name, description, {"type": "object", "properties": properties, "required": required})
+    return Tool(name, description, {"type": "object", "properties": properties, "required": required}), texts
 
 
 def _unmasked(record: dict[str, Any]) -> dict[str, Any]:
