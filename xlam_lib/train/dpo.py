@@ -31,7 +31,6 @@ from xlam_lib.train import checkpoint, loop
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import encode, order_together
-from xlam_lib.train.log import FILE
 from xlam_lib.train.pairs import Pair, counts, read_pairs
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
 from xlam_lib.train.trie_model import PairCollator, read_tries
@@ -72,7 +71,7 @@ class PairTrainer(loop.FiniteLoss, DPOTrainer):
 
 def train(settings: DpoSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
-    out = Path(settings.out)
+    out, settings = Path(settings.out), loop.resolved(settings)
     described = loop.describe(settings, base=settings.base, pairs=settings.pairs)
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and pairs", out)
@@ -99,11 +98,9 @@ def train(settings: DpoSettings) -> Path:
     }
     preferences = measure(trainer, pairs["held_out"], settings.beta)
     if state().is_main_process:
-        files = {
-            loop.RUN: to_json(described) + "\n",
-            FILE: (work / FILE).read_text("utf-8"),
-            HELD_OUT: to_json(preferences) + "\n",
-        }
+        mixture = [{"source": origin, "draws": drawn} for origin, drawn in info["origins"].items()]
+        files = loop.files(work, "xlam_lib.train.dpo", settings, mixture=mixture)
+        files[HELD_OUT] = to_json(preferences) + "\n"
         checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
         shutil.rmtree(work)
         logger.info("held-out pairs: %s", preferences["all"])

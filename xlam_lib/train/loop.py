@@ -13,7 +13,6 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,15 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from xlam_lib.atomic import is_complete, mark_complete, write_json
-from xlam_lib.train.checkpoint import digest
+from xlam_lib.train import record
 from xlam_lib.train.log import FILE, append, cut_after, read_log
 from xlam_lib.train.processes import TrainingError, state
+from xlam_lib.train.record import RUN, describe, resolved
 
 logger = logging.getLogger(__name__)
 
-RUN = "run.json"
+__all__ = ["RUN", "describe", "resolved", "Diary", "FiniteLoss", "files", "finished", "planned", "prepare", "run"]
+
 RENAMED = {"learning_rate": "lr", "mean_token_accuracy": "accuracy", "num_tokens": "tokens"}
 TOLD = ("loss", "accuracy", "rewards/accuracies")
 
@@ -98,25 +99,11 @@ def run(trainer: Trainer, last: Path | None) -> float:
     return time.perf_counter() - started
 
 
-def describe(settings: Any, **inputs: str) -> dict[str, Any]:
-    """What makes a run the same run: its settings and the content of its inputs, wherever these lie."""
-    places = {"out", *inputs}
-    return {
-        **{key: _json(value) for key, value in asdict(settings).items() if key not in places},
-        **{f"{name}_digest": digest(path) for name, path in inputs.items()},
-    }
-
-
-def _json(value: Any) -> Any:
-    """As it is when it has been written and read again."""
-    return list(value) if isinstance(value, tuple) else value
-
-
 def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
     """The working folder and the checkpoint to go on from, if this very run was begun before."""
     work = out.with_name(out.name + ".partial")
     if state().is_main_process:
-        if not _same_run(work, run):
+        if not record.same(work, run):
             shutil.rmtree(work, ignore_errors=True)
         whole = [folder for folder in work.glob("checkpoint-*") if is_complete(folder)]
         last = max(whole, key=_step, default=None)
@@ -124,7 +111,7 @@ def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
             if folder != last:
                 shutil.rmtree(folder)  # cut off while it was written, or older
         cut_after(work / FILE, _step(last) if last else 0)
-        write_json(work / RUN, run)
+        write_json(work / RUN, record.begun(work, run))
         (work / FILE).touch()
         if last:
             logger.info("going on from step %d of an earlier run", _step(last))
@@ -134,7 +121,16 @@ def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
 
 def finished(out: Path, run: dict[str, Any]) -> bool:
     """Whether this very run (same settings, data and base) already lies at `out`, whole."""
-    return is_complete(out) and _same_run(out, run)
+    if not is_complete(out) or not record.same(out, run):
+        return False
+    if state().is_main_process:
+        record.tell_other_code(out)
+    return True
+
+
+def files(work: Path, command: str, settings: Any, **facts: Any) -> dict[str, str]:
+    """What lies beside the weights: configuration, record and log; see `record.finished_files`."""
+    return record.finished_files(work, command, settings, FILE, **facts)
 
 
 def planned(work: Path, measure: Callable[[], int]) -> int:
@@ -148,13 +144,6 @@ def planned(work: Path, measure: Callable[[], int]) -> int:
         write_json(path, {"samples": samples})
         logger.info("planned %d samples to fit the time given", samples)
     return samples
-
-
-def _same_run(folder: Path, run: dict[str, Any]) -> bool:
-    try:
-        return json.loads((folder / RUN).read_text("utf-8")) == run
-    except (OSError, ValueError):
-        return False
 
 
 def _step(folder: Path) -> int:

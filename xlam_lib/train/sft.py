@@ -17,7 +17,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,13 +27,11 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
-from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
 from xlam_lib.train import checkpoint, loop
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import Example, examples, order, order_together
-from xlam_lib.train.log import FILE
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
 from xlam_lib.train.trie_model import collate_rows, read_tries
 from xlam_lib.trajectory import read_jsonl
@@ -88,7 +86,7 @@ class AnswerTrainer(loop.FiniteLoss, SFTTrainer):
 
 def train(settings: SftSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
-    out = Path(settings.out)
+    out, settings = Path(settings.out), loop.resolved(settings)
     described = loop.describe(settings, base=settings.base, data=settings.data)
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
@@ -116,7 +114,9 @@ def train(settings: SftSettings) -> Path:
     seconds = loop.run(trainer, last)
     info |= {"samples": samples, "seconds": round(seconds, 1), "steps": trainer.state.global_step}
     if state().is_main_process:
-        files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
+        held = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
+        source = {"source": Path(settings.data).stem, "samples": len(rows), "draws": samples}
+        files = loop.files(work, "xlam_lib.train.sft", held, mixture=[source])
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
         shutil.rmtree(work)

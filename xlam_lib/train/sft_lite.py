@@ -20,13 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
 from xlam_lib.train import checkpoint, loop
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.grouped import trajectories
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
-from xlam_lib.train.log import FILE
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.processes import TrainingError, command
 from xlam_lib.train.seeds import DeviceSeed
@@ -61,7 +59,7 @@ class LiteSettings:
 
 def train(settings: LiteSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
-    out = Path(settings.out)
+    out, settings = Path(settings.out), loop.resolved(settings)
     inputs = {f"data_{number}": path for number, path in enumerate(settings.data)}
     described = loop.describe(settings, base=settings.base, **inputs)
     del described["data"]  # what the files hold counts, not where they lie
@@ -82,7 +80,7 @@ def train(settings: LiteSettings) -> Path:
             "left_out": left_out,
             "mixture": mixture.table(),
         }
-        files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
+        files = loop.files(work, "xlam_lib.train.sft_lite", settings, mixture=mixture.table())
         model = accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
         shutil.rmtree(work)
