@@ -9,7 +9,6 @@ import pytest
 
 from xlam_lib import run
 from xlam_lib.batch import execute, guard
-from xlam_lib.batch import manifest as records
 from xlam_lib.bench import report
 from xlam_lib.bench.scorecard import ScorecardError
 

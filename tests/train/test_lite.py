@@ -226,7 +226,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(settings, tmp_path):
 def test_samples_without_a_label_are_an_error(settings, base):
     row = {"input_ids": [5, 6], "labels": [-100, -100]}
     trainer = SFTFoundationTrainerLite(settings, prepare_accelerator(settings), [[row]] * 9)
-    with pytest.raises(TrainingError, match="step 1: none of its samples has a label"):
+    with pytest.raises(TrainingError, match="none of 9 rows has a label, nothing would be trained"):
         trainer.train()
 
 

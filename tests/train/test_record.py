@@ -15,13 +15,27 @@ from xlam_lib.train.score import judge
 
 def lite_run(base, data, cases, folder):
     return sft_lite.LiteSettings(
-        base=str(base), data=(str(data),), shares=(1.0,), out=str(folder / "out"), epochs=0.4, lr=5e-3, processes=1
+        base=str(base),
+        data=(str(data),),
+        shares=(1.0,),
+        out=str(folder / "out"),
+        epochs=0.4,
+        lr=5e-3,
+        precision="float32",
+        processes=1,
     )
 
 
 def sft_run(base, data, cases, folder):
     return sft.SftSettings(
-        base=str(base), data=str(data), out=str(folder / "out"), samples=24, seconds=1e6, lr=5e-3, processes=1
+        base=str(base),
+        data=str(data),
+        out=str(folder / "out"),
+        samples=24,
+        seconds=1e6,
+        lr=5e-3,
+        precision="float32",
+        processes=1,
     )
 
 
@@ -62,7 +76,7 @@ def test_every_setting_has_the_value_that_held(done):
     _, settings, out = done
     found = yaml.safe_load((out / record.CONFIG).read_text())
     assert set(found) == set(asdict(settings)) and found["processes"] == 1
-    assert found["precision"] in ("float32", "bfloat16") and found["lr"] == settings.lr
+    assert found["precision"] == "float32" and found["lr"] == settings.lr
     if settings.__class__ is sft.SftSettings:
         assert found["samples"] == 24 and found["seconds"] == 0
 
@@ -112,6 +126,14 @@ def test_other_code_is_told_and_kept_but_the_run_stands(tmp_path, monkeypatch, c
     monkeypatch.setattr(record, "code", lambda: before)
     assert loop.finished(work, {"lr": 1}) and not loop.finished(work, {"lr": 2})
     assert "is left as it is" in caplog.text
+
+
+def test_auto_is_resolved(base, data, monkeypatch):
+    settings = sft.SftSettings(base=str(base), data=str(data), out="x")
+    assert (settings.precision, settings.processes) == ("auto", 0)
+    for has_it, named in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(record.torch.cpu, "get_capabilities", lambda has_it=has_it: {"avx512_bf16": has_it})
+        assert record.resolved(settings) == replace(settings, precision=named, processes=1)
 
 
 def test_a_path_is_no_part_of_what_a_run_is(base, data, tmp_path):

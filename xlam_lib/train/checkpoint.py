@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -76,8 +77,7 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
     try:
         return wrapper_of(tokenizer.chat_template)
     except ValueError:
-        message = [{"role": "user", "content": PROBE}]
-        text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        text = _rendered(tokenizer)
     before, found, after = text.partition(PROBE)
     if not found or not before.endswith("\n") or not after.endswith("\n"):
         raise CheckpointError(
@@ -85,6 +85,18 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
             "line break to be carried over. Remove the template to train with our own wrapper"
         )
     return before.removesuffix("\n"), after.removesuffix("\n")
+
+
+def _rendered(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What the tokenizer's own chat template makes of one message."""
+    message = [{"role": "user", "content": PROBE}]
+    try:
+        return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise CheckpointError(
+            f"the tokenizer's chat template can't write a user's message ({error}). Mend it, or remove it to train "
+            "with our own wrapper"
+        ) from error
 
 
 def save(

@@ -16,7 +16,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,10 +27,10 @@ from trl import DPOConfig, DPOTrainer
 
 from xlam_lib.atomic import complete_dir, is_complete, to_json
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.train import checkpoint, loop
+from xlam_lib.train import checkpoint, loop, mask_report
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.examples import encode, order_together
+from xlam_lib.train.examples import IGNORED, encode, order_together
 from xlam_lib.train.pairs import Pair, counts, read_pairs
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
 from xlam_lib.train.trie_model import PairCollator, read_tries
@@ -59,6 +59,7 @@ class DpoSettings:
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(5, "steps between two lines of the log")
     save_every: int = option(100, "steps between two checkpoints to resume from")
+    end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
 
 
 class PairTrainer(loop.FiniteLoss, DPOTrainer):
@@ -89,6 +90,7 @@ def train(settings: DpoSettings) -> Path:
         eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)], **more,
     )  # fmt: skip
     read_tries(trainer.model)  # where the reference was computed by an earlier run
+    mask = _mask(settings, trainer)
     seconds = loop.run(trainer, last)
     info |= {
         "pairs": len(pairs["train"]),
@@ -99,7 +101,7 @@ def train(settings: DpoSettings) -> Path:
     preferences = measure(trainer, pairs["held_out"], settings.beta)
     if state().is_main_process:
         mixture = [{"source": origin, "draws": drawn} for origin, drawn in info["origins"].items()]
-        files = loop.files(work, "xlam_lib.train.dpo", settings, mixture=mixture)
+        files = loop.files(work, "xlam_lib.train.dpo", settings, mixture=mixture, mask=asdict(mask))
         files[HELD_OUT] = to_json(preferences) + "\n"
         checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
         shutil.rmtree(work)
@@ -125,6 +127,17 @@ def arguments(settings: DpoSettings, work: Path, samples: int) -> DPOConfig:
         save_steps=settings.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
         dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
     )  # fmt: skip
+
+
+def _mask(settings: DpoSettings, trainer: DPOTrainer) -> mask_report.MaskReport:
+    """The mask report of both answers of a sample of the pairs, as trl has tokenised them; see `mask_report.check`."""
+    rows = [
+        {"input_ids": row["prompt_ids"] + row[side], "labels": [IGNORED] * len(row["prompt_ids"]) + row[side]}
+        for row in mask_report.sampled(trainer.train_dataset, mask_report.ROWS // 2)
+        for side in ("chosen_ids", "rejected_ids")
+    ]
+    report = mask_report.of_rows(rows, trainer.processing_class)
+    return mask_report.check(report, settings.end_token, state().is_main_process)
 
 
 def measure(trainer: DPOTrainer, pairs: Sequence[Pair], beta: float) -> dict[str, dict[str, float]]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.loader import Loader
 from xlam_lib.train.log import FILE, append
+from xlam_lib.train.mask_report import ROWS, MaskReport, check, ends_of, of_rows, sampled
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.packing import Batch, Packed, Packer, PaddedPacker, Row, TriePacker, empty
 from xlam_lib.train.processes import TrainingError, bfloat16
@@ -93,6 +95,7 @@ class SFTFoundationTrainerLite:
     def train(self, work: Path | None = None, last: Path | None = None) -> None:
         """All steps, from a checkpoint on if there is one; logs and checkpoints go to the folder `work`, if given."""
         first = self._resumed(last) if last else 0
+        self.mask = self._mask_report()
         started = told = time.perf_counter()
         self.model.train()
         for step, samples in enumerate(self._batches(first), first + 1):
@@ -108,6 +111,22 @@ class SFTFoundationTrainerLite:
                     print(f"step {step}/{self.steps}  loss {entry['loss']:.3g}  {left:.0f} s to go", flush=True)
             if work and saved and step < self.steps:
                 self._save(work / f"checkpoint-{step}")
+
+    def _mask_report(self) -> MaskReport:
+        """What the first samples train; a TrainingError if that is nothing, or never the end token."""
+        samples = (sample for _, _, sample in self.loader.mixture.placed())
+        rows = [self._labelled(row) for group in _groups(list(islice(samples, ROWS // 8))) for row in group]
+        report = of_rows(
+            sampled(rows), self.tokenizer, ends_of(self.tokenizer, self.accelerator.unwrap_model(self.model))
+        )
+        return check(report, self.args.end_token, self.accelerator.is_main_process)
+
+    def _labelled(self, row: Row) -> Row:
+        """The row with its labels, which may come from the collator."""
+        if "labels" in row or not isinstance(self.packer, PaddedPacker):
+            return row
+        batch = self.packer.collate([row])
+        return {name: batch[name][0].tolist() for name in ("input_ids", "labels")}
 
     def _batches(self, step: int) -> Iterator[list[Any]]:
         """The samples of each step from the loader's place on, over as many epochs as it takes."""

@@ -88,7 +88,7 @@ def machine() -> dict[str, Any]:
 def begun(work: Path, described: dict[str, Any]) -> dict[str, Any]:
     """The record of a run that begins, or goes on, in a folder; other code than before is told and kept in the record.
 
-    {"settings": {...}, "code": {...}, "machine": {...}}, and "code_before": [...] where steps were made with other code.
+    {"settings": {...}, "code": {...}, "machine": {...}}; with "code_before": [...] if steps were made with other code.
     """
     record = {"settings": described, "code": code(), "machine": machine()}
     found = read(work)

@@ -17,7 +17,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from xlam_lib.codec import STYLES
-from xlam_lib.train import checkpoint, loop
+from xlam_lib.train import checkpoint, loop, mask_report
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import Example, examples, order, order_together
@@ -59,6 +59,7 @@ class SftSettings:
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(10, "steps between two lines of the log")
     save_every: int = option(200, "steps between two checkpoints to resume from")
+    end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
 
 
 class AnswerTrainer(loop.FiniteLoss, SFTTrainer):
@@ -93,6 +94,8 @@ def train(settings: SftSettings) -> Path:
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, info = _rows(settings, tokenizer)
+    shown = ({"input_ids": row.input_ids, "labels": row.labels} for row in mask_report.sampled(rows))
+    mask = mask_report.check(mask_report.of_rows(shown, tokenizer), settings.end_token, state().is_main_process)
     work, last = loop.prepare(out, described)
     build = checkpoint.fresh_model if settings.from_scratch else checkpoint.load_model
     model = build(settings.base, settings.seed) if settings.from_scratch else build(settings.base)
@@ -116,7 +119,7 @@ def train(settings: SftSettings) -> Path:
     if state().is_main_process:
         held = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
         source = {"source": Path(settings.data).stem, "samples": len(rows), "draws": samples}
-        files = loop.files(work, "xlam_lib.train.sft", held, mixture=[source])
+        files = loop.files(work, "xlam_lib.train.sft", held, mixture=[source], mask=asdict(mask))
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
         shutil.rmtree(work)
