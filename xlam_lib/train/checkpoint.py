@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from xlam_lib.codec import PromptStyle
 
 logger = logging.getLogger(__name__)
 
+WRITER = "inline_container"  # where torch.save says that it could not write
 PROBE = "What is the weather in Oslo?"
 
 
@@ -112,18 +114,51 @@ def save(
     `files` are texts that lie beside, `info` goes into the marker. Weights that aren't finite are refused: a broken
     run leaves no checkpoint that looks like one.
     """
-    broken = [name for name, values in model.named_parameters() if not bool(torch.isfinite(values).all())]
-    if broken:
-        raise CheckpointError(f"{out}: not saved, weights are not finite ({', '.join(broken[:3])}); lower the lr")
+    check_finite(out, model)
     if style is not None:
         tokenizer.chat_template = chat_template(style, *wrapper(tokenizer))
-    with complete_dir(out, info) as folder:
+    with complete_dir(out, info) as folder, saving(out):
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         for name, text in (files or {}).items():
             write_text(folder / name, text)
     logger.info("checkpoint saved: %s", out)
     return Path(out)
+
+
+def check_finite(out: str | Path, model: torch.nn.Module) -> None:
+    """A CheckpointError if a weight is NaN or infinite: what is saved is what one goes on from."""
+    broken = [name for name, values in model.named_parameters() if not bool(torch.isfinite(values).all())]
+    if broken:
+        raise CheckpointError(f"{out}: not saved, weights are not finite ({', '.join(broken[:3])}); lower the lr")
+
+
+@contextmanager
+def saving(folder: str | Path) -> Iterator[None]:
+    """Around writing weights: a disk that is full becomes one clear error; safetensors and torch have their own."""
+    hint = f"is the disk full? {folder} was not written; make room, then run the same command again"
+    try:
+        yield
+    except SafetensorError as error:
+        raise CheckpointError(f"{hint} ({error})") from error
+    except RuntimeError as error:
+        if WRITER not in str(error):
+            raise
+        raise CheckpointError(f"{hint} (torch: {str(error).splitlines()[0]})") from error
+
+
+def check_context(folder: str | Path, longest: int, what: str) -> None:
+    """A CheckpointError if that many tokens are more than the model's context: `check_context(base, 900, "a.jsonl")`.
+
+    Positions beyond it were never trained, so they would be learnt badly, and nobody would be told.
+    """
+    config = AutoConfig.from_pretrained(_checked(folder)).get_text_config()
+    context = getattr(config, "max_position_embeddings", None)
+    if context and longest > context:
+        raise CheckpointError(
+            f"{what}: a row has {longest} tokens, but the context of {folder} is {context}; lower max_length to "
+            f"{context}, and longer rows are left out and counted"
+        )
 
 
 def digest(path: str | Path) -> str:

@@ -184,6 +184,7 @@ def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[d
     for split, indices in by_split.items():
         if not indices:
             raise TrainingError(f"{settings.pairs}: no {split} pairs of at most {settings.max_length} tokens")
+    checkpoint.check_context(settings.base, max(lengths[i] for i in fitting), settings.pairs)
     samples = settings.samples or round(settings.epochs * len(by_split["train"]))
     prompts = [pairs[i].prompt for i in by_split["train"]]  # pairs of a prompt together, to be read as one trie
     sizes = [lengths[i] for i in by_split["train"]]

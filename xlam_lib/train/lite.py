@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -24,7 +23,7 @@ import torch
 from accelerate import Accelerator, DistributedType
 from transformers import get_scheduler
 
-from xlam_lib.atomic import mark_complete, write_json
+from xlam_lib.atomic import write_json
 from xlam_lib.train import checkpoint
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.examples import IGNORED
@@ -33,11 +32,13 @@ from xlam_lib.train.log import FILE, append
 from xlam_lib.train.mask_report import ROWS, MaskReport, check, ends_of, of_rows, sampled
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.packing import Batch, Packed, Packer, PaddedPacker, Row, TriePacker, empty
-from xlam_lib.train.processes import TrainingError, bfloat16
+from xlam_lib.train.processes import TrainingError, bfloat16, enough_memory
+from xlam_lib.train.resume import loading, mark_whole, step_of
 from xlam_lib.train.seeds import DeviceSeed
 from xlam_lib.train.trie_model import KEYS, read_tries
 
 PLACE = "place.json"
+MEMORY = enough_memory("lower row_tokens, or batch_size")
 Collate = Callable[[list[Row]], Batch]
 
 
@@ -139,6 +140,7 @@ class SFTFoundationTrainerLite:
                     return
             mixture.set_epoch(mixture.epoch + 1)
 
+    @MEMORY
     def _step(self, step: int, groups: list[Any]) -> dict[str, Any]:
         """Forward, backward and update over the samples of a step; returns what is logged."""
         packed = self._packed(self.loader, groups)
@@ -167,6 +169,7 @@ class SFTFoundationTrainerLite:
         self.tokens += counts[0]
         return {"loss": total.item(), "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm} | _shares(*counts)
 
+    @MEMORY
     def evaluate(self) -> float:
         """The mean loss of a label over the evaluation samples."""
         if self.evaluation is None:
@@ -220,23 +223,23 @@ class SFTFoundationTrainerLite:
             append(work / FILE, entry | {"tokens": self.tokens})
 
     def _save(self, folder: Path) -> None:
-        """A checkpoint to go on from, whole once it is marked; the one before it goes."""
-        self.accelerator.save_state(str(folder))
+        """A checkpoint to go on from, whole once it is marked."""
+        with checkpoint.saving(folder):
+            self.accelerator.save_state(str(folder))
+        self.accelerator.wait_for_everyone()  # each process writes a file of its own
         if self.accelerator.is_main_process:
             write_json(folder / PLACE, {"tokens": self.tokens, "loader": self.loader.state_dict()})
-            mark_complete(folder)
-            for other in folder.parent.glob("checkpoint-*"):
-                if other != folder:
-                    shutil.rmtree(other)
+            mark_whole(folder)
         self.accelerator.wait_for_everyone()
 
     def _resumed(self, folder: Path) -> int:
         """Take up a checkpoint; returns the steps that were made."""
-        self.accelerator.load_state(str(folder))
+        with loading(folder):
+            self.accelerator.load_state(str(folder))
         place = json.loads((folder / PLACE).read_text("utf-8"))
         self.loader.load_state_dict(place["loader"])
         self.tokens = place["tokens"]
-        return int(folder.name.rpartition("-")[2])
+        return step_of(folder)
 
 
 def _groups(samples: list[Any]) -> list[Any]:

@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from xlam_lib.atomic import is_complete, mark_complete, write_json
+from xlam_lib.atomic import is_complete, write_json
 from xlam_lib.train import record
+from xlam_lib.train.checkpoint import check_finite, saving
 from xlam_lib.train.log import FILE, append, cut_after, read_log
-from xlam_lib.train.processes import TrainingError, state
+from xlam_lib.train.processes import TrainingError, enough_memory, state
 from xlam_lib.train.record import RUN, describe, resolved
+from xlam_lib.train.resume import loading, mark_whole, newest_whole, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ TOLD = ("loss", "accuracy", "rewards/accuracies")
 
 
 class FiniteLoss:
-    """Mixin for a trainer: a loss that is NaN or infinite ends the run at that step."""
+    """Mixin for a trainer: a loss that is NaN or infinite ends the run, and so does what can't be saved or loaded."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
@@ -45,6 +48,20 @@ class FiniteLoss:
                 f"{self.args.learning_rate:g}) and run again"  # type: ignore[attr-defined]
             )
         return loss
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        folder = f"{self.args.output_dir}/checkpoint-{self.state.global_step}"  # type: ignore[attr-defined]
+        check_finite(folder, self.model)  # type: ignore[attr-defined]
+        with saving(folder):
+            super()._save_checkpoint(*args, **kwargs)  # type: ignore[misc]
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *args: Any, **kwargs: Any) -> None:
+        with loading(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with loading(checkpoint or ""):
+            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
 
 
 class Diary(TrainerCallback):
@@ -87,15 +104,17 @@ class Diary(TrainerCallback):
         print(f"step {state.global_step}/{state.max_steps}  {figures}  {seconds:.0f} s, {left:.0f} s to go", flush=True)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        PartialState().wait_for_everyone()  # the others write files of their own into it
         if state.is_world_process_zero:
-            mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def run(trainer: Trainer, last: Path | None) -> float:
     """Train, from a checkpoint if there is one; returns the seconds it took. Our diary is the only printer."""
     trainer.remove_callback(PrinterCallback)
     started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    with enough_memory("lower batch_size or max_length"):
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
     return time.perf_counter() - started
 
 
@@ -105,18 +124,14 @@ def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
     if state().is_main_process:
         if not record.same(work, run):
             shutil.rmtree(work, ignore_errors=True)
-        whole = [folder for folder in work.glob("checkpoint-*") if is_complete(folder)]
-        last = max(whole, key=_step, default=None)
-        for folder in work.glob("checkpoint-*"):
-            if folder != last:
-                shutil.rmtree(folder)  # cut off while it was written, or older
-        cut_after(work / FILE, _step(last) if last else 0)
+        last = newest_whole(work)
+        cut_after(work / FILE, step_of(last) if last else 0)
         write_json(work / RUN, record.begun(work, run))
         (work / FILE).touch()
         if last:
-            logger.info("going on from step %d of an earlier run", _step(last))
+            logger.info("going on from step %d of an earlier run", step_of(last))
     state().wait_for_everyone()
-    return work, max(work.glob("checkpoint-*"), key=_step, default=None)
+    return work, max(work.glob("checkpoint-*"), key=step_of, default=None)
 
 
 def finished(out: Path, run: dict[str, Any]) -> bool:
@@ -144,7 +159,3 @@ def planned(work: Path, measure: Callable[[], int]) -> int:
         write_json(path, {"samples": samples})
         logger.info("planned %d samples to fit the time given", samples)
     return samples
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.removeprefix("checkpoint-"))

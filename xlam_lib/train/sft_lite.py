@@ -103,6 +103,7 @@ def _mixture(settings: LiteSettings, tokenizer: Any) -> tuple[Mixture, dict[str,
         left_out[name] = dict(lost)
         if not len(sources[name]):
             raise TrainingError(f"{path}: nothing to train on; left out: {left_out[name]}")
+        checkpoint.check_context(settings.base, sources[name].longest, path)
     seed = DeviceSeed(settings.seed, rank=0, world=1)  # every process reads all samples, see packing.py
     return Mixture(sources, settings.shares or None, seed=seed), left_out
 
