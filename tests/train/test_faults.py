@@ -1,17 +1,24 @@
-"""Faults on purpose: one clear error, the last good checkpoint stays, nothing looks finished, the same command goes on."""
+"""Faults on purpose: one clear error, the last good checkpoint stays, nothing looks finished."""
 
 import json
+import os
 import resource
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 from xlam_lib.atomic import is_complete
 from xlam_lib.train import checkpoint, dpo, resume, sft, sft_lite
 from xlam_lib.train.config import to_arguments
+from xlam_lib.train.launch import surroundings
 from xlam_lib.train.lite import SFTFoundationTrainerLite
 from xlam_lib.train.pairs import build, write_pairs
 from xlam_lib.train.processes import TrainingError, enough_memory
@@ -231,3 +238,30 @@ def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fau
     told = capsys.readouterr().err.splitlines()
     assert [said in line for line in told if line.startswith("error: ")] == [True]
     assert not Path(settings.out).exists()
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_run_and_its_checkpoint_stays(runs, tmp_path):
+    settings = replace(runs[sft_lite], out=str(tmp_path / "out"), epochs=1000.0, processes=2)
+    command = [sys.executable, "-m", "xlam_lib.train.sft_lite", *to_arguments(asdict(settings))]
+    driver = subprocess.Popen(
+        command,
+        env=surroundings(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while not list(tmp_path.glob("out.partial/checkpoint-*/COMPLETE")) and driver.poll() is None:
+            time.sleep(0.05)
+        workers = [one for one in psutil.Process(driver.pid).children() if settings.out in one.cmdline()]
+        os.kill(workers[1].pid, signal.SIGKILL)
+        _, told = driver.communicate(timeout=PATIENCE)
+    finally:
+        if driver.poll() is None:
+            os.killpg(driver.pid, signal.SIGKILL)
+    errors = [line for line in told.splitlines() if line.startswith("error: ")]
+    assert driver.returncode == 1 and len(workers) == 2
+    assert len(errors) == 1 and "process 1 was ended by SIGKILL (out of memory?)" in errors[0]
+    assert "Traceback" not in told and steps_of(settings) and not any(one.is_running() for one in workers)

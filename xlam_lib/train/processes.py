@@ -48,7 +48,7 @@ def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequ
         train(settings)
     except KNOWN_ERRORS as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return 2
+        return start.TOLD
     return 0
 
 
