@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,13 +107,13 @@ def save(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     style: PromptStyle | None = None,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | Path] | None = None,
     info: dict[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint that appears whole or not at all, with the chat template of `style` (None: as it was).
 
-    `files` are texts that lie beside, `info` goes into the marker. Weights that aren't finite are refused: a broken
-    run leaves no checkpoint that looks like one.
+    `files` are texts, or files and folders to copy, that lie beside; `info` goes into the marker. Weights that aren't
+    finite are refused: a broken run leaves no checkpoint that looks like one.
     """
     check_finite(out, model)
     if style is not None:
@@ -121,7 +122,10 @@ def save(
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         for name, text in (files or {}).items():
-            write_text(folder / name, text)
+            if isinstance(text, str):
+                write_text(folder / name, text)
+            else:
+                (shutil.copytree if text.is_dir() else shutil.copyfile)(text, folder / name)
     logger.info("checkpoint saved: %s", out)
     return Path(out)
 

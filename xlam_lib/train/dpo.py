@@ -33,6 +33,7 @@ from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import IGNORED, encode, order_together
 from xlam_lib.train.pairs import Pair, counts, read_pairs
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.reporting import Kind
 from xlam_lib.train.trie_model import PairCollator, read_tries
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class DpoSettings:
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(5, "steps between two lines of the log")
     save_every: int = option(100, "steps between two checkpoints to resume from")
+    report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
     end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
 
 
@@ -87,7 +89,8 @@ def train(settings: DpoSettings) -> Path:
         more = {"data_collator": PairCollator(tokenizer.pad_token_id, settings.max_length)}
     trainer = PairTrainer(
         model=model, args=arguments(settings, work, len(pairs["train"])), train_dataset=training,
-        eval_dataset=held_out, processing_class=tokenizer, callbacks=[loop.Diary(work)], **more,
+        eval_dataset=held_out, processing_class=tokenizer,
+        callbacks=[loop.Diary(work, loop.report(settings.report, work, last))], **more,
     )  # fmt: skip
     read_tries(trainer.model)  # where the reference was computed by an earlier run
     mask = _mask(settings, trainer)

@@ -30,6 +30,7 @@ from xlam_lib.atomic import to_json
 from xlam_lib.revision import git_state, library_sha256
 from xlam_lib.train.checkpoint import digest
 from xlam_lib.train.processes import bfloat16, state
+from xlam_lib.train.reporting import FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +100,8 @@ def begun(work: Path, described: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value != []}
 
 
-def finished_files(work: Path, command: str, settings: Any, log: str, **facts: Any) -> dict[str, str]:
-    """The texts beside the weights, by name: config.yaml and run.json; `log` is the name of the log, which comes along.
+def finished_files(work: Path, command: str, settings: Any, log: str, **facts: Any) -> dict[str, str | Path]:
+    """What lies beside the weights, by name: config.yaml and run.json as texts, log and TensorBoard's folder as paths.
 
     `settings` are those that held in the end (`asked` in the record has what was asked for, where that differs),
     `facts` what else is worth keeping, e.g. `mixture=mixture.table()`.
@@ -113,8 +114,8 @@ def finished_files(work: Path, command: str, settings: Any, log: str, **facts: A
     return {
         RUN: to_json(record | facts) + "\n",
         CONFIG: as_yaml(settings, command, record["run_id"]),
-        log: (work / log).read_text("utf-8"),
-    }
+        log: work / log,
+    } | {path.name: path for path in [work / FOLDER] if path.is_dir()}
 
 
 def as_yaml(settings: Any, command: str, name: str) -> str:

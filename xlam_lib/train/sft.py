@@ -33,6 +33,7 @@ from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import Example, examples, order, order_together
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.reporting import Kind
 from xlam_lib.train.trie_model import collate_rows, read_tries
 from xlam_lib.trajectory import read_jsonl
 
@@ -59,6 +60,7 @@ class SftSettings:
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(10, "steps between two lines of the log")
     save_every: int = option(200, "steps between two checkpoints to resume from")
+    report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
     end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
 
 
@@ -112,7 +114,7 @@ def train(settings: SftSettings) -> Path:
         args=arguments(settings, work, samples),
         train_dataset=data,
         processing_class=tokenizer,
-        callbacks=[loop.Diary(work)],
+        callbacks=[loop.Diary(work, loop.report(settings.report, work, last))],
         **more,
     )
     seconds = loop.run(trainer, last)

@@ -27,6 +27,7 @@ from xlam_lib.train.grouped import trajectories
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.processes import TrainingError, command
+from xlam_lib.train.reporting import Kind
 from xlam_lib.train.seeds import DeviceSeed
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class LiteSettings:
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(10, "steps between two lines of the log")
     save_every: int = option(200, "steps between two checkpoints to resume from")
+    report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
     end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
 
 
@@ -73,7 +75,7 @@ def train(settings: LiteSettings) -> Path:
     work, last = loop.prepare(out, described)
     trainer = SFTFoundationTrainerLite(settings, accelerator, mixture, tokenizer=tokenizer)
     started = time.perf_counter()
-    trainer.train(work, last)
+    trainer.train(work, last, loop.report(settings.report, work, last))
     if accelerator.is_main_process:
         info = {
             "steps": trainer.steps,
