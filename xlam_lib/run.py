@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from xlam_lib import atomic, metrics, paths
+from xlam_lib import atomic, metrics, paths, revision
 from xlam_lib.batch import guard
 from xlam_lib.batch import manifest as records
 from xlam_lib.batch.plan import Experiment, PlanError, Run, Step, load, select
@@ -76,8 +76,8 @@ def _run_one(experiment: Experiment, run: Run, chosen: set[str], force: bool, di
     for left in guard.stop_leftovers(run.out):
         display.say(f"stopped a process left over from an earlier run: {left}")
     manifest = records.Manifest(run.out)
-    library = records.library_sha256(Path(__file__).parent)
-    git = records.git_state(paths.root())
+    library = revision.library_sha256(Path(__file__).parent)
+    git = revision.git_state(paths.root())
     manifest.data |= {
         "experiment": paths.short(experiment.folder),
         "title": experiment.title,

@@ -9,7 +9,6 @@ import pytest
 
 from xlam_lib import run
 from xlam_lib.batch import execute, guard
-from xlam_lib.batch import manifest as records
 from xlam_lib.bench import report
 from xlam_lib.bench.scorecard import ScorecardError
 
@@ -204,7 +203,7 @@ def test_a_moved_run_is_still_kept(go, folder, tmp_path):
 
 def test_a_changed_library_is_mentioned(go, monkeypatch):
     go()
-    monkeypatch.setattr(records, "library_sha256", lambda folder: "other")
+    monkeypatch.setattr(run.revision, "library_sha256", lambda folder: "other")
     status, ran, told = go()
     assert ran == [] and told.count("the library changed since, --force runs it anew") == 2
 

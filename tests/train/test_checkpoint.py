@@ -100,3 +100,7 @@ def test_wrapper_is_ours_without_a_template_and_carried_over_from_another(base):
     tokenizer.chat_template = "{{ messages[0].content | upper }}"
     with pytest.raises(CheckpointError, match="doesn't repeat a user's message"):
         checkpoint.wrapper(tokenizer)
+    for broken in ("{{ messages[", "{{ raise_exception('roles must alternate') }}"):
+        tokenizer.chat_template = broken
+        with pytest.raises(CheckpointError, match="can't write a user's message .*remove it to train with our own"):
+            checkpoint.wrapper(tokenizer)

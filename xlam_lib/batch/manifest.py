@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import datetime
 import functools
-import hashlib
 import importlib.metadata
 import json
 import os
 import platform
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from typing import Any
 from xlam_lib import atomic
 from xlam_lib.batch.guard import LOCK
 from xlam_lib.batch.plan import PlanError, Step
+from xlam_lib.revision import lines_of
 
 FILE = "manifest.json"
 FORMAT = 1
@@ -110,7 +108,7 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
         "install_seconds": install_seconds(Path(sys.prefix)),
-        "gpus": _lines(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]),
+        "gpus": lines_of(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]),
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
     }
 
@@ -120,22 +118,6 @@ def install_seconds(venv: Path) -> float | None:
     stamp = venv / "xlam-installed"
     parts = stamp.read_text("utf-8").split() if stamp.is_file() else []
     return float(parts[1]) if len(parts) == 2 else None
-
-
-def git_state(folder: Path) -> dict[str, Any]:
-    """Revision and whether files differ from it: `{"revision": "1f…", "dirty": False}`; nulls outside of git."""
-    revision = _lines(["git", "-C", str(folder), "rev-parse", "HEAD"])
-    if not revision:
-        return {"revision": None, "dirty": None}
-    return {"revision": revision[0], "dirty": bool(_lines(["git", "-C", str(folder), "status", "--porcelain"]))}
-
-
-def library_sha256(folder: Path) -> str:
-    """Fingerprint of the library's modules, to notice that a kept result was made by other code."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def snapshot(out: Path) -> dict[str, tuple[int, int]]:
@@ -159,14 +141,3 @@ def settle(entries: list[dict[str, Any]], entry: dict[str, Any], before: dict, a
         if other["notebook"] != entry["notebook"]:
             kept = {name: size for name, size in other.get("files", {}).items() if name in after or name not in before}
             other["files"] = {name: None if name in entry["files"] else size for name, size in kept.items()}
-
-
-def _lines(command: list[str]) -> list[str]:
-    """What a small program prints, line by line; nothing when it isn't there or fails."""
-    if shutil.which(command[0]) is None:
-        return []
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except subprocess.TimeoutExpired:
-        return []
-    return done.stdout.splitlines() if done.returncode == 0 else []

@@ -90,6 +90,7 @@ def write(folder: str | Path, scores: str | Path = "") -> Path:
     """Write the card of a checkpoint anew: `write("runs/dpo", "runs/quickstart/scorecard.json")`."""
     folder = Path(folder)
     come_from, run, info = (_read(folder / name) for name in (ORIGIN, RUN, MARKER))
+    run = run.get("settings", run)
     held_out = _read(folder / HELD_OUT) if (folder / HELD_OUT).is_file() else None
     figures = _read(Path(scores)) if scores else None
     return write_text(folder / FILE, text(come_from, run, info, held_out, figures))

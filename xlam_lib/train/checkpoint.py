@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import DistributedType
+from jinja2 import TemplateError
 from safetensors import SafetensorError
+from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from xlam_lib.atomic import complete_dir, write_text
@@ -26,6 +30,7 @@ from xlam_lib.codec import PromptStyle
 logger = logging.getLogger(__name__)
 
 ADAPTER = "adapter_config.json"  # a folder with it holds an adapter, see adapters.py
+WRITER = "inline_container"  # where torch.save says that it could not write
 PROBE = "What is the weather in Oslo?"
 
 
@@ -87,8 +92,7 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
     try:
         return wrapper_of(tokenizer.chat_template)
     except ValueError:
-        message = [{"role": "user", "content": PROBE}]
-        text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        text = _rendered(tokenizer)
     before, found, after = text.partition(PROBE)
     if not found:
         raise CheckpointError(
@@ -113,27 +117,37 @@ def _ended(text: str) -> str:
     return text.removesuffix("\n") if text.endswith("\n") else text.rstrip(" ")
 
 
+def _rendered(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What the tokenizer's own chat template makes of one message."""
+    message = [{"role": "user", "content": PROBE}]
+    try:
+        return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise CheckpointError(
+            f"the tokenizer's chat template can't write a user's message ({error}). Mend it, or remove it to train "
+            "with our own wrapper"
+        ) from error
+
+
 def save(
     out: str | Path,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     style: PromptStyle | None = None,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | Path] | None = None,
     info: dict[str, Any] | None = None,
     weights: Mapping[str, torch.Tensor] | None = None,
 ) -> Path:
     """Write a checkpoint that appears whole or not at all, with the chat template of `style` (None: as it was).
 
-    `files` are texts that lie beside, `info` goes into the marker; `weights` are those of a model that holds shards
-    only (`gathered`). Weights that aren't finite are refused: a broken run leaves no checkpoint that looks like one.
+    `files` are texts, or files and folders to copy, that lie beside; `info` goes into the marker; `weights` are those
+    of a model that holds shards only (`gathered`). Weights that aren't finite are refused: a broken run leaves no
+    checkpoint that looks like one.
     """
-    named = model.named_parameters() if weights is None else weights.items()
-    broken = [name for name, values in named if not bool(torch.isfinite(values).all())]
-    if broken:
-        raise CheckpointError(f"{out}: not saved, weights are not finite ({', '.join(broken[:3])}); lower the lr")
+    check_finite(out, dict(model.named_parameters()) if weights is None else weights)
     if style is not None:
         tokenizer.chat_template = chat_template(style, *wrapper(tokenizer))
-    with complete_dir(out, info) as folder:
+    with complete_dir(out, info) as folder, saving(out):
         if hasattr(model, "peft_config"):  # the adapter alone; what it says of its base is in `files`
             model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
             AutoConfig.from_pretrained(model.name_or_path).save_pretrained(folder)
@@ -141,7 +155,10 @@ def save(
             model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
         for name, text in (files or {}).items():
-            write_text(folder / name, text)
+            if isinstance(text, str):
+                write_text(folder / name, text)
+            else:
+                (shutil.copytree if text.is_dir() else shutil.copyfile)(text, folder / name)
     logger.info("checkpoint saved: %s", out)
     return Path(out)
 
@@ -152,6 +169,42 @@ def gathered(accelerator: Any, model: Any) -> dict[str, torch.Tensor] | None:
         return None
     own = {name for values in (model.named_parameters(), model.named_buffers()) for name, _ in values}  # tied ones once
     return {name: values for name, values in accelerator.get_state_dict(model).items() if name in own}
+
+
+def check_finite(out: str | Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """A CheckpointError if a weight is NaN or infinite: what is saved is what one goes on from."""
+    own = {name: values.to_local() if isinstance(values, DTensor) else values for name, values in weights.items()}
+    broken = [name for name, values in own.items() if not bool(torch.isfinite(values).all())]
+    if broken:
+        raise CheckpointError(f"{out}: not saved, weights are not finite ({', '.join(broken[:3])}); lower the lr")
+
+
+@contextmanager
+def saving(folder: str | Path) -> Iterator[None]:
+    """Around writing weights: a disk that is full becomes one clear error; safetensors and torch have their own."""
+    hint = f"is the disk full? {folder} was not written; make room, then run the same command again"
+    try:
+        yield
+    except SafetensorError as error:
+        raise CheckpointError(f"{hint} ({error})") from error
+    except RuntimeError as error:
+        if WRITER not in str(error):
+            raise
+        raise CheckpointError(f"{hint} (torch: {str(error).splitlines()[0]})") from error
+
+
+def check_context(folder: str | Path, longest: int, what: str) -> None:
+    """A CheckpointError if that many tokens are more than the model's context: `check_context(base, 900, "a.jsonl")`.
+
+    Positions beyond it were never trained, so they would be learnt badly, and nobody would be told.
+    """
+    config = AutoConfig.from_pretrained(_checked(folder)).get_text_config()
+    context = getattr(config, "max_position_embeddings", None)
+    if context and longest > context:
+        raise CheckpointError(
+            f"{what}: a row has {longest} tokens, but the context of {folder} is {context}; lower max_length to "
+            f"{context}, and longer rows are left out and counted"
+        )
 
 
 def digest(path: str | Path) -> str:

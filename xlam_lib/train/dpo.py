@@ -20,7 +20,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,14 +29,14 @@ from transformers import PreTrainedTokenizerBase
 
 from xlam_lib.atomic import to_json
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.train import adapters, card, checkpoint, loop, lora, sources
+from xlam_lib.train import adapters, card, checkpoint, loop, lora, mask_report, sources
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.dpo_foundation_trainer import LOSSES, SMOOTHED, DPOFoundationTrainer, losses
-from xlam_lib.train.examples import encode, order_together
-from xlam_lib.train.log import FILE
+from xlam_lib.train.examples import IGNORED, encode, order_together
 from xlam_lib.train.lora import LoraSettings
 from xlam_lib.train.pairs import Pair, counts, held_out_elsewhere, read_pairs
 from xlam_lib.train.processes import TrainingError, command, state
+from xlam_lib.train.reporting import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +68,15 @@ class DpoSettings(LoraSettings):
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(5, "steps between two lines of the log")
     save_every: int = option(100, "steps between two checkpoints to resume from")
+    report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
+    end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
 
 
 def train(settings: DpoSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     lora.check(settings)
     losses(settings)
-    out = Path(settings.out)
+    out, settings = Path(settings.out), loop.resolved(settings)
     described = sources.describe(settings, "pairs")
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and pairs", out)
@@ -83,7 +85,8 @@ def train(settings: DpoSettings) -> Path:
     pairs, info = _pairs(settings, tokenizer)
     work, last = loop.prepare(out, described)
     trainer = DPOFoundationTrainer(settings, pairs["train"], pairs["held_out"], tokenizer=tokenizer, work=work)
-    trainer.add_callback(loop.Diary(work))
+    trainer.add_callback(loop.Diary(work, loop.report(settings.report, work, last)))
+    mask = _mask(settings, trainer)
     seconds = loop.run(trainer, last)
     info |= {
         "pairs": len(pairs["train"]),
@@ -93,18 +96,25 @@ def train(settings: DpoSettings) -> Path:
     }
     preferences = measure(trainer, pairs["held_out"], settings.beta)
     if state().is_main_process:
-        files = {
-            loop.RUN: to_json(described) + "\n",
-            FILE: (work / FILE).read_text("utf-8"),
-            HELD_OUT: to_json(preferences) + "\n",
-            **adapters.base_of(settings),
-            **card.files(card.origin(settings.base), described, info, preferences),
-        }
+        files = loop.files(work, "xlam_lib.train.dpo", settings, mixture=info["mixture"], mask=asdict(mask))
+        files |= {HELD_OUT: to_json(preferences) + "\n", **adapters.base_of(settings)}
+        files |= card.files(card.origin(settings.base), described, info, preferences)
         checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
         shutil.rmtree(work)
         logger.info("held-out pairs: %s", preferences["all"])
     state().wait_for_everyone()
     return out
+
+
+def _mask(settings: DpoSettings, trainer: DPOFoundationTrainer) -> mask_report.MaskReport:
+    """The mask report of both answers of a sample of the pairs, as trl has tokenised them; see `mask_report.check`."""
+    rows = [
+        {"input_ids": row["prompt_ids"] + row[side], "labels": [IGNORED] * len(row["prompt_ids"]) + row[side]}
+        for row in mask_report.sampled(trainer.train_dataset, mask_report.ROWS // 2)
+        for side in ("chosen_ids", "rejected_ids")
+    ]
+    report = mask_report.of_rows(rows, trainer.processing_class)
+    return mask_report.check(report, settings.end_token, state().is_main_process)
 
 
 def measure(trainer: DPOFoundationTrainer, pairs: Sequence[Pair], beta: float) -> dict[str, dict[str, float]]:
@@ -156,6 +166,7 @@ def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[d
             raise TrainingError(f"{path}: no train pairs of at most {settings.max_length} tokens")
     if not held_out:
         raise TrainingError(f"{', '.join(files.values())}: no held_out pairs of at most {settings.max_length} tokens")
+    checkpoint.check_context(settings.base, max(lengths[i] for i in fitting), ", ".join(files.values()))
     prompts = [pairs[i].prompt for i in training]  # pairs of a prompt together, to be read as one trie
     draws = sources.Draws([names[i] for i in training], prompts, settings.shares, settings.seed)
     samples = settings.samples or draws.rows(settings.epochs)

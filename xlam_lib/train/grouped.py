@@ -34,6 +34,11 @@ class Trajectories:
             for _, group in groupby(rows, key=lambda row: row.trajectory_id)
         ]
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row, 0 where there is none."""
+        return max((len(ids) for group in self.kept for ids, _ in group), default=0)
+
     def __len__(self) -> int:
         return len(self.kept)
 

@@ -28,16 +28,15 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 from trl import GRPOConfig
 
-from xlam_lib.atomic import to_json
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import STYLES
 from xlam_lib.train import checkpoint, loop
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import encode, order
 from xlam_lib.train.execution import Execution
-from xlam_lib.train.log import FILE
 from xlam_lib.train.policy import Judge, PolicyTrainer
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.reporting import Kind
 from xlam_lib.train.rewards import RULES, Reward, RewardSum, each
 from xlam_lib.train.score import Case, cases_of
 from xlam_lib.trajectory import read_jsonl
@@ -80,6 +79,7 @@ class GrpoSettings:
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(1, "steps between two lines of the log")
     save_every: int = option(20, "rounds between two checkpoints to resume from")
+    report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
     use_vllm: bool = option(False, "draw answers with vLLM, on a GPU")
     vllm_mode: Literal["colocate", "server"] = option("colocate", "vLLM in the training's processes, or a server")
     vllm_memory: float = option(0.3, "share of the GPU's memory for vLLM in the training's processes")
@@ -88,7 +88,7 @@ class GrpoSettings:
 def train(settings: GrpoSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     _check(settings)
-    out = Path(settings.out)
+    out, settings = Path(settings.out), loop.resolved(settings)
     described = loop.describe(settings, base=settings.base, data=settings.data)
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
@@ -101,12 +101,13 @@ def train(settings: GrpoSettings) -> Path:
         trainer = PolicyTrainer(
             model=checkpoint.load_model(settings.base), args=arguments(settings, work, rewards),
             reward_funcs=Judge(cases, tokenizer).functions(rewards), train_dataset=prompts,
-            processing_class=tokenizer, callbacks=[loop.Diary(work)], tries=not torch.cuda.is_available(),
+            processing_class=tokenizer, callbacks=[loop.Diary(work, loop.report(settings.report, work, last))],
+            tries=not torch.cuda.is_available(),
         )  # fmt: skip
         seconds = loop.run(trainer, last)
     info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
     if state().is_main_process:
-        files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
+        files = loop.files(work, "xlam_lib.train.grpo", settings)
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
         shutil.rmtree(work)

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,24 @@ from accelerate import Accelerator, DistributedType
 from torch.distributed.tensor import DTensor
 from transformers import get_scheduler
 
-from xlam_lib.atomic import mark_complete, write_json
+from xlam_lib.atomic import write_json
 from xlam_lib.train import checkpoint
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.loader import Loader
 from xlam_lib.train.log import FILE, append
+from xlam_lib.train.mask_report import ROWS, MaskReport, check, ends_of, of_rows, sampled
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.packing import Batch, Packed, Packer, PaddedPacker, Row, TriePacker, empty
-from xlam_lib.train.processes import TrainingError, bfloat16
+from xlam_lib.train.processes import TrainingError, bfloat16, enough_memory
+from xlam_lib.train.reporting import Report
+from xlam_lib.train.resume import loading, mark_whole, step_of
 from xlam_lib.train.seeds import DeviceSeed
+from xlam_lib.train.telemetry import Meter, pace
 from xlam_lib.train.trie_model import KEYS, read_tries
 
 PLACE = "place.json"
+MEMORY = enough_memory("lower row_tokens, or batch_size")
 Collate = Callable[[list[Row]], Batch]
 
 
@@ -81,7 +86,8 @@ class SFTFoundationTrainerLite:
         read_tries(model)  # before it is prepared, or its autocast would end inside
         if args.recompute:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        self.loader = self._loader(train_dataset)
+        self.loader = self._loader(train_dataset, named=True)
+        self.sources = [part.name for part in self.loader.mixture.parts]
         self.evaluation = self._loader(eval_dataset) if eval_dataset is not None else None
         self.steps = max(1, round(args.epochs * len(self.loader)))
         tries = TriePacker(args.row_tokens, 6 * model.config.get_text_config().hidden_size)
@@ -95,38 +101,68 @@ class SFTFoundationTrainerLite:
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.scheduler = get_scheduler(args.schedule, self.optimizer, warmup, self.steps)
         accelerator.register_for_checkpointing(self.scheduler)
-        self.tokens = 0
+        dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
+        self.meter = Meter(accelerator.unwrap_model(self.model), dtype)
+        self.by_source = torch.zeros(2, len(self.sources), device=accelerator.device)  # losses and weights to be told
 
-    def train(self, work: Path | None = None, last: Path | None = None) -> None:
+    def train(self, work: Path | None = None, last: Path | None = None, report: Report | None = None) -> None:
         """All steps, from a checkpoint on if there is one; logs and checkpoints go to the folder `work`, if given."""
         first = self._resumed(last) if last else 0
+        self.mask = self._mask_report()
         started = told = time.perf_counter()
         self.model.train()
+        self.meter.skip()
         for step, samples in enumerate(self._batches(first), first + 1):
-            entry = self._step(step, samples)
+            entry = {"step": step} | self._step(step, samples)
+            self.meter.lap()
             now = time.perf_counter()
             saved = step % self.args.save_every == 0 or step == self.steps
             if self.evaluation is not None and saved:
                 entry["eval_loss"] = self.evaluate()
             if step % self.args.log_every == 0 or saved:
-                self._log(work, {"step": step, **entry, "seconds": round(now - started, 2)})
+                entry |= self._measured() | {"seconds": round(now - started, 2), "tokens": self.meter.total}
+                self._log(work, report, entry)
                 if self.accelerator.is_main_process and (now - told > 2 or step == self.steps):
                     left, told = (now - started) / (step - first) * (self.steps - step), now
-                    print(f"step {step}/{self.steps}  loss {entry['loss']:.3g}  {left:.0f} s to go", flush=True)
+                    figures = f"loss {entry['loss']:.3g}{pace(entry)}"
+                    print(f"step {step}/{self.steps}  {figures}  {left:.0f} s to go", flush=True)
             if work and saved and step < self.steps:
                 self._save(work / f"checkpoint-{step}")
+            if saved:
+                self.meter.skip()
+        if report:
+            report.close()
+
+    def _mask_report(self) -> MaskReport:
+        """What the first samples train; a TrainingError if that is nothing, or never the end token."""
+        first = [sample for _, _, sample in islice(self.loader.mixture.placed(), ROWS // 8)]
+        rows = [self._labelled(row) for group in _groups(first) for row in group]
+        report = of_rows(
+            sampled(rows), self.tokenizer, ends_of(self.tokenizer, self.accelerator.unwrap_model(self.model))
+        )
+        return check(report, self.args.end_token, self.accelerator.is_main_process)
+
+    def _labelled(self, row: Row) -> Row:
+        """The row with its labels, which may come from the collator."""
+        if "labels" in row or not isinstance(self.packer, PaddedPacker):
+            return row
+        batch = self.packer.collate([row])
+        return {name: batch[name][0].tolist() for name in ("input_ids", "labels")}
 
     def _batches(self, step: int) -> Iterator[list[Any]]:
         """The samples of each step from the loader's place on, over as many epochs as it takes."""
         mixture = self.loader.mixture
         while step < self.steps:
             for samples in self.loader:
-                yield _groups(samples)
+                groups = _groups([sample for _, sample in samples])
+                numbers = [self.sources.index(name) for name, _ in samples]
+                yield [_of_source(group, number) for group, number in zip(groups, numbers, strict=True)]
                 step += 1
                 if step == self.steps:
                     return
             mixture.set_epoch(mixture.epoch + 1)
 
+    @MEMORY
     def _step(self, step: int, groups: list[Any]) -> dict[str, Any]:
         """Forward, backward and update over the samples of a step; returns what is logged."""
         packed = self._packed(self.loader, groups)
@@ -140,9 +176,9 @@ class SFTFoundationTrainerLite:
                 # gradients are averaged over the processes, the weight is that of all of them
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             total += loss.detach()
-        counts = [packed.tokens, packed.read, packed.padding]
-        told = torch.tensor(counts, dtype=torch.int64, device=self.accelerator.device)
-        total, counts = self.accelerator.reduce(total), self.accelerator.reduce(told).tolist()
+            self.meter.count(batch, tokens=0, read=0, padding=0)
+        self.meter.count({}, tokens=packed.tokens, read=packed.read, padding=packed.padding)
+        total = self.accelerator.reduce(total)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm)
         norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)  # of all shards
         if not math.isfinite(total.item()) or not math.isfinite(norm):
@@ -153,9 +189,16 @@ class SFTFoundationTrainerLite:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
-        self.tokens += counts[0]
-        return {"loss": total.item(), "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm} | _shares(*counts)
+        return {"loss": total.item(), "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm}
 
+    def _measured(self) -> dict[str, Any]:
+        """What the meter found since the last line of the log; with several sources, the mean loss of each, too."""
+        loss, weight = self.accelerator.reduce(self.by_source).tolist()
+        self.by_source.zero_()
+        found = zip(self.sources, loss, weight, strict=True) if len(self.sources) > 1 else ()
+        return self.meter.entry() | {f"loss/{name}": lost / total for name, lost, total in found if total}
+
+    @MEMORY
     def evaluate(self) -> float:
         """The mean loss of a label over the evaluation samples."""
         if self.evaluation is None:
@@ -173,13 +216,13 @@ class SFTFoundationTrainerLite:
             raise TrainingError("none of the evaluation samples has a label")
         return (self.accelerator.reduce(total) / weight).item()
 
-    def _loader(self, data: Any) -> Loader:
+    def _loader(self, data: Any, named: bool = False) -> Loader:
         """The samples of each step: all of them, or those of this device."""
         mixture = data if isinstance(data, Mixture) else Mixture({"data": data}, seed=DeviceSeed(0, rank=0, world=1))
         devices = self.accelerator.num_processes
         if mixture.world not in (1, devices):
             raise TrainingError(f"the mixture is made for {mixture.world} devices, but there are {devices}")
-        return Loader(mixture, max(1, self.args.batch_size // mixture.world), even=mixture.world > 1)
+        return Loader(mixture, max(1, self.args.batch_size // mixture.world), even=mixture.world > 1, named=named)
 
     def _packed(self, loader: Loader, groups: list[Any]) -> Packed:
         """This device's batches of a step's samples, and the weight of all devices' labels."""
@@ -194,44 +237,54 @@ class SFTFoundationTrainerLite:
     def _loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """The sum over the labels of a batch, weighted where it holds weights."""
         batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
-        weights = batch.pop("weights", None)
+        weights, source = batch.pop("weights", None), batch.pop("source", None)
         if KEYS[0] in batch:
             found = self.model(**batch).log_probs
-            return -(found if weights is None else found * weights[:, 1:]).sum()
-        labels = batch.pop("labels")
-        logits = self.model(**batch, use_cache=False).logits[:, :-1]
-        return torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
-        )
+            weighted = found if weights is None else found * weights[:, 1:]
+            counted = weights[:, 1:] if weights is not None else (batch["labels"][:, 1:] != IGNORED).float()
+            self._tell_source(source, -weighted.detach(), counted)
+            return -weighted.sum()
+        labels = batch.pop("labels")[:, 1:]
+        logits = self.model(**batch, use_cache=False).logits[:, :-1].flatten(0, 1).float()
+        reduction = "sum" if source is None else "none"
+        loss = torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction=reduction)
+        self._tell_source(source, loss.view_as(labels) if source is not None else loss, (labels != IGNORED).float())
+        return loss.sum()
 
-    def _log(self, work: Path | None, entry: dict[str, Any]) -> None:
+    def _tell_source(self, source: torch.Tensor | None, loss: torch.Tensor, weight: torch.Tensor) -> None:
+        """Add losses and weights of tokens, both (rows, length), to their rows' sources."""
+        if source is not None:
+            self.by_source.index_add_(1, source, torch.stack([loss.detach().sum(1), weight.sum(1)]))
+
+    def _log(self, work: Path | None, report: Report | None, entry: dict[str, Any]) -> None:
         if work and self.accelerator.is_main_process:
-            append(work / FILE, entry | {"tokens": self.tokens})
+            append(work / FILE, entry)
+        if report:
+            report.write(entry)
 
     def _save(self, folder: Path) -> None:
-        """A checkpoint to go on from, whole once it is marked; the one before it goes."""
-        self.accelerator.save_state(str(folder))
+        """A checkpoint to go on from, whole once it is marked."""
+        with checkpoint.saving(folder):
+            self.accelerator.save_state(str(folder))
+        self.accelerator.wait_for_everyone()  # each process writes a file of its own
         if self.accelerator.is_main_process:
-            write_json(folder / PLACE, {"tokens": self.tokens, "loader": self.loader.state_dict()})
-            mark_complete(folder)
-            for other in folder.parent.glob("checkpoint-*"):
-                if other != folder:
-                    shutil.rmtree(other)
+            write_json(folder / PLACE, {"tokens": self.meter.total, "loader": self.loader.state_dict()})
+            mark_whole(folder)
         self.accelerator.wait_for_everyone()
 
     def _resumed(self, folder: Path) -> int:
         """Take up a checkpoint; returns the steps that were made."""
-        self.accelerator.load_state(str(folder))
+        with loading(folder):
+            self.accelerator.load_state(str(folder))
         place = json.loads((folder / PLACE).read_text("utf-8"))
         self.loader.load_state_dict(place["loader"])
-        self.tokens = place["tokens"]
-        return int(folder.name.rpartition("-")[2])
+        self.meter.total = place["tokens"]
+        return step_of(folder)
 
 
 def _groups(samples: list[Any]) -> list[Any]:
     return [one if isinstance(one, list) else [one] for one in samples]
 
 
-def _shares(tokens: int, read: int, padding: int) -> dict[str, float]:
-    """What is logged of a step's rows: which part of the tokens was read, and how much of that was padding."""
-    return {"read": round(read / max(1, tokens), 4), "padding": round(padding / max(1, read), 4)}
+def _of_source(group: list[Row], number: int) -> list[Row]:
+    return [{**row, "source": [number]} for row in group]

@@ -20,7 +20,8 @@ class Loader:
     """Batches of this device: `next(iter(Loader(mixture, 2)))` -> [sample, sample], or what `collate` makes of it.
 
     With `even` a device whose part is one sample shorter ends with its first sample again, so that all devices make the
-    same number of steps; several devices that train together would otherwise wait for ever at the last one.
+    same number of steps; several devices that train together would otherwise wait for ever at the last one. Samples
+    that are `named` come as (name of the source, sample).
     """
 
     def __init__(
@@ -31,11 +32,12 @@ class Loader:
         workers: int = 0,
         collate: Callable[[list[Any]], Any] = list,
         even: bool = False,
+        named: bool = False,
     ) -> None:
         if batch_size < 1 or workers < 0:
             raise ValueError(f"batch_size {batch_size}, workers {workers}: expected at least 1 and at least 0")
         self.mixture, self.batch_size, self.workers, self.collate = mixture, batch_size, workers, collate
-        self.even = even and bool(mixture.totals)
+        self.even, self.named = even and bool(mixture.totals), named
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -81,12 +83,12 @@ class Loader:
         return max(self.mixture.lengths) if self.even else len(self.mixture)
 
     def _placed(self, start: int, mine: Callable[[int], bool]) -> Iterator[tuple[int, Any]]:
-        for place, _, sample in self.mixture.placed(start, mine):
-            yield place, sample
+        for place, name, sample in self.mixture.placed(start, mine):
+            yield place, (name, sample) if self.named else sample
         for place in range(max(start, len(self.mixture)), self._samples()) if self.even else ():
             if mine(place):
-                _, _, first = next(self.mixture.placed())
-                yield place, first
+                _, name, first = next(self.mixture.placed())
+                yield place, (name, first) if self.named else first
 
     def _batches(self, start: int) -> Iterator[Any]:
         if not self.workers:

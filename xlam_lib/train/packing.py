@@ -91,10 +91,15 @@ class PaddedPacker:
         rows = sorted((row for group in groups for row in group), key=lambda row: -len(row["input_ids"]))
         mine, most = rows[rank::devices], rows[::devices]
         parts = [mine[at : at + self.batch_size] for at in range(0, len(most), self.batch_size)]
-        batches = [dict(self.collate(part)) if part else empty() for part in parts]
+        batches = [self._collated(part) if part else empty() for part in parts]
         size = sum(batch["input_ids"].numel() for batch in batches if "input_ids" in batch)
         tokens = sum(len(row["input_ids"]) for row in mine)
         return Packed(batches, sum(map(self._weight, rows)), tokens, size, size - tokens)
+
+    def _collated(self, rows: list[Row]) -> Batch:
+        """What `collate` makes of the rows; it needn't know of sources."""
+        batch = self.collate([{name: values for name, values in row.items() if name != "source"} for row in rows])
+        return dict(batch) | _sources(rows)
 
     def _weight(self, row: Row) -> float:
         """The labels that a row has, or that the collator gives it."""
@@ -140,11 +145,17 @@ def _batch(tries: Sequence[tuple[Sequence[Row], Trie]]) -> Batch:
     made = TrieRow.behind([one for _, one in tries])
     labels = torch.full(made.node.shape, IGNORED)
     weights = torch.zeros(made.node.shape)
-    for number, row in enumerate(row for rows, _ in tries for row in rows):
+    rows = [row for rows, _ in tries for row in rows]
+    for number, row in enumerate(rows):
         length = len(row["labels"])
         labels[number, :length] = torch.tensor(row["labels"])
         weights[number, :length] = torch.tensor(_weights(row))
-    return {"labels": labels, "weights": weights, **made.tensors()}
+    return {"labels": labels, "weights": weights, **made.tensors(), **_sources(rows)}
+
+
+def _sources(rows: Sequence[Row]) -> Batch:
+    """The number of each row's source, if the rows have it."""
+    return {"source": torch.tensor([row["source"][0] for row in rows])} if rows and "source" in rows[0] else {}
 
 
 def empty() -> Batch:

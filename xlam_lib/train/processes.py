@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class TrainingError(RuntimeError):
     """A run that can't start or must not go on; the message says at which step and what to do."""
 
 
+NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # how torch says it of a CPU
 KNOWN_ERRORS = (
     TrainingError,
     CheckpointError,
@@ -56,8 +58,26 @@ def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequ
         train(settings)
     except KNOWN_ERRORS as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return 2
+        return start.TOLD
     return 0
+
+
+@contextmanager
+def enough_memory(mend: str) -> Iterator[None]:
+    """Around a step: memory that runs out, on the device or the machine, becomes one error that says what to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise TrainingError(_no_memory(error, mend)) from error
+    except RuntimeError as error:
+        if not any(said in str(error) for said in NO_MEMORY):
+            raise
+        raise TrainingError(_no_memory(error, mend)) from error
+
+
+def _no_memory(error: BaseException, mend: str) -> str:
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"the memory is not enough: {mend}, and run again; the last whole checkpoint is kept ({told[:200]})"
 
 
 def spread(processes: int, module: str, argv: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,15 +28,14 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
-from xlam_lib.train import adapters, card, checkpoint, loop, lora, sources
+from xlam_lib.train import adapters, card, checkpoint, loop, lora, mask_report, sources
 from xlam_lib.train.augmentation import share_of
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.examples import Example, order, order_together
-from xlam_lib.train.log import FILE
 from xlam_lib.train.lora import LoraSettings
 from xlam_lib.train.processes import bfloat16, command, state
+from xlam_lib.train.reporting import Kind
 from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, prepared
 
 logger = logging.getLogger(__name__)
@@ -70,18 +69,23 @@ class SftSettings(LoraSettings):
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(10, "steps between two lines of the log")
     save_every: int = option(200, "steps between two checkpoints to resume from")
+    report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
+    end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
 
 
 def train(settings: SftSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     lora.check(settings)
-    out = Path(settings.out)
+    out, settings = Path(settings.out), loop.resolved(settings)
     described = sources.describe(settings, "data")
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, info = _rows(settings, tokenizer)
+    checkpoint.check_context(settings.base, max(len(row.input_ids) for row in rows), settings.data)
+    shown = ({"input_ids": row.input_ids, "labels": row.labels} for row in mask_report.sampled(rows))
+    mask = mask_report.check(mask_report.of_rows(shown, tokenizer), settings.end_token, state().is_main_process)
     work, last = loop.prepare(out, described)
     model, draws = prepared(settings), _draws(settings, rows)
     samples = settings.samples or draws.rows(settings.epochs)
@@ -89,13 +93,14 @@ def train(settings: SftSettings) -> Path:
         samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))
     data = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
     trainer = SFTFoundationTrainer(settings, data, model=model, tokenizer=tokenizer, work=work)
-    trainer.add_callback(loop.Diary(work))
+    trainer.add_callback(loop.Diary(work, loop.report(settings.report, work, last)))
     seconds = loop.run(trainer, last)
     info |= {"samples": samples, "mixture": draws.table(samples)}
     info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
     weights = checkpoint.gathered(trainer.accelerator, trainer.model)
     if state().is_main_process:
-        files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
+        held = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
+        files = loop.files(work, "xlam_lib.train.sft", held, mixture=info["mixture"], mask=asdict(mask))
         come_from = card.origin(settings.base, card.sources(settings.data))
         files |= adapters.base_of(settings) | card.files(come_from, described, info)
         model = trainer.accelerator.unwrap_model(trainer.model)

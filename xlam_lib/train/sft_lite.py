@@ -18,20 +18,19 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from xlam_lib.atomic import to_json
 from xlam_lib.codec import STYLES
 from xlam_lib.train import checkpoint, loop, sources
 from xlam_lib.train.augmentation import share_of
 from xlam_lib.train.config import from_command_line, option
 from xlam_lib.train.grouped import Trajectories
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
-from xlam_lib.train.log import FILE
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.processes import command
+from xlam_lib.train.reporting import Kind
 from xlam_lib.train.seeds import DeviceSeed
 
 logger = logging.getLogger(__name__)
@@ -66,11 +65,13 @@ class LiteSettings:
     processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
     log_every: int = option(10, "steps between two lines of the log")
     save_every: int = option(200, "steps between two checkpoints to resume from")
+    report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
+    end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
 
 
 def train(settings: LiteSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
-    out = Path(settings.out)
+    out, settings = Path(settings.out), loop.resolved(settings)
     described = sources.describe(settings, "data")
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
@@ -81,7 +82,7 @@ def train(settings: LiteSettings) -> Path:
     work, last = loop.prepare(out, described)
     trainer = SFTFoundationTrainerLite(settings, accelerator, mixture, tokenizer=tokenizer)
     started = time.perf_counter()
-    trainer.train(work, last)
+    trainer.train(work, last, loop.report(settings.report, work, last))
     weights = checkpoint.gathered(accelerator, trainer.model)
     if accelerator.is_main_process:
         info = {
@@ -90,7 +91,9 @@ def train(settings: LiteSettings) -> Path:
             **told,
             "mixture": mixture.table(),
         }
-        files = {loop.RUN: to_json(described) + "\n", FILE: (work / FILE).read_text("utf-8")}
+        files = loop.files(
+            work, "xlam_lib.train.sft_lite", settings, mixture=mixture.table(), mask=asdict(trainer.mask)
+        )
         model = accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
         shutil.rmtree(work)

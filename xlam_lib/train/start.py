@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+TOLD = 2  # the exit status of a process that has told its error in a line
 TIED = "XLAM_TIED_TO_PARENT"  # in the environment of a process that is to end with the one that started it
 
 
@@ -62,8 +63,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    run.main([f"--nproc_per_node={processes}", "--master_addr=127.0.0.1", f"--master_port={port}", "-m", module, *rest])
+    given = [f"--nproc_per_node={processes}", "--master_addr=127.0.0.1", f"--master_port={port}", "-m", module, *rest]
+    try:
+        run.main(given)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        sys.exit(_told(rank, failure.exitcode))
+
+
+def _told(rank: int, code: int) -> int:
+    """Say how the first process that failed ended, unless it has told its own error; returns the exit status."""
+    if code == TOLD:
+        return code
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}, see above"
+    memory = " (out of memory?)" if code == -signal.SIGKILL else ""
+    print(
+        f"error: process {rank} {how}{memory}, and the others with it; the last whole checkpoint is kept, the same "
+        "command goes on from it",
+        file=sys.stderr,
+        flush=True,
+    )
+    return 1
 
 
 if __name__ == "__main__":
