@@ -50,8 +50,8 @@ def run(request, runs, tmp_path):
 
 LOSS = {
     sft_lite: (SFTFoundationTrainerLite, "_loss"),
-    sft: (sft.AnswerTrainer, "compute_loss"),
-    dpo: (dpo.PairTrainer, "compute_loss"),
+    sft: (sft.SFTFoundationTrainer, "compute_loss"),
+    dpo: (dpo.DPOFoundationTrainer, "compute_loss"),
 }
 
 

@@ -4,3 +4,8 @@ Heavy packages are imported by the modules that need them (`checkpoint`, `loop`,
 the others (`examples`, `interleave`, `mixture`, `score`, `pairs`, `log`, `launch`) are light, so that a notebook's
 kernel needs no torch to read results.
 """
+
+import logging
+
+# peft imports bitsandbytes, which warns of a missing kernel for 4-bit weights on a CPU, in every process
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
