@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from peft import get_peft_model
+from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from xlam_lib.atomic import is_complete
@@ -180,8 +182,6 @@ def test_an_adapter_on_an_adapter_knows_its_base(trained, settings, tmp_path):
 
 
 def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path):
-    import shutil
-
     moved = tmp_path / "deep" / "er" / "moved"
     shutil.copytree(trained, moved)
     config = json.loads((moved / "adapter_config.json").read_text())
@@ -239,6 +239,7 @@ def test_a_base_of_four_bits_trains_and_merges_into_dequantised_weights(settings
     assert {layer.weight.quant_type for layer in layers} == {"nf4"} and layers[0].weight.quant_state.nested
     assert {p.dtype for p in start.parameters() if p.requires_grad} == {torch.float32}
     out = sft.train(chosen)
+    assert {values.dtype for values in load_file(out / "adapter_model.safetensors").values()} == {torch.float32}
     losses = curve(read_log(out), "loss")[1]
     assert losses[-1] < losses[0] - 0.3
     tokenizer = checkpoint.load_tokenizer(out)
