@@ -66,8 +66,7 @@ def load(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> P
     if told["quantize"] == "none":
         model = checkpoint.load_model(path, dtype)
     else:
-        model = lora.nf4(path, told["dtype"]).dequantize(dtype=getattr(torch, told["dtype"]))
-        model = model.to(getattr(torch, dtype))
+        model = lora.dequantised(path, told["dtype"]).to(getattr(torch, dtype))
     return PeftModel.from_pretrained(model, folder)
 
 

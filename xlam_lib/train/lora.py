@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from torch import nn
+from torch.nn.utils import parametrize
 from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
@@ -76,20 +77,42 @@ def load_base(settings: Any) -> PreTrainedModel:
 
 
 def nf4(folder: Any, dtype: str) -> PreTrainedModel:
-    """The model of a checkpoint with linear layers (but the head) of four bits, which compute in `dtype`."""
+    """The model of a checkpoint with linear layers (but the head) and experts of four bits, which compute in `dtype`.
+
+    Experts are dequantised a layer at a time and stay so until the way back; `recompute` lets them go in between.
+    """
+    from bitsandbytes.nn.parametrize import replace_parameter_4bit
+
     double = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, dtype),
     )
-    return checkpoint.load_model(folder, dtype, quantization_config=double)
+    model = checkpoint.load_model(folder, dtype, quantization_config=double)
+    for module in list(model.modules()):
+        for name, values in list(module.named_parameters(recurse=False)):
+            if values.ndim == 3:  # experts, which transformers leaves as they are
+                replace_parameter_4bit(module, name, compress_statistics=True, quant_type="nf4")
+    return model
+
+
+def dequantised(folder: Any, dtype: str) -> PreTrainedModel:
+    """The same model with the rounded weights as `dtype`: what an adapter of it has learnt beside."""
+    model = nf4(folder, dtype)
+    for module in [module for module in model.modules() if parametrize.is_parametrized(module)]:
+        for name in list(module.parametrizations):
+            values = getattr(module, name).detach().clone()
+            parametrize.remove_parametrizations(module, name, leave_parametrized=False)
+            setattr(module, name, nn.Parameter(values))
+    return model.dequantize(dtype=getattr(torch, dtype))
 
 
 def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:
     """peft's configuration for this model, None without adapters; a target that it doesn't have is an error.
 
-    The experts of a mixture are weights, not layers: they get adapters only if named (`mlp.experts.gate_up_proj`).
+    The experts of a mixture are weights, not layers: they get adapters only if named (`mlp.experts.gate_up_proj`), and
+    none in four bits.
     """
     if not settings.lora_rank:
         return None
@@ -108,7 +131,8 @@ def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha or 2 * settings.lora_rank,
         lora_dropout=settings.lora_dropout,
-        target_modules=sorted(set(targets) - set(parameters)) if targets else "all-linear",
+        # not "all-linear", to which peft adds experts and routers of some families
+        target_modules=sorted(set(targets) - set(parameters) if targets else {_short(place) for place in layers}),
         target_parameters=parameters or None,
         task_type="CAUSAL_LM",
     )
