@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from peft import get_peft_model
+from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from xlam_lib.atomic import is_complete
@@ -86,6 +88,8 @@ def test_all_linear_layers_but_the_head_get_adapters_and_nothing_else_is_trained
 
 
 def test_experts_get_adapters_if_they_are_named(settings):
+    usual = lora.attach(model(MixtralForCausalLM, MixtralConfig), settings)
+    assert all(".self_attn." in name for name, p in usual.named_parameters() if p.requires_grad)
     experts = ("experts.gate_up_proj", "q_proj")
     with pytest.raises(loop.TrainingError, match="lora_dropout: there is none for 'experts.gate_up_proj'"):
         lora.attach(model(MixtralForCausalLM, MixtralConfig), replace(settings, lora_targets=experts))
@@ -180,8 +184,6 @@ def test_an_adapter_on_an_adapter_knows_its_base(trained, settings, tmp_path):
 
 
 def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path):
-    import shutil
-
     moved = tmp_path / "deep" / "er" / "moved"
     shutil.copytree(trained, moved)
     config = json.loads((moved / "adapter_config.json").read_text())
@@ -239,10 +241,12 @@ def test_a_base_of_four_bits_trains_and_merges_into_dequantised_weights(settings
     assert {layer.weight.quant_type for layer in layers} == {"nf4"} and layers[0].weight.quant_state.nested
     assert {p.dtype for p in start.parameters() if p.requires_grad} == {torch.float32}
     out = sft.train(chosen)
+    assert {values.dtype for values in load_file(out / "adapter_model.safetensors").values()} == {torch.float32}
     losses = curve(read_log(out), "loss")[1]
     assert losses[-1] < losses[0] - 0.3
     tokenizer = checkpoint.load_tokenizer(out)
-    side = get_peft_model(lora.nf4(settings.base, lora.base_dtype(chosen)), lora.config(chosen, start.get_base_model()))
+    side = lora.nf4(settings.base, lora.base_dtype(chosen))
+    side = get_peft_model(side, lora.config(chosen, side))
     side.load_adapter(out, "trained")
     side.set_adapter("trained")
     ids = tokenizer("Book Hotel Oslo for 3 nights.", return_tensors="pt")["input_ids"]
@@ -253,6 +257,24 @@ def test_a_base_of_four_bits_trains_and_merges_into_dequantised_weights(settings
     plain = replace(chosen, quantize="none")
     (out / "base.json").write_text(adapters.base_of(plain)["base.json"])  # merged into what it was not trained on
     assert (logits(checkpoint.load_model(out), tokenizer) - merged).abs().max() > 2 * near
+
+
+@quantised
+def test_experts_are_held_in_four_bits_too(settings, tmp_path):
+    whole = model(MixtralForCausalLM, MixtralConfig, initializer_range=0.2)
+    whole.save_pretrained(tmp_path)
+    bits = lora.nf4(tmp_path, "float32")
+    held = {name: p for name, p in bits.named_parameters() if "experts" in name}
+    assert len(held) == 4 and all(p.dtype == torch.uint8 for p in held.values())
+    made = sft.prepared(replace(settings, base=str(tmp_path), quantize="nf4", lora_dropout=0.0)).train()
+    ids = torch.arange(20)[None]
+    out = made(input_ids=ids, labels=ids)
+    out.loss.backward()
+    assert all("lora_" in name for name, p in made.named_parameters() if p.grad is not None)
+    rounded = lora.dequantised(tmp_path, "float32")
+    torch.testing.assert_close(made(input_ids=ids).logits, rounded(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+    ours, theirs = (one.model.layers[0].mlp.experts.gate_up_proj for one in (rounded, whole))
+    assert ours.dtype == torch.float32 and 0.01 < (ours - theirs).abs().mean() / theirs.abs().mean() < 0.2
 
 
 @pytest.mark.slow

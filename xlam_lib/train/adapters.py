@@ -29,7 +29,6 @@ from transformers import PreTrainedModel
 from xlam_lib.atomic import to_json
 from xlam_lib.train import checkpoint, lora
 from xlam_lib.train.checkpoint import ADAPTER, CheckpointError
-from xlam_lib.train.experts import restore_experts
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +66,7 @@ def load(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> P
     if told["quantize"] == "none":
         model = checkpoint.load_model(path, dtype)
     else:
-        model = lora.nf4(path, told["dtype"]).dequantize(dtype=getattr(torch, told["dtype"]))
-        restore_experts(model)
-        model = model.to(getattr(torch, dtype))
+        model = lora.dequantised(path, told["dtype"]).to(getattr(torch, dtype))
     return PeftModel.from_pretrained(model, folder)
 
 

@@ -22,7 +22,7 @@ from transformers.pytorch_utils import Conv1D
 
 from xlam_lib.train import checkpoint
 from xlam_lib.train.config import option
-from xlam_lib.train.experts import quantize_experts
+from xlam_lib.train.experts import quantize_experts, restore_experts
 from xlam_lib.train.processes import TrainingError, bfloat16
 
 
@@ -77,7 +77,10 @@ def load_base(settings: Any) -> PreTrainedModel:
 
 
 def nf4(folder: Any, dtype: str) -> PreTrainedModel:
-    """The model of a checkpoint with linear layers (but the head) of four bits, which compute in `dtype`."""
+    """The model of a checkpoint with linear layers (but the head) and experts of four bits, which compute in `dtype`.
+
+    Experts are dequantised a layer at a time and stay so until the way back; `recompute` lets them go in between.
+    """
     double = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -89,10 +92,18 @@ def nf4(folder: Any, dtype: str) -> PreTrainedModel:
     return model
 
 
+def dequantised(folder: Any, dtype: str) -> PreTrainedModel:
+    """The same model with the rounded weights as `dtype`: what an adapter of it has learnt beside."""
+    model = nf4(folder, dtype).dequantize(dtype=getattr(torch, dtype))
+    restore_experts(model)
+    return model
+
+
 def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:
     """peft's configuration for this model, None without adapters; a target that it doesn't have is an error.
 
-    The experts of a mixture are weights, not layers: they get adapters only if named (`mlp.experts.gate_up_proj`).
+    The experts of a mixture are weights, not layers: they get adapters only if named (`mlp.experts.gate_up_proj`), and
+    none in four bits.
     """
     if not settings.lora_rank:
         return None
@@ -111,7 +122,8 @@ def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha or 2 * settings.lora_rank,
         lora_dropout=settings.lora_dropout,
-        target_modules=sorted(set(targets) - set(parameters)) if targets else "all-linear",
+        # not "all-linear", to which peft adds experts and routers of some families
+        target_modules=sorted(set(targets) - set(parameters) if targets else {_short(place) for place in layers}),
         target_parameters=parameters or None,
         task_type="CAUSAL_LM",
     )
