@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from train_demo import STYLE, TOOLS, trajectory
 
@@ -113,6 +113,7 @@ def test_the_wanted_answer_of_data_has_the_highest_sum(case):
     assert SUMS(scores) == SUMS.highest(scores) >= 3
 
 
+@settings(deadline=None)
 @given(MANY, WORDS)
 def test_any_wanted_answer_has_the_highest_sum(wanted, thought):
     one = judged(said(*wanted, thought=thought), wanted, TOOLS, thought)
@@ -120,6 +121,7 @@ def test_any_wanted_answer_has_the_highest_sum(wanted, thought):
     assert SUMS(scores) == pytest.approx(SUMS.highest(scores))
 
 
+@settings(deadline=None)
 @given(MANY, MANY, WORDS)
 def test_the_order_of_parallel_calls_is_of_no_account(wanted, made, thought):
     first = SUMS.scores([judged(said(*made, thought=thought), wanted)])[0]
@@ -130,6 +132,7 @@ def test_the_order_of_parallel_calls_is_of_no_account(wanted, made, thought):
         assert again == {name: pytest.approx(value) if value is not None else None for name, value in first.items()}
 
 
+@settings(deadline=None)
 @given(WORDS | st.builds(lambda value: json.dumps(value), VALUES) | st.builds(lambda made: said(*made), MANY), MANY)
 def test_any_text_has_rewards_in_range(text, wanted):
     one = judged(text, wanted, TOOLS, "No tool fits.")
@@ -140,6 +143,7 @@ def test_any_text_has_rewards_in_range(text, wanted):
     assert SUMS.highest(scores) == 4 and 0 <= SUMS(scores) <= 4
 
 
+@settings(deadline=None)
 @given(MANY, MANY)
 def test_only_the_wanted_calls_have_the_highest_sum(wanted, made):
     one = judged(said(*made), wanted)
@@ -148,6 +152,7 @@ def test_only_the_wanted_calls_have_the_highest_sum(wanted, made):
         assert one.exact
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_the_best_pairing_is_the_best_of_all(rows, columns, rng):
     worth = [[rng.choice([0.0, 0.5, 1.0, 2.25]) for _ in range(columns)] for _ in range(rows)]
