@@ -36,6 +36,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.chat import StepBuilder, calls_of, parse_arguments
 from xlam_lib.data.sources.base import SourceInfo, need, need_declared, need_objects, place, unique_tools
+from xlam_lib.data.sources.remembered import remembered
 from xlam_lib.exact_json import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
@@ -89,6 +90,11 @@ def _answer(record: dict[str, Any]) -> dict[str, Any]:
 
 def tool_of(raw: dict[str, Any]) -> Tool:
     """A tool as ToolBench declares it to the model."""
+    return _tool([], raw)
+
+
+@remembered
+def _tool(notes: list[str], raw: dict[str, Any]) -> Tool:
     description = raw.get("description") or ""
     if not isinstance(description, str):
         raise Drop("tool description is not text", f"{raw.get('name')}: {str(description)[:80]!r}")
