@@ -125,7 +125,7 @@ class Meter:
         Utilisation is None where nobody knows what the device can do.
         """
         told = torch.cat([self.counts, torch.ones_like(self.counts[:1])])
-        tokens, read, padding, trained, pairs, devices = reduce(told).tolist()
+        tokens, read, padding, trained, pairs, devices = reduce(told, "sum").tolist()
         seconds = self.seconds
         self.counts.zero_()
         self.seconds, self.total = 0.0, self.total + tokens
