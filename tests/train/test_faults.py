@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from xlam_lib.atomic import is_complete
-from xlam_lib.train import checkpoint, dpo, resume, sft, sft_lite
+from xlam_lib.train import checkpoint, dpo, resume, sft, sft_lite, start
 from xlam_lib.train.config import to_arguments
 from xlam_lib.train.launch import surroundings
 from xlam_lib.train.lite import SFTFoundationTrainerLite
 from xlam_lib.train.pairs import build, write_pairs
-from xlam_lib.train.processes import TrainingError, enough_memory
+from xlam_lib.train.processes import TrainingError, command, enough_memory
 from xlam_lib.train.score import judge
 
 PATIENCE = 120  # seconds in which whoever doesn't end is taken to hang
@@ -240,12 +240,43 @@ def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fau
     assert not Path(settings.out).exists()
 
 
+@pytest.mark.parametrize(
+    ("codes", "status", "said"),
+    [
+        ({0: start.TOLD, 1: -signal.SIGTERM}, start.TOLD, None),
+        ({0: start.LOST, 1: start.TOLD}, start.TOLD, None),
+        ({0: start.LOST, 1: -signal.SIGKILL}, 1, "process 1 was ended by SIGKILL (out of memory?)"),
+        ({0: -signal.SIGTERM, 1: 1}, 1, "process 1 ended with code 1, see above"),
+        ({0: -signal.SIGTERM}, 1, "process 0 was ended by SIGTERM,"),
+    ],
+)
+def test_the_cause_is_told_not_its_effects(capsys, codes, status, said):
+    assert start._told(codes) == status
+    told = capsys.readouterr().err
+    assert (said in told and told.startswith("error: ")) if said else not told
+
+
+@pytest.mark.parametrize(
+    "error", [torch.distributed.DistNetworkError("closed"), RuntimeError("[gloo/transport/tcp/pair.cc:538] closed")]
+)
+def test_a_lost_process_is_one_line_but_another_error_is_not_hidden(runs, capsys, error):
+    def fail(settings):
+        raise error
+
+    assert command(fail, runs[sft], "xlam_lib.train.sft", []) == start.LOST
+    assert capsys.readouterr().err.startswith("lost another process of this run (")
+    error.args = ("a bug",)
+    if type(error) is RuntimeError:
+        with pytest.raises(RuntimeError, match="a bug"):
+            command(fail, runs[sft], "xlam_lib.train.sft", [])
+
+
 @pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_run_and_its_checkpoint_stays(runs, tmp_path):
     settings = replace(runs[sft_lite], out=str(tmp_path / "out"), epochs=1000.0, processes=2)
-    command = [sys.executable, "-m", "xlam_lib.train.sft_lite", *to_arguments(asdict(settings))]
+    line = [sys.executable, "-m", "xlam_lib.train.sft_lite", *to_arguments(asdict(settings))]
     driver = subprocess.Popen(
-        command,
+        line,
         env=surroundings(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -31,6 +31,7 @@ class TrainingError(RuntimeError):
     """A run that can't start or must not go on; the message says at which step and what to do."""
 
 
+PEER = "gloo/transport"  # where gloo says that another process is gone
 NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # how torch says it of a CPU
 KNOWN_ERRORS = (
     TrainingError,
@@ -59,6 +60,11 @@ def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequ
     except KNOWN_ERRORS as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return start.TOLD
+    except RuntimeError as error:
+        if not isinstance(error, torch.distributed.DistError) and PEER not in str(error):
+            raise
+        print(f"lost another process of this run ({str(error).splitlines()[0][:200]})", file=sys.stderr, flush=True)
+        return start.LOST
     return 0
 
 

@@ -15,7 +15,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
-TOLD = 2  # the exit status of a process that has told its error in a line
+TOLD, LOST = 2, 3  # exit statuses of a process: it has told its error in a line, it has lost another process
 TIED = "XLAM_TIED_TO_PARENT"  # in the environment of a process that is to end with the one that started it
 
 
@@ -69,19 +69,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         run.main(given)
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        sys.exit(_told(rank, failure.exitcode))
+        sys.exit(_told({rank: failure.exitcode for rank, failure in error.failures.items()}))
 
 
-def _told(rank: int, code: int) -> int:
-    """Say how the first process that failed ended, unless it has told its own error; returns the exit status."""
-    if code == TOLD:
-        return code
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}, see above"
-    memory = " (out of memory?)" if code == -signal.SIGKILL else ""
+def _told(codes: dict[int, int]) -> int:
+    """Say how processes with these exit statuses ended, unless one has told its own error; returns the run's status."""
+    if TOLD in codes.values():
+        return TOLD
+    effects = (LOST, -signal.SIGTERM)  # of another's end
+    rank = min(codes, key=lambda rank: (codes[rank] in effects, rank))
+    code, how = codes[rank], f"ended with code {codes[rank]}, see above"
+    if code < 0:
+        how = f"was ended by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
     print(
-        f"error: process {rank} {how}{memory}, and the others with it; the last whole checkpoint is kept, the same "
-        "command goes on from it",
+        f"error: process {rank} {how}, and the others with it; the last whole checkpoint is kept, the same command "
+        "goes on from it",
         file=sys.stderr,
         flush=True,
     )
