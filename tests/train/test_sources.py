@@ -39,7 +39,7 @@ def numbered(count: int = 97, source: str = "", first: int = 0) -> list[Example]
 
 
 def drawn(settings: sft.SftSettings, rows: list[Example], samples: int, how=sft._for_tries) -> list[int]:
-    return [row[0] for row in how(settings, rows, samples)[0]["input_ids"]]
+    return [row[0] for row in how(settings, rows, samples)["input_ids"]]
 
 
 @pytest.mark.parametrize(("seed", "samples"), DRAWN)

@@ -83,7 +83,6 @@ def train(settings: SftSettings) -> Path:
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, info = _rows(settings, tokenizer)
-    checkpoint.check_context(settings.base, max(len(row.input_ids) for row in rows), settings.data)
     shown = ({"input_ids": row.input_ids, "labels": row.labels} for row in mask_report.sampled(rows))
     mask = mask_report.check(mask_report.of_rows(shown, tokenizer), settings.end_token, state().is_main_process)
     work, last = loop.prepare(out, described)

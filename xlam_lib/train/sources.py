@@ -63,6 +63,7 @@ def read(
         rows, left_out, augmented = rows_of(path, tokenizer, style, longest, wrapper, augmentation, name)
         if not rows:
             raise TrainingError(f"{path}: nothing to train on; left out: {dict(left_out)}")
+        checkpoint.check_context(settings.base, max(len(row.input_ids) for row in rows), path)
         for what, counts in (("left_out", left_out), ("augmented", augmented)):
             told.setdefault(what, {}).update({name: dict(counts)} if counts else {})
         yield name, rows
