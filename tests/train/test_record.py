@@ -29,7 +29,7 @@ def lite_run(base, data, cases, folder):
 def sft_run(base, data, cases, folder):
     return sft.SftSettings(
         base=str(base),
-        data=str(data),
+        data=(str(data),),
         out=str(folder / "out"),
         samples=24,
         seconds=1e6,
@@ -43,7 +43,7 @@ def dpo_run(base, data, cases, folder):
     path = folder / "pairs.jsonl"
     write_pairs(path, build(judge(cases, [case.completion for case in cases]), held_out=0.3))
     return dpo.DpoSettings(
-        base=str(base), pairs=str(path), out=str(folder / "out"), samples=16, batch_size=8, lr=2e-4, processes=1
+        base=str(base), pairs=(str(path),), out=str(folder / "out"), samples=16, batch_size=8, lr=2e-4, processes=1
     )
 
 
