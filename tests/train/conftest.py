@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from accelerate.state import AcceleratorState
 from train_demo import STYLE, trajectory
 
 from xlam_lib.chat_template import AFTER, BEFORE
@@ -77,3 +78,9 @@ def base(trajectories: list[Trajectory], tmp_path_factory: pytest.TempPathFactor
     LlamaForCausalLM(config).half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_precision_is_left():
+    """Accelerate holds the precision of a process's first trainer for good; each test begins without."""
+    AcceleratorState._reset_state()
