@@ -33,7 +33,13 @@ from xlam_lib.train.checkpoint import ADAPTER, CheckpointError
 logger = logging.getLogger(__name__)
 
 BASE = "base.json"
-KEPT = ("README.md", "origin.json", "run.json", "config.yaml", "log.jsonl")  # of the training, beside the merged weights
+KEPT = (
+    "README.md",
+    "origin.json",
+    "run.json",
+    "config.yaml",
+    "log.jsonl",
+)  # of the training, beside the merged weights
 KEYS = ("path", "digest", "quantize", "dtype")
 
 
