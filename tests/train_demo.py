@@ -62,3 +62,10 @@ def token_rows(start: list[int], steps: int) -> list[dict[str, list[int]]]:
         rows.append({"input_ids": history + answer, "labels": [-100] * len(history) + answer})
         history = [*history, 30 + step, 31 + step]
     return rows
+
+
+def summed_ones(megabytes: int) -> float:
+    """Here, since processes that are made anew find it by name; it holds that many megabytes for a moment."""
+    import torch
+
+    return float(torch.ones(megabytes * 250_000).sum())

@@ -9,7 +9,7 @@ of the difference of all gradients, over the length of the gradients of the sepa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +39,17 @@ class Difference:
     gradient: float
 
 
-def differences(real: Path, work: Path, most: int = 2) -> Iterator[Difference]:
+def differences(real: Path, work: Path, most: int = 2) -> list[Difference]:
     """Each source with trajectories of several trained turns, `most` of them."""
+    found = []
     for source in sorted(SOURCES):
         if not (real / source).is_dir():
             continue
         case = Case(source, source, most=most, length=LONGEST)
         _, groups = samples(case, real, work)
         if groups:
-            yield difference(source, groups)
+            found.append(difference(source, groups))
+    return found
 
 
 def difference(source: str, groups: Sequence[Sequence[Row]]) -> Difference:

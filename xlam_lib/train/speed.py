@@ -4,7 +4,9 @@
     python -m xlam_lib.train.speed --real ../shared/real --only alfworld --models "2 layers" --rounds 3
 
 For each case and each model (`cases.py`) one epoch is timed in turns, ours and the peers of `peers.py`, each in a
-process of its own that was forked from this one, so that the greatest memory is its own, too. `speed.json` is a list of
+process of its own, forked from one that has the packages loaded and has calculated nothing: the greatest memory is its
+own, and it inherits no threads that died with the fork (a fork of a process that has used OpenMP may hang).
+`speed.json` is a list of
 {"case", "ours_s", "peer", "peer_s", "ratio", "floor"}: how many times as fast ours is and must be. Where something else
 is compared, "unit" says what: bytes of memory beyond what the process began with (`ours`, `peer_found`), or a
 difference from what is exact (`difference`), whose ratio is the greatest that is allowed over the one found. Rows
@@ -24,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,11 +62,12 @@ def read_speed(folder: str | Path = "") -> list[Found]:
     raise FileNotFoundError(f"{place / 'speed.json'} is not there; `make speed` measures anew")
 
 
-def measure(way: Callable[[], Any]) -> tuple[Any, int]:
-    """What a way returns, and the bytes by which it made a forked process grow: `measure(lambda: 1)[0]` -> 1."""
-    fork = multiprocessing.get_context("fork")
-    reader, writer = fork.Pipe(duplex=False)
-    child = fork.Process(target=_child, args=(way, writer))
+def measure(way: Callable[..., Any], *given: Any) -> tuple[Any, int]:
+    """What a way returns, and the bytes by which it made a process grow: `measure(max, 1, 2)[0]` -> 2."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["xlam_lib.train.speed"])
+    reader, writer = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(writer, way, *given))
     child.start()
     writer.close()
     try:
@@ -75,31 +79,33 @@ def measure(way: Callable[[], Any]) -> tuple[Any, int]:
     return found
 
 
-def _child(way: Callable[[], Any], writer: Any) -> None:
+def _child(writer: Any, way: Callable[..., Any], *given: Any) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    made = way()
+    made = way(*given)
     writer.send((made, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))
+
+
+def epoch(way: str, model: str, groups: list[list[Row]], tokenizer: Any, length: int) -> float:
+    """Seconds of a way, after a step or two on the first trajectory, so that threads, kernels and memory are there."""
+    rows = [row for group in groups for row in group]
+    if way == "tries":
+        peers.tries(model_of(MODELS[model]), [groups[0][:1]])
+        return peers.tries(model_of(MODELS[model]), groups)
+    few = rows[:: max(1, len(rows) // TIMED)][:TIMED]
+    ways: dict[str, Callable[[Any, list[Row]], float]] = {
+        "bfd": lambda model, rows: peers.trl_packed(model, rows, tokenizer, length),
+        "sorted": lambda model, rows: peers.sorted_batches(model, rows, length),
+        "padded": lambda model, _: peers.padded(model, few, length) * len(rows) / len(few),
+    }
+    ways[way](model_of(MODELS[model]), groups[0][:1])
+    return ways[way](model_of(MODELS[model]), rows)
 
 
 def compared(case: Case, groups: list[list[Row]], tokenizer: Any, model: str, rounds: int) -> Iterator[Found]:
     """Times and memory of a case, the medians of some rounds in turns."""
     rows = [row for group in groups for row in group]
-    few = rows[:: max(1, len(rows) // TIMED)][:TIMED]
-    ways: dict[str, Callable[[Any, Any], float]] = {
-        "tries": peers.tries,
-        "bfd": lambda model, rows: peers.trl_packed(model, rows, tokenizer, case.length),
-        "sorted": lambda model, rows: peers.sorted_batches(model, rows, case.length),
-        "padded": lambda model, rows: peers.padded(model, rows, case.length),
-    }
-
-    def once(way: str) -> float:
-        """After a step or two on the first trajectory, so that threads, kernels and memory are there."""
-        ways[way](model_of(MODELS[model]), [groups[0][:1]] if way == "tries" else groups[0][:1])
-        if way == "padded":
-            return ways[way](model_of(MODELS[model]), few) * len(rows) / len(few)
-        return ways[way](model_of(MODELS[model]), groups if way == "tries" else rows)
-
-    found = in_turns({way: lambda way=way: measure(lambda: once(way)) for way in ("tries", *case.floors)}, rounds)
+    given = (model, groups, tokenizer, case.length)
+    found = in_turns({way: partial(measure, epoch, way, *given) for way in ("tries", *case.floors)}, rounds)
     seconds = {way: statistics.median(taken for taken, _ in made) for way, made in found.items()}
     memory = {way: statistics.median(grown for _, grown in made) for way, made in found.items()}
     ours, name = seconds["tries"], f"{case.name}, {model}"
@@ -112,14 +118,17 @@ def compared(case: Case, groups: list[list[Row]], tokenizer: Any, model: str, ro
         yield row | {"unit": "bytes", "ours": mine, "peer_found": theirs}
 
 
+def preferences(tries: bool, made: list[dict[str, str]], tokenizer: Any, model: str, length: int) -> Any:
+    """Seconds and losses of DPO over some pairs."""
+    return peers.preferences(model_of(MODELS[model]), made, tokenizer, tries, length)
+
+
 def preferred(case: Case, real: Path, work: Path, tokenizer: Any, model: str, rounds: int) -> Iterator[Found]:
     """DPO on pairs with a case's prompts, by trl's trainer as it is and on tries."""
     made, name = pairs(case, real, work), f"DPO, {case.name}, {model}"
 
-    def way(tries: bool) -> Callable[[], Any]:
-        return lambda: measure(lambda: peers.preferences(model_of(MODELS[model]), made, tokenizer, tries, case.length))
-
-    found = in_turns({"tries": way(True), "trl": way(False)}, rounds)
+    given = (made, tokenizer, model, case.length)
+    found = in_turns({way: partial(measure, preferences, way == "tries", *given) for way in ("tries", "trl")}, rounds)
     ours, theirs = (statistics.median(seconds for (seconds, _), _ in one) for one in found.values())
     yield _row(name, ours, "trl", theirs, theirs / ours, DPO) | {"pairs": len(made)}
     curves = (one[0][0][1] for one in found.values())
@@ -130,7 +139,7 @@ def preferred(case: Case, real: Path, work: Path, tokenizer: Any, model: str, ro
 def exact(real: Path, work: Path) -> Iterator[Found]:
     """The worst of all sources, and each source's differences beside it."""
     started = time.perf_counter()
-    found, _ = measure(lambda: list(differences(real, work)))
+    found, _ = measure(differences, real, work)
     seconds, sources = time.perf_counter() - started, [vars(one) for one in found]
     name = f"{len(found)} sources, {sum(one.samples for one in found)} samples"
     for what, allowed in (("loss", LOSS), ("gradient", GRADIENT)):
