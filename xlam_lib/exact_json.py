@@ -5,7 +5,8 @@
     plain_bytes({"at": (59.9, 10.7)})   None: a tuple reads back as a list
 
 msgspec refuses what json lets pass (lone surrogates, NaN, 1e999), and then json is asked: nothing depends on which of
-the two did the work (tests/test_exact_json.py). In one point the text is another: 1e16, where json writes 1e+16.
+the two did the work (tests/test_exact_json.py). In one point the text is another, not the value: floats that json
+writes with an exponent, 1e+16 and 1e-05, are written as 1e16 and 0.00001.
 """
 
 from __future__ import annotations

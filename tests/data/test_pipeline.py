@@ -250,7 +250,7 @@ def test_other_options_are_another_job(tmp_path: Path) -> None:
 
 
 def test_slurm_and_ray_get_the_same_steps(tmp_path: Path) -> None:
-    """What datatrove is given; `test_slurm.py` runs what it makes of it, and Ray is not here."""
+    """What datatrove is given; `test_slurm.py` and `test_ray.py` run what it makes of it."""
     planned = shards.plan([write(tmp_path / "rows.jsonl", rows(40))], size=SMALL)
     chain = [steps.Read("xlam_fc_60k", planned), steps.Convert("xlam_fc_60k")]
     phases = [Phase("convert", chain, len(planned)), Phase("merge", [_die], 1)]
@@ -260,6 +260,19 @@ def test_slurm_and_ray_get_the_same_steps(tmp_path: Path) -> None:
     assert f"#SBATCH --array=0-{len(planned) - 1}%4" in script and "#SBATCH --partition=hopper" in script
     ray = executors.ray_job(phases[0], tmp_path, 4, {"cpus_per_task": 2})
     assert (ray.world_size, ray.workers, ray.cpus_per_task) == (len(planned), 4, 2)
+
+
+def test_tasks_that_fail_on_ray_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """datatrove's executor only warns of them, and returns."""
+
+    class Warns:
+        def run(self) -> None:
+            (tmp_path / "convert" / "completions").mkdir(parents=True)
+            (tmp_path / "convert" / "completions" / "00001").touch()
+
+    monkeypatch.setattr(executors, "ray_job", lambda *_: Warns())
+    with pytest.raises(executors.LostWorker, match=r"convert: 1 of 2 task\(s\) failed on Ray \(the first is 0;"):
+        executors.run_on_ray(Phase("convert", [_die], 2), tmp_path, 2, {})
 
 
 def test_the_command_takes_the_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

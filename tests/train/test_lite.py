@@ -1,12 +1,8 @@
 """The loop of our own: it learns, goes on where it stopped, and any number of processes makes the same steps."""
 
 import json
-import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,7 +12,6 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from xlam_lib.atomic import is_complete
 from xlam_lib.train import checkpoint, lite, loop, sft_lite
-from xlam_lib.train.config import to_arguments
 from xlam_lib.train.interleave import interleave_data
 from xlam_lib.train.launch import run, surroundings
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
@@ -75,24 +70,6 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeyp
     assert weights(Path(cut.out)) == weights(trained)
     figures = [[(e["step"], e["loss"], e["tokens"]) for e in read_log(folder)] for folder in (trained, cut.out)]
     assert figures[0] == figures[1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_at_a_random_step_it_ends_as_the_undisturbed_one(settings, tmp_path, seed):
-    """Both as commands, so that they compute with as many threads; long enough to be killed well before its end."""
-    given = asdict(replace(settings, epochs=8.0))
-    stop = random.Random(seed).randint(2, 20)
-    killed = to_arguments({**given, "out": tmp_path / "killed"})
-    child = subprocess.Popen([sys.executable, "-m", "xlam_lib.train.sft_lite", *killed], env=surroundings())
-    log = tmp_path / "killed.partial" / "log.jsonl"
-    while child.poll() is None and not (log.is_file() and len(read_log(log)) >= stop):
-        time.sleep(0.002)
-    os.kill(child.pid, signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL and not (tmp_path / "killed").exists()
-    for name in ("killed", "undisturbed"):
-        run("xlam_lib.train.sft_lite", {**given, "out": tmp_path / name}, tmp_path / f"{name}.txt")
-    assert weights(tmp_path / "killed") == weights(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow

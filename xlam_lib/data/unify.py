@@ -33,7 +33,7 @@ from typing import Any
 from xlam_lib import atomic
 from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.inputs import Input, find_input
-from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, ray_job, run_local, submit
+from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, run_local, run_on_ray, submit
 from xlam_lib.data.pipeline.fetched import fetch
 from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
 from xlam_lib.data.pipeline.options import Options
@@ -91,7 +91,7 @@ def _run(merge: Merge, work: Path, shards: list[list[Part]], workers: int, execu
     merge = dataclasses.replace(merge, work=str(work), shards=len(shards))
     for phase in phases(work, merge.source, shards, merge.options):
         if executor == "ray":
-            ray_job(phase, work, workers, ray).run()
+            run_on_ray(phase, work, workers, ray)
         else:
             run_local(phase, work, workers)
     merge()

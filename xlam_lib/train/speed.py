@@ -6,11 +6,13 @@
 For each case and each model (`cases.py`) one epoch is timed in turns, ours and the peers of `peers.py`, each in a
 process of its own, forked from one that has the packages loaded and has calculated nothing: the greatest memory is its
 own, and it inherits no threads that died with the fork (a fork of a process that has used OpenMP may hang).
-`speed.json` is a list of
-{"case", "ours_s", "peer", "peer_s", "ratio", "floor"}: how many times as fast ours is and must be. Where something else
-is compared, "unit" says what: bytes of memory beyond what the process began with (`ours`, `peer_found`), or a
-difference from what is exact (`difference`), whose ratio is the greatest that is allowed over the one found. Rows
-padded to a fixed length all take the same time, so a few are timed and the rest is reckoned. Notebook 06 shows it.
+Behind that come exactness (`exactness.py`), and runs in two processes or killed on their way (`continuity.py`).
+
+`speed.json` is a list of {"case", "ours_s", "peer", "peer_s", "ratio", "floor"}: how many times as fast ours is and
+must be. Where something else is compared, "unit" says what: bytes of memory beyond what the process began with (`ours`,
+`peer_found`), or a difference from what is exact (`difference`), whose ratio is the greatest that is allowed over the
+one found. Rows padded to a fixed length all take the same time, so a few are timed and the rest is reckoned. Notebook
+06 shows it.
 """
 
 from __future__ import annotations
@@ -33,12 +35,14 @@ from typing import Any, TypeVar
 from xlam_lib import paths
 from xlam_lib.atomic import write_json
 from xlam_lib.train import peers
-from xlam_lib.train.cases import CASES, MODELS, Case, model_of, pairs, samples
+from xlam_lib.train.cases import CASES, MODELS, Case, model_of, pairs, samples, unified
+from xlam_lib.train.continuity import changed, curves, killed, trained
 from xlam_lib.train.exactness import differences
 from xlam_lib.train.joining import Row
 
 TIMED = 6  # padded rows that are timed
 LOSS, GRADIENT, SAME = 1e-5, 1e-4, 1e-4  # the greatest relative differences
+EQUAL = 1e-12  # none at all: no weight but zero is so small
 DPO = 1.7  # times as fast as trl's trainer
 RECORDED = "05_speed"  # of the experiments
 Found = dict[str, Any]
@@ -147,6 +151,22 @@ def exact(real: Path, work: Path) -> Iterator[Found]:
         yield {**_difference(f"{what}, {name}", seconds, "apart", seconds, worst, allowed), "sources": sources}
 
 
+def undisturbed(real: Path, work: Path) -> Iterator[Found]:
+    """Two processes against one, and a run that is killed and goes on against one that isn't."""
+    data = unified(CASES[0], real, work)
+    one, alone = _timed(trained, data, work / "one")
+    two, both = _timed(trained, data, work / "two", processes=2)
+    again, twice = _timed(killed, data, work / "killed")
+    name = CASES[0].name
+    yield _difference(f"losses of 2 processes, {name}", both, "1 process", alone, curves(one, two), SAME)
+    yield _difference(f"weights, killed and resumed, {name}", twice, "undisturbed", alone, changed(one, again), EQUAL)
+
+
+def _timed(run: Callable[..., T], *given: Any, **more: Any) -> tuple[T, float]:
+    started = time.perf_counter()
+    return run(*given, **more), time.perf_counter() - started
+
+
 def _row(case: str, ours: float, peer: str, theirs: float, ratio: float, floor: float) -> Found:
     about = {"case": case, "ours_s": round(ours, 2), "peer": peer, "peer_s": round(theirs, 2)}
     return about | {"ratio": round(ratio, 2), "floor": floor}
@@ -186,6 +206,8 @@ def run(real: Path, only: Sequence[str], models: Sequence[str], rounds: int) -> 
                 yield from preferred(case, real, work, tokenizer, models[0], rounds)
         if "exact" in only:
             yield from exact(real, work / "exact")
+        if "undisturbed" in only:
+            yield from undisturbed(real, work / "undisturbed")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -193,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m xlam_lib.train.speed", description="Tries against other ways.")
     parser.add_argument("--real", type=Path, default=os.environ.get("XLAM_REAL_DATA"), help="folder of real records")
     parser.add_argument("--out", default="runs/speed", help="where speed.json is written")
-    known = [*(case.name for case in CASES), "exact"]
+    known = [*(case.name for case in CASES), "exact", "undisturbed"]
     parser.add_argument("--only", nargs="+", choices=known, default=known, help="cases (default: all)")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=1, help="how often each way is timed; the median counts")
