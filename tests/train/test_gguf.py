@@ -307,7 +307,7 @@ def test_pieces_with_bytes_are_merged_by_score(tmp_path, pieces, texts):
     assert kinds[tokens.index("<0xFF>")] == kind.BYTE and kinds[-1] == kind.UNUSED
     normal = {t: s for t, s, k in zip(tokens, told["tokenizer.ggml.scores"], kinds, strict=True) if k == kind.NORMAL}
     read = AutoTokenizer.from_pretrained(tmp_path, gguf_file="m.gguf")
-    for text in [*texts, ODD]:
+    for text in [*(text[-300:] for text in texts[:8]), ODD]:
         wanted = pieces.encode(text, add_special_tokens=False)
         assert merged_by_score(f" {text}", normal) == pieces.convert_ids_to_tokens(wanted)
         assert read.encode(text, add_special_tokens=False) == wanted

@@ -167,6 +167,13 @@ def test_settings_that_can_not_work_are_refused(settings, tmp_path, more, messag
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_launches_that_leave_parts_of_weights_are_refused(settings, tmp_path, monkeypatch, kind):
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")
+    with pytest.raises(TrainingError, match="never been run with weights in parts"):
+        grpo.train(replace(settings, out=str(tmp_path / "out")))
+
+
 def test_a_fault_ends_the_command_with_one_line(settings, tmp_path, capsys):
     line = ["--base", settings.base, "--data", settings.data, "--out", str(tmp_path / "out"), "--processes", "1"]
     assert grpo.main([*line, "--generations", "1"]) == 2

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from accelerate.utils import parse_flag_from_env
 from trl import GRPOConfig
 
 from xlam_lib.codec import STYLES
@@ -129,6 +130,8 @@ def train(settings: GrpoSettings) -> Path:
 def _check(settings: GrpoSettings) -> None:
     """What trl would find out later, or not at all."""
     lora.check(settings)
+    if any(parse_flag_from_env(f"ACCELERATE_USE_{kind}") for kind in ("FSDP", "DEEPSPEED")):
+        raise TrainingError("grpo has never been run with weights in parts (FSDP, DeepSpeed); launch with DDP")
     if settings.lora_dropout:
         raise TrainingError("lora_dropout: answers would be drawn from another model than is trained; set it to 0")
     if settings.use_vllm and settings.quantize != "none":
