@@ -73,8 +73,9 @@ def pieces(texts):
     trainer = trainers.BpeTrainer(vocab_size=300, show_progress=False, max_token_length=8)
     core.train_from_iterator([word for text in texts for word in text.split(" ")], trainer)
     learnt = sorted(core.get_vocab().items(), key=lambda item: item[1])
-    tokens = ["<unk>", "<s>", "</s>", *sorted(BYTES), *(token for token, _ in learnt)]
-    scores = {token: -float(number) for number, token in enumerate(tokens)}
+    runs = [SPACE * length for length in (2, 3, 4, 8)]
+    tokens = ["<unk>", "<s>", "</s>", *sorted(BYTES), *(token for token, _ in learnt if token not in runs), *runs]
+    scores = {token: -float(number) for number, token in enumerate(tokens)} | dict.fromkeys(runs, -1e9)  # as Llama's
     vocab = {token: number for number, token in enumerate(tokens)}
     merges = generate_merges(vocab, scores, skip_tokens={"<unk>", "<s>", "</s>", *BYTES})
     template = "{% for m in messages %}{{ '<s>[INST] ' + m['content'] + ' [/INST]' }}{% endfor %}"
@@ -307,7 +308,7 @@ def test_pieces_with_bytes_are_merged_by_score(tmp_path, pieces, texts):
     assert kinds[tokens.index("<0xFF>")] == kind.BYTE and kinds[-1] == kind.UNUSED
     normal = {t: s for t, s, k in zip(tokens, told["tokenizer.ggml.scores"], kinds, strict=True) if k == kind.NORMAL}
     read = AutoTokenizer.from_pretrained(tmp_path, gguf_file="m.gguf")
-    for text in [*(text[-300:] for text in texts[:8]), ODD]:
+    for text in [*(text[-300:] for text in texts[:8]), ODD, *(f"a{' ' * count}b" for count in range(1, 20))]:
         wanted = pieces.encode(text, add_special_tokens=False)
         assert merged_by_score(f" {text}", normal) == pieces.convert_ids_to_tokens(wanted)
         assert read.encode(text, add_special_tokens=False) == wanted
@@ -316,13 +317,18 @@ def test_pieces_with_bytes_are_merged_by_score(tmp_path, pieces, texts):
 
 def test_scores_are_those_of_merges_that_have_all_pairs(pieces):
     model = json.loads(pieces.backend_tokenizer.to_str())["model"]
-    found = scores_of(model, {"<unk>", "<s>", "</s>"})
+    found, merges = scores_of(model, {"<unk>", "<s>", "</s>"}), model["merges"]
     assert found["".join(model["merges"][0])] == 0 and len(found) > 100
     fewer = {**model, "merges": model["merges"][1:]}
     with pytest.raises(checkpoint.CheckpointError, match="but aren't merged; llama.cpp would merge"):
         scores_of(fewer, {"<unk>", "<s>", "</s>"})
-    with pytest.raises(checkpoint.CheckpointError, match="don't stand together"):
+    assert found[SPACE * 3] == found[SPACE * 4] > found[SPACE * 2], "the merges of three and four mix"
+    with pytest.raises(checkpoint.CheckpointError, match="mix, which scores can't say"):
         scores_of({**model, "merges": [*model["merges"], model["merges"][0]]}, set())
+    runs = [pair for pair in merges if set("".join(pair)) == {SPACE}]
+    others = [pair for pair in merges if pair not in runs]
+    with pytest.raises(checkpoint.CheckpointError, match="mix, which scores can't say"):
+        scores_of({**model, "merges": [*others, *runs[::-1], runs[-1]]}, {"<unk>", "<s>", "</s>"})
     with pytest.raises(checkpoint.CheckpointError, match="byte_fallback without 1 of 256 bytes"):
         scores_of({**model, "vocab": {k: v for k, v in model["vocab"].items() if k != "<0x0A>"}}, set())
 

@@ -263,7 +263,7 @@ def test_tensorboard_has_the_figures_of_the_log(settings, trained, tmp_path, mon
 
 @pytest.fixture(scope="module")
 def adapted(settings):
-    return replace(settings, out=settings.out + "-lora", lora_rank=4, beta=0.05, lr=2e-2, save_every=1, steps=8)
+    return replace(settings, out=settings.out + "-lora", lora_rank=8, beta=0.01, lr=1e-1, save_every=1, steps=8)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -178,21 +179,28 @@ def space_prefix(tokenizer: PreTrainedTokenizerBase) -> bool:
 def scores_of(model: Mapping[str, Any], special: set[str]) -> dict[str, int]:
     """A score of each merged token, by which llama.cpp merges any neighbours as these merges do: {"he": 0, "the": -1}.
 
-    It tries every pair that makes a token, the highest score first. So all pairs that make one must be merges, one
-    after the other, as in merges that were made of a SentencePiece model; others are refused.
+    It tries every pair that makes a token, the highest score first, and of equal scores the leftmost. So all pairs that
+    make one must be merges, one after the other, as in merges that were made of a SentencePiece model; others are
+    refused. Tokens whose merges mix get one score, if they are runs of one letter (spaces, mostly) and come out alike.
     """
     vocab, merges = model["vocab"], _merges(model)
     missing = BYTES - set(vocab)
     if missing:
         raise CheckpointError(f"byte_fallback without {len(missing)} of 256 bytes as tokens can't be exported")
-    found: dict[str, int] = {}
-    last = ""
+    spans: dict[str, tuple[int, int]] = {}
     for rank, pair in enumerate(merges):
         made = "".join(pair)
-        if made != last and made in found:
-            raise CheckpointError(f"the merges that make {made!r} don't stand together, which scores can't say")
-        found.setdefault(made, -rank)
-        last = made
+        spans[made] = spans.get(made, (rank, rank))[0], rank
+    groups: list[list[str]] = []
+    end = -1
+    for made, (first, last) in spans.items():  # by their first merge
+        groups += [[]] if first > end else []
+        groups[-1].append(made)
+        end = max(end, last)
+    found = {made: -spans[group[0]][0] for group in groups for made in group}
+    for group in groups:
+        if len(group) > 1 and not _alike(group, found, merges):
+            raise CheckpointError(f"the merges that make {group[0]!r} and {group[1]!r} mix, which scores can't say")
     known = set(merges)
     for token in vocab.keys() - BYTES - special:
         pairs = ((token[:at], token[at:]) for at in range(1, len(token)))
@@ -203,6 +211,27 @@ def scores_of(model: Mapping[str, Any], special: set[str]) -> dict[str, int]:
                     "them, so this tokenizer can't be exported. Merges made of a SentencePiece model have all pairs"
                 )
     return found
+
+
+def _alike(tokens: Sequence[str], scores: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> bool:
+    """Whether runs of the one letter of these tokens come out the same by scores as by merges."""
+    letters = set("".join(tokens))
+    if len(letters) > 1:
+        return False
+    letter = letters.pop()
+    ranks = {pair: rank for rank, pair in enumerate(merges) if set("".join(pair)) == {letter}}
+    by_score = {pair: -scores["".join(pair)] for pair in ranks}
+    longest = 2 * max(map(len, tokens)) + 2
+    return all(_merged(letter * n, ranks) == _merged(letter * n, by_score) for n in range(1, longest))
+
+
+def _merged(text: str, order: Mapping[tuple[str, str], int]) -> list[str]:
+    """The parts after all merges, those of the lowest number first, and of equal ones the leftmost."""
+    parts = list(text)
+    while known := [(order[pair], at) for at, pair in enumerate(pairwise(parts)) if pair in order]:
+        at = min(known)[1]
+        parts[at : at + 2] = ["".join(parts[at : at + 2])]
+    return parts
 
 
 def _merges(model: Mapping[str, Any]) -> list[tuple[str, str]]:
