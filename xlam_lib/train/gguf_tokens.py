@@ -47,6 +47,7 @@ CUTS = {  # by llama.cpp's name; src/llama-vocab.cpp has them all
     "tekken": Cut((SPLITS["tekken"],), whole_words=True),
     "gpt-4o": Cut((SPLITS["gpt-4o"],)),
     "deepseek-coder": Cut(("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", HAN, r"\p{N}")),
+    # digits stay together there; of merges that were learnt from single ones, none joins them
     "deepseek-llm": Cut(("[\r\n]", DEEPSEEK_LETTERS, DEEPSEEK_MARKS, r"\s+$", HAN, r"\p{N}")),
 }
 SPACE = "▁"  # how SentencePiece writes a space
