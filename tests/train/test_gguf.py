@@ -327,9 +327,7 @@ def test_scores_are_those_of_merges_that_have_all_pairs(pieces):
         scores_of({**model, "merges": [*model["merges"], model["merges"][0]]}, set())
     one, two, three = SPACE, SPACE * 2, SPACE * 3
     runs = {text: number for number, text in enumerate([*BYTES, one, two, three])}
-    with pytest.raises(
-        checkpoint.CheckpointError, match="mix, which scores can't say"
-    ):  # of four: two twos, not a three
+    with pytest.raises(checkpoint.CheckpointError, match="mix, which scores can't say"):  # four are two twos
         scores_of({"vocab": runs, "merges": [(one, two), (one, one), (two, one)]}, set())
     with pytest.raises(checkpoint.CheckpointError, match="byte_fallback without 1 of 256 bytes"):
         scores_of({**model, "vocab": {k: v for k, v in model["vocab"].items() if k != "<0x0A>"}}, set())
