@@ -9,6 +9,7 @@ from train_demo import STYLE, trajectory
 
 from xlam_lib.codec import prompts_of
 from xlam_lib.data.golden import samples_dir
+from xlam_lib.data.sources import load_source
 from xlam_lib.train import contrasts
 from xlam_lib.train.contrasts import Contrasts, is_better, main, parting, task_key
 from xlam_lib.train.pairs import read_pairs
@@ -137,8 +138,6 @@ def test_the_command_reads_unified_files(tmp_path, capsys):
 
 @pytest.mark.real_data
 def test_real_searches_and_real_retries(real_data):
-    from xlam_lib.data.sources import load_source
-
     found = Contrasts(STYLE)
     contrasts.branches("toolbench", real_data / "toolbench", found)
     assert Counter(pair.origin for pair in found.pairs) == {"branch": 3}
@@ -146,3 +145,19 @@ def test_real_searches_and_real_retries(real_data):
     (pair,) = [pair for pair in found.pairs if pair.origin == "outcome"]
     assert '"answer": "Anne Perry"' in pair.chosen and '"answer": "Anne"' in pair.rejected
     assert found.left_out["outcome: what the agent was told differs before what it did"] == 1
+
+
+@pytest.mark.real_data
+def test_real_trials_of_one_task_make_no_pair_where_the_user_said_something_else(real_data):
+    """Of the six tasks that have two trials, three ended differently; the simulated user greets in other words."""
+    trials = list(load_source("tau_bench", real_data / "tau_bench"))
+    tasks = {key: [t for t in trials if task_key(t) == key] for key in map(task_key, trials)}
+    apart = [pair for pair in tasks.values() if len({t.outcome.reward for t in pair}) == 2]
+    assert len(apart) == 3 and sum(len(pair) == 2 for pair in tasks.values()) == 6
+    assert all(one.steps[0].content != other.steps[0].content for one, other in apart)
+    found = collected(*trials)
+    assert not found.pairs and found.left_out == {
+        "outcome: what the agent was told differs before what it did": 3,
+        "outcome: the only trajectory of its task": 22,
+        "outcome: no trajectory of its task ended better": 3 + 6,
+    }

@@ -1,19 +1,26 @@
+import importlib.util
 import json
+import logging
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from xlam_lib.atomic import is_complete
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.train import checkpoint, grpo, launch, loop, policy
+from xlam_lib.train import adapters, checkpoint, grpo, launch, loop, policy, reporting
 from xlam_lib.train.decode import Greedy, continued
 from xlam_lib.train.examples import encode
 from xlam_lib.train.log import curve, read_log
 from xlam_lib.train.processes import TrainingError
+from xlam_lib.train.prompts import NO_TURN, TOO_LONG, read_prompts
 from xlam_lib.train.rewards import RewardError
 from xlam_lib.train.trie_model import read_tries
+from xlam_lib.trajectory import write_jsonl
+
+TIMES = ("seconds", "step_time", "tokens_per_second", "read_per_second", "utilisation")
 
 
 def vowels(one):
@@ -49,6 +56,27 @@ def weights(folder):
     return checkpoint.load_model(folder).state_dict()
 
 
+def untimed(entry):
+    return {name: value for name, value in entry.items() if name not in TIMES}
+
+
+def broken_off_and_resumed(settings, monkeypatch, after):
+    """The folder of a run that is interrupted at its n-th part of a step and begun again."""
+    original, count = loop.FiniteLoss.training_step, []
+
+    def step(self, *args, **kwargs):
+        count.append(1)
+        if len(count) == after:
+            raise KeyboardInterrupt
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(loop.FiniteLoss, "training_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        grpo.train(settings)
+    assert not (Path(settings.out)).exists()
+    return grpo.train(settings), len(count)
+
+
 def test_what_is_rewarded_becomes_likelier(trained, settings):
     rewards = curve(read_log(trained), "rewards/format/mean")[1]
     assert len(rewards) == settings.steps
@@ -79,26 +107,11 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(settings, tmp_path, monkey
     monkeypatch.setitem(grpo.RULES, "format", vowels)
     more = {"iterations": 2, "read_at_once": 12, "beta": 0.1, "save_every": 1, "steps": 4}
     whole = grpo.train(replace(settings, out=str(tmp_path / "whole"), **more))
-    original, count = loop.FiniteLoss.training_step, []
-
-    def step(self, *args, **kwargs):
-        count.append(1)
-        if len(count) == 12:
-            raise KeyboardInterrupt
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(loop.FiniteLoss, "training_step", step)
-    cut = replace(settings, out=str(tmp_path / "cut"), **more)
-    with pytest.raises(KeyboardInterrupt):
-        grpo.train(cut)
-    assert not (tmp_path / "cut").exists()
-    again = grpo.train(cut)
-    assert len(count) == 12 + 8  # from the checkpoint after two rounds of four parts each
+    again, parts = broken_off_and_resumed(replace(settings, out=str(tmp_path / "cut"), **more), monkeypatch, 12)
+    assert parts == 12 + 8  # from the checkpoint after two rounds of four parts each
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     ours, theirs = read_log(again), read_log(whole)
-    for entry in (*ours, *theirs):
-        del entry["seconds"], entry["step_time"]
-    assert ours == theirs
+    assert [untimed(entry) for entry in ours] == [untimed(entry) for entry in theirs]
 
 
 def test_equal_rewards_teach_nothing(settings, base, tmp_path, monkeypatch):
@@ -141,6 +154,10 @@ def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch):
     ({"max_length": 20}, "none of 72 prompts has at most 12 tokens"),
     ({"exact_weight": -1.0}, "reward 'exact': the weight is -1.0"),
     ({"use_vllm": True}, "needs a GPU"),
+    ({"lora_alpha": 4.0}, "lora_alpha without lora_rank"),
+    ({"lora_rank": 2, "lora_dropout": 0.1}, "answers would be drawn from another model than is trained"),
+    ({"lora_rank": 2, "quantize": "nf4", "use_vllm": True}, "use_vllm with quantize"),
+    ({"lora_rank": 2, "lora_targets": ("lm_head",)}, "'lm_head' is no linear layer of the model, or its head"),
 ])  # fmt: skip
 def test_settings_that_can_not_work_are_refused(settings, tmp_path, more, message):
     if "use_vllm" in more and torch.cuda.is_available():
@@ -148,6 +165,13 @@ def test_settings_that_can_not_work_are_refused(settings, tmp_path, more, messag
     with pytest.raises(TrainingError, match=message):
         grpo.train(replace(settings, out=str(tmp_path / "out"), **more))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_launches_that_leave_parts_of_weights_are_refused(settings, tmp_path, monkeypatch, kind):
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")
+    with pytest.raises(TrainingError, match="never been run with weights in parts"):
+        grpo.train(replace(settings, out=str(tmp_path / "out")))
 
 
 def test_a_fault_ends_the_command_with_one_line(settings, tmp_path, capsys):
@@ -161,11 +185,140 @@ def test_long_prompts_are_left_out_and_counted(settings, tmp_path, cases, base):
     texts = [model_prompt(case.prompt, *checkpoint.wrapper(tokenizer)) for case in cases]
     lengths = sorted(len(ids) for ids in encode(tokenizer, texts))
     limit = lengths[len(lengths) // 2]
-    found = grpo._prompts(replace(settings, max_length=limit + settings.max_new_tokens), tokenizer)
+    found = read_prompts(replace(settings, max_length=limit + settings.max_new_tokens), tokenizer)
     fit = sum(length <= limit for length in lengths)
-    assert found[2] == {"prompts": fit, "left_out": len(cases) - fit, "drawn": 36}
-    assert all(len(ids) <= limit for ids in encode(tokenizer, list(found[1]["prompt"])))
-    assert [texts[number] for number in found[1]["case"]] == list(found[1]["prompt"])
+    report = found.report
+    assert (report.prompts, report.drawn, report.different) == (fit, 36, min(fit, 36))
+    assert report.left_out == {"train": {TOO_LONG: len(cases) - fit}}
+    asked = encode(tokenizer, list(found.rows["prompt"]))
+    assert all(len(ids) <= limit for ids in asked)
+    assert report.tokens == (min(map(len, asked)), round(sum(map(len, asked)) / 36, 1), max(map(len, asked)))
+    assert [texts[number] for number in found.rows["case"]] == list(found.rows["prompt"])
+    assert sum(report.kinds.values()) == report.different
+    room = max(len(ids) for ids in encode(tokenizer, [case.completion + report.end for case in cases]))
+    for more, reachable in ((room, True), (room - 1, False)):
+        whole = replace(settings, max_length=limit + more + 999, max_new_tokens=more, steps=len(cases), batch_size=8)
+        whole = read_prompts(replace(whole, max_length=1024), tokenizer).report
+        assert (whole.out_of_reach == 0) == reachable and "answers end with '<|endoftext|>'" in str(whole)
+
+
+def test_several_sources_are_drawn_by_their_shares(settings, trajectories, tmp_path):
+    silent = replace(trajectories[0], steps=tuple(replace(s, trainable=False) for s in trajectories[0].steps))
+    write_jsonl(tmp_path / "a.jsonl", [*trajectories[:20], silent])
+    write_jsonl(tmp_path / "b.jsonl", trajectories[20:])
+    files = tuple(str(tmp_path / name) for name in ("a.jsonl", "b.jsonl"))
+    many = replace(settings, data=files, shares=(0.75, 0.25), steps=40, batch_size=32)
+    tokenizer = checkpoint.load_tokenizer(settings.base)
+    found = read_prompts(many, tokenizer)
+    own = {one.trajectory_id for one in trajectories[:20]}
+    drawn = [found.cases[number].trajectory_id in own for number in found.rows["case"]]
+    rows = {line["source"]: line["rows"] for line in found.mixture}
+    assert rows == {"a": sum(drawn), "b": 160 - sum(drawn)} and sum(drawn) / 160 == pytest.approx(0.75, abs=0.05)
+    assert found.report.left_out == {"a": {NO_TURN: 1}}
+    out = grpo.train(replace(many, steps=1, batch_size=8, out=str(tmp_path / "out")))
+    told = json.loads((out / "run.json").read_text())
+    assert told["settings"]["sources"] == ["a", "b"] and {"data_0_digest", "data_1_digest"} <= told["settings"].keys()
+    assert {line["source"]: line["share"] for line in told["mixture"]} == {"a": 0.75, "b": 0.25}
+    long = replace(trajectories[0].steps[0], content="weather " * 2000)
+    write_jsonl(tmp_path / "b.jsonl", [replace(trajectories[0], steps=(long, *trajectories[0].steps[1:]))])
+    with pytest.raises(TrainingError, match="b.jsonl: none of .* prompts has at most"):
+        read_prompts(many, tokenizer)
+
+
+def test_the_record_says_what_was_trained_on_and_what_was_answered(trained, settings, base):
+    told, log = json.loads((trained / "run.json").read_text()), read_log(trained)
+    assert told["settings"]["base_digest"] == checkpoint.digest(base) and len(told["run_id"]) == 16
+    assert told["mixture"] == [
+        {"source": "train", "samples": 72, "draws": 72, "passes": 1.0, "share": 1.0, "realised": 1.0, "rows": 36}
+    ]
+    assert told["prompts"]["prompts"] == 72 and told["prompts"]["out_of_reach"] == told["prompts"]["different"] == 36
+    cut = [entry["completions/clipped_ratio"] for entry in log]
+    assert told["answers"]["cut"] == pytest.approx(sum(cut) / len(cut), abs=1e-4)
+    assert told["answers"]["cut_last"] == pytest.approx(cut[-1], abs=1e-4)
+    again = grpo.main([str(trained / "config.yaml"), "--out", settings.out])
+    assert again == 0, "the configuration that it leaves is the one that it had"
+    assert "| demo | CC0-1.0 | 60 |" in (trained / "README.md").read_text()
+
+
+def test_answers_that_never_end_are_told_once(settings, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(policy.PolicyTrainer, "_drawn", lambda self, logits: logits[:, 4:].argmax(-1) + 4)
+    with caplog.at_level(logging.WARNING):
+        out = grpo.train(replace(settings, out=str(tmp_path / "out"), steps=1, batch_size=8))
+    assert "no answer has come to an end by '<|endoftext|>' yet, all were cut at 8 tokens" in caplog.text
+    assert json.loads((out / "run.json").read_text())["answers"] == {"cut": 1.0, "cut_last": 1.0, "tokens": 8.0}
+
+
+def test_tensorboard_has_the_figures_of_the_log(settings, trained, tmp_path, monkeypatch):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator").EventAccumulator
+    monkeypatch.setitem(grpo.RULES, "format", vowels)
+    out = grpo.train(replace(settings, out=str(tmp_path / "out"), report="tensorboard"))
+    found, log = accumulator(str(out / reporting.FOLDER)).Reload(), read_log(out)
+    for name in ("loss", "reward", "completions/clipped_ratio", "tokens_per_second", "utilisation", "trained"):
+        told = {event.step: event.value for event in found.Scalars(name)}
+        assert told == pytest.approx({entry["step"]: entry[name] for entry in log if name in entry}, rel=1e-6)
+    assert all(0 < entry["trained"] < 1 and entry["read"] < 1 for entry in log), "prompts are read once for a group"
+    assert [untimed(entry) for entry in log] == [untimed(entry) for entry in read_log(trained)]
+    assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def adapted(settings):
+    return replace(settings, out=settings.out + "-lora", lora_rank=8, beta=0.01, lr=1e-1, save_every=1, steps=8)
+
+
+@pytest.fixture(scope="module")
+def lora_trained(adapted):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(grpo.RULES, "format", vowels)
+        return grpo.train(adapted)
+
+
+def test_adapters_learn_what_is_rewarded_beside_a_base_that_stays(lora_trained, adapted, base):
+    log = read_log(lora_trained)
+    rewards = curve(log, "rewards/format/mean")[1]
+    assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.05
+    assert (lora_trained / "adapter_model.safetensors").is_file() and not (lora_trained / "model.safetensors").exists()
+    assert json.loads((lora_trained / adapters.BASE).read_text())["digest"] == checkpoint.digest(base)
+
+
+def test_the_reference_is_the_model_without_its_adapters(lora_trained, adapted, base, cases):
+    divergences = curve(read_log(lora_trained), "kl")[1]
+    assert divergences[0] == pytest.approx(0, abs=1e-6) and divergences[-1] > 1e-3, "an adapter begins as nothing"
+    loaded, plain = adapters.load(lora_trained).eval(), checkpoint.load_model(base).eval()
+    ids = torch.tensor(encode(checkpoint.load_tokenizer(base), [cases[0].prompt]))
+    with torch.no_grad(), loaded.disable_adapter():
+        assert torch.equal(loaded(ids).logits, plain(ids).logits)
+    with torch.no_grad():
+        assert not torch.allclose(loaded(ids).logits, plain(ids).logits, atol=1e-2)
+
+
+def test_an_adapter_is_merged_into_a_checkpoint_of_its_own(lora_trained, base, cases, tmp_path):
+    folder = adapters.merge_adapter(lora_trained, tmp_path / "merged")
+    ids = torch.tensor(encode(checkpoint.load_tokenizer(folder), [cases[0].prompt]))
+    with torch.no_grad():
+        wanted, found = (
+            model.eval()(ids).logits for model in (adapters.load(lora_trained), checkpoint.load_model(folder))
+        )
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    assert "BEGIN OF" in checkpoint.load_tokenizer(folder).chat_template
+    assert json.loads((folder / "run.json").read_text())["command"] == "xlam_lib.train.grpo"
+
+
+def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained, adapted, tmp_path, monkeypatch):
+    monkeypatch.setitem(grpo.RULES, "format", vowels)
+    again, _ = broken_off_and_resumed(replace(adapted, out=str(tmp_path / "cut")), monkeypatch, 6)
+    name = "adapter_model.safetensors"
+    assert (again / name).read_bytes() == (lora_trained / name).read_bytes()
+    assert [untimed(entry) for entry in read_log(again)] == [untimed(entry) for entry in read_log(lora_trained)]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
+def test_adapters_learn_beside_a_base_of_four_bits(adapted, tmp_path, monkeypatch):
+    monkeypatch.setitem(grpo.RULES, "format", vowels)
+    out = grpo.train(replace(adapted, out=str(tmp_path / "out"), quantize="nf4", steps=2, batch_size=8))
+    assert curve(read_log(out), "kl")[1][0] == pytest.approx(0, abs=1e-6)
+    assert json.loads((out / adapters.BASE).read_text())["quantize"] == "nf4"
+    assert checkpoint.load_model(out).dtype == torch.float32
 
 
 def test_two_processes_are_one_run(settings, tmp_path):

@@ -18,6 +18,8 @@ from xlam_lib.train import checkpoint, loop, sft
 from xlam_lib.train.config import to_arguments
 from xlam_lib.train.launch import ChildError, run, surroundings
 from xlam_lib.train.log import curve, read_log
+from xlam_lib.train.processes import TrainingError
+from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, check_launch
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +183,27 @@ def test_data_without_anything_to_train_on_is_an_error(settings, tmp_path):
 def test_what_is_missing_is_named(settings, tmp_path, change, said):
     with pytest.raises(checkpoint.CheckpointError, match=said):
         sft.train(replace(settings, out=str(tmp_path / "out"), **change))
+
+
+@pytest.mark.parametrize(
+    ("launch", "said"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DEEPSPEED: sft can't save the parts.*launch with FSDP2 or DDP"),
+        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP: sft can't save the flat weights.*set fsdp_version: 2"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP: sft can't save the flat weights"),
+    ],
+)
+def test_launches_whose_weights_can_not_be_saved_are_refused(settings, data, tmp_path, monkeypatch, launch, said):
+    for name, value in launch.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match=said):
+        sft.train(replace(settings, out=str(tmp_path / "out")))
+    with pytest.raises(TrainingError, match=said):
+        SFTFoundationTrainer(settings, None, work=tmp_path)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "false")
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    check_launch()
 
 
 def options(settings, **change):

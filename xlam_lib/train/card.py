@@ -2,10 +2,10 @@
 
     python -m xlam_lib.train.card runs/dpo --scores runs/quickstart/scorecard.json
 
-SFT and DPO write it when they save; the command writes it anew, with scores. All of it is read from the folder: the
-settings from `run.json`, base and data from `origin.json` (which a later training hands on), preferences on held-out
-pairs, what the marker says. Nothing is guessed: which licence the model gets is for its maker to say, the card lists
-those of the data.
+SFT, DPO and GRPO write it when they save; the command writes it anew, with scores. All of it is read from the folder:
+the settings from `run.json`, base and data from `origin.json` (which a later training hands on), preferences on
+held-out pairs, what the marker says. Nothing is guessed: which licence the model gets is for its maker to say, the card
+lists those of the data.
 """
 
 from __future__ import annotations

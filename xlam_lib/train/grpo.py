@@ -2,11 +2,14 @@
 
     python -m xlam_lib.train.grpo --base runs/sft --data prompts.jsonl --out runs/grpo
     python -m xlam_lib.train.grpo experiments/03_grpo/recipe/grpo.yaml --out runs/other
+    python -m xlam_lib.train.grpo --base runs/sft --data a.jsonl b.jsonl --shares 0.8 0.2 --out runs/lora --lora-rank 16
 
 The model answers each prompt several times; answers that earn more than the mean of their group become likelier, the
 others less so (DeepSeekMath, arXiv 2402.03300). Prompts are the turns of trajectories, whose answers say what is
-wanted; `rewards.py` and `execution.py` say what an answer earns. The log has each reward's mean and spread, the length
-of answers, the share of them that was cut, and the share of groups of equal rewards, from which nothing is learnt.
+wanted (`prompts.py`); `rewards.py` and `execution.py` say what an answer earns. The log has each reward's mean and
+spread, the length of answers, the share of them that was cut, and the share of groups of equal rewards, from which
+nothing is learnt. With `--lora-rank` adapters are trained (`lora.py`); the reference is then the same model with its
+adapters switched off.
 
 Stopped, the same command goes on from the last checkpoint and ends with the same weights: the state of the random
 numbers is restored, too, and checkpoints lie between rounds of answers. With vLLM, which draws on its own, it doesn't.
@@ -19,38 +22,39 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from accelerate.utils import parse_flag_from_env
 from trl import GRPOConfig
 
-from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import STYLES
-from xlam_lib.train import checkpoint, loop
+from xlam_lib.train import adapters, card, checkpoint, loop, lora, sources
 from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.examples import encode, order
 from xlam_lib.train.execution import Execution
+from xlam_lib.train.log import read_log
+from xlam_lib.train.lora import LoraSettings
 from xlam_lib.train.policy import Judge, PolicyTrainer
 from xlam_lib.train.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.prompts import answers_of, read_prompts
 from xlam_lib.train.reporting import Kind
 from xlam_lib.train.rewards import RULES, Reward, RewardSum, each
-from xlam_lib.train.score import Case, cases_of
-from xlam_lib.trajectory import read_jsonl
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class GrpoSettings:
+class GrpoSettings(LoraSettings):
     """All options of a run; the command line is made of them."""
 
     base: str = option(..., "folder of the checkpoint to start from, which is also the reference")
-    data: str = option(..., "trajectories as JSON Lines: each assistant turn is a prompt with its wanted answer")
+    data: tuple[str, ...] = option(
+        ..., "trajectories as JSON Lines, one file a source: each assistant turn is a prompt with its wanted answer"
+    )
     out: str = option(..., "folder to make; appears when all is done")
+    shares: tuple[float, ...] = option((), "how often prompts of each source are drawn; nothing: by their number")
     style: Literal["brief", "seed"] = option("brief", "how prompts are written")
     steps: int = option(100, "rounds: draw answers, then learn from them")
     batch_size: int = option(64, "answers a round, over all processes")
@@ -89,25 +93,33 @@ def train(settings: GrpoSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     _check(settings)
     out, settings = Path(settings.out), loop.resolved(settings)
-    described = loop.describe(settings, base=settings.base, data=settings.data)
+    described = sources.describe(settings, "data")
     if loop.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
-    cases, prompts, info = _prompts(settings, tokenizer)
+    prompts = read_prompts(settings, tokenizer)
+    if state().is_main_process:
+        logger.info("%s", prompts.report)
     work, last = loop.prepare(out, described)
+    model = lora.load_base(settings)
     with Execution.of_modules(settings.functions) if settings.functions else Execution.embedded() as execution:
         rewards = _rewards(settings, execution)
         trainer = PolicyTrainer(
-            model=checkpoint.load_model(settings.base), args=arguments(settings, work, rewards),
-            reward_funcs=Judge(cases, tokenizer).functions(rewards), train_dataset=prompts,
+            model=model, args=arguments(settings, work, rewards), peft_config=lora.config(settings, model),
+            reward_funcs=Judge(prompts.cases, tokenizer).functions(rewards), train_dataset=prompts.rows,
             processing_class=tokenizer, callbacks=[loop.Diary(work, loop.report(settings.report, work, last))],
             tries=not torch.cuda.is_available(),
         )  # fmt: skip
         seconds = loop.run(trainer, last)
+    report = prompts.report
+    left_out = sum(sum(counts.values()) for counts in report.left_out.values())
+    info = {"prompts": report.prompts, "left_out": left_out, "drawn": report.drawn, "mixture": prompts.mixture}
     info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
     if state().is_main_process:
-        files = loop.files(work, "xlam_lib.train.grpo", settings)
+        told = {"mixture": prompts.mixture, "prompts": asdict(report), "answers": answers_of(read_log(work))}
+        files = loop.files(work, "xlam_lib.train.grpo", settings, **told) | adapters.base_of(settings)
+        files |= card.files(card.origin(settings.base, card.sources(settings.data)), described, info)
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
         shutil.rmtree(work)
@@ -117,6 +129,13 @@ def train(settings: GrpoSettings) -> Path:
 
 def _check(settings: GrpoSettings) -> None:
     """What trl would find out later, or not at all."""
+    lora.check(settings)
+    if any(parse_flag_from_env(f"ACCELERATE_USE_{kind}") for kind in ("FSDP", "DEEPSPEED")):
+        raise TrainingError("grpo has never been run with weights in parts (FSDP, DeepSpeed); launch with DDP")
+    if settings.lora_dropout:
+        raise TrainingError("lora_dropout: answers would be drawn from another model than is trained; set it to 0")
+    if settings.use_vllm and settings.quantize != "none":
+        raise TrainingError("use_vllm with quantize: vLLM would be given weights of four bits; leave one of them out")
     world, size = state().num_processes, settings.batch_size
     if settings.generations < 2:
         raise TrainingError(
@@ -143,26 +162,6 @@ def _rewards(settings: GrpoSettings, execution: Execution) -> RewardSum:
         return RewardSum(Reward(name, scores[name], weight) for name, weight in weights.items())
     except ValueError as error:
         raise TrainingError(str(error)) from error
-
-
-def _prompts(settings: GrpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Case], Dataset, dict[str, Any]]:
-    """The turns that fit, trl's rows in the order in which they are drawn (alike in length together), and counts."""
-    cases, wrapper = cases_of(read_jsonl(settings.data), STYLES[settings.style]), checkpoint.wrapper(tokenizer)
-    texts = [model_prompt(case.prompt, *wrapper) for case in cases]
-    lengths = [len(ids) for ids in encode(tokenizer, texts)]
-    room = settings.max_length - settings.max_new_tokens
-    fitting = [number for number, length in enumerate(lengths) if length <= room]
-    if not fitting:
-        raise TrainingError(
-            f"{settings.data}: none of {len(cases)} prompts has at most {room} tokens (max_length less max_new_tokens)"
-        )
-    a_round = settings.batch_size // settings.generations
-    drawn = order([lengths[number] for number in fitting], a_round, a_round * settings.steps, settings.seed)
-    numbers = [fitting[at] for at in drawn]
-    info = {"prompts": len(fitting), "left_out": len(cases) - len(fitting), "drawn": len(numbers)}
-    if state().is_main_process:
-        logger.info("%d prompts, %d left out as too long; %d are drawn", *info.values())
-    return cases, Dataset.from_dict({"prompt": [texts[number] for number in numbers], "case": numbers}), info
 
 
 def arguments(settings: GrpoSettings, work: Path, rewards: RewardSum) -> GRPOConfig:

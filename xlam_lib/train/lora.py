@@ -1,4 +1,4 @@
-"""Low-rank adapters on a frozen base (LoRA), whose weights may be held in four bits (QLoRA); used by SFT and DPO.
+"""Low-rank adapters on a frozen base (LoRA), whose weights may be held in four bits (QLoRA); used by SFT, DPO and GRPO.
 
     python -m xlam_lib.train.sft recipe.yaml --lora-rank 16 --quantize nf4
 
@@ -28,7 +28,7 @@ from xlam_lib.train.processes import TrainingError, bfloat16
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
-    """The options of adapters, which the settings of SFT and DPO have, too."""
+    """The options of adapters, which the settings of SFT, DPO and GRPO have, too."""
 
     lora_rank: int = option(0, "rank of LoRA adapters (0: all weights are trained)")
     lora_alpha: float = option(0.0, "adapters count alpha / rank times (0: twice the rank)")

@@ -7,6 +7,7 @@ rows up to rounding.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
@@ -16,14 +17,17 @@ from transformers import PreTrainedTokenizerBase
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from xlam_lib.train import loop
+from xlam_lib.train import loop, lora
 from xlam_lib.train.attention import NAME, use_causal_blocks
 from xlam_lib.train.decode import continued, decoded
 from xlam_lib.train.examples import IGNORED, encode
 from xlam_lib.train.processes import TrainingError
+from xlam_lib.train.prompts import CUT
 from xlam_lib.train.rewards import Reward, RewardSum, checked
 from xlam_lib.train.score import Case, Judged, judge
-from xlam_lib.train.trie_model import TrieRow, read_tries
+from xlam_lib.train.trie_model import KEYS, TrieRow, read_tries
+
+logger = logging.getLogger(__name__)
 
 
 class PolicyTrainer(loop.FiniteLoss, GRPOTrainer):
@@ -31,8 +35,10 @@ class PolicyTrainer(loop.FiniteLoss, GRPOTrainer):
 
     def __init__(self, *args: Any, tries: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        lora.keep_float32(self.model)
         self.tries = tries and not self.aux_loss_enabled  # router losses count tokens as often as they are read
         self.tokens_before: int | None = None
+        self.ended = False  # whether any answer came to an end by itself
         if self.tries:
             self.generates_with = self.model.config._attn_implementation
             for model in filter(None, (self.model, self.ref_model)):
@@ -75,20 +81,42 @@ class PolicyTrainer(loop.FiniteLoss, GRPOTrainer):
         compute_entropy: bool = False,
         **more: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        trained = attention_mask[:, -logits_to_keep:]
         if not self.tries:
+            self._count(input_ids=input_ids, attention_mask=attention_mask, completion_mask=trained)
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **more
             )
         batch, at = answers_as_tries(input_ids, attention_mask, logits_to_keep)
+        self._count(attention_mask=attention_mask, completion_mask=trained, **{key: batch[key] for key in KEYS})
         with self.accelerator.autocast():
             scored = model(**batch, fused_lm_head=True)
-        written = attention_mask[:, -logits_to_keep:]
-        logps, entropies = (values.gather(1, at) * written for values in (scored.log_probs, scored.entropy))
+        logps, entropies = (values.gather(1, at) * trained for values in (scored.log_probs, scored.entropy))
         return logps, entropies if compute_entropy else None, None
+
+    def _count(self, **batch: torch.Tensor) -> None:
+        """For the log's figures, what is trained on; drawing answers and scoring them before is left out."""
+        if self.meter and torch.is_grad_enabled():
+            self.meter.count(batch)
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        found = super()._generate_and_score_completions(inputs)
+        if self.meter:
+            self.meter.skip()
+        return found
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As trl, but tokens are those read since this process began: the diary adds what a resumed run read before."""
         self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen - (self.tokens_before or 0)]
+        cut = self._metrics["train"].get(CUT)
+        if cut and not self.ended:
+            self.ended = min(cut) < 1
+            if not self.ended and self.accelerator.is_main_process:
+                logger.warning(
+                    "step %d: no answer has come to an end by %r yet, all were cut at %d tokens: give a higher "
+                    "max_new_tokens, or a base that was taught to end its answers",
+                    self.state.global_step, self.processing_class.eos_token, self.max_completion_length,
+                )  # fmt: skip
         super().log(logs, start_time)
 
     def _generate(self, prompts: list[str]) -> Any:

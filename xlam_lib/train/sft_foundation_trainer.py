@@ -11,12 +11,14 @@ learning rate warms up, stays, and falls linearly over the last half.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import parse_flag_from_env
 from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
 from trl import SFTConfig, SFTTrainer
@@ -43,6 +45,7 @@ class SFTFoundationTrainer(loop.FiniteLoss, SFTTrainer):
         self, args: Any, train_dataset: Any, eval_dataset: Any = None, collator: Callable[..., Any] | None = None,
         *, model: Any = None, tokenizer: Any = None, work: Path | None = None,
     ) -> None:  # fmt: skip
+        check_launch()
         lora.check(args)
         rows = as_dataset(train_dataset, args, args.epochs)
         evaluation = None if eval_dataset is None else as_dataset(eval_dataset, args, 1.0)
@@ -85,6 +88,21 @@ class _AtTheEnd(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         control.should_evaluate |= state.global_step == state.max_steps
+
+
+def check_launch() -> None:
+    """A TrainingError if `accelerate launch` has asked for DeepSpeed or for FSDP's first version.
+
+    `checkpoint.gathered` collects the weights of FSDP2. The others would train, and then save empty or no weights.
+    """
+    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+        raise TrainingError(
+            "DEEPSPEED: sft can't save the parts of weights that it leaves to each process; launch with FSDP2 or DDP"
+        )
+    if parse_flag_from_env("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
+        raise TrainingError(
+            "FSDP: sft can't save the flat weights of its first version; set fsdp_version: 2 in the launch file"
+        )
 
 
 def prepared(args: Any) -> PreTrainedModel:

@@ -1,4 +1,4 @@
-"""The files of a training: their names, their rows, and how often each is drawn (SFT, SFT-lite and DPO).
+"""The files of a training: their names, their rows, and how often each is drawn (all trainings).
 
     rows = [row for name, some in read(settings, tokenizer, told := {}) for row in some]
     draws = Draws([row.source for row in rows], [row.trajectory_id for row in rows], settings.shares, settings.seed)
