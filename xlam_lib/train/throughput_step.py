@@ -186,9 +186,9 @@ class Trained:
 
 
 def release() -> None:
-    """Give back to the device what nothing holds any more."""
-    gc.collect()
+    """Give back to a GPU what nothing holds any more."""
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
 
 
