@@ -62,6 +62,7 @@ def test_the_whole_command(tmp_path, capsys):
         assert "padding-free" not in row["kernel"] and row["device"].startswith("CPU")
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(rows) and "times as fast as apart" in lines[0] and "utilisation" in lines[0]
+    assert "MiB of what stays (" in lines[0] and ", most of it " in lines[0]
 
 
 def test_a_profile_names_operators():
@@ -92,6 +93,8 @@ def test_a_gpu_s_peak_is_told_by_part():
     assert found["memory_gib"]["read"] == 1 and found["memory_gib"]["together"] == pytest.approx(
         1 + stays / 2**30, abs=1e-3
     )
+    row = throughput_rows.figures(made, step, step) | found
+    assert "1.01 GiB (" in told(row) and "stays" not in told(row)
     flex = replace(way, attention=padding_free.FLEX)
     wider = throughput_rows.memory_of(made, flex, step, layout)
     assert wider["planned_gib"]["read"] > 2 * found["planned_gib"]["read"], "FlexAttention fills rows up to 1,024"

@@ -25,7 +25,7 @@ TOLD = {
     FLASH: "padding-free flash attention of the package flash-attn",
     VARLEN: "padding-free flash attention of torch (varlen_attn)",
     FLEX: "FlexAttention with a mask of documents",
-    attention.NAME: "blocks of queries on a CPU, each sample by itself",
+    attention.NAME: "blocks of queries on a CPU",
 }
 AMPERE = (8, 0)  # the oldest GPUs that flash attention runs on
 

@@ -124,7 +124,7 @@ def memory_of(trained: Trained, way: Reading, step: Step, layout: Layout) -> Fou
         found["read"] = step.memory["peak"] - sum(found.values())
     told = {"memory_gib": found, "planned_gib": planned}
     return {
-        name: {part: round(size / GIB, 4) for part, size in (values | {"together": sum(values.values())}).items()}
+        name: {part: round(size / GIB, 6) for part, size in (values | {"together": sum(values.values())}).items()}
         for name, values in told.items()
     }
 
@@ -148,9 +148,15 @@ def told(row: Found) -> str:
     lines = [
         f"{row['tokens_per_second']:,.0f} tokens/s, {row['read_per_second']:,.0f} read/s",
         "utilisation unknown (give --peak)" if used is None else f"{used:.1%} utilisation",
-        f"{found['together']:.2f} GiB{'' if 'read' in found else ' of what stays'} ({planned['together']:.2f} planned)",
+        f"{_size(found, found)}{'' if 'read' in found else ' of what stays'} ({_size(planned, found)} planned)",
         f"{row['seconds']:.3f} s a step, most of it {row['largest']} ({row['largest_share']:.0%})",
     ]
     if "times_as_fast" in row:
         lines.append(f"{row['times_as_fast']:.2f} times as fast as apart")
     return start + ", ".join(lines)
+
+
+def _size(parts: Found, named: Found) -> str:
+    """The parts that are named, together: "21.30 GiB"."""
+    gib = sum(size for part, size in parts.items() if part in named and part != "together")
+    return f"{gib:.2f} GiB" if gib >= 1 else f"{1024 * gib:.1f} MiB"
