@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 
 from xlam_lib.train.examples import IGNORED
-from xlam_lib.train.joining import Row, tries_of
+from xlam_lib.train.joining import Row, Samples, tries_of
 from xlam_lib.train.trie import Trie, trie
 from xlam_lib.train.trie_model import TrieRow
 
@@ -60,7 +60,7 @@ class TriePacker:
 
     def pack(self, groups: Sequence[Sequence[Row]], rank: int = 0, devices: int = 1) -> Packed:
         """See `Packer`. A group of more nodes than a row may hold becomes several tries, which share nothing."""
-        tries = tries_of(groups, self.row_tokens, devices)
+        tries = self.merged(groups, devices)
         lengths = [len(made) for _, made in tries]
         shares = share_out([self.cost(made) for _, made in tries], devices)
         rows = [into_rows(share, lengths, self.row_tokens) for share in shares]
@@ -74,9 +74,22 @@ class TriePacker:
             padding=0,
         )
 
+    def merged(self, groups: Sequence[Sequence[Row]], devices: int) -> list[Samples]:
+        """Which samples share a trie, and their trie."""
+        return tries_of(groups, self.row_tokens, devices)
+
     def cost(self, made: Trie) -> float:
         """About what a trie takes, in tokens of a short row: one sample of 1,000 tokens, crossing 2,000 -> 1499.5."""
         return len(made) + 2 * int(made.depth.sum()) / self.crossing
+
+
+@dataclass(frozen=True)
+class ApartPacker(TriePacker):
+    """The same rows with each sample a trie of its own, behind one another without padding: nothing is shared."""
+
+    def merged(self, groups: Sequence[Sequence[Row]], devices: int) -> list[Samples]:
+        """One for each sample."""
+        return [([row], trie([row["input_ids"]])) for group in groups for row in group]
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,10 @@ class Flops:
         width = heads * (getattr(config, "head_dim", None) or config.hidden_size // max(1, heads))
         return cls(token, _cost(head.weight) if head is not None else 0.0, 12.0 * config.num_hidden_layers * width)
 
+    def work(self, read: float, scored: float, pairs: float) -> float:
+        """Operations of so many tokens read, scored, and pairs that attend: `Flops(6, 2, 1).work(10, 3, 55)` -> 121."""
+        return self.token * read + self.scored * scored + self.pair * pairs
+
 
 def _cost(weight: torch.Tensor) -> float:
     state = getattr(weight, "quant_state", None)  # of bitsandbytes, which packs two weights into a byte
@@ -131,7 +135,7 @@ class Meter:
         self.seconds, self.total = 0.0, self.total + tokens
         if not read or not seconds:
             return {}
-        work = self.flops.token * read + self.flops.scored * trained + self.flops.pair * pairs
+        work = self.flops.work(read, trained, pairs)
         return {
             "tokens_per_second": round(tokens / seconds, 1),
             "read_per_second": round(read / seconds, 1),

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import FusedCausalLMOutput
 
-from xlam_lib.train import attention
+from xlam_lib.train import attention, padding_free
 from xlam_lib.train.ancestors import ancestor_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.trie import Trie, trie
@@ -89,6 +89,8 @@ def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any
         mask = {"attention_mask": torch.zeros_like(hidden, dtype=backbone.dtype).masked_fill_(hidden, float("-inf"))}
     elif implementation == "flex_attention":
         return _read_flex(backbone, row, **more)
+    elif implementation in (padding_free.FLASH, padding_free.VARLEN):
+        mask = {"attention_mask": None, **padding_free.lengths(row)}
     else:
         known = f"{attention.NAME}, flex_attention, sdpa and eager"
         raise ValueError(f"no tries with attention {implementation!r}; known are {known}")
