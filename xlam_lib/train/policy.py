@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from xlam_lib.train import loop
+from xlam_lib.train import loop, router
 from xlam_lib.train.attention import NAME, use_causal_blocks
 from xlam_lib.train.decode import continued, decoded
 from xlam_lib.train.examples import IGNORED, encode
@@ -30,8 +30,10 @@ class PolicyTrainer(loop.FiniteLoss, GRPOTrainer):
     """trl's trainer; prompts are tokenized as everywhere here, with nothing added."""
 
     def __init__(self, *args: Any, tries: bool, **kwargs: Any) -> None:
+        # trl would keep experts busy whether or not the configuration asks for it
+        kwargs["args"].router_aux_loss_coef = router.coefficient(kwargs["model"].config)
         super().__init__(*args, **kwargs)
-        self.tries = tries and not self.aux_loss_enabled  # router losses count tokens as often as they are read
+        self.tries = tries
         self.tokens_before: int | None = None
         if self.tries:
             self.generates_with = self.model.config._attn_implementation
@@ -73,18 +75,19 @@ class PolicyTrainer(loop.FiniteLoss, GRPOTrainer):
         logits_to_keep: int,
         batch_size: int | None = None,
         compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
         **more: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         if not self.tries:
             return super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **more
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **more
             )
         batch, at = answers_as_tries(input_ids, attention_mask, logits_to_keep)
         with self.accelerator.autocast():
-            scored = model(**batch, fused_lm_head=True)
+            scored = model(**batch, fused_lm_head=True, output_router_logits=compute_aux_loss)
         written = attention_mask[:, -logits_to_keep:]
         logps, entropies = (values.gather(1, at) * written for values in (scored.log_probs, scored.entropy))
-        return logps, entropies if compute_entropy else None, None
+        return logps, entropies if compute_entropy else None, scored.aux_loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As trl, but tokens are those read since this process began: the diary adds what a resumed run read before."""
