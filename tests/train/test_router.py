@@ -18,9 +18,10 @@ from xlam_lib.train.family import family, shrunk
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.log import curve, read_log
 from xlam_lib.train.packing import PaddedPacker, TriePacker, empty
+from xlam_lib.train.policy import answers_as_tries
 from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer
 from xlam_lib.train.trie import trie
-from xlam_lib.train.trie_model import read_tries
+from xlam_lib.train.trie_model import PairCollator, read_tries
 
 SIZES = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
 BALANCED = dict(output_router_logits=True, router_aux_loss_coef=0.5, initializer_range=0.2, num_experts_per_tok=2)
@@ -89,6 +90,33 @@ def test_filling_behind_the_nodes_does_not_count():
         model.set_attn_implementation("flex_attention")
         found = model(**{key: values for key, values in batch.items() if key != "weights"})
     assert found.aux_loss.item() == pytest.approx(aux, rel=1e-5)
+
+
+def test_pairs_and_answers_have_the_loss_of_their_padded_rows():
+    """As trl asks for it in DPO and GRPO; the answers of a prompt, and pairs, share what they begin with."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(KINDS["mixtral"])
+    prompts, answers = [[5, 6, 7, 8, 9], [5, 6, 20]], [[[12, 13, 1], [12, 1]], [[21, 1], [22, 23, 1]]]
+    rows = [prompt + answer for prompt, some in zip(prompts, answers, strict=True) for answer in some]
+    _, aux, _ = apart(model, [{"input_ids": row, "labels": row} for row in rows])
+    read_tries(model)
+    use_causal_blocks(model)
+    pairs = [
+        {"prompt_ids": list(prompt), "chosen_ids": list(some[0]), "rejected_ids": list(some[1])}
+        for prompt, some in zip(prompts, answers, strict=True)
+    ]
+    batch = PairCollator(0, 64)(pairs)
+    del batch["completion_mask"]
+    found = model(**batch, labels=batch["input_ids"], fused_lm_head=True, output_router_logits=True)
+    assert found.aux_loss.item() == pytest.approx(aux, rel=1e-6)
+    ids = [[0] * (5 - len(row[:-3])) + row for row in rows if len(row) in (8, 6)]
+    mask = torch.tensor([[int(token > 0) for token in row] for row in ids])
+    wanted = apart(model, [{"input_ids": row, "labels": row} for row in rows if len(row) in (8, 6)])[1]
+    use_causal_blocks(model)
+    batch, _ = answers_as_tries(torch.tensor(ids), mask, 3)
+    found = model(**batch, fused_lm_head=True, output_router_logits=True)
+    assert found.aux_loss.item() == pytest.approx(wanted, rel=1e-6)
+    assert model(**batch, fused_lm_head=True, output_router_logits=False).aux_loss is None
 
 
 @given(st.lists(st.lists(st.integers(0, 3), max_size=8), min_size=1, max_size=7).filter(any))
