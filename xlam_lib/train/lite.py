@@ -203,7 +203,7 @@ class SFTFoundationTrainerLite:
         """How busy the experts are with all rows of a step on all devices, for the loss of each row counts them all.
 
         None if no such loss is asked for, or if there is one row alone, which counts itself. Several rows are read
-        once more for it, without gradients: about a third of the time of a step.
+        once more for it, without gradients: the forward pass a second time.
         """
         if not self.balanced or len(batches) * self.accelerator.num_processes == 1:
             return None
