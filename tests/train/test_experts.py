@@ -1,15 +1,20 @@
-"""Experts in four bits: what is held, and that a mixture of experts learns beside them. Needs bitsandbytes."""
+"""Experts in four bits: read one layer at a time, and that a mixture of experts learns beside them. bitsandbytes."""
+
+import subprocess
+import sys
 
 import pytest
 import torch
 
 pytest.importorskip("bitsandbytes")
+from bitsandbytes.nn.parametrize import replace_parameter_4bit  # noqa: E402
 from peft import get_peft_model  # noqa: E402
-from transformers import AutoModelForCausalLM  # noqa: E402
+from transformers import AutoModelForCausalLM, MixtralConfig  # noqa: E402
 
 from xlam_lib.train import adapters, checkpoint, lora, sft  # noqa: E402
-from xlam_lib.train.experts import quantize_experts, restore_experts  # noqa: E402
+from xlam_lib.train.experts import restore_experts  # noqa: E402
 from xlam_lib.train.family import configuration, family  # noqa: E402
+from xlam_lib.train.launch import surroundings  # noqa: E402
 from xlam_lib.train.log import curve, read_log  # noqa: E402
 from xlam_lib.train.memory import NF4  # noqa: E402
 
@@ -27,29 +32,87 @@ def mixture(base, tmp_path_factory):
     return checkpoint.save(folder, AutoModelForCausalLM.from_config(config), tokenizer)
 
 
-def test_experts_take_four_bits_and_come_back_rounded(mixture):
-    model = checkpoint.load_model(mixture)
-    before = {name: values.clone() for name, values in model.named_parameters() if values.ndim == 3}
-    assert quantize_experts(model) == len(before) == 4
-    held = 0
+def quantised(model):
+    """The experts of a model that is there whole, by bitsandbytes' own function."""
     for module in model.modules():
-        for made in getattr(module, "parametrizations", {}).values():
-            scales = made[0].quant_state
-            held += made.original.nbytes + scales.absmax.nbytes + scales.state2.absmax.nbytes
+        for name in [name for name, values in module.named_parameters(recurse=False) if values.ndim == 3]:
+            replace_parameter_4bit(module, name, compress_statistics=True, quant_type="nf4")
+    return model
+
+
+def folded(model):
+    """{(layer, weight): what is held of it in four bits}."""
+    modules = ((place, getattr(module, "parametrizations", {})) for place, module in model.named_modules())
+    return {(place, name): made for place, found in modules for name, made in found.items()}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_experts_are_read_as_bitsandbytes_quantises_them(mixture, dtype):
+    whole, model = checkpoint.load_model(mixture, dtype), lora.nf4(mixture, dtype)
+    before = {name: values.detach().clone() for name, values in whole.named_parameters() if values.ndim == 3}
+    expected, found, held = folded(quantised(whole)), folded(model), 0
+    assert found.keys() == expected.keys() and len(found) == len(before) == 4
+    for key, made in found.items():
+        assert torch.equal(made.original, expected[key].original) and not made.original.requires_grad
+        assert made[0].quant_state.dtype == getattr(torch, dtype)
+        held += made.original.nbytes + made[0].quant_state.absmax.nbytes + made[0].quant_state.state2.absmax.nbytes
     assert held == pytest.approx(NF4 * sum(values.numel() for values in before.values()), rel=0.01)
     restore_experts(model)
-    after = {name: values for name, values in model.named_parameters() if values.ndim == 3}
+    restore_experts(whole)
+    after, other = (dict(one.named_parameters()) for one in (model, whole))
     for name, values in before.items():
         off = (after[name] - values).norm() / values.norm()
-        assert 0.01 < off < 0.12, name
+        assert 0.01 < off < 0.12 and torch.equal(after[name], other[name]), name
+    assert model.quantization_method == "bitsandbytes" and "parametrizations" not in " ".join(after)
+
+
+PEAK = """
+import re, sys, threading, time
+import torch
+from xlam_lib.train import lora
+def now():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+def watch():
+    while not done.is_set():
+        peak[0] = max(peak[0], now())
+        time.sleep(0.001)
+warm, folder = sys.argv[1:]
+lora.nf4(warm, "bfloat16")
+start, peak, done = now(), [0], threading.Event()
+thread = threading.Thread(target=watch)
+thread.start()
+model = lora.nf4(folder, "bfloat16")
+done.set()
+thread.join()
+print("above", peak[0] - start)
+"""
+
+
+def test_loading_never_holds_all_experts_in_full(mixture, tmp_path):
+    """In a process of its own that reads shards: the peak of its memory, which a CPU's quantising adds to."""
+    sizes = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=32, num_attention_heads=4)
+    config = MixtralConfig(vocab_size=64, num_key_value_heads=2, num_local_experts=8, **sizes)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model = model.to_empty(device="cpu")
+    for values in model.parameters():
+        values.data.uniform_(-0.1, 0.1)
+    experts = sum(values.nbytes for values in model.parameters() if values.ndim == 3)
+    model.save_pretrained(tmp_path, max_shard_size="25MB")
+    del model
+    steady = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what is freed goes back at once
+    line = [sys.executable, "-c", PEAK, str(mixture), str(tmp_path)]
+    told = subprocess.run(line, env={**surroundings(), **steady}, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    assert experts / 4 < int(told.stdout.split()[-1]) < 0.6 * experts
 
 
 def test_gradients_are_those_beside_the_rounded_weights(mixture):
     """With layers recomputed and without: four bits differ from a model of the rounded weights in nothing else."""
     found = []
     for rounded, again in ((False, False), (False, True), (True, False)):
-        model = checkpoint.load_model(mixture)
-        quantize_experts(model)
+        model = quantised(checkpoint.load_model(mixture))
         if rounded:
             restore_experts(model)
         if again:

@@ -65,6 +65,7 @@ def test_too_little_memory_is_told_with_what_would_do(capsys):
     assert "doesn't fit: the largest part is activations; try recompute: true" in table
     code, table, _ = told(FOLDER / "recipes" / "xlam-8x7b-r-qlora.yaml", capsys, "--memory", "24")
     assert code == 1 and "the largest part is weights; try more GPUs" in table
+    assert "NO  loading  takes 28.5 of 20.0 GiB while weights are read" in table
 
 
 def test_fewer_gpus_hold_larger_shards(capsys):

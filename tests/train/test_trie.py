@@ -143,12 +143,3 @@ def test_flex_attention_reads_tries(model: LlamaForCausalLM) -> None:
         wanted = read(model.base_model, row)
         model.set_attn_implementation("flex_attention")
         torch.testing.assert_close(read(model.base_model, row), wanted, rtol=1e-4, atol=1e-5)
-
-
-def test_router_losses_are_refused(model: LlamaForCausalLM) -> None:
-    add_fused_lm_head(model)
-    read_tries(model)
-    batch = PairCollator(0, 64)([{key: list(ids) for key, ids in pair.items()} for pair in PAIRS])
-    del batch["completion_mask"]
-    with pytest.raises(ValueError, match="router losses"):
-        model(**batch, labels=batch["input_ids"], fused_lm_head=True, output_router_logits=True)

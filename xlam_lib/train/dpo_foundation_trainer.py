@@ -24,7 +24,7 @@ from trl import DPOConfig, DPOTrainer
 from xlam_lib.atomic import complete_dir, is_complete, to_json
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import answer_of, render_answer
-from xlam_lib.train import checkpoint, loop, lora
+from xlam_lib.train import checkpoint, loop, lora, router
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.pairs import Pair, PairError
@@ -64,7 +64,7 @@ class DPOFoundationTrainer(loop.FiniteLoss, DPOTrainer):
             collator = collator or PairCollator(tokenizer.pad_token_id, args.max_length)
         super().__init__(
             model=model,
-            args=arguments(args, work, len(rows["train"])),
+            args=arguments(args, work, len(rows["train"]), router.coefficient(model.config)),
             train_dataset=rows["train"],
             eval_dataset=rows.get("held_out"),
             processing_class=tokenizer,
@@ -105,10 +105,11 @@ def losses(args: Any) -> dict[str, float]:
     return made if "sft" in made or not args.sft_weight else made | {"sft": args.sft_weight}
 
 
-def arguments(args: Any, work: Path, samples: int) -> DPOConfig:
+def arguments(args: Any, work: Path, samples: int, balanced: float = 0.0) -> DPOConfig:
     """trl's arguments: AdamW, warm-up, then linear decay; the reference computed once; our own log only.
 
-    Losses that keep the experts of a mixture equally busy are left out, for a trie reads shared tokens once.
+    The loss that keeps the experts of a mixture equally busy counts `balanced` times, as the model's configuration says
+    (`router.py`); trl would turn it on by itself.
     """
     steps, chosen = math.ceil(samples / args.batch_size), losses(args)
     rows, cuda = max(1, args.batch_size // state().num_processes), torch.cuda.is_available()
@@ -119,7 +120,7 @@ def arguments(args: Any, work: Path, samples: int) -> DPOConfig:
         loss_type=list(chosen), loss_weights=list(chosen.values()), precompute_ref_log_probs=True,
         precompute_ref_batch_size=8, max_length=args.max_length, learning_rate=args.lr,
         lr_scheduler_type="linear", warmup_steps=steps // 10, optim="adamw_torch_fused", weight_decay=0.0,
-        adam_beta2=0.99, max_grad_norm=1.0, train_sampling_strategy="sequential", router_aux_loss_coef=0.0,
+        adam_beta2=0.99, max_grad_norm=1.0, train_sampling_strategy="sequential", router_aux_loss_coef=balanced,
         bf16=bfloat16(args.precision), gradient_checkpointing=args.recompute, use_cpu=not cuda, seed=args.seed,
         data_seed=args.seed, logging_steps=min(args.log_every, steps), logging_nan_inf_filter=False,
         save_steps=args.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,

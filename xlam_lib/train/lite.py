@@ -25,7 +25,7 @@ from torch.distributed.tensor import DTensor
 from transformers import get_scheduler
 
 from xlam_lib.atomic import write_json
-from xlam_lib.train import checkpoint
+from xlam_lib.train import checkpoint, router
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.loader import Loader
@@ -83,6 +83,8 @@ class SFTFoundationTrainerLite:
             use_causal_blocks(model)
         elif collator is None:  # on a GPU the mask of a long row isn't written out
             model.set_attn_implementation("flex_attention")
+        self.config = model.config
+        self.balanced = router.coefficient(self.config)  # how much it counts that experts are equally busy
         read_tries(model)  # before it is prepared, or its autocast would end inside
         if args.recompute:
             model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -169,10 +171,15 @@ class SFTFoundationTrainerLite:
         if not packed.weight:
             raise TrainingError(f"step {step}: none of its samples has a label, nothing would be trained")
         total = torch.zeros((), device=self.accelerator.device)
+        whole, balance = self._busy(packed.batches), torch.zeros_like(total)
         for number, batch in enumerate(packed.batches, 1):
             last = number == len(packed.batches)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss = self._loss(batch) / packed.weight
+                loss, busy = self._loss(batch)
+                loss = loss / packed.weight
+                if busy:
+                    unequal = busy.loss(whole)
+                    loss, balance = loss + self.balanced * unequal, balance + unequal.detach()
                 # gradients are averaged over the processes, the weight is that of all of them
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             total += loss.detach()
@@ -189,7 +196,19 @@ class SFTFoundationTrainerLite:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
-        return {"loss": total.item(), "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm}
+        told = {"aux_loss": self.accelerator.reduce(balance).item()} if self.balanced else {}
+        return {"loss": total.item(), **told, "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm}
+
+    def _busy(self, batches: list[Batch]) -> router.Busy | None:
+        """How busy the experts are with all rows of a step on all devices, for the loss of each row counts them all.
+
+        None if no such loss is asked for, or if there is one row alone, which counts itself. Several rows are read
+        once more for it, without gradients: the forward pass a second time.
+        """
+        if not self.balanced or len(batches) * self.accelerator.num_processes == 1:
+            return None
+        with torch.no_grad():
+            return router.together([self._loss(_unlabelled(one))[1] for one in batches], self.accelerator.reduce)
 
     def _measured(self) -> dict[str, Any]:
         """What the meter found since the last line of the log; with several sources, the mean loss of each, too."""
@@ -210,7 +229,7 @@ class SFTFoundationTrainerLite:
                 packed = self._packed(self.evaluation, _groups(samples))
                 weight += packed.weight
                 for batch in packed.batches:
-                    total += self._loss(batch)
+                    total += self._loss(batch)[0]
         self.model.train()
         if not weight:
             raise TrainingError("none of the evaluation samples has a label")
@@ -234,22 +253,27 @@ class SFTFoundationTrainerLite:
         missing = [empty() for _ in range(int(counts.max()) - len(packed.batches))]
         return replace(packed, batches=packed.batches + missing, weight=weights.sum().item())
 
-    def _loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The sum over the labels of a batch, weighted where it holds weights."""
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, router.Busy | None]:
+        """The sum over the labels of a batch, weighted where it holds weights; how busy experts are, if that counts."""
         batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
         weights, source = batch.pop("weights", None), batch.pop("source", None)
         if KEYS[0] in batch:
-            found = self.model(**batch).log_probs
+            output = self.model(**batch)
+            found = output.log_probs
             weighted = found if weights is None else found * weights[:, 1:]
             counted = weights[:, 1:] if weights is not None else (batch["labels"][:, 1:] != IGNORED).float()
             self._tell_source(source, -weighted.detach(), counted)
-            return -weighted.sum()
+            return -weighted.sum(), router.Busy(output.chosen, output.likely, output.rows) if self.balanced else None
         labels = batch.pop("labels")[:, 1:]
-        logits = self.model(**batch, use_cache=False).logits[:, :-1].flatten(0, 1).float()
+        output = self.model(**batch, use_cache=False)
+        logits = output.logits[:, :-1].flatten(0, 1).float()
         reduction = "sum" if source is None else "none"
         loss = torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction=reduction)
         self._tell_source(source, loss.view_as(labels) if source is not None else loss, (labels != IGNORED).float())
-        return loss.sum()
+        if not self.balanced:
+            return loss.sum(), None
+        count = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))
+        return loss.sum(), router.busy(self.config, output, count)
 
     def _tell_source(self, source: torch.Tensor | None, loss: torch.Tensor, weight: torch.Tensor) -> None:
         """Add losses and weights of tokens, both (rows, length), to their rows' sources."""
@@ -284,6 +308,12 @@ class SFTFoundationTrainerLite:
 
 def _groups(samples: list[Any]) -> list[Any]:
     return [one if isinstance(one, list) else [one] for one in samples]
+
+
+def _unlabelled(batch: Batch) -> Batch:
+    """The same tokens, of which none is scored or told of."""
+    kept = {key: values for key, values in batch.items() if key != "source"}
+    return kept | {"labels": torch.full_like(batch["labels"], IGNORED)}
 
 
 def _of_source(group: list[Row], number: int) -> list[Row]:

@@ -17,12 +17,12 @@ from typing import Any, Literal
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from torch import nn
-from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
+from transformers import PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
 from xlam_lib.train import checkpoint
 from xlam_lib.train.config import option
-from xlam_lib.train.experts import quantize_experts, restore_experts
+from xlam_lib.train.experts import four_bits, restore_experts
 from xlam_lib.train.processes import TrainingError, bfloat16
 
 
@@ -81,15 +81,7 @@ def nf4(folder: Any, dtype: str) -> PreTrainedModel:
 
     Experts are dequantised a layer at a time and stay so until the way back; `recompute` lets them go in between.
     """
-    double = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=getattr(torch, dtype),
-    )
-    model = checkpoint.load_model(folder, dtype, quantization_config=double)
-    quantize_experts(model)
-    return model
+    return checkpoint.load_model(folder, dtype, quantization_config=four_bits(getattr(torch, dtype)))
 
 
 def dequantised(folder: Any, dtype: str) -> PreTrainedModel:

@@ -110,6 +110,15 @@ def held(sizes: Sizes, layout: Layout) -> float:
     return sizes.total * (2 if layout.deepspeed or layout.weights == "bfloat16" else 4)
 
 
+def loading(sizes: Sizes, layout: Layout) -> float:
+    """Bytes of a GPU while a base is read that is quantised on the way (`experts.py`); nothing of others.
+
+    All that is held in the end, and a layer's experts twice in full: one by one, and laid into one weight.
+    """
+    width = 4 if layout.compute == "float32" else 2
+    return held(sizes, layout) + 2 * width * sizes.experts / sizes.layers if layout.weights == "nf4" else 0.0
+
+
 def activation(sizes: Sizes, config: PretrainedConfig, layout: Layout) -> float:
     """Bytes that one layer keeps of one token for the way back."""
     h, i = config.hidden_size, config.intermediate_size

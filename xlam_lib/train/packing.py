@@ -172,9 +172,10 @@ def _sources(rows: Sequence[Row]) -> Batch:
 
 
 def empty() -> Batch:
-    """A batch that trains nothing, for a device that has less to do: one row of two tokens, no labels."""
+    """A batch that trains nothing, for a device that has less to do: two tokens without labels, of no sample."""
     row = {"input_ids": [0, 0], "labels": [IGNORED, IGNORED]}
-    return _batch([([row], trie([row["input_ids"]]))])
+    batch = _batch([([row], trie([row["input_ids"]]))])
+    return batch | {"trie_count": torch.zeros_like(batch["trie_count"])}
 
 
 def _weights(row: Row) -> list[float]:

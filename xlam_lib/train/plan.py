@@ -23,7 +23,7 @@ from transformers import PretrainedConfig
 
 from xlam_lib.train import checkpoint, lora
 from xlam_lib.train.family import ModelSpec, build, family
-from xlam_lib.train.memory import Layout, Sizes, flops, held, memory, sizes
+from xlam_lib.train.memory import Layout, Sizes, flops, held, loading, memory, sizes
 from xlam_lib.train.processes import KNOWN_ERRORS, TrainingError
 from xlam_lib.train.recipes import Recipe, Workload, layout, read, workload
 
@@ -96,7 +96,7 @@ def plan(recipe: Recipe, gpus: int = 0, memory_gib: float = 0.0) -> Plan:
         sizes=counted,
         layout=laid,
         row=row,
-        checks=[targets, *_checks(recipe, spec, gpus)],
+        checks=[targets, *_checks(recipe, spec, gpus), *_loads(counted, laid, room)],
         parts=parts,
         host=host,
         memory=room,
@@ -150,6 +150,12 @@ def _checks(recipe: Recipe, spec: ModelSpec, gpus: int) -> Iterator[Check]:
     refused = recipe.trainer.refused.get(kind, "")
     told = refused or f"{kind}, {processes} processes in the launch file, {gpus} GPUs"
     yield Check("launch", not refused and processes == gpus, told)
+
+
+def _loads(counted: Sizes, laid: Layout, room: float) -> Iterator[Check]:
+    """Whether a base that is quantised as it is read finds room on the way."""
+    if peak := loading(counted, laid):
+        yield Check("loading", peak <= room, f"takes {peak / GIB:.1f} of {room / GIB:.1f} GiB while weights are read")
 
 
 def _advice(laid: Layout, row: int, room: float, needed: Callable[..., tuple[dict[str, float], Any]]) -> str:

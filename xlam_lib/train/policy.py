@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from xlam_lib.train import loop, lora
+from xlam_lib.train import loop, lora, router
 from xlam_lib.train.attention import NAME, use_causal_blocks
 from xlam_lib.train.decode import continued, decoded
 from xlam_lib.train.examples import IGNORED, encode
@@ -34,9 +34,11 @@ class PolicyTrainer(loop.FiniteLoss, GRPOTrainer):
     """trl's trainer; prompts are tokenized as everywhere here, with nothing added."""
 
     def __init__(self, *args: Any, tries: bool, **kwargs: Any) -> None:
+        # trl would keep experts busy whether or not the configuration asks for it
+        kwargs["args"].router_aux_loss_coef = router.coefficient(kwargs["model"].config)
         super().__init__(*args, **kwargs)
         lora.keep_float32(self.model)
-        self.tries = tries and not self.aux_loss_enabled  # router losses count tokens as often as they are read
+        self.tries = tries
         self.tokens_before: int | None = None
         self.ended = False  # whether any answer came to an end by itself
         if self.tries:
@@ -79,20 +81,21 @@ class PolicyTrainer(loop.FiniteLoss, GRPOTrainer):
         logits_to_keep: int,
         batch_size: int | None = None,
         compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
         **more: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         trained = attention_mask[:, -logits_to_keep:]
         if not self.tries:
             self._count(input_ids=input_ids, attention_mask=attention_mask, completion_mask=trained)
             return super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **more
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **more
             )
         batch, at = answers_as_tries(input_ids, attention_mask, logits_to_keep)
         self._count(attention_mask=attention_mask, completion_mask=trained, **{key: batch[key] for key in KEYS})
         with self.accelerator.autocast():
-            scored = model(**batch, fused_lm_head=True)
+            scored = model(**batch, fused_lm_head=True, output_router_logits=compute_aux_loss)
         logps, entropies = (values.gather(1, at) * trained for values in (scored.log_probs, scored.entropy))
-        return logps, entropies if compute_entropy else None, None
+        return logps, entropies if compute_entropy else None, scored.aux_loss
 
     def _count(self, **batch: torch.Tensor) -> None:
         """For the log's figures, what is trained on; drawing answers and scoring them before is left out."""

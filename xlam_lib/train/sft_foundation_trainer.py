@@ -23,7 +23,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from xlam_lib.train import checkpoint, loop, lora
+from xlam_lib.train import checkpoint, loop, lora, router
 from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.processes import TrainingError, bfloat16, state
@@ -51,9 +51,11 @@ class SFTFoundationTrainer(loop.FiniteLoss, SFTTrainer):
         evaluation = None if eval_dataset is None else as_dataset(eval_dataset, args, 1.0)
         if collator is None and not torch.cuda.is_available():
             collator = collate_rows
+        model = prepared(args) if model is None else model
+        balanced = router.coefficient(model.config)
         super().__init__(
-            model=prepared(args) if model is None else model,
-            args=arguments(args, work or loop.working_folder(args), len(rows), evaluation is not None),
+            model=model,
+            args=arguments(args, work or loop.working_folder(args), len(rows), evaluation is not None, balanced),
             train_dataset=rows,
             eval_dataset=evaluation,
             processing_class=tokenizer or checkpoint.load_tokenizer(args.base),
@@ -77,10 +79,15 @@ class SFTFoundationTrainer(loop.FiniteLoss, SFTTrainer):
         if self.model.training:
             self._total_train_tokens += tokens
         metrics["num_tokens"] = [self._total_train_tokens]
+        balance = 0.0
+        if self.aux_loss_enabled:  # as trl: the mean of what each micro-batch of each process finds
+            metrics["aux_loss"].append(self.accelerator.reduce(found.aux_loss.detach(), "mean").item())
+            parts = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
+            balance = self.router_aux_loss_coef * found.aux_loss / parts
         if num_items_in_batch is None:
-            return total / trained
+            return total / trained + balance
         # the count is over all processes, whose gradients are averaged afterwards
-        return total / num_items_in_batch * self.accelerator.num_processes
+        return total / num_items_in_batch * self.accelerator.num_processes + balance
 
 
 class _AtTheEnd(TrainerCallback):
@@ -139,10 +146,11 @@ def _drawn(mixture: Mixture, share: int) -> Iterator[Any]:
         mixture.set_epoch(mixture.epoch + 1)
 
 
-def arguments(args: Any, work: Path, samples: int, evaluated: bool = False) -> SFTConfig:
+def arguments(args: Any, work: Path, samples: int, evaluated: bool = False, balanced: float = 0.0) -> SFTConfig:
     """trl's arguments: AdamW, warm-up, plateau and linear decay; nothing reported anywhere but our own log.
 
-    Losses that keep the experts of a mixture equally busy are left out, for a trie reads shared tokens once.
+    The loss that keeps the experts of a mixture equally busy counts `balanced` times, as the model's configuration says
+    (`router.py`); trl would turn it on by itself.
     """
     steps = math.ceil(samples / args.batch_size)
     world, share, cuda = state().num_processes, loop.share(args), torch.cuda.is_available()
@@ -154,7 +162,7 @@ def arguments(args: Any, work: Path, samples: int, evaluated: bool = False) -> S
         optim="adamw_torch_fused", weight_decay=0.01, adam_beta2=0.99, max_grad_norm=1.0,
         train_sampling_strategy="sequential", max_length=args.max_length,
         dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False, bf16=bfloat16(args.precision),
-        gradient_checkpointing=args.recompute, use_cpu=not cuda, seed=args.seed, router_aux_loss_coef=0.0,
+        gradient_checkpointing=args.recompute, use_cpu=not cuda, seed=args.seed, router_aux_loss_coef=balanced,
         data_seed=args.seed, logging_steps=min(args.log_every, steps), logging_nan_inf_filter=False,
         save_steps=args.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
         eval_strategy="steps" if evaluated else "no", eval_steps=args.save_every if evaluated else None,

@@ -4,6 +4,7 @@
     made.tokens  # [5, 6, 7, 8, 9]         depth first
     made.depth   # [0, 1, 2, 2, 3]         the position ids
     made.exit    # [5, 5, 3, 5, 5]         where the subtree of each node ends
+    made.count   # [2, 2, 1, 1, 1]         how many sequences hold it
     made.nodes   # [[0, 1, 2], [0, 1, 3, 4]]  the node of each token of each sequence
 
 A trajectory of T steps gives T samples whose prompts share nearly all their tokens, and a preference pair shares its
@@ -27,6 +28,7 @@ class Trie:
     tokens: np.ndarray
     depth: np.ndarray
     exit: np.ndarray
+    count: np.ndarray
     nodes: list[np.ndarray]
 
     def __len__(self) -> int:
@@ -50,6 +52,7 @@ def trie(sequences: Sequence[Sequence[int]]) -> Trie:
     tokens: list[np.ndarray] = []
     depth: list[np.ndarray] = []
     exit = np.zeros(sum(map(len, arrays)), dtype=np.int64)
+    count = np.zeros_like(exit)
     nodes: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(arrays)
     size, before, path = 0, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     for index in sorted(range(len(arrays)), key=lambda i: arrays[i].astype(">u4").tobytes()):
@@ -60,11 +63,12 @@ def trie(sequences: Sequence[Sequence[int]]) -> Trie:
         path = np.concatenate([path[:shared], np.arange(size, size + len(new))])
         tokens.append(new)
         depth.append(np.arange(shared, len(sequence)))
+        count[path] += 1
         nodes[index], before, size = path, sequence, size + len(new)
     exit[path] = size
     if not size:
         raise ValueError("a trie of no tokens: expected at least one sequence that isn't empty")
-    return Trie(np.concatenate(tokens), np.concatenate(depth), exit[:size], nodes)
+    return Trie(np.concatenate(tokens), np.concatenate(depth), exit[:size], count[:size], nodes)
 
 
 def common(a: np.ndarray, b: np.ndarray) -> int:

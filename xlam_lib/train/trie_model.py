@@ -5,7 +5,8 @@
     hidden[row.node[0, :length]]                       # those of the first sequence
 
 `read_tries(model)` lets `model(labels=labels, **row.tensors())` return log-probabilities of the labels, projecting
-labelled positions only. trl's DPO calls models in this form, so all of its losses stay as they are.
+labelled positions only. trl's DPO calls models in this form, so all of its losses stay as they are. Of a mixture of
+experts that is to keep them busy there is `aux_loss`, too, and what it is made of (`router.py`).
 """
 
 from __future__ import annotations
@@ -24,25 +25,27 @@ from transformers import PreTrainedModel
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import FusedCausalLMOutput
 
-from xlam_lib.train import attention, padding_free
+from xlam_lib.train import attention, padding_free, router
 from xlam_lib.train.ancestors import ancestor_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.trie import Trie, trie
 
 STRIDE = 1024  # lengths of rows for FlexAttention: a kernel is compiled for each
-KEYS = ("trie_tokens", "trie_depth", "trie_exit", "trie_starts", "trie_node")
+KEYS = ("trie_tokens", "trie_depth", "trie_exit", "trie_count", "trie_starts", "trie_node")
 
 
 @dataclass(frozen=True)
 class TrieRow:
-    """Tensors of int64: tokens, depth and exit of shape (1, row), starts (tries), node (sequences, longest sequence).
+    """Tensors of int64: tokens, depth, exit, count of shape (1, row), starts (tries), node (sequences, longest one).
 
-    `starts` says where each trie begins; `node` has the place of each token in the row, 0 for padding.
+    `count` says how many sequences hold a node, `starts` where each trie begins; `node` has the place of each token in
+    the row, 0 for padding.
     """
 
     tokens: torch.Tensor
     depth: torch.Tensor
     exit: torch.Tensor
+    count: torch.Tensor
     starts: torch.Tensor
     node: torch.Tensor
 
@@ -63,16 +66,37 @@ class TrieRow:
             np.concatenate([made.tokens for made in tries])[None],
             np.concatenate([made.depth for made in tries])[None],
             np.concatenate([made.exit + start for made, start in zip(tries, starts, strict=True)])[None],
+            np.concatenate([made.count for made in tries])[None],
         )
         return cls(*map(torch.from_numpy, (*columns, starts, node)))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """As keys of a batch: KEYS."""
-        return dict(zip(KEYS, (self.tokens, self.depth, self.exit, self.starts, self.node), strict=True))
+        values = (self.tokens, self.depth, self.exit, self.count, self.starts, self.node)
+        return dict(zip(KEYS, values, strict=True))
+
+
+@dataclass
+class TrieOutput(FusedCausalLMOutput):
+    """trl's output; of a mixture of experts also the parts of `aux_loss`, as `router.Busy` has them."""
+
+    chosen: torch.Tensor | None = None
+    likely: torch.Tensor | None = None
+    rows: torch.Tensor | None = None
 
 
 def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> torch.Tensor:
     """Hidden states of all nodes, (row, width); `trie_node` says where those of a sequence are."""
+    return _of_nodes(_outputs(backbone, row, **more), row)
+
+
+def _of_nodes(found: Any, row: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    hidden, nodes = found.last_hidden_state[0], row["trie_exit"].shape[1]
+    return hidden if len(hidden) == nodes else hidden[:nodes]
+
+
+def _outputs(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> Any:
+    """What the model gives of all nodes; there may be more behind them (FlexAttention)."""
     implementation, mask = backbone.config._attn_implementation, {}
     if implementation == attention.NAME:
         exit, starts = row["trie_exit"][0], row["trie_starts"].tolist()
@@ -94,11 +118,10 @@ def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any
     else:
         known = f"{attention.NAME}, flex_attention, sdpa and eager"
         raise ValueError(f"no tries with attention {implementation!r}; known are {known}")
-    found = backbone(input_ids=row["trie_tokens"], position_ids=row["trie_depth"], use_cache=False, **mask, **more)
-    return found.last_hidden_state[0]
+    return backbone(input_ids=row["trie_tokens"], position_ids=row["trie_depth"], use_cache=False, **mask, **more)
 
 
-def _read_flex(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> torch.Tensor:
+def _read_flex(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> Any:
     """With FlexAttention: its blocks of 128 by 128 in which nothing is seen are left out, and no mask is written out.
 
     A compiled kernel is for one length, so rows are filled up to a multiple of STRIDE with nodes that see themselves.
@@ -112,8 +135,7 @@ def _read_flex(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **mor
         None, None, len(exit), len(exit), device=exit.device,
     )  # fmt: skip
     tokens, depth = (F.pad(row[key], (0, more_nodes)) for key in ("trie_tokens", "trie_depth"))
-    found = backbone(input_ids=tokens, position_ids=depth, attention_mask=mask, use_cache=False, **more)
-    return found.last_hidden_state[0, :nodes]
+    return backbone(input_ids=tokens, position_ids=depth, attention_mask=mask, use_cache=False, **more)
 
 
 def allowed(exit: torch.Tensor) -> torch.Tensor:
@@ -171,19 +193,28 @@ def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
         row = {key: kwargs.pop(key) for key in KEYS if key in kwargs}
         if not row or kwargs.get("labels") is None:
             return original(*args, **kwargs)
-        if kwargs.get("output_router_logits", getattr(model.config, "output_router_logits", False)):
-            raise ValueError("router losses count tokens as often as they are read: train such a model without tries")
+        balanced = bool(kwargs.get("output_router_logits", router.coefficient(model.config)))
         labels = kwargs["labels"][:, 1:]
         wanted = labels != IGNORED
         # not by indexing: its way back adds up shared nodes from several threads, in an order that differs each time
-        hidden = read(model.base_model, row).index_select(0, row["trie_node"][:, :-1][wanted])
+        found = _outputs(model.base_model, row, **({"output_router_logits": True} if balanced else {}))
+        hidden = _of_nodes(found, row).index_select(0, row["trie_node"][:, :-1][wanted])
         logits = model.get_output_embeddings()(hidden).float() / temperature
-        return _scored(logits, labels, wanted, bool(kwargs.get("fused_lm_head")))
+        output = _scored(logits, labels, wanted, bool(kwargs.get("fused_lm_head")))
+        return _balanced(output, model, found, row) if balanced else output
 
     model.forward, model.reads_tries = forward, True
 
 
-def _scored(logits: torch.Tensor, labels: torch.Tensor, wanted: torch.Tensor, all_fields: bool) -> FusedCausalLMOutput:
+def _balanced(output: TrieOutput, model: PreTrainedModel, found: Any, row: Mapping[str, torch.Tensor]) -> TrieOutput:
+    """With the loss of the routers over the sequences of the row, as transformers and trl give it of a padded batch."""
+    busy = router.busy(model.config, found, row["trie_count"])
+    output.aux_loss, output.chosen, output.likely, output.rows = busy.loss(), busy.chosen, busy.likely, busy.rows
+    output.loss = output.loss + model.config.get_text_config().router_aux_loss_coef * output.aux_loss
+    return output
+
+
+def _scored(logits: torch.Tensor, labels: torch.Tensor, wanted: torch.Tensor, all_fields: bool) -> TrieOutput:
     """trl's output, from the logits of the labelled positions alone; entropies and means only for its DPO."""
     targets = labels[wanted]
     found = -F.cross_entropy(logits, targets, reduction="none")
@@ -191,7 +222,7 @@ def _scored(logits: torch.Tensor, labels: torch.Tensor, wanted: torch.Tensor, al
     def spread(values: torch.Tensor) -> torch.Tensor:
         return values.new_zeros(wanted.shape).masked_scatter(wanted, values)
 
-    output = FusedCausalLMOutput(
+    output = TrieOutput(
         loss=-found.sum() / wanted.sum().clamp(min=1),
         log_probs=spread(found),
         is_top1=spread(logits.detach().argmax(-1) == targets),
