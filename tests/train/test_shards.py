@@ -17,51 +17,8 @@ from xlam_lib.train.family import family, shrunk
 from xlam_lib.train.launch import surroundings
 from xlam_lib.train.log import curve, read_log
 
-# accelerate shards between GPUs only; told that these processes had some, it takes the very same path
-SHARDED = """
-import sys
-from accelerate import DistributedType, PartialState
-from accelerate.state import AcceleratorState
-begin = PartialState.__init__
-def as_if_on_gpus(self, *given, **named):
-    begin(self, *given, **named)
-    if self._shared_state["distributed_type"] == DistributedType.MULTI_CPU:
-        self._shared_state["distributed_type"] = DistributedType.MULTI_GPU
-PartialState.__init__ = as_if_on_gpus
-PartialState(cpu=True)
-from xlam_lib.train import lite, sft_lite
-module, stop, *argv = sys.argv[1:]
-first, made = lite.SFTFoundationTrainerLite._step, []
-def step(self, number, groups):
-    made.append(number)
-    if number == int(stop) + 1:
-        raise SystemExit(3)
-    return first(self, number, groups)
-lite.SFTFoundationTrainerLite._step = step
-code = getattr(__import__("xlam_lib.train", fromlist=[module]), module).main(argv)
-print(AcceleratorState._shared_state["distributed_type"], "made", *made[:1], *made[-1:], flush=True)
-sys.exit(code)
-"""
-FSDP2 = {
-    "ACCELERATE_USE_FSDP": "true",
-    "FSDP_VERSION": "2",
-    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-    "FSDP_RESHARD_AFTER_FORWARD": "true",
-    "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT",
-    "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
-}
-
-
-def sharded(folder, module, settings, stop=1000):
-    script = folder / "sharded.py"
-    script.write_text(SHARDED)
-    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    return subprocess.run(
-        [*line, module, str(stop), *to_arguments(settings)],
-        env={**surroundings(), **FSDP2, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": os.environ.get("IFNAME", "lo")},
-        capture_output=True,
-        text=True,
-    )
+LAUNCH = paths.experiments_dir() / "04_model_family" / "launch"
+FSDP2 = LAUNCH / "fsdp2.yaml"
 
 
 @pytest.fixture()
@@ -82,11 +39,10 @@ def test_shards_make_the_steps_of_one_process(start, data, tmp_path):
         precision="float32", row_tokens=700, log_every=1, save_every=2,
     )  # fmt: skip
     sft_lite.train(settings)
-    shards = asdict(settings) | {"out": str(tmp_path / "two")}
-    cut = sharded(tmp_path, "sft_lite", shards, stop=3)
-    assert cut.returncode and (tmp_path / "two.partial" / "checkpoint-2" / "COMPLETE").is_file(), cut.stderr
-    ended = sharded(tmp_path, "sft_lite", shards)
-    assert ended.returncode == 0 and "FSDP made 3 5" in ended.stdout, ended.stderr[-3000:]
+    shards = replace(settings, out=str(tmp_path / "two"))
+    adapters = replace(tuned, out=str(tmp_path / "adapters"))
+    cut, *_ = launched(tmp_path, Job(FSDP2, shards, stop=3))
+    assert cut == [("FSDP", 3, [1, 2, 3, 4])]
     logs = [read_log(tmp_path / out) for out in ("one", "two")]
     for figure, close in (("loss", 1e-4), ("grad_norm", 1e-3)):
         assert curve(logs[0], figure)[1] == pytest.approx(curve(logs[1], figure)[1], rel=close)
