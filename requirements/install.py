@@ -10,7 +10,7 @@ library, so that the bare Python of a fresh machine can run it:
 The lock files are complete: nothing is resolved (`--no-deps`). uv installs them, which fetches and unpacks several
 packages at once; it is told where this machine's pip looks. The CPU build of torch is not on PyPI: the script asks pip
 whether it finds it with those settings, and names PyTorch's index if not. DeepSpeed is a source that asks for torch
-while it is built, so it comes afterwards, of deepspeed.lock; only `accelerate launch` with a file that names it needs it.
+while it is built, so it comes afterwards, of deepspeed.lock; a launch file that names it needs it.
 """
 
 import argparse

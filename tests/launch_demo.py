@@ -20,12 +20,14 @@ from xlam_lib.train.launch import surroundings
 # accelerate shards between GPUs only; told that these processes had some, it takes the very same path
 SCRIPT = """
 import importlib, json, os, sys
+import torch
 from accelerate import DistributedType, PartialState
 from accelerate.state import AcceleratorState
 prepare = AcceleratorState.__init__
 def as_if_on_gpus(self, *given, cpu=True, **named):
     prepare(self, *given, cpu=False, **named)
 AcceleratorState.__init__ = as_if_on_gpus
+torch.Tensor.pin_memory = lambda values: values  # FSDP2 locks the pages of what it offloads, which needs a GPU
 processes = PartialState(cpu=True)
 jobs = json.load(open(sys.argv[1]))
 if any("ACCELERATE_USE_DEEPSPEED" in job["env"] for job in jobs):

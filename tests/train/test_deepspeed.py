@@ -141,7 +141,9 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(runs, kind):
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_in_one_line(runs):
     assert runs.wild[1] == 2 and not (runs.folder / "wild").exists()
-    assert re.search(r"^error: step 2: the loss is \S+ and the length of its gradient inf; nothing of this", runs.said, re.M)
+    assert re.search(
+        r"^error: step 2: the loss is \S+ and the length of its gradient inf; nothing of this", runs.said, re.M
+    )
 
 
 @pytest.mark.slow
