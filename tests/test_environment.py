@@ -17,7 +17,8 @@ import yaml
 from xlam_lib.batch.manifest import install_seconds
 from xlam_lib.paths import root
 
-PROJECT = tomllib.loads((root() / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((root() / "pyproject.toml").read_text())
+PROJECT, UV = PYPROJECT["project"], PYPROJECT["tool"]["uv"]
 EXTRAS = PROJECT["optional-dependencies"]
 LOCKS = {hardware: root() / "requirements" / f"{hardware}.lock" for hardware in ("cpu", "gpu")}
 
@@ -58,7 +59,18 @@ def test_environment_yml_names_the_packages_of_pyproject():
     assert [line for line in lines if line.startswith("-")] == options
 
 
-@pytest.mark.parametrize("path", LOCKS.values(), ids=LOCKS)
+def test_deepspeed_lock_adds_to_both_and_holds_the_named_version():
+    beside = install.read_lock(install.DEEPSPEED)
+    assert pins(EXTRAS["deepspeed"]).items() <= beside.items()
+    for path in LOCKS.values():
+        assert not beside.keys() & install.read_lock(path).keys()
+    (told,) = (one for one in UV["dependency-metadata"] if one["name"] == "deepspeed")
+    assert told["version"] == beside["deepspeed"]
+    held = [{*beside, *install.read_lock(path)} for path in LOCKS.values()]
+    assert all(set(told["requires-dist"]) <= names for names in held)
+
+
+@pytest.mark.parametrize("path", [*LOCKS.values(), install.DEEPSPEED], ids=[*LOCKS, "deepspeed"])
 def test_lock_holds_names_and_versions_only(path):
     lines = path.read_text().splitlines()
     assert [line for line in lines if not re.fullmatch(r"#.*|[a-z0-9-]+==[\w.+]+", line)] == []
@@ -119,11 +131,13 @@ class Pip:
     """
 
     def __init__(self, finds_torch: bool, installed: str = "", broken: str = ""):
-        self.finds_torch, self.installed, self.broken, self.calls = finds_torch, installed, broken, []
+        self.finds_torch, self.installed, self.broken = finds_torch, installed, broken
+        self.calls, self.environments = [], []
 
-    def run(self, command, **_):
+    def run(self, command, env=None, **_):
         line = " ".join(str(part) for part in command)
         self.calls.append(line)
+        self.environments.append(env)
         failed = ("--dry-run" in line and not self.finds_torch) or (self.broken and self.broken in line)
         return subprocess.CompletedProcess(command, int(bool(failed)), stdout=self.installed)
 
@@ -194,6 +208,25 @@ def test_install_removes_strays_first_and_does_nothing_the_second_time(pip, tmp_
     assert len(asked.calls) == before
     install.install(venv, "gpu")
     assert asked.matching("--requirement", "gpu.lock")
+
+
+def test_deepspeed_comes_last_without_a_compiler_and_stays(pip, tmp_path):
+    """It is no stray, and is left alone once its packages are there."""
+    venv, asked = (
+        make_venv(tmp_path / "venv"),
+        pip(finds_torch=True, installed="torch\nuv\ndeepspeed\nhjson\nmsgpack\n"),
+    )
+    install.install(venv, "cpu")
+    assert not asked.matching("uninstall")
+    install.install_deepspeed(venv)
+    (added,) = asked.matching("--no-build-isolation", "deepspeed.lock", "--no-deps")
+    assert added > asked.matching("--editable")[0] and asked.environments[added]["DS_BUILD_OPS"] == "0"
+    packages = venv / "lib" / "python3.11" / "site-packages"
+    for name, version in install.read_lock(install.DEEPSPEED).items():
+        (packages / f"{name}-{version}.dist-info").mkdir(parents=True)
+    before = len(asked.calls)
+    install.install_deepspeed(venv)
+    assert len(asked.calls) == before
 
 
 def test_an_install_that_failed_is_taken_up_again(pip, tmp_path):

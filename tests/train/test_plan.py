@@ -87,10 +87,10 @@ def test_fewer_gpus_hold_larger_shards(capsys):
             "NO  context  samples of at most 8,192 tokens, the model reads 4,096",
         ),
         (
-            "xlam-8x7b-r-offload",
+            "xlam-8x7b-r-qlora",
             {"launch": "../launch/zero3_offload.yaml"},
             {},
-            "NO  launch   sft_lite can't run under",
+            "NO  launch   sft under DeepSpeed has never been run",
         ),
         ("xlam-7b-r", {}, {"base": str(paths.base_model_dir())}, "is another model than mistralai/"),
     ],

@@ -165,10 +165,12 @@ def save(
 
 def gathered(accelerator: Any, model: Any) -> dict[str, torch.Tensor] | None:
     """All weights of a model in shards, on the first process; None if each holds all of them. Call it on every one."""
-    if accelerator.distributed_type != DistributedType.FSDP:
+    plugin = accelerator.deepspeed_plugin
+    if accelerator.distributed_type != DistributedType.FSDP and (plugin is None or plugin.zero_stage < 3):
         return None
-    own = {name for values in (model.named_parameters(), model.named_buffers()) for name, _ in values}  # tied ones once
-    return {name: values for name, values in accelerator.get_state_dict(model).items() if name in own}
+    whole = accelerator.unwrap_model(model)
+    own = {name for values in (whole.named_parameters(), whole.named_buffers()) for name, _ in values}  # tied ones once
+    return {name: values for name, values in (accelerator.get_state_dict(model) or {}).items() if name in own}
 
 
 def check_finite(out: str | Path, weights: Mapping[str, torch.Tensor]) -> None:

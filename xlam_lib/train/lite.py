@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
 from transformers import get_scheduler
 
@@ -33,33 +33,18 @@ from xlam_lib.train.log import FILE, append
 from xlam_lib.train.mask_report import ROWS, MaskReport, check, ends_of, of_rows, sampled
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.packing import Batch, Packed, Packer, PaddedPacker, Row, TriePacker, empty
-from xlam_lib.train.processes import TrainingError, bfloat16, enough_memory
+from xlam_lib.train.processes import TrainingError, enough_memory
 from xlam_lib.train.reporting import Report
 from xlam_lib.train.resume import loading, mark_whole, step_of
 from xlam_lib.train.seeds import DeviceSeed
+from xlam_lib.train.sharding import groups_of, prepare_accelerator
 from xlam_lib.train.telemetry import Meter, pace
 from xlam_lib.train.trie_model import KEYS, read_tries
 
 PLACE = "place.json"
+__all__ = ["SFTFoundationTrainerLite", "prepare_accelerator"]
 MEMORY = enough_memory("lower row_tokens, or batch_size")
 Collate = Callable[[list[Row]], Batch]
-
-
-def prepare_accelerator(args: Any) -> Accelerator:
-    """The Accelerator of a run: bfloat16 as `args.precision` says, a CPU where there is no GPU, DDP or FSDP2 between
-    processes. What else `accelerate launch` knows is refused.
-    """
-    mixed = "bf16" if bfloat16(args.precision) else "no"
-    accelerator = Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
-    kind = accelerator.distributed_type
-    if kind == DistributedType.DEEPSPEED:
-        raise TrainingError(
-            "DEEPSPEED: its engine makes a step at each backward pass, where a step here has several; launch with "
-            "FSDP2 (fsdp_offload_params offloads as ZeRO-3 does) or DDP"
-        )
-    if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
-        raise TrainingError("FSDP: its first version isn't supported; set fsdp_version: 2 in the launch file")
-    return accelerator
 
 
 class SFTFoundationTrainerLite:
@@ -94,17 +79,14 @@ class SFTFoundationTrainerLite:
         self.steps = max(1, round(args.epochs * len(self.loader)))
         tries = TriePacker(args.row_tokens, 6 * model.config.get_text_config().hidden_size)
         self.packer = PaddedPacker(collator) if callable(collator) else collator or tries
-        groups = [
-            {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": args.weight_decay},
-            {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        groups = groups_of(model, args.weight_decay)
         optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.99), fused=True)
         warmup = round(args.warmup * self.steps)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.scheduler = get_scheduler(args.schedule, self.optimizer, warmup, self.steps)
         accelerator.register_for_checkpointing(self.scheduler)
         dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
-        self.meter = Meter(accelerator.unwrap_model(self.model), dtype)
+        self.meter = Meter(accelerator.unwrap_model(self.model), dtype, accelerator.device)
         self.by_source = torch.zeros(2, len(self.sources), device=accelerator.device)  # losses and weights to be told
 
     def train(self, work: Path | None = None, last: Path | None = None, report: Report | None = None) -> None:
@@ -173,7 +155,7 @@ class SFTFoundationTrainerLite:
         total = torch.zeros((), device=self.accelerator.device)
         whole, balance = self._busy(packed.batches), torch.zeros_like(total)
         for number, batch in enumerate(packed.batches, 1):
-            last = number == len(packed.batches)
+            last = self.accelerator.sync_gradients = number == len(packed.batches)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 loss, busy = self._loss(batch)
                 loss = loss / packed.weight

@@ -92,7 +92,7 @@ TRAINERS = {
         row=lambda settings, gpus: max(settings.row_tokens, settings.max_length),
         steps=_lite_steps,
         tries=True,
-        refused={"DEEPSPEED": "sft_lite can't run under DeepSpeed, whose engine makes a step at each backward pass"},
+        refused={},
     ),
     "sft": Trainer(
         settings=sft.SftSettings,

@@ -22,6 +22,7 @@ import torch
 from accelerate.utils import reduce
 
 from xlam_lib.train.examples import IGNORED
+from xlam_lib.train.sharding import whole_shape
 
 COUNTS = ("tokens", "read", "padding", "trained", "pairs")
 # dense bfloat16 and float32 (without TF32) operations a second, from NVIDIA's data sheets, by the name the device gives
@@ -71,7 +72,8 @@ class Flops:
 
 def _cost(weight: torch.Tensor) -> float:
     state = getattr(weight, "quant_state", None)  # of bitsandbytes, which packs two weights into a byte
-    return (6.0 if weight.requires_grad else 4.0) * (state.shape.numel() if state is not None else weight.numel())
+    shape = state.shape if state is not None else whole_shape(weight)
+    return (6.0 if weight.requires_grad else 4.0) * shape.numel()
 
 
 def _share_of_experts(config: Any) -> float:
@@ -101,8 +103,9 @@ def peak(device: torch.device, dtype: torch.dtype) -> float | None:
 class Meter:
     """Counts what is read between two lines of the log, on this device; `entry()` adds up all devices."""
 
-    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
-        self.flops, self.device = Flops.of(model), next(model.parameters()).device
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> None:
+        # offloaded weights lie elsewhere than the device that uses them
+        self.flops, self.device = Flops.of(model), device or next(model.parameters()).device
         self.peak = peak(self.device, dtype)
         self.counts = torch.zeros(len(COUNTS), dtype=torch.int64, device=self.device)
         self.seconds, self.mark = 0.0, time.perf_counter()

@@ -1,0 +1,67 @@
+"""How the model of SFT-lite lies on the devices: whole on each, or in shards of FSDP2 or DeepSpeed's ZeRO-2 and ZeRO-3.
+
+    accelerator = prepare_accelerator(args)             # as torchrun or `accelerate launch --config_file` say it
+    optimizer = torch.optim.AdamW(groups_of(model, weight_decay=0.01), lr=args.lr)
+
+Used by `lite.py`. A step of the loop has several backward passes, equally many on each device, and its loss is divided
+by the weight of all labels. DeepSpeed's engine is told so: it counts no passes itself (`gradient_accumulation_steps` 1,
+so it divides nothing), and makes its step (averages, shortens, updates) where accelerate's `sync_gradients` says that a
+pass is the last one. It skips a step whose gradient isn't finite, and tells its length as infinite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedType
+
+from xlam_lib.train.processes import TrainingError, bfloat16
+
+
+def prepare_accelerator(args: Any) -> Accelerator:
+    """The Accelerator of a run: bfloat16 as `args.precision` says, a CPU where there is no GPU; between processes DDP,
+    FSDP2, or DeepSpeed, which shortens gradients to `args.max_grad_norm`. What else `accelerate launch` knows is
+    refused.
+    """
+    mixed = "bf16" if bfloat16(args.precision) else "no"
+    accelerator = Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
+    kind = accelerator.distributed_type
+    if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
+        raise TrainingError("FSDP: its first version isn't supported; set fsdp_version: 2 in the launch file")
+    if kind == DistributedType.DEEPSPEED:
+        if accelerator.mixed_precision != mixed:
+            raise TrainingError(
+                f"DEEPSPEED: its configuration says {accelerator.mixed_precision}, the setting precision means {mixed}"
+            )
+        configure(accelerator.deepspeed_plugin, args.max_grad_norm)
+    return accelerator
+
+
+def configure(plugin: Any, max_grad_norm: float) -> None:
+    """Fit DeepSpeed's configuration to the loop, in place; what the loop can't follow is a TrainingError."""
+    config = plugin.deepspeed_config
+    if plugin.zero_stage not in (2, 3):
+        raise TrainingError(f"DEEPSPEED: zero_stage is {plugin.zero_stage}, expected 2 or 3; DDP holds whole copies")
+    if own := {"optimizer", "scheduler"} & config.keys():
+        raise TrainingError(
+            f"DEEPSPEED: remove {' and '.join(sorted(own))} from its file; lr, schedule, warmup and weight_decay of "
+            "the recipe say this"
+        )
+    config |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1, "train_batch_size": "auto"}
+    config["gradient_clipping"] = max_grad_norm
+    config.setdefault("zero_force_ds_cpu_optimizer", False)  # torch's AdamW is as good, and needs no compiler
+    config["zero_optimization"]["stage3_gather_16bit_weights_on_model_save"] = True
+    plugin.set_deepspeed_weakref()  # what transformers reads when it loads a model in shards
+
+
+def groups_of(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters for an optimizer: matrices decay, all else doesn't."""
+    matrices = [p for p in model.parameters() if len(whole_shape(p)) > 1]
+    others = [p for p in model.parameters() if len(whole_shape(p)) <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def whole_shape(values: torch.Tensor) -> torch.Size:
+    """The shape of a weight; ZeRO-3 leaves nothing but its size beside an empty tensor."""
+    return getattr(values, "ds_shape", values.shape)
