@@ -69,7 +69,7 @@ def test_records_are_made_as_dataclasses_make_them() -> None:
     assert repr(Tool("f")) == "Tool(name='f', description='', parameters={'type': 'object', 'properties': {}})"
     assert Tool("f").parameters is not Tool("f").parameters and Tool("f", parameters={}).parameters == {}
     assert pickle.loads(pickle.dumps(by_name)) == by_name and hash(by_name) == hash(dataclasses.replace(by_name))
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         by_name.content = "No"
     for wrong in ((), ("user", "Hi", "", (), "", "", False, True, None, "none", "too many")):
         with pytest.raises(TypeError):

@@ -26,7 +26,7 @@ from typing import Any
 
 from xlam_lib import exact_json
 from xlam_lib.data.accounting import Loss
-from xlam_lib.records import record
+from xlam_lib.records import Frozen
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 KINDS = ".json, .jsonl or .ndjson (also .gz)"
@@ -44,8 +44,7 @@ class ReadError(ValueError):
     """The input as a whole can't be read: missing, or nothing in it."""
 
 
-@record
-class Raw:
+class Raw(Frozen, frozen=True):
     """A record as it lies in the file: `Raw({"id": 0, ...}, "/data/rows.jsonl", 17)`."""
 
     value: dict[str, Any]
