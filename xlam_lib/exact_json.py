@@ -18,12 +18,27 @@ import msgspec
 REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
 UNWRITTEN = (*REFUSED, TypeError, ValueError)
 fast = msgspec.json.Decoder().decode  # raises one of REFUSED where json.loads may know better
+_fast_sorted = msgspec.json.Encoder(order="sorted").encode
+_sorted = json.JSONEncoder(sort_keys=True).encode
+DIGITS = bytes.maketrans(b"123456789", b"000000000")
 fast_bytes = msgspec.json.Encoder().encode  # of values that are known to be plain: NaN would become null
 
 
 def spaced(line: bytes) -> bytes:
     """A line that `fast_bytes` wrote, with json's spaces: `spaced(b'{"a":1}')` -> b'{"a": 1}'."""
     return msgspec.json.format(line, indent=0)
+
+
+def sorted_bytes(value: Any) -> bytes:
+    """As json.dumps with sorted keys, for values whose keys are texts: `sorted_bytes({"b": 1, "a": "é"})`."""
+    try:
+        line = spaced(_fast_sorted(value))
+    except UNWRITTEN:
+        return _sorted(value).encode()
+    if not line.isascii() or b"\x7f" in line or b"null" in line:  # written with a backslash, or NaN
+        return _sorted(value).encode()
+    digits = line.translate(DIGITS)
+    return _sorted(value).encode() if b"0e0" in digits or b"0e-" in digits else line  # 1e16: json has 1e+16
 
 
 def loads(text: str | bytes) -> Any:

@@ -7,10 +7,11 @@ and `stabletoolbench` share what is here. Example: `one_by_one({"42700": {"query
 from __future__ import annotations
 
 import ast
-import dataclasses
 import json
 import re
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.sources.base import SourceInfo, need, need_objects, place, unique_tools
@@ -145,7 +146,7 @@ class _Answer(ActionBuilder):
 
     def _mark(self) -> None:
         if self.cut:
-            self.steps[-1] = dataclasses.replace(self.steps[-1], trainable=False)
+            self.steps[-1] = replace(self.steps[-1], trainable=False)
 
 
 def _literal(text: str, at: int) -> tuple[str, int] | None:
