@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -48,7 +49,7 @@ def data_files(path: str | Path, texts: Sequence[str] = ()) -> tuple[list[Path],
         return [path.resolve()], []
     if not path.is_dir():
         raise ReadError(f"{path}: no such file or folder; give a {KINDS} file or a folder of them")
-    files = sorted(p.resolve() for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+    files = sorted(map(Path, _files(os.path.realpath(path))))
     chosen = [p for p in files if p.name.removesuffix(".gz").endswith(SUFFIXES) or matches(p, texts)]
     if not chosen:
         kinds = KINDS if not texts else f"{KINDS} or {', '.join(texts)}"
@@ -96,8 +97,16 @@ def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[
             start, number = start + len(data), number + 1
 
 
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+def _files(folder: str) -> Iterator[str]:
+    """The files below a folder, links to files resolved, without hidden ones; links to folders are not followed."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            elif entry.is_file():
+                yield os.path.realpath(entry.path) if entry.is_symlink() else entry.path
 
 
 def _wrong_encoding(head: bytes) -> str:
