@@ -132,6 +132,7 @@ def test_reading_is_strict_and_says_where(change, message):
     [
         (with_steps(), "has no user step"),
         (with_steps(STEPS[0], Step("system", "Late.")), "step 1: a system step may only come first"),
+        (with_steps(*STEPS[:2], STEPS[2], Step("system", "Late.")), "step 3: a system step may only come first"),
         (with_steps(STEPS[3], STEPS[0]), "step 0: the first step after the system step must be the user's"),
         (with_steps(Step("user")), "step 0: a user step without content"),
         (
