@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xlam_lib.data.sources import literals
-from xlam_lib.exact_json import dumps, loads, plain_bytes
+from xlam_lib.exact_json import dumps, loads, plain_bytes, sorted_bytes
 
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=6) | st.sampled_from(
     ["", "'", '"', "\\", "a"]
@@ -132,6 +132,14 @@ def test_it_writes_what_json_writes_but_for_the_notation_of_exponents(value):
     assert repr(json.loads(line)) == repr(json.loads(expected))
     if not re.search(rb"\de", expected):
         assert line == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=VALUES)
+@example({"b": 1e16, "a": [1e-7, -1e22, 5e-324], "c": "1e5", "\x7f": None})
+@example({"b": 2**70, "a": "\x7f"})
+def test_sorted_bytes_are_those_of_json(value):
+    assert sorted_bytes(value) == json.dumps(value, sort_keys=True).encode()
 
 
 @pytest.mark.parametrize(

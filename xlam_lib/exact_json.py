@@ -19,8 +19,27 @@ import msgspec
 REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
 UNWRITTEN = (*REFUSED, TypeError, ValueError)
 fast = msgspec.json.Decoder().decode  # raises one of REFUSED where json.loads may know better
+_fast_sorted = msgspec.json.Encoder(order="sorted").encode
+_sorted = json.JSONEncoder(sort_keys=True).encode
+DIGITS = bytes.maketrans(b"123456789", b"000000000")
 fast_bytes = msgspec.json.Encoder().encode  # of values that are known to be plain: NaN would become null
-_format = msgspec.json.format
+
+
+def spaced(line: bytes) -> bytes:
+    """A line that `fast_bytes` wrote, with json's spaces: `spaced(b'{"a":1}')` -> b'{"a": 1}'."""
+    return msgspec.json.format(line, indent=0)
+
+
+def sorted_bytes(value: Any) -> bytes:
+    """As json.dumps with sorted keys, for values whose keys are texts: `sorted_bytes({"b": 1, "a": "é"})`."""
+    try:
+        line = spaced(_fast_sorted(value))
+    except UNWRITTEN:
+        return _sorted(value).encode()
+    if not line.isascii() or b"\x7f" in line or b"null" in line:  # written with a backslash, or NaN
+        return _sorted(value).encode()
+    digits = line.translate(DIGITS)
+    return _sorted(value).encode() if b"0e0" in digits or b"0e-" in digits else line  # 1e16: json has 1e+16
 
 
 def loads(text: str | bytes) -> Any:
@@ -33,7 +52,7 @@ def loads(text: str | bytes) -> Any:
 
 def spaced_bytes(value: Any) -> bytes:
     """A line with json's spaces, of values that are known to be plain: `spaced_bytes({"a": 1})` -> b'{"a": 1}'."""
-    return _format(fast_bytes(value), indent=0)
+    return spaced(fast_bytes(value))
 
 
 def dumps(value: Any) -> bytes:
@@ -41,7 +60,7 @@ def dumps(value: Any) -> bytes:
     line = plain_bytes(value)
     if line is None:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-        line = _format(fast_bytes(json.loads(text)), indent=0)
+        line = spaced(fast_bytes(json.loads(text)))
     return line
 
 
@@ -49,6 +68,6 @@ def plain_bytes(value: Any) -> bytes | None:
     """The same line for a value that reads back equal, else None: `plain_bytes({1: 2})` -> None, as keys are texts."""
     try:
         line = fast_bytes(value)
-        return _format(line, indent=0) if fast(line) == value else None
+        return spaced(line) if fast(line) == value else None
     except UNWRITTEN:
         return None

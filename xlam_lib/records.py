@@ -1,4 +1,4 @@
-"""Strict reading and compact writing of dataclasses: the half page that every type of `trajectory.py` stands on.
+"""Strict reading and compact writing of records: the half page that every type of `trajectory.py` stands on.
 
 `to_dict` leaves out fields that hold their default; `from_dict` puts the defaults back and refuses unknown keys,
 missing keys and values of the wrong type, saying in which trajectory and step it met them. Used by all notebooks
@@ -13,6 +13,8 @@ import types
 import typing
 from typing import Any
 
+import msgspec
+
 SCHEMA_VERSION = "1.0"  # of the unified format
 
 
@@ -20,7 +22,31 @@ class TrajectoryError(ValueError):
     """A record that is not what it should be; the message names the trajectory, the step and the field."""
 
 
-class Record:
+class _DataclassFields:
+    """By which `dataclasses.replace`, `fields` and `asdict` take a struct for the dataclass that it stands for."""
+
+    def __get__(self, record: Any, cls: type) -> dict[str, dataclasses.Field]:
+        return _dataclass_fields(cls)
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """A frozen dataclass in all that matters, made and compared in C: conversion makes many records."""
+
+    __dataclass_fields__: typing.ClassVar[Any] = _DataclassFields()
+
+
+@functools.cache
+def _dataclass_fields(cls: type) -> dict[str, dataclasses.Field]:
+    specs = []
+    for one in msgspec.structs.fields(cls):
+        given = {"default": one.default, "default_factory": one.default_factory}
+        known = {key: value for key, value in given.items() if value is not msgspec.NODEFAULT}
+        specs.append((one.name, one.type, dataclasses.field(**known)))
+    made = dataclasses.make_dataclass(cls.__name__, specs, init=False, repr=False, eq=False)
+    return made.__dataclass_fields__
+
+
+class Record(Frozen, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Base of the types in `trajectory.py`. Dictionaries inside them are shared, not copied: don't edit them."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,31 +74,6 @@ class Record:
             if field.name not in data and _default(field) is dataclasses.MISSING:
                 raise TrajectoryError(f"{where}: key {field.name!r} is missing")
         return cls(**{key: _typed(hints[key], value, where, key) for key, value in data.items()})
-
-
-@typing.dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
-def record(cls: type) -> type:
-    """`@dataclass(frozen=True)` with an `__init__` that takes a third of the time: conversion makes many records.
-
-    What dataclasses generate sets each field of a frozen class by a call; this one fills the instance's dictionary.
-    """
-    made = dataclasses.dataclass(frozen=True)(cls)
-    known: dict[str, Any] = {"MISSING": dataclasses.MISSING}
-    head, lines = [], []
-    for number, field in enumerate(dataclasses.fields(made)):
-        name = field.name
-        if field.default_factory is not dataclasses.MISSING:
-            known[f"make{number}"] = field.default_factory
-            head.append(f"{name}=MISSING")
-            lines.append(f" kept[{name!r}] = make{number}() if {name} is MISSING else {name}")
-            continue
-        known[f"default{number}"] = field.default
-        head.append(name if field.default is dataclasses.MISSING else f"{name}=default{number}")
-        lines.append(f" kept[{name!r}] = {name}")
-    exec("\n".join([f"def __init__(self, {', '.join(head)}):", " kept = self.__dict__", *lines]), known)
-    known["__init__"].__qualname__ = f"{made.__qualname__}.__init__"
-    made.__init__ = known["__init__"]
-    return made
 
 
 class _Odd(Exception):

@@ -19,15 +19,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
+from msgspec import field
+
 from xlam_lib.atomic import writing
 from xlam_lib.card import card
-from xlam_lib.checks import check
 from xlam_lib.exact_json import dumps
-from xlam_lib.records import SCHEMA_VERSION, Record, TrajectoryError, record
+from xlam_lib.records import SCHEMA_VERSION, Record, TrajectoryError
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -45,8 +45,7 @@ __all__ = [
 ]
 
 
-@record
-class Tool(Record):
+class Tool(Record, frozen=True):
     """What can be called: `Tool("weather", "Weather of a city", {"type": "object", "properties": {...}})`."""
 
     name: str
@@ -54,8 +53,7 @@ class Tool(Record):
     parameters: dict = field(default_factory=lambda: {"type": "object", "properties": {}})  # JSON Schema
 
 
-@record
-class ToolCall(Record):
+class ToolCall(Record, frozen=True):
     """One call: `ToolCall("weather", {"city": "Oslo"}, "call_0")`; ids are unique within a trajectory."""
 
     name: str
@@ -63,8 +61,7 @@ class ToolCall(Record):
     id: str = ""
 
 
-@record
-class Step(Record):
+class Step(Record, frozen=True):
     """One message. `reasoning` is thought, `content` is said; a tool step answers the call `tool_call_id`."""
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -79,8 +76,7 @@ class Step(Record):
     reasoning_origin: Literal["native", "generated", "none"] = "none"
 
 
-@record
-class Source(Record):
+class Source(Record, frozen=True):
     """Where it comes from: `Source("toolbench", "Apache-2.0", raw_id="G1_answer/42")`."""
 
     name: str
@@ -92,16 +88,14 @@ class Source(Record):
     converter: str = ""
 
 
-@record
-class Task(Record):
+class Task(Record, frozen=True):
     """What is to be done: the text of the task block, unless a system step says it."""
 
     instruction: str = ""
     task_id: str = ""
 
 
-@record
-class Outcome(Record):
+class Outcome(Record, frozen=True):
     """How it ended. An infrastructure error is a reason to stop, never a reward."""
 
     success: bool | None = None
@@ -110,8 +104,7 @@ class Outcome(Record):
     checks: dict = field(default_factory=dict)
 
 
-@record
-class Rating(Record):
+class Rating(Record, frozen=True):
     """What a rater thought of it, from 1 (bad) to 5 (good): `Rating("format", "rule", 5.0)`."""
 
     rater: str
@@ -120,8 +113,7 @@ class Rating(Record):
     rationale: str = ""
 
 
-@record
-class Trajectory(Record):
+class Trajectory(Record, frozen=True):
     """One task from the first word to the last; see the example at the top of this module."""
 
     trajectory_id: str  # unique and stable: source name + raw id (+ variant)
@@ -158,6 +150,8 @@ class Trajectory(Record):
 
         Example: `t.validate("warning")` -> ["trajectory 'demo-1', step 1: weather: 'city' is a required property"]
         """
+        from xlam_lib.checks import check  # which imports this module
+
         return check(self, argument_level)
 
     @property

@@ -16,7 +16,7 @@ from pipeline_checks import ROWS, SMALL, outputs, rows, write
 from xlam_lib import atomic
 from xlam_lib.data.converting import DUPLICATE, RENAMED, UNFORESEEN
 from xlam_lib.data.findings import Policy
-from xlam_lib.data.pipeline import executors, merge, shards, steps, work
+from xlam_lib.data.pipeline import entries, executors, merge, shards, steps, work
 from xlam_lib.data.pipeline.merge import EXACT, NEAR, PARQUET
 from xlam_lib.data.pipeline.phases import Phase
 from xlam_lib.data.pipeline.splitting import check_disjoint
@@ -192,6 +192,29 @@ def test_killed_and_taken_up(tmp_path: Path, small_shards: None, monkeypatch: py
     assert len(read) == len(shards.plan([path])) - after
     assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
     assert not work.work_folder(tmp_path / "out").exists()
+
+
+def test_what_an_older_layout_has_left_is_made_anew(tmp_path: Path, small_shards: None) -> None:
+    path = write(tmp_path / "rows.jsonl", rows(40))
+    unify("xlam_fc_60k", path, tmp_path / "whole")
+    subprocess.run([sys.executable, "-c", KILLED, path, tmp_path / "out", "1", "1"], check=False)
+    plan = tmp_path / ".out.work" / work.PLAN
+    plan.write_text(plan.read_text().replace(f'"layout": {work.LAYOUT}', '"layout": 1'))
+    for index in (tmp_path / ".out.work" / "shards").glob("*.index"):
+        index.write_text("an older index")
+    unify("xlam_fc_60k", path, tmp_path / "out")
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
+
+
+def test_lost_records_in_a_row_are_each_accounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a duplicate, so that no shard is copied; the entries of the index are as long as they may be."""
+    monkeypatch.setattr(entries, "ROW", 3)
+    kept = rows(4)
+    mixed = [kept[0], *[{"id": n} for n in range(7)], kept[1], kept[0], {"id": 8}, *kept[2:], {"id": "\ud800"}]
+    books = unify("xlam_fc_60k", write(tmp_path / "rows.jsonl", mixed), tmp_path / "out")
+    lost = [json.loads(line) for line in outputs(tmp_path / "out")[LOSSES].splitlines()]
+    assert [loss["line"] for loss in lost] == [*range(2, 9), 10, 11, 14] == [loss.line for loss in books.losses]
+    assert books.dropped == {"no 'query'": 9, DUPLICATE: 1} and books.records_in == 14 and books.trajectories == 4
 
 
 _records = shards.records

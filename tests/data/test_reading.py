@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlam_lib.data import reading
+from xlam_lib.data import reading_lists, reading_stream
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.reading import Raw, ReadError, data_files, read_records
 
@@ -185,16 +185,23 @@ def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
     assert read(path) == (ROWS, [])
 
 
+def in_chunks(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Nothing is read whole, so lists are read element by element."""
+    for module in (reading_stream, reading_lists):
+        monkeypatch.setattr(module, "CHUNK", size)
+    monkeypatch.setattr(reading_stream, "HEAD", 1)
+
+
 @pytest.mark.parametrize("text", [lines(ROWS), json.dumps(ROWS), json.dumps(ROWS, indent=1, ensure_ascii=False)])
 @pytest.mark.parametrize("chunk", [1, 2, 7, 64])
 def test_chunks_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, chunk: int) -> None:
-    monkeypatch.setattr(reading, "CHUNK", chunk)
+    in_chunks(monkeypatch, chunk)
     name = "rows.json" if text[0] == "[" else "rows.jsonl"
     assert read(write(tmp_path, name, text)) == (ROWS, [])
 
 
 def test_a_huge_record_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CHUNK", 1000)
+    in_chunks(monkeypatch, 1000)
     rows = [{"a": 1}, {"text": "x" * 3_000_000}, {"a": 2}]
     assert read(write(tmp_path, "rows.json", json.dumps(rows))) == (rows, [])
     assert read(write(tmp_path, "rows.jsonl", lines(rows))) == (rows, [])
@@ -214,6 +221,50 @@ def test_whatever_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, r
     except UnicodeEncodeError:
         return  # a lone surrogate, which no UTF-8 file can hold unescaped
     assert read(folder / "rows.json") == (rows, [])
+
+
+PIECES = [
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b"\n",
+    b"\\",
+    b"\xff",
+    b"NaN",
+    b"0",
+    b"\x01",
+    b"\\u",
+    b"\r\n",
+    b'"z":1',
+    b"",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.sampled_from(
+        [
+            b'[{"a": 1, "b": "\xc3\xa9\\n"},\n {"c": [1, 2.5e3, {"d": null}]}, 3, {"e": "x\\ud800"}\n]\n',
+            b'\xef\xbb\xbf  [\n{"a": 1}\n,\n{"b": 1e999}]  \n',
+            b" [ ]",
+        ]
+    ),
+    changes=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 3), st.sampled_from(PIECES)), max_size=3),
+)
+def test_a_list_read_at_once_is_as_one_read_by_element(
+    tmp_path_factory: pytest.TempPathFactory, text: bytes, changes: list[tuple[int, int, bytes]]
+) -> None:
+    path = tmp_path_factory.mktemp("lists") / "rows.json"
+    for at, cut, piece in changes:
+        text = text[:at] + piece + text[at + cut :]
+    path.write_bytes(text)
+    at_once = repr(list(read_records(path)))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        in_chunks(monkeypatch, 1 << 20)
+        assert repr(list(read_records(path))) == at_once
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,15 +1,17 @@
 """Tools that are made once: what tells them apart, what is never remembered, that the memory is bounded."""
 
+import dataclasses
 import json
 
 import pytest
 
+from xlam_lib import written
 from xlam_lib.checks import KnownTools, check_and_line
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.sources import remembered as memory
 from xlam_lib.data.sources.remembered import remembered
 from xlam_lib.data.sources.tool_forms import tools_of
-from xlam_lib.trajectory import Source, Step, Tool, ToolCall, Trajectory, TrajectoryError
+from xlam_lib.trajectory import Outcome, Source, Step, Task, Tool, ToolCall, Trajectory, TrajectoryError
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
@@ -80,3 +82,40 @@ def test_faults_of_tools_are_found_each_time():
                 check_and_line(trajectory(bad), "error", known)
     with pytest.raises(TrajectoryError, match="unique"):
         check_and_line(trajectory(*[Tool("f", "", SCHEMA)] * 2), "error", known)
+
+
+def test_rows_of_tools_take_bounded_memory(monkeypatch):
+    monkeypatch.setattr(written, "ROWS", 200)
+    known, tools = KnownTools(), [Tool(f"f{number}", "", SCHEMA) for number in range(9)]
+    for tool in (*tools, *tools):
+        t = trajectory(Tool("f", "", SCHEMA), tool, a=1)
+        assert check_and_line(t, "warning", known) == check_and_line(t, "warning")
+    assert sum(len(row.line) for row in known.rows.values()) <= 400
+
+
+@pytest.mark.parametrize("word", ["equal", "the same"])
+def test_what_equals_its_default_is_left_out_whether_it_is_the_same_or_not(word):
+    none, unknown = ("none", "unknown") if word == "the same" else ("".join(["no", "ne"]), "".join(["un", "known"]))
+    steps = (Step("user", "Hi", reasoning_origin=none), Step("assistant", "Oh", reasoning_origin=none))
+    t = Trajectory("t", Source("demo", "CC0-1.0"), Task(), (), steps, Outcome(True, termination=unknown))
+    assert check_and_line(t)[1] == json.dumps(t.to_dict()).encode()
+    assert list(t.to_dict()["outcome"]) == ["success"] and list(t.to_dict()["steps"][0]) == ["role", "content"]
+
+
+class Words(dict):
+    pass
+
+
+@pytest.mark.parametrize(
+    "change", [{"extra": Words()}, {"outcome": Outcome(checks=Words())}, {"steps": (Step("user", "Hi", trainable=1),)}]
+)
+def test_odd_values_are_written_as_python_writes_them(change):
+    t = dataclasses.replace(trajectory(Tool("f", "", SCHEMA), a=1), **change)
+    try:
+        expected = json.dumps(t.to_dict()).encode()
+        assert Trajectory.from_dict(json.loads(expected)) == t
+    except TrajectoryError:
+        with pytest.raises(TrajectoryError):
+            check_and_line(t)
+        return
+    assert check_and_line(t)[1] == expected

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from xlam_lib.records import record
+import msgspec
+
+from xlam_lib.records import Frozen
 
 KEPT = 1000  # losses held in memory and in accounting.json; losses.jsonl has all of them
 COUNTS = ("records_in", "records_converted", "trajectories", "steps")
@@ -32,8 +34,7 @@ class Drop(Exception):
         self.detail = detail
 
 
-@record
-class Loss:
+class Loss(Frozen, frozen=True):
     """One record that is not in the output: `Loss("dropped", "rows.jsonl", 17, "empty query")`."""
 
     kind: str  # "dropped" or "quarantined", or "removed" for one of the trajectories of a record
@@ -77,15 +78,20 @@ class Accounting:
 
     def lose(self, loss: Loss) -> None:
         """One record was lost, and this is where and why."""
-        self.records_in += 1
-        if loss.kind == "quarantined":
-            self.quarantined += 1
-        else:
-            self.dropped[loss.reason] = self.dropped.get(loss.reason, 0) + 1
-        if len(self.losses) < KEPT:
-            self.losses.append(loss)
+        self.lose_written((loss,))
         if self.sink is not None:
             self.sink(loss)
+
+    def lose_written(self, losses: Sequence[Loss]) -> None:
+        """The same for losses that are written down already."""
+        self.records_in += len(losses)
+        for loss in losses:
+            if loss.kind == "quarantined":
+                self.quarantined += 1
+            else:
+                self.dropped[loss.reason] = self.dropped.get(loss.reason, 0) + 1
+        if (room := KEPT - len(self.losses)) > 0:
+            self.losses += losses[:room]
 
     def remove(self, loss: Loss) -> None:
         """A trajectory was left out, though its record gave others that are kept."""
@@ -134,7 +140,7 @@ class Accounting:
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON values."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("sink", "losses")}
-        return {**values, "losses": [dict(vars(loss)) for loss in self.losses]}
+        return {**values, "losses": [msgspec.structs.asdict(loss) for loss in self.losses]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Accounting:

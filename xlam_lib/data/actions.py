@@ -50,7 +50,11 @@ class Action:
         return WHOLE.pattern if self.types.get(slot) == "integer" else ".*"
 
     def tool(self) -> Tool:
-        """Its schema: every slot is required."""
+        """Its schema, the same one each time: every slot is required."""
+        return self._tool
+
+    @cached_property
+    def _tool(self) -> Tool:
         names = SLOT.findall(self.template)
         properties = {
             name: {"type": self.types.get(name, "string")}

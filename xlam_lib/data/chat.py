@@ -13,12 +13,11 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.exact_json import REFUSED, fast
-from xlam_lib.records import record
+from xlam_lib.records import Frozen
 from xlam_lib.trajectory import Step, ToolCall
 
 
-@record
-class RawCall:
+class RawCall(Frozen, frozen=True):
     """A call as the source has it: `RawCall("get_weather", '{"city": "Oslo"}', "call_B1w")`."""
 
     name: str

@@ -8,7 +8,6 @@ A companion whose file isn't there is read like any other file.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,5 +44,5 @@ def joined(source: Any, records: Iterable[Raw | Loss], companion: Path) -> Itera
         whole = source.join(raw.value, other.value) if other else None
         if whole is not None:
             left.pop(id, None)
-        yield raw if whole is None else dataclasses.replace(raw, value=whole)
+        yield raw if whole is None else Raw(whole, raw.file, raw.line)
     yield from sorted([*rest, *left.values()], key=lambda raw: raw.line)

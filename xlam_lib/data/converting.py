@@ -108,8 +108,14 @@ def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
 def unpacked(source: Any, records: Iterable[Raw | Loss]) -> Iterator[Raw | Loss]:
     """The records, with objects that hold several taken apart where the source knows how."""
     unpack = getattr(source, "unpack", None)
+    return iter(records) if unpack is None else _unpacked(unpack, records)
+
+
+def _unpacked(
+    unpack: Callable[[dict[str, Any]], list[dict[str, Any]]], records: Iterable[Raw | Loss]
+) -> Iterator[Raw | Loss]:
     for raw in records:
-        if unpack is None or isinstance(raw, Loss):
+        if type(raw) is Loss:
             yield raw
             continue
         try:

@@ -40,7 +40,7 @@ from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.pipeline.phases import Phase, phases
 from xlam_lib.data.pipeline.shards import Part, plan
 from xlam_lib.data.pipeline.splitting import BY
-from xlam_lib.data.pipeline.work import PLAN, begin, read_plan, work_folder, working
+from xlam_lib.data.pipeline.work import begin, read_plan, work_folder, working, write_plan
 from xlam_lib.data.reading import ReadError
 from xlam_lib.data.sources import SOURCES, SourceInfo, find_source
 from xlam_lib.trajectory import SCHEMA_VERSION
@@ -118,7 +118,7 @@ def _shards(work: Path, job: dict[str, Any], found: Input, source: str) -> list[
     else:
         shards = plan(found.files, find_source(source).SOURCE.text_files)
     rows = [[list(vars(part).values()) for part in shard] for shard in shards]
-    atomic.write_json(work / PLAN, {"job": job, "shards": rows}, indent=None)
+    write_plan(work, job, shards=rows)
     return shards
 
 

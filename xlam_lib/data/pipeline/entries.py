@@ -1,7 +1,8 @@
 """What the tasks hand to the merge: the lines of their trajectories, and an index with an entry for each raw record.
 
     00007.jsonl   finished lines
-    00007.index   one line of JSON a record: where it lies, what became of it, what to warn of
+    00007.index   one line of JSON a record: where it lies, what became of it, what to warn of;
+                  one for many records that were lost one after the other
     00007.losses  finished lines of losses.jsonl
     00007.books   the books of the shard as a line of JSON; behind it 32 bytes a trajectory, by which the merge finds
                   out whether any id comes twice: digests of its id and of what its record became
@@ -15,22 +16,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from xlam_lib.atomic import writing
 from xlam_lib.data.accounting import Accounting, Loss
 from xlam_lib.data.converting import small_digest
-from xlam_lib.exact_json import UNWRITTEN, fast_bytes, loads, spaced_bytes
+from xlam_lib.exact_json import REFUSED, UNWRITTEN, fast_bytes, loads, spaced_bytes
 
 BUFFER = 1 << 20  # bytes read and written at a time
 DIGEST = 16  # bytes
+ROW = 1000  # lost records of one entry, at most
 SORTS = ("jsonl", "index", "losses", "books")
 
 
-@dataclass
-class Kept:
+class Kept(msgspec.Struct, array_like=True):
     """A trajectory of the shard: its id, its size, and what later steps ask of it."""
 
     id: str
@@ -39,57 +42,48 @@ class Kept:
     at: int = -1  # where `"split"` may be put into the line; -1: it has one already
     task: str = ""
     toolset: str = ""
-    content: str = ""  # digest of tools and steps
+    content: bytes = b""  # digest of tools and steps
 
 
-@dataclass
-class Entry:
-    """One raw record: lost, or with trajectories that are kept and others that a step left out."""
+class Entry(msgspec.Struct, omit_defaults=True):
+    """A raw record with trajectories that are kept and others that a step left out; or lost records in a row."""
 
     file: str
     line: int
-    loss: Loss | None = None
-    kept: list[Kept] = field(default_factory=list)
-    left: list[tuple[str, str, str]] = field(default_factory=list)  # (id, reason, detail)
-    warned: list[tuple[str, str]] = field(default_factory=list)
-    digest: str = ""  # of all its lines
+    kept: list[Kept] = []
+    left: list[tuple[str, str, str]] = []  # (id, reason, detail)
+    warned: list[tuple[str, str]] = []
+    digest: bytes = b""  # of all its lines
+    lost: list[Loss] = []
+    size: int = 0  # bytes of what stands of it in the file of losses
 
     def dumps(self) -> bytes:
         """A line of the index."""
-        if self.loss is not None:
-            return _line({"loss": vars(self.loss)})
-        kept = [list(vars(one).values()) for one in self.kept]
-        row = {"file": self.file, "line": self.line, "kept": kept, "digest": self.digest}
-        row |= {"left": self.left} if self.left else {}
-        row |= {"warned": self.warned} if self.warned else {}
-        return _line(row)
+        try:
+            return fast_bytes(self) + b"\n"
+        except UnicodeEncodeError:  # a lone surrogate in what was found
+            return json.dumps(msgspec.to_builtins(self)).encode() + b"\n"
 
     @classmethod
     def loads(cls, line: bytes) -> Entry:
         """What `dumps` gave."""
-        row: dict[str, Any] = loads(line)
-        if "loss" in row:
-            loss = Loss(**row["loss"])
-            return cls(loss.file, loss.line, loss)
-        kept = [Kept(*one) for one in row["kept"]]
-        return cls(row["file"], row["line"], None, kept, row.get("left", []), row.get("warned", []), row["digest"])
+        try:
+            return _read(line)
+        except REFUSED:
+            return msgspec.convert(json.loads(line), cls)
 
 
-def _line(row: dict[str, Any]) -> bytes:
-    try:
-        return fast_bytes(row) + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate in what was found
-        return json.dumps(row).encode() + b"\n"
+_read = msgspec.json.Decoder(Entry).decode
 
 
 def loss_line(loss: Loss) -> bytes:
     """A line of losses.jsonl, as json.dumps writes it."""
     try:
-        line = spaced_bytes(vars(loss))
+        line = spaced_bytes(loss)
     except UNWRITTEN:
         line = b"\x7f"
     if not line.isascii() or b"\x7f" in line:  # which json.dumps writes with a backslash
-        line = json.dumps(vars(loss)).encode()
+        line = json.dumps(msgspec.structs.asdict(loss)).encode()
     return line + b"\n"
 
 
@@ -98,12 +92,16 @@ def name(folder: Path, shard: int, sort: str) -> Path:
     return folder / f"{shard:05d}.{sort}"
 
 
-def entries(folder: Path, shard: int, with_lines: bool = True) -> Iterator[tuple[Entry, list[bytes]]]:
-    """Each record of a shard with the lines of its trajectories (without their ends; [] if they aren't wanted)."""
-    with open(name(folder, shard, "jsonl"), "rb", BUFFER) as texts, open(name(folder, shard, "index"), "rb") as rows:
+def entries(folder: Path, shard: int, with_lines: bool = True) -> Iterator[tuple[Entry, list[bytes], bytes]]:
+    """Each entry of a shard, the lines of its trajectories (without their ends; [] if unwanted), and of its losses."""
+    with ExitStack() as stack:
+        texts, rows, losses = (
+            stack.enter_context(open(name(folder, shard, sort), "rb", BUFFER)) for sort in ("jsonl", "index", "losses")
+        )
         for row in rows:
             entry = Entry.loads(row)
-            yield entry, [texts.read(one.size + 1)[:-1] for one in entry.kept] if with_lines else []
+            lines = [texts.read(one.size + 1)[:-1] for one in entry.kept] if with_lines else []
+            yield entry, lines, losses.read(entry.size) if entry.size else b""
 
 
 class ShardWriter:
@@ -112,39 +110,61 @@ class ShardWriter:
     def __init__(self, folder: Path, shard: int) -> None:
         self.books, self.digests = Accounting(""), bytearray()
         self.folder, self.shard, self.open = folder, shard, ExitStack()
+        self.lost: list[Loss] = []  # in a row, not yet in the index
+        self.size = 0  # bytes of losses that no entry has yet
 
     def __enter__(self) -> ShardWriter:
         with ExitStack() as stack:
             files = [name(self.folder, self.shard, sort) for sort in SORTS]
             self.files = [stack.enter_context(writing(file, "wb", BUFFER)) for file in files]
             self.open = stack.pop_all()
-        self.books.sink = lambda loss: self.files[2].write(loss_line(loss))
+        self.books.sink = self._write
         return self
+
+    def _write(self, loss: Loss) -> None:
+        self.size += self.files[2].write(loss_line(loss))
+
+    def lose(self, loss: Loss) -> None:
+        """A raw record of which nothing came."""
+        self.books.lose(loss)
+        self.lost.append(loss)
+        if len(self.lost) == ROW:
+            self._end_row()
+
+    def _end_row(self) -> None:
+        if self.lost:
+            first = self.lost[0]
+            self.files[1].write(Entry(first.file, first.line, lost=self.lost, size=self.size).dumps())
+            self.lost, self.size = [], 0
 
     def add(self, entry: Entry, lines: list[bytes]) -> None:
         """A raw record and the lines of its trajectories."""
+        self._end_row()
+        enter(self.books, entry, [one.steps for one in entry.kept], entry.left)
+        entry.size, self.size = self.size, 0
         self.files[1].write(entry.dumps())
-        enter(self.books, entry, entry.loss, [one.steps for one in entry.kept], entry.left)
-        if entry.loss is None:
-            self.files[0].write(b"\n".join(lines) + b"\n")
-            digest = bytes.fromhex(entry.digest)
-            for one in entry.kept:
-                self.digests += small_digest(one.id.encode()) + digest
+        self.files[0].write(b"\n".join(lines) + b"\n")
+        for one in entry.kept:
+            self.digests += small_digest(one.id.encode()) + entry.digest
 
     def __exit__(self, *error: Any) -> bool | None:
         if error[0] is None:
+            self._end_row()
             self.books.sink = None
-            self.files[3].write(_line(self.books.to_dict()) + self.digests)
+            self.files[3].write(_books_line(self.books) + self.digests)
         return self.open.__exit__(*error)
 
 
-def enter(
-    books: Accounting, entry: Entry, loss: Loss | None, steps: list[int], left: list[tuple[str, str, str]]
-) -> None:
-    """A record is entered into books: lost, or so many steps of each trajectory that is kept, and those left out."""
-    if loss is not None:
-        books.lose(loss)
-        return
+def _books_line(books: Accounting) -> bytes:
+    plain = books.to_dict()
+    try:
+        return fast_bytes(plain) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate in what was found
+        return json.dumps(plain).encode() + b"\n"
+
+
+def enter(books: Accounting, entry: Entry, steps: list[int], left: list[tuple[str, str, str]]) -> None:
+    """A record is entered into books: so many steps of each trajectory that is kept, and those left out."""
     books.convert(len(steps), sum(steps))
     for id, reason, detail in left:
         books.remove(Loss("removed", entry.file, entry.line, reason, f"{id}: {detail}"))

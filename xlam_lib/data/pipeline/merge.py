@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 from xlam_lib import atomic
 from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.converting import RENAMED, Names
@@ -31,14 +33,14 @@ EXACT = "exact duplicate of another trajectory"
 NEAR = "near-duplicate of another trajectory"
 
 
-@dataclass
-class Sifted:
+class Sifted(msgspec.Struct):
     """A record as it goes into the output: its trajectories with the ids that they get, and what was left out."""
 
     entry: Entry
+    lost: bytes = b""  # lines of losses in a row
     loss: Loss | None = None
-    kept: list[tuple[Kept, str, bytes]] = field(default_factory=list)  # (of the index, id, line)
-    left: list[tuple[str, str, str]] = field(default_factory=list)
+    kept: list[tuple[Kept, str, bytes]] = []  # (of the index, id, line)
+    left: list[tuple[str, str, str]] = []
 
 
 @dataclass
@@ -90,7 +92,14 @@ class Merge:
             if self._copied(shard, seen.names, accounting, lines, losses):
                 continue
             for record in self._sifted(shard, seen):
-                enter(accounting, record.entry, record.loss, [kept.steps for kept, _, _ in record.kept], record.left)
+                if record.entry.lost:
+                    accounting.lose_written(record.entry.lost)
+                    losses.write(record.lost)
+                    continue
+                if record.loss is not None:
+                    accounting.lose(record.loss)
+                    continue
+                enter(accounting, record.entry, [kept.steps for kept, _, _ in record.kept], record.left)
                 for kept, id, line in record.kept:
                     if id != kept.id:
                         accounting.warn(RENAMED, id)
@@ -130,9 +139,9 @@ class Merge:
     def _sifted(self, shard: int, seen: Seen, with_lines: bool = True) -> Iterator[Sifted]:
         """The records of a shard in the order of the input, duplicates told apart; the same each time."""
         alike, number = self._clusters(shard), 0
-        for entry, lines in entries(Path(self.work) / "shards", shard, with_lines):
-            record = Sifted(entry, entry.loss, [], list(entry.left))
-            if record.loss is None:
+        for entry, lines, lost in entries(Path(self.work) / "shards", shard, with_lines):
+            record = Sifted(entry, lost, None, [], list(entry.left))
+            if not entry.lost:
                 numbers = range(number, number + len(entry.kept))
                 number += len(entry.kept)
                 self._sift(record, lines, seen, [alike.get(n) for n in numbers])
@@ -147,12 +156,12 @@ class Merge:
     ) -> None:
         entry = record.entry
         try:
-            ids = seen.names.give([kept.id for kept in entry.kept], bytes.fromhex(entry.digest))
+            ids = seen.names.give([kept.id for kept in entry.kept], entry.digest)
         except Drop as drop:
             record.loss = Loss("dropped", entry.file, entry.line, drop.reason, drop.detail)
             return
         for kept, id, line, cluster in zip(entry.kept, ids, lines or [b""] * len(ids), alike, strict=True):
-            if kept.content and (first := seen.contents.setdefault(bytes.fromhex(kept.content), id)) != id:
+            if kept.content and (first := seen.contents.setdefault(kept.content, id)) != id:
                 record.left.append((id, EXACT, f"exact duplicate of {first}"))
             elif cluster is not None and (first := seen.clusters.setdefault(cluster, id)) != id:
                 record.left.append((id, NEAR, f"near-duplicate of {first}"))

@@ -51,7 +51,7 @@ class Texts:
     folder: str
 
     def __call__(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        for entry, lines in entries(Path(self.folder), rank):
+        for entry, lines, _ in entries(Path(self.folder), rank):
             for kept, line in zip(entry.kept, lines, strict=True):
                 yield Document(text_of(Trajectory.from_dict(json.loads(line))), kept.id)
 

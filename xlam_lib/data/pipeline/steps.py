@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from xlam_lib.checks import KnownTools, check_and_line
 from xlam_lib.data.accounting import Drop, Loss
@@ -31,34 +33,33 @@ from xlam_lib.trajectory import Trajectory, TrajectoryError
 CONTAMINATED = "a benchmark's question"
 
 
-@dataclass
-class Item:
+class Item(msgspec.Struct):
     """A record on its way: trajectories, what was found in each, and what was left out of it."""
 
     file: str
     line: int
-    trajectories: list[Trajectory] = field(default_factory=list)
-    findings: list[list[Any]] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
-    left: list[tuple[str, str, str]] = field(default_factory=list)
-    warned: list[tuple[str, str]] = field(default_factory=list)
-    loss: Loss | None = None
+    trajectories: list[Trajectory]
+    findings: list[list[Any]] = []
+    lines: list[bytes] = []
+    left: list[tuple[str, str, str]] = []
+    warned: list[tuple[str, str]] = []
 
-    def leave(self, reasons: list[tuple[str, str] | None]) -> None:
-        """Leaves out the trajectories with a (reason, detail); a record that keeps none is lost for the first."""
+    def leave(self, reasons: list[tuple[str, str] | None]) -> Item | Loss:
+        """Without the trajectories that have a (reason, detail); a record that keeps none is lost for the first."""
         found = [(t.trajectory_id, *why) for t, why in zip(self.trajectories, reasons, strict=True) if why]
         if not found:
-            return
+            return self
         self.left += found
         stay = [why is None for why in reasons]
         self.trajectories = [t for t, kept in zip(self.trajectories, stay, strict=True) if kept]
         self.findings = [f for f, kept in zip(self.findings, stay, strict=False) if kept]
-        if not self.trajectories:
-            _, reason, detail = self.left[0]
-            self.loss = Loss("dropped", self.file, self.line, reason, detail)
+        if self.trajectories:
+            return self
+        _, reason, detail = self.left[0]
+        return Loss("dropped", self.file, self.line, reason, detail)
 
 
-Items = Iterable[Item]
+Items = Iterable[Item | Loss]
 
 
 @dataclass
@@ -81,19 +82,19 @@ class Convert:
 
     source: str
 
-    def __call__(self, data: Iterable[Raw | Loss], rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+    def __call__(self, data: Iterable[Raw | Loss], rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         convert = find_source(self.source).convert
         for raw in data:
-            if isinstance(raw, Loss):
-                yield Item(raw.file, raw.line, loss=raw)
+            if type(raw) is Loss:
+                yield raw
                 continue
-            item = Item(raw.file, raw.line)
             try:
-                item.trajectories = converted(convert, raw)
-                item.warned = [note for t in item.trajectories for note in notes(t)]
+                made = converted(convert, raw)
+                noted = [note for t in made if t.extra for note in notes(t)]
             except (Drop, TrajectoryError) as error:
-                item.loss = loss_of(raw, error)
-            yield item
+                yield loss_of(raw, error)
+                continue
+            yield Item(raw.file, raw.line, made, warned=noted)
 
 
 @dataclass
@@ -103,32 +104,32 @@ class Verify:
     source: str
     strict: bool = False
 
-    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         from xlam_lib.data.verify import first_error, policy_of, verify
 
         policy = policy_of(find_source(self.source).SOURCE)
         for item in data:
-            if item.loss is None:
-                pairs = [verify(t, policy) for t in item.trajectories]
-                item.trajectories = [t for t, _ in pairs]
-                item.findings = [findings for _, findings in pairs]
-                for one in (finding for findings in item.findings for finding in findings):
-                    item.warned.append((one.rule, f"{one.trajectory_id}, step {one.step}: {one.found}"))
-                if self.strict:
-                    errors = [first_error(findings) for findings in item.findings]
-                    item.leave([(bad.rule, bad.found) if bad else None for bad in errors])
-            yield item
+            if type(item) is Loss:
+                yield item
+                continue
+            pairs = [verify(t, policy) for t in item.trajectories]
+            item.trajectories = [t for t, _ in pairs]
+            item.findings = [findings for _, findings in pairs]
+            for one in (finding for findings in item.findings for finding in findings):
+                item.warned.append((one.rule, f"{one.trajectory_id}, step {one.step}: {one.found}"))
+            errors = [first_error(findings) for findings in item.findings] if self.strict else []
+            yield item.leave([(bad.rule, bad.found) if bad else None for bad in errors]) if errors else item
 
 
 @dataclass
 class Rate:
     """The rating by rules, added to `quality`."""
 
-    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         from xlam_lib.data.rating.rules import rate
 
         for item in data:
-            if item.loss is None:
+            if type(item) is Item:
                 findings = item.findings or [[]] * len(item.trajectories)
                 item.trajectories = [
                     dataclasses.replace(t, quality=(*t.quality, rate(t, found)))
@@ -143,13 +144,14 @@ class Decontaminate:
 
     path: str
 
-    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         questions = Questions.load(self.path)
         for item in data:
-            if item.loss is None:
-                hits = [questions.hit(user_text(t)) for t in item.trajectories]
-                item.leave([(CONTAMINATED, hit) if hit else None for hit in hits])
-            yield item
+            if type(item) is Loss:
+                yield item
+                continue
+            hits = [questions.hit(user_text(t)) for t in item.trajectories]
+            yield item.leave([(CONTAMINATED, hit) if hit else None for hit in hits])
 
 
 @dataclass
@@ -159,17 +161,21 @@ class Check:
     source: str
     warn: bool = True  # of arguments against their schema, where verification hasn't told already
 
-    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item]:
+    def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         level, known = find_source(self.source).SOURCE.argument_level, KnownTools()
         for item in data:
-            if item.loss is None:
-                try:
-                    checked = [check_and_line(t, level, known) for t in item.trajectories]
-                    item.lines = [line for _, line in checked]
-                    if self.warn:
-                        item.warned += [(ARGUMENTS, text) for warnings, _ in checked for text in warnings]
-                except TrajectoryError as error:
-                    item.loss = loss_of(Raw({}, item.file, item.line), error)
+            if type(item) is Loss:
+                yield item
+                continue
+            try:
+                for t in item.trajectories:
+                    warnings, line = check_and_line(t, level, known)
+                    item.lines.append(line)
+                    if warnings and self.warn:
+                        item.warned += [(ARGUMENTS, text) for text in warnings]
+            except TrajectoryError as error:
+                yield loss_of(Raw({}, item.file, item.line), error)
+                continue
             yield item
 
 
@@ -186,15 +192,15 @@ class Write:
             raise FileNotFoundError(f"{self.folder} is not there any more")
         with ShardWriter(Path(self.folder), rank) as shard:
             for item in data:
-                shard.add(self.entry(item), item.lines)
+                if type(item) is Loss:
+                    shard.lose(item)
+                else:
+                    shard.add(self.entry(item), item.lines)
 
     def entry(self, item: Item) -> Entry:
         """What the index says of a record."""
-        if item.loss is not None:
-            return Entry(item.file, item.line, item.loss)
-        kept = [self._kept(t, line) for t, line in zip(item.trajectories, item.lines, strict=True)]
-        digest = small_digest(b"\n".join(item.lines)).hex()
-        return Entry(item.file, item.line, None, kept, item.left, item.warned, digest)
+        kept = list(map(self._kept, item.trajectories, item.lines))
+        return Entry(item.file, item.line, kept, item.left, item.warned, small_digest(b"\n".join(item.lines)))
 
     def _kept(self, t: Trajectory, line: bytes) -> Kept:
         kept = Kept(t.trajectory_id, len(t.steps), len(line))
@@ -205,10 +211,10 @@ class Write:
         return kept
 
 
-def content_digest(t: Trajectory) -> str:
+def content_digest(t: Trajectory) -> bytes:
     """The same for trajectories with the same tools and steps, whatever their ids say."""
     plain = [[tool.to_dict() for tool in t.tools], [step.to_dict() for step in t.steps]]
-    return small_digest(json.dumps(plain, sort_keys=True).encode()).hex()
+    return small_digest(json.dumps(plain, sort_keys=True).encode())
 
 
 def split_place(t: Trajectory, line: bytes) -> int:

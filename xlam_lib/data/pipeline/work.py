@@ -18,6 +18,7 @@ from xlam_lib.data.pipeline.fetched import BrokenOff
 from xlam_lib.data.reading import ReadError
 
 PLAN, LOCK = "plan.json", "LOCK"
+LAYOUT = 2  # of what shards hold; what an older version has left is made anew
 
 
 def work_folder(output: Path) -> Path:
@@ -51,15 +52,21 @@ def working(output: Path, job: dict[str, Any]) -> Iterator[Path]:
 
 def begin(folder: Path, job: dict[str, Any]) -> None:
     """Empties the folder unless it belongs to this very job, and writes down that it does."""
-    if read_plan(folder).get("job") != job:
+    plan = read_plan(folder)
+    if (plan.get("job"), plan.get("layout")) != (job, LAYOUT):
         for path in folder.iterdir():
             if path.name != LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        atomic.write_json(folder / PLAN, {"job": job}, indent=None)
+        write_plan(folder, job)
 
 
 class InUse(ReadError):
     """Another run writes this output."""
+
+
+def write_plan(folder: Path, job: dict[str, Any], **more: Any) -> None:
+    """Writes down what the folder is for: `write_plan(work, job, shards=rows)`."""
+    atomic.write_json(folder / PLAN, {"layout": LAYOUT, "job": job, **more}, indent=None)
 
 
 def read_plan(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,6 @@ Decisions, from looking at the records:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
@@ -39,6 +38,7 @@ from xlam_lib.data.sources.agent_data_protocol import is_standard, said, spoken,
 from xlam_lib.data.sources.agentinstruct_grammars import ENVIRONMENTS, Environment
 from xlam_lib.data.sources.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.sources.turn_layouts import LAYOUTS, Exchange, native_turns
+from xlam_lib.records import Frozen
 from xlam_lib.trajectory import Task, Trajectory
 
 SOURCE = SourceInfo(
@@ -52,8 +52,7 @@ ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assi
 NO_ANSWER = "a query without an answer: no trajectory to convert"
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(Frozen, frozen=True):
     """One message in either shape: `Message("assistant", "Think: ...", learn=True)`."""
 
     role: str

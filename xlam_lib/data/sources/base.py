@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -12,11 +11,10 @@ from typing import Any, Literal
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.findings import Policy
-from xlam_lib.exact_json import loads
+from xlam_lib.exact_json import loads, sorted_bytes
 from xlam_lib.trajectory import Source, Tool
 
 KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}
-SORTED = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True)
@@ -111,4 +109,4 @@ def _short_path(path: str) -> str:
 
 def content_id(record: dict[str, Any]) -> str:
     """An id for records that have none, from what they say: the same record, the same 12 characters."""
-    return hashlib.sha256(SORTED(record).encode()).hexdigest()[:12]
+    return hashlib.sha256(sorted_bytes(record)).hexdigest()[:12]

@@ -14,7 +14,6 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.chat import RawCall
 from xlam_lib.data.sources.literals import decode, decode_all, decode_repaired
 from xlam_lib.exact_json import loads
-from xlam_lib.records import record
 
 NAMES = ("name", "tool_name", "function_name", "function", "tool")
 ARGUMENTS = ("arguments", "parameters", "args", "kwargs", "input", "tool_input")
@@ -32,8 +31,7 @@ QUOTED = re.compile(  # {"name": "f", "arguments": '{...}'}: JSON within quotes 
 )
 
 
-@record
-class FoundCall(RawCall):
+class FoundCall(RawCall, frozen=True):
     """A call and the repair that reading it took, "" mostly: `FoundCall("f", {"a": 1}, "", QUOTES)`."""
 
     repair: str = ""

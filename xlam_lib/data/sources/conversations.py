@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.chat import StepBuilder
@@ -25,7 +27,7 @@ from xlam_lib.data.schemas import tool_of_calls
 from xlam_lib.data.sources.base import SourceInfo, need_declared, place
 from xlam_lib.data.sources.call_forms import FoundCall
 from xlam_lib.exact_json import loads
-from xlam_lib.records import record
+from xlam_lib.records import Frozen
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
 MESSAGES = ("messages", "conversations", "conversation")
@@ -33,8 +35,7 @@ IDS = ("id", "uuid", "conversation_id", "prompt_id", "trajectory_id")
 Render = Callable[[Sequence[ToolCall]], list[str]]  # the native texts of the calls of one turn
 
 
-@record
-class Turn:
+class Turn(Frozen, frozen=True):
     """One message of any spelling: `Turn("user", "Hi")`; `texts` are the calls as the source wrote them."""
 
     role: str  # system, user, assistant or tool

@@ -6,11 +6,12 @@ agent said, isn't learnt from, and what came back is the user's message. `native
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.chat import RawCall, StepBuilder
 from xlam_lib.exact_json import REFUSED, fast
@@ -36,7 +37,7 @@ class ActionBuilder(StepBuilder):
         last = max((i for i, step in enumerate(self.steps) if step.role == "assistant"), default=-1)
         for i, step in enumerate(self.steps):
             if step.role == "assistant" and i != last:
-                self.steps[i] = dataclasses.replace(step, trainable=False)
+                self.steps[i] = replace(step, trainable=False)
 
     def act(self, name: str, arguments: dict[str, Any], text: str, render: Render, reasoning: str = "") -> None:
         """One call in a turn of its own, whose native text is `text`."""
@@ -55,7 +56,7 @@ class ActionBuilder(StepBuilder):
     def no_call(self, text: str, observation: str = "", reasoning: str = "") -> None:
         """An action text that is no call, and what came back."""
         self.assistant(text, reasoning=reasoning)
-        self.steps[-1] = dataclasses.replace(self.steps[-1], trainable=False)
+        self.steps[-1] = replace(self.steps[-1], trainable=False)
         self.unread.append(len(self.steps) - 1)
         if observation:
             self.user(observation)

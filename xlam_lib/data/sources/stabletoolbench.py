@@ -19,8 +19,9 @@ Decisions, from looking at the files:
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.sources import toolbench
@@ -51,7 +52,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
 
 def _ours(t: Trajectory) -> Trajectory:
     raw_id = t.source.raw_id
-    return dataclasses.replace(t, trajectory_id=f"{SOURCE.name}/{raw_id}", source=SOURCE.source(raw_id))
+    return replace(t, trajectory_id=f"{SOURCE.name}/{raw_id}", source=SOURCE.source(raw_id))
 
 
 def native(trajectory: Trajectory) -> list[str]:

@@ -231,10 +231,21 @@ def _case(case: dict[str, Any], name: str) -> Trajectory:
 
 def _section(prompt: str, title: str, following: str) -> str:
     """The text between two headings."""
-    found = re.search(rf"^## {title}\n(.*?)(?=^## {following}|\Z)", prompt, re.DOTALL | re.MULTILINE)
-    if not found:
+    head = f"## {title}\n"
+    start = _line_of(head, prompt, 0)
+    if start < 0:
         raise Drop("prompt without a block", f"no ## {title}")
-    return found[1]
+    start += len(head)
+    end = _line_of(f"## {following}", prompt, start)
+    return prompt[start:] if end < 0 else prompt[start:end]
+
+
+def _line_of(head: str, text: str, start: int) -> int:
+    """Where the first line that begins so begins, from `start` on, where a line begins; -1 if there is none."""
+    if text.startswith(head, start):
+        return start
+    found = text.find("\n" + head, start)
+    return found + 1 if found >= 0 else -1
 
 
 def _steps(solution: str) -> list[tuple[str, str]]:

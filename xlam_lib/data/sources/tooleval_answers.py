@@ -7,10 +7,12 @@ and `stabletoolbench` share what is here. Example: `one_by_one({"42700": {"query
 from __future__ import annotations
 
 import ast
-import dataclasses
+import codecs
 import json
 import re
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.sources.base import SourceInfo, need, need_objects, place, unique_tools
@@ -21,6 +23,7 @@ from xlam_lib.trajectory import Outcome, Task, Trajectory
 CUT = 100  # what upstream's export leaves of a message
 CALL = re.compile(r"""\{'name': (?P<name>'[^']*'|"[^"]*"), 'arguments': """)
 RESPONSE = ", 'response': "
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
 
 def one_by_one(value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -145,14 +148,19 @@ class _Answer(ActionBuilder):
 
     def _mark(self) -> None:
         if self.cut:
-            self.steps[-1] = dataclasses.replace(self.steps[-1], trainable=False)
+            self.steps[-1] = replace(self.steps[-1], trainable=False)
 
 
 def _literal(text: str, at: int) -> tuple[str, int] | None:
     """(value, end) of the quoted text that begins at `at`, or None where it is cut off."""
-    found = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL).match(text, at)
+    found = QUOTED.match(text, at)
+    if not found:
+        return None
+    escaped = found[0].replace("\n", "\\n")
     try:
-        return (ast.literal_eval(found[0].replace("\n", "\\n")), found.end()) if found else None
+        if escaped.isascii() and escaped.isprintable():  # quicker, and the same
+            return codecs.decode(escaped[1:-1], "unicode_escape"), found.end()
+        return ast.literal_eval(escaped), found.end()
     except (ValueError, SyntaxError):  # an escape that is none
         return None
 

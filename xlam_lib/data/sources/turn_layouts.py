@@ -21,6 +21,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.actions import Action, Grammar
 from xlam_lib.data.sources.environments import parse_loosely
+from xlam_lib.records import Frozen
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 LAYOUTS = "layouts"  # key of `extra`: {call id: layout} where it is not the usual one
@@ -28,13 +29,12 @@ THOUGHT = r"(?P<thought>\S(?:.*?\S)?)"
 REST = r".*"  # what is said behind the action, and ignored by the environment: kept in the layout alone
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(Frozen, frozen=True):
     """What one turn says, and how it is laid out."""
 
     layout: str
     name: str
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = {}
     thought: str = ""
     content: str = ""
 
