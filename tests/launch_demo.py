@@ -23,10 +23,14 @@ import importlib, json, os, sys
 import torch
 from accelerate import DistributedType, PartialState
 from accelerate.state import AcceleratorState
-prepare = AcceleratorState.__init__
-def as_if_on_gpus(self, *given, cpu=True, **named):
+begin, prepare, kind = PartialState.__init__, AcceleratorState.__init__, "MULTI_GPU"
+def as_if_on_gpus(self, *given, **named):  # trl begins anew, too
+    begin(self, *given, **named)
+    if self._shared_state["distributed_type"] == DistributedType.MULTI_CPU:
+        self._shared_state["distributed_type"] = DistributedType[kind]
+def as_if_there_were_some(self, *given, cpu=True, **named):
     prepare(self, *given, cpu=False, **named)
-AcceleratorState.__init__ = as_if_on_gpus
+PartialState.__init__, AcceleratorState.__init__ = as_if_on_gpus, as_if_there_were_some
 torch.Tensor.pin_memory = lambda values: values  # FSDP2 locks the pages of what it offloads, which needs a GPU
 processes = PartialState(cpu=True)
 jobs = json.load(open(sys.argv[1]))
@@ -53,10 +57,10 @@ for job in jobs:
         code = importlib.import_module("xlam_lib.train." + job["module"]).main(job["argv"])
     except SystemExit as end:
         code = end.code
-    kind = AcceleratorState._shared_state["distributed_type"].value
     processes.wait_for_everyone()
     if processes.is_main_process:
-        print("\\nresult", json.dumps([kind, code, made]), flush=True)
+        lay = AcceleratorState._shared_state["distributed_type"].value
+        print("\\nresult", json.dumps([lay, code, made]), flush=True)
 """
 
 
