@@ -41,8 +41,8 @@ from xlam_lib.train.sharding import groups_of, prepare_accelerator
 from xlam_lib.train.telemetry import Meter, pace
 from xlam_lib.train.trie_model import KEYS, read_tries
 
-PLACE = "place.json"
 __all__ = ["SFTFoundationTrainerLite", "prepare_accelerator"]
+PLACE = "place.json"
 MEMORY = enough_memory("lower row_tokens, or batch_size")
 Collate = Callable[[list[Row]], Batch]
 
