@@ -117,7 +117,7 @@ def test_operations_are_those_that_torch_counts():
 
 @pytest.mark.parametrize("broken", ["tries", "apart"])
 def test_a_way_that_runs_out_of_memory_is_a_row(tmp_path, monkeypatch, capsys, broken):
-    whole = Trained.step
+    whole, free, released = Trained.step, Trained.release, []
 
     def step(self, reading, groups, update=True):
         if reading.name == broken and update:
@@ -125,7 +125,9 @@ def test_a_way_that_runs_out_of_memory_is_a_row(tmp_path, monkeypatch, capsys, b
         return whole(self, reading, groups, update)
 
     monkeypatch.setattr(Trained, "step", step)
+    monkeypatch.setattr(Trained, "release", lambda self: released.append(free(self)))
     assert main([*COMMAND, "--ways", "lora", "--data", "single", "--out", str(tmp_path)]) == 0
+    assert len(released) == 1, "what the step left is given back, and it isn't tried again"
     rows = {row["reading"]: row for row in json.loads((tmp_path / "throughput.json").read_text("utf-8"))}
     assert rows.pop(broken)["failed"] == "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB."
     (other,) = rows.values()
