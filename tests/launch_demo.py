@@ -72,11 +72,12 @@ class Job:
     settings: Any
     module: str = "sft_lite"
     stop: int = 10**6
+    options: tuple[str, ...] = ()  # of accelerate launch, beside the file
 
     def described(self) -> dict[str, Any]:
         """What the processes are told of it, with the environment that accelerate makes of the launch file."""
-        given = ["--config_file", str(self.launch), "--num_processes", "2", "--main_process_port", "0", "script.py"]
-        args, *_ = _validate_launch_command(launch_command_parser().parse_args(given))
+        given = ["--config_file", str(self.launch), "--num_processes", "2", "--main_process_port", "0", *self.options]
+        args, *_ = _validate_launch_command(launch_command_parser().parse_args([*given, "script.py"]))
         args.deepspeed_fields_from_accelerate_config = ""  # told to files of DeepSpeed's own
         env = prepare_deepspeed_cmd_env(args)[1] if args.use_deepspeed else prepare_multi_gpu_env(args)
         own = {name: value for name, value in env.items() if name.startswith(("ACCELERATE_", "FSDP_"))}

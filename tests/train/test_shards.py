@@ -47,7 +47,8 @@ def runs(start, data, tmp_path_factory):
     sft.train(tuned)
     cut = Job(LAUNCH / "fsdp2.yaml", replace(lite, out=str(folder / "two")), stop=3)
     off = Job(LAUNCH / "fsdp2_offload.yaml", replace(lite, out=str(folder / "offloaded")))
-    beside = Job(LAUNCH / "fsdp2.yaml", replace(tuned, out=str(folder / "beside")), module="sft")
+    exact = ("--mixed_precision", "no")  # transformers takes bfloat16 from the file, whatever the settings say
+    beside = Job(LAUNCH / "fsdp2.yaml", replace(tuned, out=str(folder / "beside")), module="sft", options=exact)
     first, _ = launched(folder, cut, beside)
     again, _ = launched(folder, replace(cut, stop=10**6), off)
     return SimpleNamespace(folder=folder, cut=first[0], beside=first[1], resumed=again[0], offloaded=again[1])
