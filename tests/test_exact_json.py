@@ -138,6 +138,7 @@ def test_it_writes_what_json_writes_but_for_the_notation_of_exponents(value):
 @given(value=VALUES)
 @example({"b": 1e16, "a": [1e-7, -1e22, 5e-324], "c": "1e5", "\x7f": None})
 @example({"b": 2**70, "a": "\x7f"})
+@example({"a": float("nan")})
 def test_sorted_bytes_are_those_of_json(value):
     assert sorted_bytes(value) == json.dumps(value, sort_keys=True).encode()
 

@@ -200,8 +200,8 @@ def test_what_an_older_layout_has_left_is_made_anew(tmp_path: Path, small_shards
     subprocess.run([sys.executable, "-c", KILLED, path, tmp_path / "out", "1", "1"], check=False)
     plan = tmp_path / ".out.work" / work.PLAN
     plan.write_text(plan.read_text().replace(f'"layout": {work.LAYOUT}', '"layout": 1'))
-    for index in (tmp_path / ".out.work" / "shards").glob("*.index"):
-        index.write_text("an older index")
+    for left in (tmp_path / ".out.work" / "shards").iterdir():
+        left.write_text("of an older layout")
     unify("xlam_fc_60k", path, tmp_path / "out")
     assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
 
