@@ -15,6 +15,7 @@ from xlam_lib.train import checkpoint, dpo, loop
 from xlam_lib.train.dpo_foundation_trainer import LOSSES, DPOFoundationTrainer, as_row, losses
 from xlam_lib.train.log import curve, read_log
 from xlam_lib.train.pairs import Pair, PairError, build, read_pairs, write_pairs
+from xlam_lib.train.processes import TrainingError
 from xlam_lib.train.score import judge
 from xlam_lib.views import to_openai, tools_to_openai
 
@@ -40,6 +41,14 @@ def settings(base, cases, tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(settings):
     return dpo.train(settings)
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_launches_whose_weights_can_not_be_saved_are_refused(settings, tmp_path, monkeypatch, kind):
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")
+    with pytest.raises(TrainingError, match="weights in parts can't be saved by this training; launch with DDP"):
+        dpo.train(replace(settings, out=str(tmp_path / "out")))
+    assert not list(tmp_path.iterdir())
 
 
 def test_pairs_are_learnt_and_held_out_ones_measured(trained, settings):

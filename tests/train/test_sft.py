@@ -19,7 +19,8 @@ from xlam_lib.train.config import to_arguments
 from xlam_lib.train.launch import ChildError, run, surroundings
 from xlam_lib.train.log import curve, read_log
 from xlam_lib.train.processes import TrainingError
-from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, check_launch
+from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer
+from xlam_lib.train.sharding import check_launch
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +189,13 @@ def test_what_is_missing_is_named(settings, tmp_path, change, said):
 @pytest.mark.parametrize(
     ("launch", "said"),
     [
-        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DEEPSPEED: sft can't save the parts.*launch with FSDP2 or DDP"),
-        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP: sft can't save the flat weights.*set fsdp_version: 2"),
-        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP: sft can't save the flat weights"),
+        (
+            {"ACCELERATE_USE_DEEPSPEED": "true"},
+            "weights in parts can't be saved by this training; launch with FSDP2 or DDP",
+        ),
+        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP: the flat weights of its first version.*set fsdp_version: 2"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP: the flat weights of its first version"),
+        ({"ACCELERATE_MIXED_PRECISION": "fp16"}, "mixed_precision: the launch says fp16.*make them agree"),
     ],
 )
 def test_launches_whose_weights_can_not_be_saved_are_refused(settings, data, tmp_path, monkeypatch, launch, said):
@@ -203,7 +208,11 @@ def test_launches_whose_weights_can_not_be_saved_are_refused(settings, data, tmp
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "false")
     monkeypatch.setenv("FSDP_VERSION", "2")
-    check_launch()
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    check_launch(settings, gathers=True)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(TrainingError, match="can't be saved by this training; launch with DDP"):
+        check_launch(settings)
 
 
 def options(settings, **change):

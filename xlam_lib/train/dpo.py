@@ -37,6 +37,7 @@ from xlam_lib.train.lora import LoraSettings
 from xlam_lib.train.pairs import Pair, counts, held_out_elsewhere, read_pairs
 from xlam_lib.train.processes import TrainingError, command, state
 from xlam_lib.train.reporting import Kind
+from xlam_lib.train.sharding import check_launch
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class DpoSettings(LoraSettings):
 
 def train(settings: DpoSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
+    check_launch(settings)
     lora.check(settings)
     losses(settings)
     out, settings = Path(settings.out), loop.resolved(settings)

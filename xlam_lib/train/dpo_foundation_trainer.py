@@ -29,6 +29,7 @@ from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.pairs import Pair, PairError
 from xlam_lib.train.processes import TrainingError, bfloat16, state
+from xlam_lib.train.sharding import check_launch
 from xlam_lib.train.trie_model import PairCollator, read_tries
 from xlam_lib.views import from_openai
 
@@ -54,6 +55,7 @@ class DPOFoundationTrainer(loop.FiniteLoss, DPOTrainer):
         self, args: Any, train_dataset: Any, eval_dataset: Any = None, collator: Any = None,
         *, model: Any = None, tokenizer: Any = None, work: Path | None = None,
     ) -> None:  # fmt: skip
+        check_launch(args)
         lora.check(args)
         work, tokenizer = work or loop.working_folder(args), tokenizer or checkpoint.load_tokenizer(args.base)
         given = {"train": train_dataset, "held_out": eval_dataset}

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from accelerate.utils import parse_flag_from_env
 from trl import GRPOConfig
 
 from xlam_lib.codec import STYLES
@@ -41,6 +40,7 @@ from xlam_lib.train.processes import TrainingError, bfloat16, command, state
 from xlam_lib.train.prompts import answers_of, read_prompts
 from xlam_lib.train.reporting import Kind
 from xlam_lib.train.rewards import RULES, Reward, RewardSum, each
+from xlam_lib.train.sharding import check_launch
 
 logger = logging.getLogger(__name__)
 
@@ -130,8 +130,7 @@ def train(settings: GrpoSettings) -> Path:
 def _check(settings: GrpoSettings) -> None:
     """What trl would find out later, or not at all."""
     lora.check(settings)
-    if any(parse_flag_from_env(f"ACCELERATE_USE_{kind}") for kind in ("FSDP", "DEEPSPEED")):
-        raise TrainingError("grpo has never been run with weights in parts (FSDP, DeepSpeed); launch with DDP")
+    check_launch(settings)
     if settings.lora_dropout:
         raise TrainingError("lora_dropout: answers would be drawn from another model than is trained; set it to 0")
     if settings.use_vllm and settings.quantize != "none":

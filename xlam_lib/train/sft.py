@@ -36,7 +36,8 @@ from xlam_lib.train.examples import Example, order, order_together
 from xlam_lib.train.lora import LoraSettings
 from xlam_lib.train.processes import bfloat16, command, state
 from xlam_lib.train.reporting import Kind
-from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, check_launch, prepared
+from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, prepared
+from xlam_lib.train.sharding import check_launch
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class SftSettings(LoraSettings):
 
 def train(settings: SftSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
-    check_launch()
+    check_launch(settings, gathers=True)
     lora.check(settings)
     out, settings = Path(settings.out), loop.resolved(settings)
     described = sources.describe(settings, "data")

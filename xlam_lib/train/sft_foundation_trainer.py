@@ -11,14 +11,12 @@ learning rate warms up, stays, and falls linearly over the last half.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import parse_flag_from_env
 from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
 from trl import SFTConfig, SFTTrainer
@@ -28,6 +26,7 @@ from xlam_lib.train.attention import use_causal_blocks
 from xlam_lib.train.mixture import Mixture
 from xlam_lib.train.processes import TrainingError, bfloat16, state
 from xlam_lib.train.seeds import DeviceSeed
+from xlam_lib.train.sharding import check_launch
 from xlam_lib.train.trie_model import collate_rows, read_tries
 
 
@@ -45,7 +44,7 @@ class SFTFoundationTrainer(loop.FiniteLoss, SFTTrainer):
         self, args: Any, train_dataset: Any, eval_dataset: Any = None, collator: Callable[..., Any] | None = None,
         *, model: Any = None, tokenizer: Any = None, work: Path | None = None,
     ) -> None:  # fmt: skip
-        check_launch()
+        check_launch(args, gathers=True)
         lora.check(args)
         rows = as_dataset(train_dataset, args, args.epochs)
         evaluation = None if eval_dataset is None else as_dataset(eval_dataset, args, 1.0)
@@ -95,21 +94,6 @@ class _AtTheEnd(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         control.should_evaluate |= state.global_step == state.max_steps
-
-
-def check_launch() -> None:
-    """A TrainingError if `accelerate launch` has asked for DeepSpeed or for FSDP's first version.
-
-    `checkpoint.gathered` collects the weights of FSDP2. The others would train, and then save empty or no weights.
-    """
-    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
-        raise TrainingError(
-            "DEEPSPEED: sft can't save the parts of weights that it leaves to each process; launch with FSDP2 or DDP"
-        )
-    if parse_flag_from_env("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
-        raise TrainingError(
-            "FSDP: sft can't save the flat weights of its first version; set fsdp_version: 2 in the launch file"
-        )
 
 
 def prepared(args: Any) -> PreTrainedModel:

@@ -3,18 +3,21 @@
     accelerator = prepare_accelerator(args)             # as torchrun or `accelerate launch --config_file` say it
     optimizer = torch.optim.AdamW(groups_of(model, weight_decay=0.01), lr=args.lr)
 
-Used by `lite.py`. A step of the loop has several backward passes, equally many on each device, and its loss is divided
-by the weight of all labels. DeepSpeed's engine is told so: it counts no passes itself (`gradient_accumulation_steps` 1,
-so it divides nothing), and makes its step (averages, shortens, updates) where accelerate's `sync_gradients` says that a
-pass is the last one. It skips a step whose gradient isn't finite, and tells its length as infinite.
+`prepare_accelerator` is for `lite.py`; trl's trainers go by `check_launch`. A step of the loop has several backward
+passes, equally many on each device, and its loss is divided by the weight of all labels. DeepSpeed's engine is told so:
+it counts no passes itself (`gradient_accumulation_steps` 1, so it divides nothing), and makes its step (averages,
+shortens, updates) where accelerate's `sync_gradients` says that a pass is the last one. It skips a step whose gradient
+isn't finite, and tells its length as infinite.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedType
+from accelerate.utils import parse_flag_from_env
 
 from xlam_lib.train.processes import TrainingError, bfloat16
 
@@ -53,6 +56,30 @@ def configure(plugin: Any, max_grad_norm: float) -> None:
     config.setdefault("zero_force_ds_cpu_optimizer", False)  # torch's AdamW is as good, and needs no compiler
     config["zero_optimization"]["stage3_gather_16bit_weights_on_model_save"] = True
     plugin.set_deepspeed_weakref()  # what transformers reads when it loads a model in shards
+
+
+def check_launch(args: Any, gathers: bool = False) -> None:
+    """A TrainingError for what `accelerate launch` asks for and trl's trainers, as they are used here, don't do.
+
+    `gathers`: the command collects the weights of FSDP2 (`checkpoint.gathered`). All else in shards would train, and
+    then save empty or no weights. transformers takes autocast from the launch, whatever `args.precision` says.
+    """
+    sharded = parse_flag_from_env("ACCELERATE_USE_FSDP")
+    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED") or (sharded and not gathers):
+        others = "FSDP2 or DDP" if gathers else "DDP"
+        raise TrainingError(
+            f"FSDP or DEEPSPEED: weights in parts can't be saved by this training; launch with {others}"
+        )
+    if sharded and os.environ.get("FSDP_VERSION", "1") != "2":
+        raise TrainingError(
+            "FSDP: the flat weights of its first version can't be saved; set fsdp_version: 2 in the launch file"
+        )
+    asked, meant = os.environ.get("ACCELERATE_MIXED_PRECISION", "no"), "bf16" if bfloat16(args.precision) else "no"
+    if asked not in ("no", meant):
+        raise TrainingError(
+            f"mixed_precision: the launch says {asked}, the setting precision ({args.precision}) means {meant}; "
+            "make them agree"
+        )
 
 
 def groups_of(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
