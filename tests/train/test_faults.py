@@ -64,8 +64,10 @@ def at_step(run, monkeypatch):
     def put(number, change):
         def changed(self, *args, **kwargs):
             made.append(1)
-            loss = original(self, *args, **kwargs)
-            return change(loss) if len(made) == number else loss
+            found = original(self, *args, **kwargs)
+            if len(made) != number:
+                return found
+            return (change(found[0]), *found[1:]) if isinstance(found, tuple) else change(found)
 
         monkeypatch.setattr(owner, name, changed)
 
