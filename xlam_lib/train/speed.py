@@ -69,7 +69,7 @@ def read_speed(folder: str | Path = "") -> list[Found]:
 def measure(way: Callable[..., Any], *given: Any) -> tuple[Any, int]:
     """What a way returns, and the bytes by which it made a process grow: `measure(max, 1, 2)[0]` -> 2."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["xlam_lib.train.speed"])
+    context.set_forkserver_preload(["xlam_lib.train.peers"])
     reader, writer = context.Pipe(duplex=False)
     child = context.Process(target=_child, args=(writer, way, *given))
     child.start()
