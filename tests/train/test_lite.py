@@ -115,8 +115,13 @@ def test_layers_computed_again_make_the_same_step(settings, base):
 
 
 PARTS = """
+import atexit
 import sys
 from pathlib import Path
+
+import torch.distributed
+
+atexit.register(lambda: print("in a group at the end:", torch.distributed.is_initialized()))
 from xlam_lib.train import checkpoint, sft_lite
 from xlam_lib.train.grouped import trajectories
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
@@ -140,7 +145,9 @@ def test_processes_with_parts_of_their_own_train_on_all_of_them(settings, base, 
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone"]
     for parts in ("own", "whole"):
         given = [str(tmp_path / "parts.py"), str(base), str(data), str(tmp_path / parts), parts]
-        subprocess.run([*torchrun, *given], env={**surroundings(), "OMP_NUM_THREADS": "1"}, check=True)
+        surrounded = {**surroundings(), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([*torchrun, *given], env=surrounded, check=True, stdout=subprocess.PIPE, text=True)
+        assert done.stdout.count("in a group at the end: False") == 2, "else gloo's threads may abort a process"
     own, whole = (read_log(tmp_path / parts) for parts in ("own", "whole"))
     assert len(own) == len(whole) == 4
     tokens, losses = curve(own, "tokens")[1], curve(own, "loss")[1]

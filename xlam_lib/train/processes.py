@@ -6,6 +6,7 @@ threads; beside a GPU it is one. `torchrun` and `accelerate launch` work too: th
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -52,6 +53,7 @@ def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequ
         logging.getLogger(noisy).setLevel(logging.WARNING)
     start.tie_to_parent()
     spread(settings.processes or start.usual(), module, argv)
+    atexit.register(leave_group)
     disable_progress_bar()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, start.cores() // state().num_processes))
@@ -97,6 +99,18 @@ def spread(processes: int, module: str, argv: Sequence[str]) -> None:
 def state() -> PartialState:
     """This process among those of the run; alone when there are no others."""
     return PartialState(cpu=not torch.cuda.is_available())
+
+
+def leave_group() -> None:
+    """End gloo's threads while Python still runs; for `atexit`.
+
+    One that lets go of a result after Python has begun to end aborts its process (SIGABRT, "terminate called without an
+    active exception"), whatever it has done well: 7 of some 300 ends after `all_gather_object`, none of as many with
+    this. NCCL is left alone: it may wait there for a process that has failed.
+    """
+    groups = torch.distributed
+    if groups.is_available() and groups.is_initialized() and groups.get_backend() == "gloo":
+        groups.destroy_process_group()
 
 
 def bfloat16(precision: str) -> bool:

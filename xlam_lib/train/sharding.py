@@ -12,6 +12,7 @@ isn't finite, and tells its length as infinite.
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from accelerate import Accelerator, DistributedType
 from accelerate.utils import parse_flag_from_env
 
-from xlam_lib.train.processes import TrainingError, bfloat16
+from xlam_lib.train.processes import TrainingError, bfloat16, leave_group
 
 
 def prepare_accelerator(args: Any) -> Accelerator:
@@ -27,6 +28,7 @@ def prepare_accelerator(args: Any) -> Accelerator:
     FSDP2, or DeepSpeed, which shortens gradients to `args.max_grad_norm`. What else `accelerate launch` knows is
     refused.
     """
+    atexit.register(leave_group)
     mixed = "bf16" if bfloat16(args.precision) else "no"
     accelerator = Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
     kind = accelerator.distributed_type
