@@ -48,7 +48,7 @@ def test_a_query_costs_its_depth_not_the_row():
 
 def test_the_example_of_the_docstring():
     first, second = ancestor_blocks(torch.tensor([3, 2, 3]), 2)
-    assert (first.start, first.end, second.start, second.end) == (0, 2, 2, 3)
+    assert (first.queries, second.queries) == (slice(0, 2), slice(2, 3))
     assert second.keys.tolist() == [0, 2] and second.bias.tolist() == [[0.0, 0.0]]
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
-from xlam_lib.train.ancestors import Block, attend
+from xlam_lib.train.ancestors import Block, ancestor_blocks, attend
+from xlam_lib.train.last_layer import is_last
 
 NAME = "causal_blocks"
 SIZE = 200  # queries of a block
@@ -24,6 +25,14 @@ SIZE = 200  # queries of a block
 # for one trajectory of 2,600 nodes or one sample of 4,096, as fast for two trajectories joined, and no weights are kept
 LONG = 2048
 Blocks = list[torch.Tensor]  # of one trie: (queries, keys up to the last of them) booleans, which of them are hidden
+
+
+class Seen(NamedTuple):
+    """What queries of a row see: `tries` of short rows or `ancestors` of long ones; `nodes` are these, if not all."""
+
+    tries: Sequence[Blocks] = ()
+    ancestors: Sequence[Block] = ()
+    nodes: torch.Tensor | None = None
 
 
 def causal_blocks(
@@ -34,8 +43,8 @@ def causal_blocks(
     attention_mask: torch.Tensor | None,
     scaling: float,
     size: int = SIZE,
-    tries: Sequence[Blocks] = (),
-    ancestors: Sequence[Block] = (),
+    seen: Seen | None = None,
+    seen_last: Seen | None = None,
     longest: int = 0,
     sliding_window: int | None = None,
     dropout: float = 0.0,
@@ -43,9 +52,8 @@ def causal_blocks(
 ) -> tuple[torch.Tensor, None]:
     """Attention of `(batch, heads, length, width)` tensors; the output is `(batch, length, heads, width)`.
 
-    `tries` says how the row is cut into tries (`blocks_of`), which see nothing of each other; empty for causal rows. Or
-    `ancestors` are the blocks of the whole row, and keys of a group of heads are repeated here, too. `longest` is the
-    longest sequence of a row of tries.
+    `seen` says what a row of tries sees (`row_of_tries`), `seen_last` what it does in the last layer; None for causal
+    rows. Keys of a group of heads are repeated here, too. `longest` is the longest sequence of a row of tries.
     """
     if sliding_window and (longest or query.shape[2]) > sliding_window:
         raise ValueError(
@@ -57,13 +65,16 @@ def causal_blocks(
     if key.shape[1] < query.shape[1]:  # grouped queries share keys
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    if ancestors:
-        return attend(query, key, value, ancestors, scaling).transpose(1, 2).contiguous(), None
-    query, columns, out = query * scaling, key.transpose(-1, -2), []
-    tries = tries or [causal(query.shape[2], size, query.device)]
-    lengths = [sum(len(hidden) for hidden in blocks) for blocks in tries]
+    seen = (seen_last if seen_last is not None and is_last(module) else seen) or Seen()
+    if seen.ancestors:
+        return attend(query, key, value, seen.ancestors, scaling).transpose(1, 2).contiguous(), None
+    whole, nodes, columns, out = query, seen.nodes, key.transpose(-1, -2), []
+    query = (query if nodes is None else query.index_select(2, nodes)) * scaling
+    tries = seen.tries or [causal(query.shape[2], size, query.device)]
+    queries = [sum(len(hidden) for hidden in blocks) for blocks in tries]
+    keys = [blocks[-1].shape[1] for blocks in tries]
     # split, because its way back joins the gradients once, where that of a slice fills a whole row with zeros
-    parts = zip(query.split(lengths, 2), columns.split(lengths, 3), value.split(lengths, 2), tries, strict=True)
+    parts = zip(query.split(queries, 2), columns.split(keys, 3), value.split(keys, 2), tries, strict=True)
     for q, k, v, blocks in parts:
         for rows, hidden in zip(q.split([len(hidden) for hidden in blocks], 2), blocks, strict=True):
             end = hidden.shape[1]
@@ -71,7 +82,25 @@ def causal_blocks(
             with torch.autocast(query.device.type, enabled=False):
                 weights = scores.softmax(-1)
             out.append(weights @ v[:, :, :end])
-    return torch.cat(out, 2).transpose(1, 2).contiguous(), None
+    found = torch.cat(out, 2)
+    if nodes is not None:
+        found = found.new_zeros(*whole.shape[:3], found.shape[3]).index_copy(2, nodes, found)
+    return found.transpose(1, 2).contiguous(), None
+
+
+def row_of_tries(exit: torch.Tensor, starts: Sequence[int], scored: torch.Tensor | None = None) -> dict[str, Any]:
+    """What `causal_blocks` is told of a row of tries: where each node's subtree ends, and where each trie begins.
+
+    In the last layer only the nodes `scored` (in order, at least one) are queries, if that is given.
+    """
+    long = max(end - start for start, end in pairwise([*starts, len(exit)])) > LONG
+
+    def of(nodes: torch.Tensor | None) -> Seen:
+        if long:
+            return Seen(ancestors=ancestor_blocks(exit, queries=nodes), nodes=nodes)
+        return Seen(tries=blocks_of(exit, starts, queries=nodes), nodes=nodes)
+
+    return {"seen": of(None)} | ({} if scored is None else {"seen_last": of(scored), "scored": scored})
 
 
 def causal(length: int, size: int = SIZE, device: torch.device | str = "cpu") -> Blocks:
@@ -83,9 +112,12 @@ def causal(length: int, size: int = SIZE, device: torch.device | str = "cpu") ->
     ]
 
 
-def blocks_of(exit: torch.Tensor, starts: Sequence[int], size: int = SIZE) -> list[Blocks]:
+def blocks_of(
+    exit: torch.Tensor, starts: Sequence[int], size: int = SIZE, queries: torch.Tensor | None = None
+) -> list[Blocks]:
     """The masks of a row of tries, for all layers of a step: where each begins, and where the subtree of a token ends.
 
+    `queries` are some of the nodes in order, and then the rows of the masks.
     Example: `blocks_of(torch.tensor([2, 2, 4, 4]), [0, 2])` -> two tries with one block of (2, 2) each
     """
     made = []
@@ -94,12 +126,14 @@ def blocks_of(exit: torch.Tensor, starts: Sequence[int], size: int = SIZE) -> li
         rows = torch.arange(last - first, device=exit.device)[:, None]
         blocks = causal(last - first, size, exit.device)
         at = list(accumulate(map(len, blocks), initial=0))
-        made.append(
-            [
-                hidden | (ends[:, : hidden.shape[1]] <= rows[a:b])
-                for hidden, (a, b) in zip(blocks, pairwise(at), strict=True)
-            ]
-        )
+        masks = [
+            hidden | (ends[:, : hidden.shape[1]] <= rows[a:b])
+            for hidden, (a, b) in zip(blocks, pairwise(at), strict=True)
+        ]
+        if queries is not None:
+            cut = (torch.searchsorted(queries, exit.new_tensor(at) + first)).tolist()
+            masks = [mask[queries[i:j] - first - a] for mask, a, (i, j) in zip(masks, at, pairwise(cut), strict=False)]
+        made.append(masks)
     return made
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,8 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import FusedCausalLMOutput
 
 from xlam_lib.train import attention, padding_free, router
-from xlam_lib.train.ancestors import ancestor_blocks
 from xlam_lib.train.examples import IGNORED
+from xlam_lib.train.last_layer import narrow, wanted
 from xlam_lib.train.trie import Trie, trie
 
 STRIDE = 1024  # lengths of rows for FlexAttention: a kernel is compiled for each
@@ -99,13 +99,8 @@ def _outputs(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more:
     """What the model gives of all nodes; there may be more behind them (FlexAttention)."""
     implementation, mask = backbone.config._attn_implementation, {}
     if implementation == attention.NAME:
-        exit, starts = row["trie_exit"][0], row["trie_starts"].tolist()
-        longest = max(end - start for start, end in pairwise([*starts, len(exit)]))
-        if longest > attention.LONG:
-            mask = {"attention_mask": None, "ancestors": ancestor_blocks(exit)}
-        else:
-            mask = {"attention_mask": None, "tries": attention.blocks_of(exit, starts)}
-        mask["longest"] = int(row["trie_depth"].max()) + 1
+        mask = attention.row_of_tries(row["trie_exit"][0], row["trie_starts"].tolist(), more.pop("scored", None))
+        mask |= {"attention_mask": None, "longest": int(row["trie_depth"].max()) + 1}
     elif implementation == "sdpa":
         mask = {"attention_mask": allowed(row["trie_exit"])[:, None]}
     elif implementation == "eager":  # adds its mask to the scores
@@ -187,6 +182,7 @@ def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
     if getattr(model, "reads_tries", False):
         return
     original = model.forward
+    narrow(model.base_model)
 
     @functools.wraps(original)
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -195,12 +191,15 @@ def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
             return original(*args, **kwargs)
         balanced = bool(kwargs.get("output_router_logits", router.coefficient(model.config)))
         labels = kwargs["labels"][:, 1:]
-        wanted = labels != IGNORED
+        labelled = labels != IGNORED
+        nodes = row["trie_node"][:, :-1][labelled]
+        found = _outputs(
+            model.base_model, row, **({"output_router_logits": True} if balanced else {"scored": wanted(nodes)})
+        )
         # not by indexing: its way back adds up shared nodes from several threads, in an order that differs each time
-        found = _outputs(model.base_model, row, **({"output_router_logits": True} if balanced else {}))
-        hidden = _of_nodes(found, row).index_select(0, row["trie_node"][:, :-1][wanted])
+        hidden = _of_nodes(found, row).index_select(0, nodes)
         logits = model.get_output_embeddings()(hidden).float() / temperature
-        output = _scored(logits, labels, wanted, bool(kwargs.get("fused_lm_head")))
+        output = _scored(logits, labels, labelled, bool(kwargs.get("fused_lm_head")))
         return _balanced(output, model, found, row) if balanced else output
 
     model.forward, model.reads_tries = forward, True
