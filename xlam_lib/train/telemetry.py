@@ -3,7 +3,8 @@
 Used by the log of `lite.py` and of `loop.py` (SFT, DPO). Two speeds, for tries read shared beginnings once: tokens of
 the samples a second say how fast data is learnt, tokens read a second how hard the model works. Utilisation (Chowdhery
 et al., arXiv 2204.02311, appendix B) counts tokens read only, and less of them than the paper where less is needed:
-the head at trained positions, attention to tokens that may be seen, no gradient of weights that aren't trained.
+the head at trained positions, attention to tokens that may be seen, no gradient of weights that aren't trained. The
+last layer counts as a whole, though of tries it computes less (`last_layer.py`): at most one part in `layers` too much.
 
     meter = Meter(model)
     meter.count(batch); ...step...; meter.lap()
