@@ -68,6 +68,17 @@ def test_too_little_memory_is_told_with_what_would_do(capsys):
     assert "NO  loading  takes 28.5 of 20.0 GiB while weights are read" in table
 
 
+def test_the_machines_need_memory_to_read_weights(capsys):
+    """46.7 billion parameters of two bytes in each of 8 processes; 7.24 billion of four in the first one alone."""
+    _, table, zero3 = told(FOLDER / "recipes" / "xlam-8x7b-r-zero3.yaml", capsys)
+    assert zero3["reading_gib"] * 2**30 == 8 * 2 * zero3["sizes"]["total"]
+    assert "GiB in the machines' memory while weights are read: 696" in table
+    _, _, fsdp = told(FOLDER / "recipes" / "xlam-7b-fc-r.yaml", capsys)
+    assert fsdp["reading_gib"] * 2**30 == pytest.approx(4 * fsdp["sizes"]["total"])
+    _, table, four_bits = told(FOLDER / "recipes" / "xlam-8x7b-r-qlora.yaml", capsys)
+    assert four_bits["reading_gib"] == 0 and "while weights are read:" not in table
+
+
 def test_fewer_gpus_hold_larger_shards(capsys):
     path = FOLDER / "recipes" / "xlam-7b-fc-r.yaml"
     (_, _, eight), (code, table, two) = told(path, capsys), told(path, capsys, "--gpus", "2")

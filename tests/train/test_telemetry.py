@@ -19,7 +19,7 @@ from xlam_lib.train import checkpoint, dpo, reporting, sft, sft_lite, telemetry
 from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.log import read_log
 from xlam_lib.train.mixture import Mixture
-from xlam_lib.train.packing import PaddedPacker, TriePacker
+from xlam_lib.train.packing import PaddedPacker, TriePacker, empty
 from xlam_lib.train.pairs import build, write_pairs
 from xlam_lib.train.processes import TrainingError
 from xlam_lib.train.score import judge
@@ -71,6 +71,10 @@ def test_counts_of_tries_and_of_padded_rows():
     depths = made.batches[0]["trie_depth"]
     assert (found["read"], int(found["trained"])) == (made.read, 9)
     assert int(found["pairs"]) == int((depths + 1).sum())
+    scored = made.batches[0]["trie_node"][:, :-1][made.batches[0]["labels"][:, 1:] != -100].unique()
+    assert int(found["spared"]) == made.read - len(scored) > 0
+    assert int(found["spared_pairs"]) == int((depths + 1).sum() - (depths[0, scored] + 1).sum())
+    assert not int(counts_of(empty())["spared"]), "a row without a label is computed as a whole"
     padded = PaddedPacker(DataCollatorForLanguageModeling(0), 3).pack([rows])
     found = {name: int(value) for name, value in counts_of(padded.batches[0]).items()}
     pairs = sum(length * (length + 1) // 2 for length in (6, 8, 10))

@@ -119,6 +119,17 @@ def loading(sizes: Sizes, layout: Layout) -> float:
     return held(sizes, layout) + 2 * width * sizes.experts / sizes.layers if layout.weights == "nf4" else 0.0
 
 
+def reading(sizes: Sizes, layout: Layout) -> float:
+    """Bytes of all machines' memory while a base is read: each process reads all of it, under FSDP2 only the first.
+
+    ZeRO-3 reads it as it is stored (bfloat16), all else in float32; what is quantised is read onto the GPU.
+    """
+    if layout.weights == "nf4":
+        return 0.0
+    each = sizes.total * (2 if layout.shard == "zero3" else 4)
+    return float(each if layout.shard == "fsdp2" else each * layout.gpus)
+
+
 def activation(sizes: Sizes, config: PretrainedConfig, layout: Layout) -> float:
     """Bytes that one layer keeps of one token for the way back."""
     h, i = config.hidden_size, config.intermediate_size

@@ -23,7 +23,7 @@ from transformers import PretrainedConfig
 
 from xlam_lib.train import checkpoint, lora
 from xlam_lib.train.family import ModelSpec, build, family
-from xlam_lib.train.memory import Layout, Sizes, flops, held, loading, memory, sizes
+from xlam_lib.train.memory import Layout, Sizes, flops, held, loading, memory, reading, sizes
 from xlam_lib.train.processes import KNOWN_ERRORS, TrainingError
 from xlam_lib.train.recipes import Recipe, Workload, layout, read, workload
 
@@ -195,6 +195,8 @@ def table(made: Plan) -> str:
     ]
     if made.host:
         lines.append(f"  GiB in the machines' memory: {sum(made.host.values()) / GIB:,.0f} for {', '.join(made.host)}")
+    if of_all := reading(made.sizes, made.layout):
+        lines.append(f"  GiB in the machines' memory while weights are read: {of_all / GIB:,.0f}")
     how = "counted" if load.counted else "declared"
     lines += [
         f"  an epoch    {load.trajectories:,} trajectories, {load.samples:,} samples, {load.tokens:,} tokens, "
@@ -212,7 +214,10 @@ def as_json(made: Plan) -> dict[str, Any]:
     """The plan as plain values; memory in GiB."""
     told = asdict(made) | {"fits": made.fits, "active": made.active, "memory": made.memory / GIB}
     told |= {name: {part: size / GIB for part, size in getattr(made, name).items()} for name in ("parts", "host")}
-    return told | {"weights_gib": held(made.sizes, made.layout) / GIB}
+    return told | {
+        "weights_gib": held(made.sizes, made.layout) / GIB,
+        "reading_gib": reading(made.sizes, made.layout) / GIB,
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,8 +3,8 @@
 Used by the log of `lite.py` and of `loop.py` (SFT, DPO). Two speeds, for tries read shared beginnings once: tokens of
 the samples a second say how fast data is learnt, tokens read a second how hard the model works. Utilisation (Chowdhery
 et al., arXiv 2204.02311, appendix B) counts tokens read only, and less of them than the paper where less is needed:
-the head at trained positions, attention to tokens that may be seen, no gradient of weights that aren't trained. The
-last layer counts as a whole, though of tries it computes less (`last_layer.py`): at most one part in `layers` too much.
+the head at trained positions, attention to tokens that may be seen, no gradient of weights that aren't trained, and of
+the last layer what it computes of tries (`last_layer.py`).
 
     meter = Meter(model)
     meter.count(batch); ...step...; meter.lap()
@@ -22,10 +22,11 @@ from typing import Any
 import torch
 from accelerate.utils import reduce
 
+from xlam_lib.train import attention, router
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.sharding import whole_shape
 
-COUNTS = ("tokens", "read", "padding", "trained", "pairs")
+COUNTS = ("tokens", "read", "padding", "trained", "pairs", "spared", "spared_pairs")
 # dense bfloat16 and float32 (without TF32) operations a second, from NVIDIA's data sheets, by the name the device gives
 PEAKS = {
     r"H200|H100 80GB HBM3": (989.4e12, 66.9e12),
@@ -40,11 +41,16 @@ SIZE, TIMES = 768, 6  # of the matrices that are multiplied to measure a CPU, an
 
 @dataclass(frozen=True)
 class Flops:
-    """Operations of a forward and backward pass: for each token read, each one scored, each pair that attends."""
+    """Operations of a forward and backward pass: for each token read, each one scored, each pair that attends.
+
+    `last` and `last_pair` are the shares of the last layer that a node of a trie spares if it isn't scored.
+    """
 
     token: float
     scored: float
     pair: float
+    last: float = 0.0
+    last_pair: float = 0.0
 
     @classmethod
     def of(cls, model: Any) -> Flops:
@@ -57,18 +63,31 @@ class Flops:
         table, head = model.get_input_embeddings().weight, model.get_output_embeddings()
         alone = {id(table)} | ({id(head.weight)} if head is not None else set())
         met = _share_of_experts(config)
-        token = sum(
-            _cost(weight) * (met if ".experts." in name else 1.0)
+        costs = {
+            name: _cost(weight) * (met if ".experts." in name else 1.0)
             for name, weight in model.named_parameters()
             if id(weight) not in alone
-        )
-        heads = getattr(config, "num_attention_heads", 0)
+        }
+        heads, layers = getattr(config, "num_attention_heads", 0), config.num_hidden_layers
         width = heads * (getattr(config, "head_dim", None) or config.hidden_size // max(1, heads))
-        return cls(token, _cost(head.weight) if head is not None else 0.0, 12.0 * config.num_hidden_layers * width)
+        last = last_pair = 0.0
+        if getattr(model, "reads_tries", False) and not router.coefficient(model.config):
+            last = sum(cost for name, cost in costs.items() if f".layers.{layers - 1}.mlp." in name)
+            last_pair = 12.0 * width if config._attn_implementation == attention.NAME else 0.0
+        scored = _cost(head.weight) if head is not None else 0.0
+        return cls(sum(costs.values()), scored, 12.0 * layers * width, last, last_pair)
 
-    def work(self, read: float, scored: float, pairs: float) -> float:
-        """Operations of so many tokens read, scored, and pairs that attend: `Flops(6, 2, 1).work(10, 3, 55)` -> 121."""
-        return self.token * read + self.scored * scored + self.pair * pairs
+    def parts(self, counts: Mapping[str, float]) -> dict[str, float]:
+        """Operations of COUNTS, by what they are for: weights, attention, head."""
+        return {
+            "weights": self.token * counts["read"] - self.last * counts.get("spared", 0),
+            "attention": self.pair * counts["pairs"] - self.last_pair * counts.get("spared_pairs", 0),
+            "head": self.scored * counts["trained"],
+        }
+
+    def work(self, counts: Mapping[str, float]) -> float:
+        """All of them: `Flops(6, 2, 1).work({"read": 10, "trained": 3, "pairs": 55})` -> 121."""
+        return sum(self.parts(counts).values())
 
 
 def _cost(weight: torch.Tensor) -> float:
@@ -133,20 +152,21 @@ class Meter:
         Utilisation is None where nobody knows what the device can do.
         """
         told = torch.cat([self.counts, torch.ones_like(self.counts[:1])])
-        tokens, read, padding, trained, pairs, devices = reduce(told, "sum").tolist()
-        seconds = self.seconds
+        *summed, devices = reduce(told, "sum").tolist()
+        counts, seconds = dict(zip(COUNTS, summed, strict=True)), self.seconds
+        tokens, read = counts["tokens"], counts["read"]
         self.counts.zero_()
         self.seconds, self.total = 0.0, self.total + tokens
         if not read or not seconds:
             return {}
-        work = self.flops.work(read, trained, pairs)
+        work = self.flops.work(counts)
         return {
             "tokens_per_second": round(tokens / seconds, 1),
             "read_per_second": round(read / seconds, 1),
             "utilisation": round(work / seconds / devices / self.peak, 4) if self.peak else None,
             "read": round(read / max(1, tokens), 4),
-            "padding": round(padding / read, 4),
-            "trained": round(trained / max(1, tokens), 4),
+            "padding": round(counts["padding"] / read, 4),
+            "trained": round(counts["trained"] / max(1, tokens), 4),
         }
 
 
@@ -154,13 +174,14 @@ def counts_of(batch: Mapping[str, Any]) -> dict[str, Any]:
     """COUNTS of a batch, as numbers or tensors; {} for one of another kind.
 
     `read` are the tokens the model is given, `padding` those among them that are nothing, `pairs` the (token, token)
-    pairs that attend, `trained` the labels.
+    pairs that attend, `trained` the labels; `spared` are the nodes of tries before which no label stands, and
+    `spared_pairs` theirs.
     """
     mask = batch.get("attention_mask")
     if "trie_tokens" in batch:
         rows = batch.get("row_tokens", mask)
         found = {"read": batch["trie_tokens"].numel(), "pairs": (batch["trie_depth"] + 1).sum()}
-        found |= {"tokens": rows.sum()} if rows is not None else {}
+        found |= ({"tokens": rows.sum()} if rows is not None else {}) | _spared(batch)
     elif "input_ids" in batch and mask is not None and mask.dim() == 2:
         lengths, size = mask.sum(1), batch["input_ids"].numel()
         found = {"tokens": lengths.sum(), "read": size, "padding": size - lengths.sum()}
@@ -173,6 +194,17 @@ def counts_of(batch: Mapping[str, Any]) -> dict[str, Any]:
     if "labels" in batch:
         return found | {"trained": (batch["labels"][:, 1:] != IGNORED).sum()}
     return found | ({"trained": batch["completion_mask"].sum()} if "completion_mask" in batch else {})
+
+
+def _spared(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes of which the last layer gives nothing that is scored, without waiting for the device."""
+    if "labels" not in batch:
+        return {}
+    nodes, labelled = batch["trie_tokens"].shape[1], batch["labels"][:, 1:] != IGNORED
+    places = batch["trie_node"][:, :-1].masked_fill(~labelled, nodes)
+    idle = torch.ones(nodes + 1, dtype=torch.bool, device=places.device).index_fill(0, places.flatten(), False)[:-1]
+    idle = idle & labelled.any()
+    return {"spared": idle.sum(), "spared_pairs": ((batch["trie_depth"][0] + 1) * idle).sum()}
 
 
 def pace(entry: Mapping[str, Any]) -> str:

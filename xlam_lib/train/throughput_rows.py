@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import torch
 
+from xlam_lib.train.flex import STRIDE
 from xlam_lib.train.joining import Row
 from xlam_lib.train.memory import Layout, flops, memory, sizes
 from xlam_lib.train.padding_free import FLEX
 from xlam_lib.train.throughput_step import Reading, Step, Trained, release
-from xlam_lib.train.trie_model import STRIDE
 
 GIB = 2**30
 STAYS = ("weights", "gradients", "optimizer")
@@ -88,11 +88,7 @@ def median_step(steps: Sequence[Step]) -> Step:
 def figures(trained: Trained, first: Step, step: Step) -> Found:
     """Times, counts and speeds of a step; `compile_s` is what the first one took beyond the same parts of this."""
     flops, counts = trained.meter.flops, step.counts
-    work = {
-        "weights": flops.token * counts["read"],
-        "attention": flops.pair * counts["pairs"],
-        "head": flops.scored * counts["trained"],
-    }
+    work = flops.parts(counts)
     parts = step.parts | {"other": max(0.0, step.seconds - sum(step.parts.values()))}
     same = sum(taken for part, taken in step.parts.items() if part != "optimizer")
     largest = max(parts, key=parts.__getitem__)
@@ -108,7 +104,7 @@ def figures(trained: Trained, first: Step, step: Step) -> Found:
         "compile_s": round(max(0.0, first.seconds - same), 2),
         "loss": first.loss,
         **step.figures,
-        "operations": flops.work(counts["read"], counts["trained"], counts["pairs"]),
+        "operations": flops.work(counts),
         "work": {part: round(found / sum(work.values()), 4) for part, found in work.items()},
     }
 

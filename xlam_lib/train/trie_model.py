@@ -20,17 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.nn.attention.flex_attention import create_block_mask
 from transformers import PreTrainedModel
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import FusedCausalLMOutput
 
-from xlam_lib.train import attention, padding_free, router
+from xlam_lib.train import attention, flex, padding_free, router
 from xlam_lib.train.examples import IGNORED
 from xlam_lib.train.last_layer import narrow, wanted
 from xlam_lib.train.trie import Trie, trie
 
-STRIDE = 1024  # lengths of rows for FlexAttention: a kernel is compiled for each
 KEYS = ("trie_tokens", "trie_depth", "trie_exit", "trie_count", "trie_starts", "trie_node")
 
 
@@ -117,19 +115,10 @@ def _outputs(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more:
 
 
 def _read_flex(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> Any:
-    """With FlexAttention: its blocks of 128 by 128 in which nothing is seen are left out, and no mask is written out.
-
-    A compiled kernel is for one length, so rows are filled up to a multiple of STRIDE with nodes that see themselves.
-    """
-    nodes = row["trie_exit"].shape[1]
-    more_nodes = -nodes % STRIDE
-    fill = torch.arange(nodes + 1, nodes + more_nodes + 1, device=row["trie_exit"].device)
-    exit = torch.cat([row["trie_exit"][0], fill])
-    mask = create_block_mask(
-        lambda batch, head, query, key: (key <= query) & (query < exit[key]),
-        None, None, len(exit), len(exit), device=exit.device,
-    )  # fmt: skip
-    tokens, depth = (F.pad(row[key], (0, more_nodes)) for key in ("trie_tokens", "trie_depth"))
+    """With FlexAttention: rows are filled up to a length for which there is a kernel (`flex.py`)."""
+    exit = flex.filled(row["trie_exit"][0])
+    tokens, depth = (F.pad(row[key], (0, len(exit) - row[key].shape[1])) for key in ("trie_tokens", "trie_depth"))
+    mask = flex.block_mask(exit)
     return backbone(input_ids=tokens, position_ids=depth, attention_mask=mask, use_cache=False, **more)
 
 
