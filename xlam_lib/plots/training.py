@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from xlam_lib.plots.style import COLOURS, HATCHES, INK, MARKERS, Chart, figure, finish, some
+from xlam_lib.plots.style import COLOURS, HATCHES, INK, MARKERS, STYLE, Chart, figure, finish, some
 
 
 def loss_curves(
@@ -75,7 +75,7 @@ def ratios(rows: Sequence[Mapping[str, Any]], *, title: str, xlabel: str = "time
     Example: `ratios([{"case": "alfworld", "peer": "bfd", "ratio": 24.0, "floor": 20}], title="Ours against others")`
     """
     some({"rows": rows}, "rows")
-    chart, (axes,) = figure(1, width=7.6, height=1.1 + 0.27 * len(rows))
+    chart, (axes,) = figure(1, width=6.4, height=0.9 + 0.24 * len(rows))
     peers = list(dict.fromkeys(row["peer"] for row in rows))
     for place, row in enumerate(rows):
         number = peers.index(row["peer"])
@@ -90,10 +90,13 @@ def ratios(rows: Sequence[Mapping[str, Any]], *, title: str, xlabel: str = "time
     axes.set_yticks(range(len(rows)), [row["case"] for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_xscale("log")
-    axes.set(xlabel=xlabel, xlim=(min(0.5, *(row["ratio"] / 1.5 for row in rows)), None))
+    axes.set(
+        xlabel=xlabel, xlim=(min(0.5, *(row["ratio"] / 1.5 for row in rows)), 1.6 * max(row["ratio"] for row in rows))
+    )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.invert_yaxis()
-    finish(axes, title, legend=True, grid="x")
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    finish(axes, title, grid="x")
+    axes.legend(loc="lower right", fontsize=STYLE["legend.fontsize"], frameon=False)
     return chart
 
 
