@@ -5,8 +5,9 @@ HARDWARE ?= auto# cpu | gpu | auto: gpu where nvidia-smi lists a device
 quickstart: install  ## notebooks 01 to 05 in order, into runs/quickstart
 	.venv/bin/python -m xlam_lib.run experiments/00_quickstart
 
+# DeepSpeed with a leading dash: where it cannot be built, its tests are skipped
 test: install  ## everything that CI checks
-	-$(PYTHON) requirements/install.py --hardware $(HARDWARE) --deepspeed# where it can't be built its tests are skipped
+	-$(PYTHON) requirements/install.py --hardware $(HARDWARE) --deepspeed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 

@@ -1,10 +1,10 @@
 """Attention for training on a CPU: a block of queries at a time, each with the keys up to its end alone.
 
-Causal by itself; with `tries`, a row holds tries (`trie.py`) and a token attends to its ancestors; a row of more than
-LONG nodes goes to `ancestors.py`. Used by SFT in bfloat16 and by DPO (notebooks 02 and 03). For causal rows it takes a
-seventh of a training step less than transformers' "eager" attention and a quarter less than the fused kernel (both
-measured in one run, rows of 392 tokens, a model of 5 million parameters). It reads no mask: rows are padded on the
-right, so no token that counts comes after padding, and none sees it.
+Causal by itself; told what is `seen`, it reads rows of tries (`trie.py`), where a token attends to its ancestors, and a
+row with a trie of more than LONG nodes by `ancestors.py`. Used by SFT in bfloat16 and by DPO (notebooks 02 and 03). For
+causal rows it takes a seventh of a training step less than transformers' "eager" attention and a quarter less than the
+fused kernel (both measured in one run, rows of 392 tokens, a model of 5 million parameters). It reads no mask: rows are
+padded on the right, so no token that counts comes after padding, and none sees it.
 """
 
 from __future__ import annotations
