@@ -174,7 +174,7 @@ def counts_of(batch: Mapping[str, Any]) -> dict[str, Any]:
     """COUNTS of a batch, as numbers or tensors; {} for one of another kind.
 
     `read` are the tokens the model is given, `padding` those among them that are nothing, `pairs` the (token, token)
-    pairs that attend, `trained` the labels; `spared` are the nodes of tries before which no label stands, and
+    pairs that attend, `trained` the labels; `spared` are the nodes of tries behind which no label stands, and
     `spared_pairs` theirs.
     """
     mask = batch.get("attention_mask")
