@@ -135,8 +135,9 @@ def test_ratios_show_each_case_and_its_floor():
         {"case": "alfworld", "peer": "bfd", "ratio": 24.0, "floor": 20},
         {"case": "alfworld", "peer": "sorted", "ratio": 0.9, "floor": 8},
     ]
-    axes = plots.ratios(rows, title="Ours against others").axes[0]
+    chart = plots.ratios(rows, title="Ours against others")
+    axes = chart.axes[0]
     assert [patch.get_width() for patch in axes.patches[:2]] == [24.0, 0.9]
     assert [text.get_text() for text in axes.texts] == ["24", "0.9"]
     assert [line.get_segments()[0][0][0] for line in axes.collections] == [20, 8]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["against bfd", "against sorted"]
+    assert [text.get_text() for text in chart.legends[0].get_texts()] == ["against bfd", "against sorted"]

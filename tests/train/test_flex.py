@@ -1,4 +1,4 @@
-"""The mask for FlexAttention is the one that torch finds by writing it out, and gives the attention of the trie."""
+"""The blocks for FlexAttention are those that torch finds by writing out the mask, its rule is that of the trie."""
 
 import pytest
 import torch

@@ -77,6 +77,24 @@ def test_so_they_are_with_other_attention(implementation, monkeypatch):
     torch.testing.assert_close(found, stepped(model, packed()), rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_so_is_the_loss_with_flex_attention(monkeypatch):
+    """Whose way back needs a GPU."""
+    model, batch = model_of("llama", "flex_attention"), packed()
+    given = {key: values for key, values in batch.items() if key not in ("weights", "source")}
+    with torch.no_grad():
+        found = model(**given).loss
+        whole(monkeypatch)
+        torch.testing.assert_close(found, model(**given).loss, rtol=1e-5, atol=1e-7)
+
+
+def test_the_mlp_alone_reads_all_again():
+    model = model_of("llama")
+    stepped(model, packed())
+    hidden = torch.randn(1, 9, 32)
+    assert model.model.layers[-1].mlp(hidden).abs().sum(-1).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(SEQUENCES, st.integers(1, 9), st.randoms(use_true_random=False))
 def test_some_queries_see_what_they_saw_among_all(sequences, size, random):

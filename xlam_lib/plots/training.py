@@ -96,7 +96,7 @@ def ratios(rows: Sequence[Mapping[str, Any]], *, title: str, xlabel: str = "time
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     finish(axes, title, grid="x")
-    axes.legend(loc="lower right", fontsize=STYLE["legend.fontsize"], frameon=False)
+    chart.legend(loc="outside lower center", ncols=len(peers), fontsize=STYLE["legend.fontsize"], frameon=False)
     return chart
 
 

@@ -5,7 +5,8 @@
 
 FlexAttention (Dong et al., arXiv 2412.05496) leaves out blocks in which nothing is seen, and asks for no single place
 in those of which all is. `create_block_mask` finds them by writing out the mask, row x row bytes: 1 GiB for 32,768
-nodes. Here the least and the greatest end of a subtree in each block of keys say the same.
+nodes (unless it is compiled, anew for each length). Here the least and the greatest end of a subtree in each block of
+keys say the same.
 """
 
 from __future__ import annotations

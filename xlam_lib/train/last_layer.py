@@ -37,6 +37,7 @@ def narrow(backbone: torch.nn.Module) -> None:
     if mlp is not None:
         hooks = _Hooks()
         layers[-1].register_forward_pre_hook(hooks.begin, with_kwargs=True)
+        layers[-1].register_forward_hook(hooks.end, always_call=True)
         mlp.register_forward_pre_hook(hooks.gather)
         mlp.register_forward_hook(hooks.spread)
 
@@ -48,6 +49,9 @@ class _Hooks:
 
     def begin(self, _: torch.nn.Module, __: tuple[Any, ...], given: dict[str, Any]) -> None:
         self.nodes = given.get("scored")
+
+    def end(self, *_: Any) -> None:
+        self.nodes = None
 
     def gather(self, _: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
         if self.nodes is None:
