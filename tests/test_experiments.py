@@ -31,5 +31,5 @@ def test_it_holds_no_large_output_notebooks(folder):
 def test_the_random_twin_that_the_quickstart_shows_was_trained_as_the_quickstart_trains():
     step = next(s for s in plan.load(paths.experiments_dir() / "00_quickstart").runs[0].steps if s.name == "02_sft")
     record = json.loads((paths.root() / step.parameters["twin_record"]).read_text("utf-8"))
-    wanted = {name: step.parameters[name] for name in ("n_train", "samples", "batch_size", "lr", "seed")}
+    wanted = {name: step.parameters[name] for name in ("n_train", "samples", "batch_size", "lr", "decay", "seed")}
     assert record["settings"] == wanted | {"style": "brief", "base": digest(paths.base_model_dir())}

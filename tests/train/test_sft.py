@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import get_scheduler
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from xlam_lib.atomic import is_complete
@@ -19,7 +20,7 @@ from xlam_lib.train.config import to_arguments
 from xlam_lib.train.launch import ChildError, run, surroundings
 from xlam_lib.train.log import curve, read_log
 from xlam_lib.train.processes import TrainingError
-from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer
+from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, arguments
 from xlam_lib.train.sharding import check_launch
 
 
@@ -68,6 +69,32 @@ def test_the_run_leaves_a_whole_checkpoint_with_its_log(trained, settings):
 def test_the_learning_rate_warms_up_stays_and_falls(trained, settings):
     lr = dict(zip(*curve(read_log(trained), "lr"), strict=True))
     assert lr[2] == lr[4] == settings.lr and lr[12] < lr[10] < lr[8] < settings.lr
+
+
+@pytest.mark.parametrize(
+    ("decay", "rates"),
+    [
+        (0.0, [0, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        (0.3, [0, 1, 1, 1, 1, 1, 1, 1, 2 / 3, 1 / 3]),
+        (1.0, [0, 1, 8 / 9, 7 / 9, 6 / 9, 5 / 9, 4 / 9, 3 / 9, 2 / 9, 1 / 9]),
+    ],
+)
+def test_the_learning_rate_falls_over_a_share_of_the_steps(settings, decay, rates, tmp_path):
+    given = arguments(replace(settings, decay=decay), tmp_path, 10 * settings.batch_size)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    warmup, more = given.warmup_steps, given.lr_scheduler_kwargs
+    scheduler = get_scheduler(given.lr_scheduler_type, optimizer, warmup, 10, scheduler_specific_kwargs=more)
+    found = []
+    for _ in rates:
+        found += scheduler.get_last_lr()
+        optimizer.step()
+        scheduler.step()
+    assert found == pytest.approx(rates)
+
+
+def test_a_share_of_the_steps_beyond_all_of_them_is_refused(settings, tmp_path):
+    with pytest.raises(TrainingError, match="decay is 1.5"):
+        arguments(replace(settings, decay=1.5), tmp_path, 80)
 
 
 def test_a_finished_run_is_left_as_it_is(trained, settings):

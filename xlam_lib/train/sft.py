@@ -60,6 +60,7 @@ class SftSettings(LoraSettings):
     samples: int = option(0, "rows to draw in all, instead of --epochs")
     seconds: float = option(0.0, "plan no more samples than fit into this time (0: no limit)")
     lr: float = option(5e-4, "peak learning rate")
+    decay: float = option(0.5, "share of the steps, the last ones, over which the learning rate falls to 0")
     batch_size: int = option(8, "rows a step, over all processes")
     micro_batch: int = option(0, "rows a process reads at once, a divisor of its part of a step (0: all of them)")
     recompute: bool = option(False, "keep fewer activations and compute them again (gradient checkpointing)")

@@ -5,7 +5,7 @@
 
 The call shape of the xLAM page; `sft.py` makes a command of it. The other trainer, SFTFoundationTrainerLite (lite.py),
 is a loop of our own for all weights. On a CPU, rows are read as tries (`trie_model.py`) unless a collator is given. The
-learning rate warms up, stays, and falls linearly over the last half.
+learning rate warms up, stays, and falls linearly over the share of the steps that `decay` says.
 """
 
 from __future__ import annotations
@@ -138,11 +138,14 @@ def arguments(args: Any, work: Path, samples: int, evaluated: bool = False, bala
     """
     steps = math.ceil(samples / args.batch_size)
     world, share, cuda = state().num_processes, loop.share(args), torch.cuda.is_available()
+    warmup = min(50, steps // 10)
+    if not 0 <= args.decay <= 1:
+        raise TrainingError(f"decay is {args.decay:g}: give the share of the steps over which lr falls, from 0 to 1")
     return SFTConfig(
         output_dir=str(work), per_device_train_batch_size=share, per_device_eval_batch_size=share,
         gradient_accumulation_steps=max(1, args.batch_size // world) // share, num_train_epochs=1,
-        learning_rate=args.lr, lr_scheduler_type="warmup_stable_decay", warmup_steps=min(50, steps // 10),
-        lr_scheduler_kwargs={"num_decay_steps": steps // 2, "decay_type": "linear"},
+        learning_rate=args.lr, lr_scheduler_type="warmup_stable_decay", warmup_steps=warmup,
+        lr_scheduler_kwargs={"num_decay_steps": min(int(args.decay * steps), steps - warmup), "decay_type": "linear"},
         optim="adamw_torch_fused", weight_decay=0.01, adam_beta2=0.99, max_grad_norm=1.0,
         train_sampling_strategy="sequential", max_length=args.max_length,
         dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False, bf16=bfloat16(args.precision),
