@@ -12,10 +12,10 @@ test: install  ## everything that CI checks
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
 speed: install  ## training on tries against other ways, on real records: runs/speed/speed.json
-	.venv/bin/python -m xlam_lib.train.speed
+	.venv/bin/python -m xlam_lib.perf.speed
 
 notebooks: install  ## notebooks/*.ipynb executed anew with their defaults, outputs and all
-	.venv/bin/python -m xlam_lib.notebooks build
+	.venv/bin/python -m xlam_lib.batch.notebooks build
 
 install:  ## .venv with the locked packages and this project; ends at once if it is up to date
 	$(PYTHON) requirements/install.py --hardware $(HARDWARE)

@@ -112,7 +112,8 @@ def imported_modules(path: Path) -> set[str]:
 LIGHT = """
 import importlib, pkgutil, sys, xlam_lib
 names = [module.name for module in pkgutil.walk_packages(xlam_lib.__path__, "xlam_lib.", onerror=print)]
-light = [name for name in names if not name.startswith(("xlam_lib.train.", "xlam_lib.serve."))]
+heavy = tuple(f"xlam_lib.{room}." for room in ("models", "train", "serve", "perf"))
+light = [name for name in names if not name.startswith(heavy) or name.startswith("xlam_lib.perf.conversion")]
 for name in light:
     importlib.import_module(name)
 print(len(light) > 10, sorted({"torch", "transformers", "trl", "vllm"} & set(sys.modules)))

@@ -7,7 +7,7 @@ import pytest
 
 from xlam_lib import plots
 from xlam_lib.plots import style
-from xlam_lib.train.trie import trie
+from xlam_lib.train.packing.trie import trie
 
 ROWS = [{"step": n, "loss": 5 / n, "lr": 1e-3} for n in range(1, 21)] + [{"step": 20, "eval_loss": 0.3}]
 DPO = [{"step": n, "rewards/margins": n / 10, "rewards/accuracies": 0.5 + n / 100} for n in range(0, 50, 5)]

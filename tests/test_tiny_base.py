@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from xlam_lib import codec, paths
-from xlam_lib.data.apigen.library import TOOLS
+from xlam_lib.data.apigen.library.registry import TOOLS
 
 FOLDER = paths.experiments_dir() / "01_tiny_base"
 MODEL = paths.base_model_dir()

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from xlam_lib.checks import argument_problems
 from xlam_lib.trajectory import Tool, ToolCall
+from xlam_lib.validation import argument_problems
 
 MAX_DEPTH = 100  # levels of nesting that an answer may have
 MAX_TRIES = 16  # places in a text where JSON is looked for

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from xlam_lib import atomic, metrics, paths, revision
-from xlam_lib.batch import guard
+from xlam_lib import files, paths, provenance
+from xlam_lib.batch import guard, metrics
 from xlam_lib.batch import manifest as records
 from xlam_lib.batch.plan import Experiment, PlanError, Run, Step, load, select
 from xlam_lib.batch.progress import Plain, progress
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fault("interrupted; what is finished is kept, the same command goes on from here", 130)
     except OSError as error:
-        if error.errno in atomic.FULL:
+        if error.errno in files.FULL:
             where = f" ({error.filename})" if error.filename else ""
             return _fault(f"{error.strerror}{where}; finished notebooks are kept: make room, then the same command", 1)
         return _fault(f"{type(error).__name__}: {error}", 1)
@@ -76,8 +76,8 @@ def _run_one(experiment: Experiment, run: Run, chosen: set[str], force: bool, di
     for left in guard.stop_leftovers(run.out):
         display.say(f"stopped a process left over from an earlier run: {left}")
     manifest = records.Manifest(run.out)
-    library = revision.library_sha256(Path(__file__).parent)
-    git = revision.git_state(paths.root())
+    library = provenance.library_sha256(Path(__file__).parent)
+    git = provenance.git_state(paths.root())
     manifest.data |= {
         "experiment": paths.short(experiment.folder),
         "title": experiment.title,
@@ -110,7 +110,7 @@ def _run_step(
 ) -> str:
     """One notebook, recorded before and after; returns what failed, or ""."""
     from xlam_lib.batch.execute import NotebookFailed, execute
-    from xlam_lib.notebooks import count_code_cells
+    from xlam_lib.batch.notebooks import count_code_cells
 
     order = [s.name for s in run.steps]
     entry = {
@@ -164,15 +164,15 @@ def _upstream(manifest: records.Manifest, run: Run, step: Step) -> dict[str, str
 def _finish(experiment: Experiment, run: Run, manifest: records.Manifest, display: Plain) -> str:
     """The report of a finished run, where the experiment asks for it; returns what failed, or ""."""
     if experiment.report and all((manifest.step(s.name) or {}).get("status") == "done" for s in run.steps):
-        from xlam_lib.bench import report
-        from xlam_lib.bench.scorecard import ScorecardError
+        from xlam_lib.bench.report import builder
+        from xlam_lib.bench.report.scorecard import ScorecardError
 
         failure = ""
         try:
-            report.write(run.out)
+            builder.write(run.out)
         except ScorecardError as error:
             failure = str(error)
-        display.say(f"\n{report.text(run.out)}\n\nreport: {paths.short(run.out / report.FILE)}")
+        display.say(f"\n{builder.text(run.out)}\n\nreport: {paths.short(run.out / builder.FILE)}")
         return failure
     return ""
 

@@ -24,9 +24,9 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from xlam_lib.atomic import writing
 from xlam_lib.card import card
 from xlam_lib.exact_json import dumps
+from xlam_lib.files import writing
 from xlam_lib.records import SCHEMA_VERSION, Record, TrajectoryError
 
 __all__ = [
@@ -150,7 +150,7 @@ class Trajectory(Record, frozen=True):
 
         Example: `t.validate("warning")` -> ["trajectory 'demo-1', step 1: weather: 'city' is a required property"]
         """
-        from xlam_lib.checks import check  # which imports this module
+        from xlam_lib.validation import check  # which imports this module
 
         return check(self, argument_level)
 

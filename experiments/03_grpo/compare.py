@@ -15,14 +15,14 @@ from pathlib import Path
 
 import yaml
 
-from xlam_lib.atomic import write_json
-from xlam_lib.bench.heldout import offline
+from xlam_lib.batch.stages import fresh_prompts, grpo, kept, sft, sft_checkpoint
 from xlam_lib.bench.results import HeldOut, difference, model_figures
+from xlam_lib.bench.tasks.heldout import offline
 from xlam_lib.codec import STYLES
 from xlam_lib.data.apigen.embedded import embedded
-from xlam_lib.train.decode import Greedy
-from xlam_lib.train.log import FILE, read_log
-from xlam_lib.train.upstream import fresh_prompts, grpo, kept, sft, sft_checkpoint
+from xlam_lib.files import write_json
+from xlam_lib.serve.engines.transformers import Greedy
+from xlam_lib.train.loop.log import FILE, read_log
 from xlam_lib.trajectory import read_jsonl
 
 HERE, STYLE, SEED = Path(__file__).parent, "brief", 0

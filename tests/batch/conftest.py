@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from xlam_lib.batch import execute
-from xlam_lib.params import TAG
+from xlam_lib.batch.params import TAG
 
 NOTEBOOKS = Path(__file__).parents[1] / "fixtures" / "notebooks"
 

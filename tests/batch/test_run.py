@@ -9,8 +9,8 @@ import pytest
 
 from xlam_lib import run
 from xlam_lib.batch import execute, guard
-from xlam_lib.bench import report
-from xlam_lib.bench.scorecard import ScorecardError
+from xlam_lib.bench.report import builder
+from xlam_lib.bench.report.scorecard import ScorecardError
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_moved_run_is_still_kept(go, folder, tmp_path):
 
 def test_a_changed_library_is_mentioned(go, monkeypatch):
     go()
-    monkeypatch.setattr(run.revision, "library_sha256", lambda folder: "other")
+    monkeypatch.setattr(run.provenance, "library_sha256", lambda folder: "other")
     status, ran, told = go()
     assert ran == [] and told.count("the library changed since, --force runs it anew") == 2
 
@@ -232,8 +232,8 @@ def test_a_second_run_of_the_same_folder_waits_its_turn(go, folder):
 def reports(monkeypatch):
     """A stand-in for the report, which knows other figures than those of the fixtures; returns what was written."""
     written = []
-    monkeypatch.setattr(report, "write", lambda out: written.append(out))
-    monkeypatch.setattr(report, "text", lambda out: "scores of " + out.name)
+    monkeypatch.setattr(builder, "write", lambda out: written.append(out))
+    monkeypatch.setattr(builder, "text", lambda out: "scores of " + out.name)
     return written
 
 
@@ -255,7 +255,7 @@ def test_missing_figures_fail_the_run_after_the_report(go, folder, reports, monk
     def incomplete(out):
         raise ScorecardError("no figure for dpo.preference_accuracy")
 
-    monkeypatch.setattr(report, "write", incomplete)
+    monkeypatch.setattr(builder, "write", incomplete)
     folder.put("experiment", "report: true\n")
     status, _, told = go()
     assert status == 1 and "scores of out" in told and "error: no figure for dpo.preference_accuracy" in told

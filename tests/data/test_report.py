@@ -3,7 +3,7 @@
 import json
 
 from xlam_lib.data.accounting import Accounting
-from xlam_lib.data.converting import DUPLICATE, pairs
+from xlam_lib.data.convert import DUPLICATE, pairs
 from xlam_lib.data.golden import UNIFIED, samples_dir
 from xlam_lib.data.pipeline.merge import EXACT, NEAR
 from xlam_lib.data.pipeline.steps import CONTAMINATED

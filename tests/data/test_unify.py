@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlam_lib import atomic
-from xlam_lib.data import converting
+from xlam_lib import files
+from xlam_lib.data import convert
 from xlam_lib.data import unify as module
 from xlam_lib.data.accounting import Accounting, Drop
-from xlam_lib.data.converting import DUPLICATE, UNFORESEEN, convert_records, raw_records, unpacked
+from xlam_lib.data.convert import DUPLICATE, UNFORESEEN, convert_records, raw_records, unpacked
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.reading import Raw, ReadError, read_records
 from xlam_lib.data.sources import SOURCES, load_source, native
@@ -49,7 +49,7 @@ def test_samples_become_a_folder(tmp_path: Path, source: str) -> None:
     assert sum(len(t.steps) for t in trajectories) == accounting.steps
     assert len(set(ids(tmp_path / "out"))) == len(trajectories)
     assert all(t.source.name == source and t.source.license and t.source.url for t in trajectories)
-    assert atomic.is_complete(tmp_path / "out")
+    assert files.is_complete(tmp_path / "out")
 
 
 def test_a_rerun_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic, "_sync", full_disk)
+    monkeypatch.setattr(files, "_sync", full_disk)
     with pytest.raises(OSError, match="the disk is full: .*out was not written"):
         unify("xlam_fc_60k", RAW, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -126,9 +126,9 @@ def test_duplicates(tmp_path: Path) -> None:
 
 def test_many_records_of_one_id_are_named_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them, and each of their duplicates, costs the same, however many there are."""
-    names, asked = converting.Names(), []
-    digest = converting.small_digest
-    monkeypatch.setattr(converting, "small_digest", lambda data: asked.append(1) or digest(data))
+    names, asked = convert.Names(), []
+    digest = convert.small_digest
+    monkeypatch.setattr(convert, "small_digest", lambda data: asked.append(1) or digest(data))
     records = [digest(str(number).encode()) for number in range(500)]
     assert [names.give(["x"], record) for record in records] == [["x"], *([f"x~{n}"] for n in range(2, 501))]
     for number, record in enumerate(records, start=1):

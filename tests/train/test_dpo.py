@@ -8,15 +8,17 @@ import pytest
 import torch
 from train_demo import STYLE
 
-from xlam_lib.atomic import is_complete
 from xlam_lib.chat_template import chat_template, model_prompt
 from xlam_lib.codec import prompts_of
-from xlam_lib.train import checkpoint, dpo, loop
-from xlam_lib.train.dpo_foundation_trainer import LOSSES, DPOFoundationTrainer, as_row, losses
-from xlam_lib.train.log import curve, read_log
-from xlam_lib.train.pairs import Pair, PairError, build, read_pairs, write_pairs
-from xlam_lib.train.processes import TrainingError
-from xlam_lib.train.score import judge
+from xlam_lib.files import is_complete
+from xlam_lib.grading import judge
+from xlam_lib.models import checkpoint
+from xlam_lib.train import dpo
+from xlam_lib.train.loop import runner
+from xlam_lib.train.loop.log import curve, read_log
+from xlam_lib.train.loop.processes import TrainingError
+from xlam_lib.train.preference.pairs import Pair, PairError, build, read_pairs, write_pairs
+from xlam_lib.train.preference.trainer import LOSSES, DPOFoundationTrainer, as_row, losses
 from xlam_lib.views import to_openai, tools_to_openai
 
 
@@ -71,7 +73,7 @@ def test_the_run_leaves_a_whole_checkpoint(trained, settings):
 
 
 def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeypatch):
-    original, count = loop.FiniteLoss.training_step, []
+    original, count = runner.FiniteLoss.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -79,7 +81,7 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeyp
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(loop.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
     cut = replace(settings, out=settings.out + "-cut")
     with pytest.raises(KeyboardInterrupt):
         dpo.train(cut)
@@ -102,7 +104,7 @@ def test_an_sft_term_can_be_added(settings, tmp_path):
 def test_a_file_with_one_side_only_is_refused(settings, tmp_path, split):
     lines = [line for line in Path(settings.pairs).read_text().splitlines(True) if json.loads(line)["split"] != split]
     (tmp_path / "pairs.jsonl").write_text("".join(lines))
-    with pytest.raises(loop.TrainingError, match=f"no {split} pairs"):
+    with pytest.raises(runner.TrainingError, match=f"no {split} pairs"):
         dpo.train(replace(settings, pairs=str(tmp_path / "pairs.jsonl"), out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
 
@@ -152,7 +154,7 @@ def test_losses_are_added_up_by_their_weights(settings, tmp_path):
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, tmp_path, change, said):
-    with pytest.raises(loop.TrainingError, match=said):
+    with pytest.raises(runner.TrainingError, match=said):
         dpo.train(replace(settings, out=str(tmp_path / "out"), **change))
 
 
@@ -191,7 +193,7 @@ def test_the_margin_measured_is_that_of_the_merged_model(lora_trained, adapted, 
 
 
 def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained, adapted, monkeypatch):
-    original, count = loop.FiniteLoss.training_step, []
+    original, count = runner.FiniteLoss.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -199,7 +201,7 @@ def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(loop.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
     cut = replace(adapted, out=adapted.out + "-cut")
     with pytest.raises(KeyboardInterrupt):
         dpo.train(cut)

@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from xlam_lib.atomic import is_complete
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.train import adapters, checkpoint, grpo, launch, loop, policy, reporting
-from xlam_lib.train.decode import Greedy, continued
-from xlam_lib.train.examples import encode
-from xlam_lib.train.log import curve, read_log
-from xlam_lib.train.processes import TrainingError
-from xlam_lib.train.prompts import NO_TURN, TOO_LONG, read_prompts
-from xlam_lib.train.rewards import RewardError
-from xlam_lib.train.trie_model import read_tries
+from xlam_lib.files import is_complete
+from xlam_lib.models import adapters, checkpoint
+from xlam_lib.serve.engines.transformers import Greedy, continued
+from xlam_lib.train import grpo
+from xlam_lib.train.loop import child, reporting, runner
+from xlam_lib.train.loop.log import curve, read_log
+from xlam_lib.train.loop.processes import TrainingError
+from xlam_lib.train.mixture.examples import encode
+from xlam_lib.train.packing.trie_model import read_tries
+from xlam_lib.train.rl import trainer
+from xlam_lib.train.rl.prompts import NO_TURN, TOO_LONG, read_prompts
+from xlam_lib.train.rl.rewards import RewardError
 from xlam_lib.trajectory import write_jsonl
 
 TIMES = ("seconds", "step_time", "tokens_per_second", "read_per_second", "utilisation")
@@ -62,7 +65,7 @@ def untimed(entry):
 
 def broken_off_and_resumed(settings, monkeypatch, after):
     """The folder of a run that is interrupted at its n-th part of a step and begun again."""
-    original, count = loop.FiniteLoss.training_step, []
+    original, count = runner.FiniteLoss.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -70,7 +73,7 @@ def broken_off_and_resumed(settings, monkeypatch, after):
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(loop.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
     with pytest.raises(KeyboardInterrupt):
         grpo.train(settings)
     assert not (Path(settings.out)).exists()
@@ -132,14 +135,14 @@ def test_a_reward_that_is_not_a_number_ends_the_run(settings, tmp_path, monkeypa
 
 def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch):
     monkeypatch.setitem(grpo.RULES, "format", vowels)
-    original = loop.FiniteLoss.training_step
+    original = runner.FiniteLoss.training_step
 
     def step(self, model, *args):
         loss = original(self, model, *args)
         next(model.parameters()).data[:] = float("inf")
         return loss
 
-    monkeypatch.setattr(loop.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
     with pytest.raises(TrainingError, match="step 2: the model's probabilities are not finite.*Lower --lr"):
         grpo.train(replace(settings, out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
@@ -241,7 +244,7 @@ def test_the_record_says_what_was_trained_on_and_what_was_answered(trained, sett
 
 
 def test_answers_that_never_end_are_told_once(settings, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(policy.PolicyTrainer, "_drawn", lambda self, logits: logits[:, 4:].argmax(-1) + 4)
+    monkeypatch.setattr(trainer.PolicyTrainer, "_drawn", lambda self, logits: logits[:, 4:].argmax(-1) + 4)
     with caplog.at_level(logging.WARNING):
         out = grpo.train(replace(settings, out=str(tmp_path / "out"), steps=1, batch_size=8))
     assert "no answer has come to an end by '<|endoftext|>' yet, all were cut at 8 tokens" in caplog.text
@@ -324,7 +327,7 @@ def test_adapters_learn_beside_a_base_of_four_bits(adapted, tmp_path, monkeypatc
 def test_two_processes_are_one_run(settings, tmp_path):
     options = {"steps": 2, "batch_size": 8, "max_new_tokens": 8, "out": tmp_path / "out", "processes": 2}
     given = options | {"base": settings.base, "data": settings.data, "generations": 8, "precision": "float32"}
-    launch.run("xlam_lib.train.grpo", given, log=tmp_path / "log.txt")
+    child.run("xlam_lib.train.grpo", given, log=tmp_path / "log.txt")
     log = read_log(tmp_path / "out")
     assert [entry["step"] for entry in log] == [1, 2] and all(entry["tokens"] > 0 for entry in log)
     assert is_complete(tmp_path / "out")
@@ -361,7 +364,7 @@ def test_answers_are_scored_as_in_rows_of_their_own(base):
             for at, token in enumerate(answer):
                 expected[number, at] = logs[len(prompt) - 1 + at, token]
         read_tries(model, 0.7)
-        batch, at = policy.answers_as_tries(ids, mask, 6)
+        batch, at = trainer.answers_as_tries(ids, mask, 6)
         found = model(**batch, fused_lm_head=True).log_probs.gather(1, at) * mask[:, -6:]
     assert batch["trie_tokens"].shape[1] == 7 + 4 + 6 + 2 + 3  # each prompt once, and what answers share
     assert torch.allclose(found, expected, atol=1e-5)

@@ -13,10 +13,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from xlam_lib import paths
-from xlam_lib.train import checkpoint, plan, recipes
-from xlam_lib.train.family import family, shrunk
-from xlam_lib.train.log import curve, read_log
-from xlam_lib.train.processes import TrainingError
+from xlam_lib.models import checkpoint
+from xlam_lib.models.family import family, shrunk
+from xlam_lib.train import plan
+from xlam_lib.train.loop.log import curve, read_log
+from xlam_lib.train.loop.processes import TrainingError
+from xlam_lib.train.planning import recipes
 from xlam_lib.trajectory import write_jsonl
 
 FOLDER = paths.experiments_dir() / "04_model_family"

@@ -14,14 +14,16 @@ import torch
 from transformers import get_scheduler
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from xlam_lib.atomic import is_complete
-from xlam_lib.train import checkpoint, loop, sft
-from xlam_lib.train.config import to_arguments
-from xlam_lib.train.launch import ChildError, run, surroundings
-from xlam_lib.train.log import curve, read_log
-from xlam_lib.train.processes import TrainingError
-from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, arguments
-from xlam_lib.train.sharding import check_launch
+from xlam_lib.files import is_complete
+from xlam_lib.models import checkpoint
+from xlam_lib.train import sft
+from xlam_lib.train.loop import runner
+from xlam_lib.train.loop.child import ChildError, run, surroundings
+from xlam_lib.train.loop.config import to_arguments
+from xlam_lib.train.loop.log import curve, read_log
+from xlam_lib.train.loop.processes import TrainingError
+from xlam_lib.train.loop.sharding import check_launch
+from xlam_lib.train.supervised.trainer import SFTFoundationTrainer, arguments
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def test_same_seed_same_bytes_another_seed_others(trained, settings):
 
 
 def test_a_broken_off_run_goes_on_and_ends_as_the_undisturbed_one(trained, settings, monkeypatch):
-    disturbed, original, steps = replace(settings, out=settings.out + "-cut"), loop.FiniteLoss.training_step, []
+    disturbed, original, steps = replace(settings, out=settings.out + "-cut"), runner.FiniteLoss.training_step, []
 
     def step(self, *args, **kwargs):
         steps.append(self.state.global_step)
@@ -118,7 +120,7 @@ def test_a_broken_off_run_goes_on_and_ends_as_the_undisturbed_one(trained, setti
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(loop.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
     with pytest.raises(KeyboardInterrupt):
         sft.train(disturbed)
     work = Path(disturbed.out + ".partial")
@@ -139,8 +141,8 @@ def test_another_command_does_not_go_on_from_what_is_not_its_own(settings):
     work = Path(settings.out + "-mine.partial")
     (work / "checkpoint-4").mkdir(parents=True)
     (work / "checkpoint-4" / "COMPLETE").write_text("{}")
-    (work / loop.RUN).write_text('{"lr": 1}')
-    _, last = loop.prepare(Path(settings.out + "-mine"), {"lr": 2})
+    (work / runner.RUN).write_text('{"lr": 1}')
+    _, last = runner.prepare(Path(settings.out + "-mine"), {"lr": 2})
     assert last is None and not (work / "checkpoint-4").exists()
 
 
@@ -153,7 +155,7 @@ def test_from_scratch_ignores_the_bases_weights(settings, base, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(settings, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises((loop.TrainingError, checkpoint.CheckpointError), match="(?s)finite|loss is (nan|inf).*--lr"):
+    with pytest.raises((runner.TrainingError, checkpoint.CheckpointError), match="(?s)finite|loss is (nan|inf).*--lr"):
         sft.train(replace(settings, out=str(out), lr=1e30))
     assert not out.exists()
 
@@ -197,7 +199,7 @@ def test_what_is_affordable_is_measured(settings):
 
 
 def test_data_without_anything_to_train_on_is_an_error(settings, tmp_path):
-    with pytest.raises(loop.TrainingError, match="nothing to train on.*longer than max_length"):
+    with pytest.raises(runner.TrainingError, match="nothing to train on.*longer than max_length"):
         sft.train(replace(settings, out=str(tmp_path / "out"), max_length=5))
 
 

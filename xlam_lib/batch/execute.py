@@ -1,7 +1,7 @@
 """One notebook, executed by papermill with the current interpreter and watched cell by cell.
 
-Used by `xlam_lib.run` and `xlam_lib.notebooks`. The executed notebook grows under a temporary name and takes its place
-only when the last cell is done, so an executed notebook that is there is a whole one.
+Used by `xlam_lib.run` and `xlam_lib.batch.notebooks`. The executed notebook grows under a temporary name and takes its
+place only when the last cell is done, so an executed notebook that is there is a whole one.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from xlam_lib import atomic
+from xlam_lib import files
 from xlam_lib.batch.guard import LOCK
 from xlam_lib.batch.plan import PlanError, Step
-from xlam_lib.revision import lines_of
+from xlam_lib.provenance import lines_of
 
 FILE = "manifest.json"
 FORMAT = 1
@@ -56,7 +56,7 @@ class Manifest:
     def save(self) -> None:
         """Write the file in one stroke."""
         self.data["seconds"] = round(sum(s.get("seconds", 0.0) for s in self.data["steps"]), 1)
-        atomic.write_json(self.path, self.data)
+        files.write_json(self.path, self.data)
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlam_lib import params, paths
+from xlam_lib import paths
+from xlam_lib.batch import params
 from xlam_lib.batch.settings import EXPERIMENT_FILE, SETTINGS, PlanError, read_settings, read_yaml
 
 

@@ -1,8 +1,8 @@
 """What a run shows while it works: one line a cell and a notebook, with seconds; a moving line on a terminal.
 
-Used by `xlam_lib.run` and `xlam_lib.notebooks`. In a file or a pipe each finished cell is a line of its own, and a cell
-that takes long gives a sign of life now and then, with the last line it printed. On a terminal the current cell is a
-moving line, which stays when the cell is done.
+Used by `xlam_lib.run` and `xlam_lib.batch.notebooks`. In a file or a pipe each finished cell is a line of its own, and
+a cell that takes long gives a sign of life now and then, with the last line it printed. On a terminal the current cell
+is a moving line, which stays when the cell is done.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from xlam_lib import params, paths
+from xlam_lib import paths
+from xlam_lib.batch import params
 
 EXPERIMENT_FILE = "experiment.yaml"
 SETTINGS = {

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from xlam_lib.atomic import cut_torn_line
+from xlam_lib.files import cut_torn_line
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.atomic import to_json, write_json, writing
 from xlam_lib.bench.answer_log import AskError
 from xlam_lib.bench.bootstrap import Interval, interval, paired
+from xlam_lib.files import to_json, write_json, writing
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.atomic import writing
 from xlam_lib.codec import tools_from_any
-from xlam_lib.data.sources import actionstudio, agentohana
+from xlam_lib.data.sources.exchange import actionstudio, agentohana
+from xlam_lib.files import writing
 from xlam_lib.trajectory import Source, Step, Task, Trajectory, TrajectoryError, read_jsonl
 from xlam_lib.views import from_openai, from_xlam_steps, to_openai, to_trl_rows, to_xlam_steps, tools_to_openai
 

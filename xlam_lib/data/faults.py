@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.atomic import writing
 from xlam_lib.data.export import to_openai_row
+from xlam_lib.files import writing
 from xlam_lib.trajectory import Trajectory
 
 Row = dict[str, Any]

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlam_lib.data.accounting import Accounting, markdown_table
-from xlam_lib.data.converting import DUPLICATE
-from xlam_lib.data.findings import RULES
+from xlam_lib.data.convert import DUPLICATE
 from xlam_lib.data.pipeline.merge import EXACT, NEAR
 from xlam_lib.data.pipeline.steps import CONTAMINATED
+from xlam_lib.data.quality.findings import RULES
 from xlam_lib.trajectory import Trajectory
 
 CUT = 400  # characters of a text shown in side_by_side

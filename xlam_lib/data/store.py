@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlam_lib.atomic import writing
+from xlam_lib.files import writing
 from xlam_lib.trajectory import SCHEMA_VERSION, Trajectory, TrajectoryError, read_jsonl
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xlam_lib import atomic
+from xlam_lib import files
 from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.inputs import Input, find_input
 from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, run_local, run_on_ray, submit
@@ -141,13 +141,13 @@ def _finished(output: Path, job: dict[str, Any], force: bool) -> Accounting | No
     if not output.exists():
         return None
     books = output / BOOKS
-    if not (output.is_dir() and atomic.is_complete(output) and books.is_file()):
+    if not (output.is_dir() and files.is_complete(output) and books.is_file()):
         if output.is_dir() and not any(output.iterdir()):
             return None
         raise ReadError(f"{output}: exists, but was not made by this command; give another --output or remove it")
     if force:
         return None
-    before = json.loads((output / atomic.MARKER).read_text(encoding="utf-8"))
+    before = json.loads((output / files.MARKER).read_text(encoding="utf-8"))
     if (before.get("source"), before.get("input")) != (job["source"], job["input"]):
         raise ReadError(
             f"{output}: holds {before.get('source')} from {before.get('input')}; give another --output, "

@@ -1,8 +1,8 @@
 """Figures of the notebooks and the report: one style, colours that colour-blind readers can tell apart.
 
 Used by notebooks 01 (mixture, funnel, spreads, lengths), 02 (loss, trie, bars), 03 (DPO curves, bars), 05 (bars), 06
-(ratios) and by `bench/page.py`. Every function returns a `Chart`, a matplotlib Figure that shows itself in Jupyter and
-needs neither pyplot nor a display:
+(ratios) and by `bench/report/page.py`. Every function returns a `Chart`, a matplotlib Figure that shows itself in
+Jupyter and needs neither pyplot nor a display:
 
     chart = grouped_bars({"base": {"seen": 0.0}, "sft": {"seen": 0.83}}, title="Exact match")
     chart.savefig("bars.png")

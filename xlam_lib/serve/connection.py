@@ -1,6 +1,6 @@
 """The openai package's client, made ready for a server of ours: key, proxies, and errors that say what to do.
 
-Used by `server.py` and `client.py` (notebooks 04_serving and 05_benchmarking).
+Used by `vllm.py` and `client.py` (notebooks 04_serving and 05_benchmarking).
 """
 
 from __future__ import annotations

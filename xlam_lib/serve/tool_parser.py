@@ -3,7 +3,7 @@
     python -m vllm.entrypoints.openai.api_server --model DIR --enable-auto-tool-choice \\
         --tool-parser-plugin xlam_lib.serve.tool_parser --tool-call-parser xlam_json
 
-`server.py` passes these flags (notebook 04_serving). Understands the v1 object with thought and tool_calls and the v2
+`vllm.py` passes these flags (notebook 04_serving). Understands the v1 object with thought and tool_calls and the v2
 list of calls, because it asks the codec; the thought, or an answer in plain words, is the message's content. This
 module is the thin part that knows vLLM; what is told when, `streaming.py` decides.
 

@@ -1,11 +1,12 @@
-"""Training (notebooks 02 and 03): mixtures of sources, SFT, preference pairs, DPO, offline decoding and scoring.
+"""Training (notebooks 02 and 03): five commands, and what they are made of.
 
-Heavy packages are imported by the modules that need them (`checkpoint`, `loop`, `sft`, `dpo`, `decode`, `torch_data`);
-the others (`examples`, `interleave`, `mixture`, `score`, `pairs`, `log`, `launch`) are light, so that a notebook's
-kernel needs no torch to read results.
+    sft.py, sft_lite.py      supervised/   SFT with trl and tries; a loop of our own on Accelerate
+    dpo.py                   preference/   pairs of answers, and DPO over them
+    grpo.py                  rl/           rewards by rules and by execution, and GRPO
+    plan.py                  planning/     what a training needs, before it is started; recipes
+    packing/   tries         mixture/   sources, shares, order         loop/   settings, processes, logs, resuming
+
+Heavy packages are imported by the modules that need them, so that a notebook's kernel needs no torch to read results.
 """
 
-import logging
-
-# peft imports bitsandbytes, which warns of a missing kernel for 4-bit weights on a CPU, in every process
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+import xlam_lib.models  # noqa: F401  quietens what peft imports, before anything here imports peft

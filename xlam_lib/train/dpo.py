@@ -3,14 +3,14 @@
     python -m xlam_lib.train.dpo --base runs/sft --pairs pairs.jsonl --out runs/dpo
     python -m xlam_lib.train.dpo --base runs/sft --pairs pairs.jsonl --out runs/dpo --lora-rank 16 --losses ipo
 
-The reference is the checkpoint it starts from, its log-probabilities computed once; `dpo_foundation_trainer.py` says
+The reference is the checkpoint it starts from, its log-probabilities computed once; `preference/trainer.py` says
 more of losses and adapters. Pairs marked "held_out" are never trained on; after training, `held_out.json` beside the
 weights says, for all of them and for each origin and mistake, how often the wanted answer is preferred: by its
 likelihood before and after, and by the reward that DPO defines (beta times how much more likely it became than the
 rejected one did).
 
-Several files are drawn by `--shares`, all pairs of a prompt together (`sources.py`). Pairs aren't augmented: they hold
-texts, and what they hold is what is trained. Vary the trajectories that they are made of.
+Several files are drawn by `--shares`, all pairs of a prompt together (`mixture/inputs.py`). Pairs aren't augmented:
+they hold texts, and what they hold is what is trained. Vary the trajectories that they are made of.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from typing import Any, Literal
 from datasets import disable_progress_bars
 from transformers import PreTrainedTokenizerBase
 
-from xlam_lib.atomic import to_json
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.train import adapters, card, checkpoint, loop, lora, mask_report, sources
-from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.dpo_foundation_trainer import LOSSES, SMOOTHED, DPOFoundationTrainer, losses
-from xlam_lib.train.examples import IGNORED, encode, order_together
-from xlam_lib.train.lora import LoraSettings
-from xlam_lib.train.pairs import Pair, counts, held_out_elsewhere, read_pairs
-from xlam_lib.train.processes import TrainingError, command, state
-from xlam_lib.train.reporting import Kind
-from xlam_lib.train.sharding import check_launch
+from xlam_lib.files import to_json
+from xlam_lib.models import adapters, card, checkpoint, lora
+from xlam_lib.models.lora import LoraSettings
+from xlam_lib.train.loop import mask_report, runner
+from xlam_lib.train.loop.config import from_command_line, option
+from xlam_lib.train.loop.processes import TrainingError, command, state
+from xlam_lib.train.loop.reporting import Kind
+from xlam_lib.train.loop.sharding import check_launch
+from xlam_lib.train.mixture import inputs
+from xlam_lib.train.mixture.examples import IGNORED, encode, order_together
+from xlam_lib.train.preference.pairs import Pair, counts, held_out_elsewhere, read_pairs
+from xlam_lib.train.preference.trainer import LOSSES, SMOOTHED, DPOFoundationTrainer, losses
 
 logger = logging.getLogger(__name__)
 
@@ -78,18 +80,18 @@ def train(settings: DpoSettings) -> Path:
     check_launch(settings)
     lora.check(settings)
     losses(settings)
-    out, settings = Path(settings.out), loop.resolved(settings)
-    described = sources.describe(settings, "pairs")
-    if loop.finished(out, described):
+    out, settings = Path(settings.out), runner.resolved(settings)
+    described = inputs.describe(settings, "pairs")
+    if runner.finished(out, described):
         logger.info("%s is there already, made with the same settings and pairs", out)
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     pairs, info = _pairs(settings, tokenizer)
-    work, last = loop.prepare(out, described)
+    work, last = runner.prepare(out, described)
     trainer = DPOFoundationTrainer(settings, pairs["train"], pairs["held_out"], tokenizer=tokenizer, work=work)
-    trainer.add_callback(loop.Diary(work, loop.report(settings.report, work, last)))
+    trainer.add_callback(runner.Diary(work, runner.report(settings.report, work, last)))
     mask = _mask(settings, trainer)
-    seconds = loop.run(trainer, last)
+    seconds = runner.run(trainer, last)
     info |= {
         "pairs": len(pairs["train"]),
         "held_out": len(pairs["held_out"]),
@@ -98,7 +100,7 @@ def train(settings: DpoSettings) -> Path:
     }
     preferences = measure(trainer, pairs["held_out"], settings.beta)
     if state().is_main_process:
-        files = loop.files(work, "xlam_lib.train.dpo", settings, mixture=info["mixture"], mask=asdict(mask))
+        files = runner.files(work, "xlam_lib.train.dpo", settings, mixture=info["mixture"], mask=asdict(mask))
         files |= {HELD_OUT: to_json(preferences) + "\n", **adapters.base_of(settings)}
         files |= card.files(card.origin(settings.base), described, info, preferences)
         checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
@@ -162,7 +164,7 @@ def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[d
     seen = held_out_elsewhere(pairs, names)
     training = [i for i in fitting if pairs[i].split == "train" and i not in seen]
     held_out = [i for i in fitting if pairs[i].split == "held_out"]
-    files = sources.named(settings.pairs)
+    files = inputs.named(settings.pairs)
     for name, path in files.items():
         if not any(names[i] == name for i in training):
             raise TrainingError(f"{path}: no train pairs of at most {settings.max_length} tokens")
@@ -170,7 +172,7 @@ def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[d
         raise TrainingError(f"{', '.join(files.values())}: no held_out pairs of at most {settings.max_length} tokens")
     checkpoint.check_context(settings.base, max(lengths[i] for i in fitting), ", ".join(files.values()))
     prompts = [pairs[i].prompt for i in training]  # pairs of a prompt together, to be read as one trie
-    draws = sources.Draws([names[i] for i in training], prompts, settings.shares, settings.seed)
+    draws = inputs.Draws([names[i] for i in training], prompts, settings.shares, settings.seed)
     samples = settings.samples or draws.rows(settings.epochs)
     sizes = [lengths[i] for i in training]
     drawn = order_together(prompts, sizes, settings.batch_size, samples, settings.seed, draws.passes())
@@ -192,7 +194,7 @@ def _pairs(settings: DpoSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[d
 
 def _read(settings: DpoSettings) -> tuple[list[Pair], list[str]]:
     """The pairs of all files, and the source of each."""
-    found = [(pair, name) for name, path in sources.named(settings.pairs).items() for pair in read_pairs(path)]
+    found = [(pair, name) for name, path in inputs.named(settings.pairs).items() for pair in read_pairs(path)]
     return [pair for pair, _ in found], [name for _, name in found]
 
 

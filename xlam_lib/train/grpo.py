@@ -30,17 +30,19 @@ import torch
 from trl import GRPOConfig
 
 from xlam_lib.codec import STYLES
-from xlam_lib.train import adapters, card, checkpoint, loop, lora, sources
-from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.execution import Execution
-from xlam_lib.train.log import read_log
-from xlam_lib.train.lora import LoraSettings
-from xlam_lib.train.policy import Judge, PolicyTrainer
-from xlam_lib.train.processes import TrainingError, bfloat16, command, state
-from xlam_lib.train.prompts import answers_of, read_prompts
-from xlam_lib.train.reporting import Kind
-from xlam_lib.train.rewards import RULES, Reward, RewardSum, each
-from xlam_lib.train.sharding import check_launch
+from xlam_lib.models import adapters, card, checkpoint, lora
+from xlam_lib.models.lora import LoraSettings
+from xlam_lib.train.loop import runner
+from xlam_lib.train.loop.config import from_command_line, option
+from xlam_lib.train.loop.log import read_log
+from xlam_lib.train.loop.processes import TrainingError, bfloat16, command, state
+from xlam_lib.train.loop.reporting import Kind
+from xlam_lib.train.loop.sharding import check_launch
+from xlam_lib.train.mixture import inputs
+from xlam_lib.train.rl.execution import Execution
+from xlam_lib.train.rl.prompts import answers_of, read_prompts
+from xlam_lib.train.rl.rewards import RULES, Reward, RewardSum, each
+from xlam_lib.train.rl.trainer import Judge, PolicyTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -92,33 +94,33 @@ class GrpoSettings(LoraSettings):
 def train(settings: GrpoSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     _check(settings)
-    out, settings = Path(settings.out), loop.resolved(settings)
-    described = sources.describe(settings, "data")
-    if loop.finished(out, described):
+    out, settings = Path(settings.out), runner.resolved(settings)
+    described = inputs.describe(settings, "data")
+    if runner.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     prompts = read_prompts(settings, tokenizer)
     if state().is_main_process:
         logger.info("%s", prompts.report)
-    work, last = loop.prepare(out, described)
+    work, last = runner.prepare(out, described)
     model = lora.load_base(settings)
     with Execution.of_modules(settings.functions) if settings.functions else Execution.embedded() as execution:
         rewards = _rewards(settings, execution)
         trainer = PolicyTrainer(
             model=model, args=arguments(settings, work, rewards), peft_config=lora.config(settings, model),
             reward_funcs=Judge(prompts.cases, tokenizer).functions(rewards), train_dataset=prompts.rows,
-            processing_class=tokenizer, callbacks=[loop.Diary(work, loop.report(settings.report, work, last))],
+            processing_class=tokenizer, callbacks=[runner.Diary(work, runner.report(settings.report, work, last))],
             tries=not torch.cuda.is_available(),
         )  # fmt: skip
-        seconds = loop.run(trainer, last)
+        seconds = runner.run(trainer, last)
     report = prompts.report
     left_out = sum(sum(counts.values()) for counts in report.left_out.values())
     info = {"prompts": report.prompts, "left_out": left_out, "drawn": report.drawn, "mixture": prompts.mixture}
     info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
     if state().is_main_process:
         told = {"mixture": prompts.mixture, "prompts": asdict(report), "answers": answers_of(read_log(work))}
-        files = loop.files(work, "xlam_lib.train.grpo", settings, **told) | adapters.base_of(settings)
+        files = runner.files(work, "xlam_lib.train.grpo", settings, **told) | adapters.base_of(settings)
         files |= card.files(card.origin(settings.base, card.sources(settings.data)), described, info)
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)

@@ -7,8 +7,8 @@ The number of samples is fixed, never the time, so the same seed gives the same 
 trajectory stand together and are read as a trie (`trie_model.py`), on a GPU trl pads rows of similar length. The
 trainer is SFTFoundationTrainer (v1). With `--lora-rank` it trains adapters (`lora.py`), all that is then saved. With
 `--seconds` the run first measures its speed and plans fewer samples if need be: that is logged, and the schedule spans
-what was planned. Several files are drawn by `--shares` (`sources.py`), and trajectories can be varied as they are read
-(`augmentation.py`); how much of it came to pass lies in the finished run's COMPLETE.
+what was planned. Several files are drawn by `--shares` (`mixture/inputs.py`), and trajectories can be varied as they
+are read (`augmentation.py`); how much of it came to pass lies in the finished run's COMPLETE.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xlam_lib.codec import STYLES
-from xlam_lib.train import adapters, card, checkpoint, loop, lora, mask_report, sources
-from xlam_lib.train.augmentation import share_of
-from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.examples import Example, order, order_together
-from xlam_lib.train.lora import LoraSettings
-from xlam_lib.train.processes import bfloat16, command, state
-from xlam_lib.train.reporting import Kind
-from xlam_lib.train.sft_foundation_trainer import SFTFoundationTrainer, prepared
-from xlam_lib.train.sharding import check_launch
+from xlam_lib.data.augment.augmentation import share_of
+from xlam_lib.models import adapters, card, checkpoint, lora
+from xlam_lib.models.lora import LoraSettings
+from xlam_lib.train.loop import mask_report, runner
+from xlam_lib.train.loop.config import from_command_line, option
+from xlam_lib.train.loop.processes import bfloat16, command, state
+from xlam_lib.train.loop.reporting import Kind
+from xlam_lib.train.loop.sharding import check_launch
+from xlam_lib.train.mixture import inputs
+from xlam_lib.train.mixture.examples import Example, order, order_together
+from xlam_lib.train.supervised.trainer import SFTFoundationTrainer, prepared
 
 logger = logging.getLogger(__name__)
 
@@ -79,30 +81,30 @@ def train(settings: SftSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     check_launch(settings, gathers=True)
     lora.check(settings)
-    out, settings = Path(settings.out), loop.resolved(settings)
-    described = sources.describe(settings, "data")
-    if loop.finished(out, described):
+    out, settings = Path(settings.out), runner.resolved(settings)
+    described = inputs.describe(settings, "data")
+    if runner.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, info = _rows(settings, tokenizer)
     shown = ({"input_ids": row.input_ids, "labels": row.labels} for row in mask_report.sampled(rows))
     mask = mask_report.check(mask_report.of_rows(shown, tokenizer), settings.end_token, state().is_main_process)
-    work, last = loop.prepare(out, described)
+    work, last = runner.prepare(out, described)
     model, draws = prepared(settings), _draws(settings, rows)
     samples = settings.samples or draws.rows(settings.epochs)
     if settings.seconds:
-        samples = loop.planned(work, lambda: _affordable(settings, rows, model, samples))
+        samples = runner.planned(work, lambda: _affordable(settings, rows, model, samples))
     data = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
     trainer = SFTFoundationTrainer(settings, data, model=model, tokenizer=tokenizer, work=work)
-    trainer.add_callback(loop.Diary(work, loop.report(settings.report, work, last)))
-    seconds = loop.run(trainer, last)
+    trainer.add_callback(runner.Diary(work, runner.report(settings.report, work, last)))
+    seconds = runner.run(trainer, last)
     info |= {"samples": samples, "mixture": draws.table(samples)}
     info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
     weights = checkpoint.gathered(trainer.accelerator, trainer.model)
     if state().is_main_process:
         held = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
-        files = loop.files(work, "xlam_lib.train.sft", held, mixture=info["mixture"], mask=asdict(mask))
+        files = runner.files(work, "xlam_lib.train.sft", held, mixture=info["mixture"], mask=asdict(mask))
         come_from = card.origin(settings.base, card.sources(settings.data))
         files |= adapters.base_of(settings) | card.files(come_from, described, info)
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -136,7 +138,7 @@ def _for_trl(settings: SftSettings, rows: list[Example], samples: int) -> Datase
 def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], dict[str, Any]]:
     """The rows of all sources, and what is told of them."""
     told: dict[str, dict[str, dict[str, int]]] = {}
-    rows = [row for _, some in sources.read(settings, tokenizer, told) for row in some]
+    rows = [row for _, some in inputs.read(settings, tokenizer, told) for row in some]
     tokens = sum(len(row.input_ids) for row in rows)
     trained = sum(len(row.input_ids) - row.prompt_length for row in rows)
     info = {
@@ -157,9 +159,9 @@ def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[li
     return rows, info
 
 
-def _draws(settings: SftSettings, rows: Sequence[Example]) -> sources.Draws:
+def _draws(settings: SftSettings, rows: Sequence[Example]) -> inputs.Draws:
     names, groups = [row.source for row in rows], [row.trajectory_id for row in rows]
-    return sources.Draws(names, groups, settings.shares, settings.seed)
+    return inputs.Draws(names, groups, settings.shares, settings.seed)
 
 
 def _affordable(settings: SftSettings, rows: list[Example], model: PreTrainedModel, samples: int) -> int:

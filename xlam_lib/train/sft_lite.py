@@ -5,9 +5,9 @@
     accelerate launch --config_file experiments/04_model_family/launch/fsdp2.yaml -m xlam_lib.train.sft_lite recipe.yaml
 
 A step takes whole trajectories of a mixture, merges the samples of each into a trie and shares the tries out over the
-devices (`lite.py`, `packing.py`). Any number of devices makes the same steps up to rounding, and a run that was broken
-off goes on from its last whole checkpoint to the same weights. Trajectories can be varied as they are read
-(`augmentation.py`).
+devices (`supervised/lite_trainer.py`, `packing/packers.py`). Any number of devices makes the same steps up to rounding,
+and a run that was broken off goes on from its last whole checkpoint to the same weights. Trajectories can be varied as
+they are read (`augmentation.py`).
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlam_lib.codec import STYLES
-from xlam_lib.train import checkpoint, loop, sources
-from xlam_lib.train.augmentation import share_of
-from xlam_lib.train.config import from_command_line, option
-from xlam_lib.train.grouped import Trajectories
-from xlam_lib.train.lite import SFTFoundationTrainerLite, prepare_accelerator
-from xlam_lib.train.mixture import Mixture
-from xlam_lib.train.processes import command
-from xlam_lib.train.reporting import Kind
-from xlam_lib.train.seeds import DeviceSeed
+from xlam_lib.data.augment.augmentation import share_of
+from xlam_lib.models import checkpoint
+from xlam_lib.train.loop import runner
+from xlam_lib.train.loop.config import from_command_line, option
+from xlam_lib.train.loop.processes import command
+from xlam_lib.train.loop.reporting import Kind
+from xlam_lib.train.mixture import inputs
+from xlam_lib.train.mixture.grouped import Trajectories
+from xlam_lib.train.mixture.mixture import Mixture
+from xlam_lib.train.mixture.seeds import DeviceSeed
+from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 
 logger = logging.getLogger(__name__)
 
@@ -71,18 +73,18 @@ class LiteSettings:
 
 def train(settings: LiteSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
-    out, settings = Path(settings.out), loop.resolved(settings)
-    described = sources.describe(settings, "data")
-    if loop.finished(out, described):
+    out, settings = Path(settings.out), runner.resolved(settings)
+    described = inputs.describe(settings, "data")
+    if runner.finished(out, described):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     accelerator = prepare_accelerator(settings)
     tokenizer = checkpoint.load_tokenizer(settings.base)
     mixture, told = _mixture(settings, tokenizer)
-    work, last = loop.prepare(out, described)
+    work, last = runner.prepare(out, described)
     trainer = SFTFoundationTrainerLite(settings, accelerator, mixture, tokenizer=tokenizer)
     started = time.perf_counter()
-    trainer.train(work, last, loop.report(settings.report, work, last))
+    trainer.train(work, last, runner.report(settings.report, work, last))
     weights = checkpoint.gathered(accelerator, trainer.model)
     if accelerator.is_main_process:
         info = {
@@ -91,7 +93,7 @@ def train(settings: LiteSettings) -> Path:
             **told,
             "mixture": mixture.table(),
         }
-        files = loop.files(
+        files = runner.files(
             work, "xlam_lib.train.sft_lite", settings, mixture=mixture.table(), mask=asdict(trainer.mask)
         )
         model = accelerator.unwrap_model(trainer.model)
@@ -104,7 +106,7 @@ def train(settings: LiteSettings) -> Path:
 def _mixture(settings: LiteSettings, tokenizer: Any) -> tuple[Mixture, dict[str, dict[str, dict[str, int]]]]:
     """All sources in one stream, and what is told of them: {"left_out": {source: ...}, "augmented": {source: ...}}."""
     told: dict[str, dict[str, dict[str, int]]] = {}
-    parts = {name: Trajectories(rows) for name, rows in sources.read(settings, tokenizer, told)}
+    parts = {name: Trajectories(rows) for name, rows in inputs.read(settings, tokenizer, told)}
     seed = DeviceSeed(settings.seed, rank=0, world=1)  # every process reads all samples, see packing.py
     return Mixture(parts, settings.shares or None, seed=seed), told
 

@@ -17,6 +17,6 @@ The folder then holds `samples.jsonl`, trajectories that ran and passed all chec
 """
 
 from xlam_lib.data.apigen.embedded import build_embedded, embedded
-from xlam_lib.data.apigen.library import LINKS, TOOLS, UNSEEN
+from xlam_lib.data.apigen.library.registry import LINKS, TOOLS, UNSEEN
 
 __all__ = ["LINKS", "TOOLS", "UNSEEN", "build_embedded", "embedded"]

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, get_type_hints
 
-from xlam_lib.checks import argument_problems
 from xlam_lib.data.apigen.docstrings import describe
-from xlam_lib.data.apigen.sandbox import Limits, Reference, Sandbox, reference
+from xlam_lib.data.apigen.sandbox.sandbox import Limits, Reference, Sandbox, reference
 from xlam_lib.trajectory import Tool
+from xlam_lib.validation import argument_problems
 
 Call = tuple[str, dict[str, Any]]  # name and arguments
 
@@ -80,7 +80,7 @@ class Library:
     @classmethod
     def embedded(cls) -> Library:
         """The executable tools of the embedded data."""
-        from xlam_lib.data.apigen.library import TOOLS
+        from xlam_lib.data.apigen.library.registry import TOOLS
 
         specs = [(spec, spec.function) for spec in TOOLS.values()]
         return cls(Api(spec.schema, spec.domain, reference(function)) for spec, function in specs if function)

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlam_lib.data.apigen.frames import Frame
-from xlam_lib.data.apigen.library import Link
-from xlam_lib.data.apigen.spec import ToolSpec
+from xlam_lib.data.apigen.library.frames import Frame
+from xlam_lib.data.apigen.library.registry import Link
+from xlam_lib.data.apigen.library.spec import ToolSpec
 
 MARK = "\x00"  # stands for a value that an earlier call will find
 WRAPS = (

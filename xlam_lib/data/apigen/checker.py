@@ -19,7 +19,7 @@ from xlam_lib.data.apigen.apis import Library
 from xlam_lib.data.apigen.checks import overlap
 from xlam_lib.data.apigen.endpoint import Endpoint, Message
 from xlam_lib.data.apigen.sampler import Plan
-from xlam_lib.data.grounding import Heard
+from xlam_lib.data.quality.grounding import Heard
 from xlam_lib.trajectory import Tool
 
 Verdict = tuple[str, str]  # ("", "") or what is wrong, as counted, and in detail

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from xlam_lib.data.apigen.generate import Rejected
-from xlam_lib.data.apigen.values import split_of
+from xlam_lib.data.apigen.library.values import split_of
 from xlam_lib.data.wordlists import COMMON
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 

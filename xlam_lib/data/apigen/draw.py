@@ -16,9 +16,9 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from xlam_lib.checks import argument_problems
 from xlam_lib.data import wordlists
 from xlam_lib.trajectory import Tool
+from xlam_lib.validation import argument_problems
 
 TRIES = 20
 DEEP = 6  # levels after which optional parts are left out, so that recursive schemas end

@@ -14,14 +14,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from xlam_lib.atomic import complete_dir, is_complete, write_json
 from xlam_lib.data.apigen.checks import check_meaning
-from xlam_lib.data.apigen.executor import Executor
 from xlam_lib.data.apigen.generate import Rejected, World
-from xlam_lib.data.apigen.library import TOOLS, UNSEEN, links_of, tools_of
+from xlam_lib.data.apigen.library.registry import TOOLS, UNSEEN, links_of, tools_of
+from xlam_lib.data.apigen.library.twins import twin_links, twins
 from xlam_lib.data.apigen.pipeline import Count, Slot, produce
-from xlam_lib.data.apigen.twins import twin_links, twins
-from xlam_lib.data.augment import augment
+from xlam_lib.data.apigen.sandbox.executor import Executor
+from xlam_lib.data.augment.names import augment
+from xlam_lib.files import complete_dir, is_complete, write_json
 from xlam_lib.trajectory import Trajectory, write_jsonl
 
 logger = logging.getLogger(__name__)

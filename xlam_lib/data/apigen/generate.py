@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from xlam_lib.data.apigen import ask
 from xlam_lib.data.apigen.ask import Clause, clause, requests
-from xlam_lib.data.apigen.executor import Request
-from xlam_lib.data.apigen.library import Link
-from xlam_lib.data.apigen.spec import ToolSpec
+from xlam_lib.data.apigen.library.registry import Link
+from xlam_lib.data.apigen.library.spec import ToolSpec
+from xlam_lib.data.apigen.sandbox.executor import Request
 from xlam_lib.trajectory import Step, ToolCall
 
 NO_TOOL = "None of the tools can do this."

@@ -69,7 +69,7 @@ class TemplateGenerator:
     name = "templates"
 
     def __init__(self, library: Library, half: str = "train") -> None:
-        from xlam_lib.data.apigen.library import TOOLS
+        from xlam_lib.data.apigen.library.registry import TOOLS
 
         self.library, self.half = library, half
         self.specs = {name: spec for name, spec in TOOLS.items() if name in library.by_name}

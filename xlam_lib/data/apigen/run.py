@@ -20,14 +20,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.atomic import complete_dir, write_json
 from xlam_lib.data.apigen.apis import Library
 from xlam_lib.data.apigen.checker import Both, Checker, ModelChecker, RuleChecker
 from xlam_lib.data.apigen.endpoint import Endpoint, EndpointError
 from xlam_lib.data.apigen.generator import Generator, ModelGenerator, TemplateGenerator
 from xlam_lib.data.apigen.sampler import KINDS, Sampler
-from xlam_lib.data.apigen.sandbox import Limits
+from xlam_lib.data.apigen.sandbox.sandbox import Limits
 from xlam_lib.data.apigen.stages import SOURCE, Line
+from xlam_lib.files import complete_dir, write_json
 from xlam_lib.trajectory import Trajectory, write_jsonl
 
 

@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlam_lib.checks import argument_problems
 from xlam_lib.data.apigen.apis import Library, Runner
 from xlam_lib.data.apigen.checker import Checker, Sample
 from xlam_lib.data.apigen.generate import NO_TOOL
 from xlam_lib.data.apigen.generator import Generator, Task
 from xlam_lib.data.apigen.sampler import Plan
 from xlam_lib.trajectory import Outcome, Source, Step, ToolCall, Trajectory
+from xlam_lib.validation import argument_problems
 
 STAGES = ("generation", "format", "execution", "semantic", "duplicate")
 LONGEST = 20_000  # characters of a text; no sample is longer

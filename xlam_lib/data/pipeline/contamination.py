@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlam_lib import atomic
+from xlam_lib import files
 from xlam_lib.data.reading import ReadError
 from xlam_lib.trajectory import Trajectory
 
@@ -60,7 +60,7 @@ class Questions:
 
     def save(self, path: str | Path) -> None:
         """Writes them for tasks that run elsewhere."""
-        atomic.write_json(path, {"long": self.long, "short": {str(n): known for n, known in self.short.items()}})
+        files.write_json(path, {"long": self.long, "short": {str(n): known for n, known in self.short.items()}})
 
     @classmethod
     def load(cls, path: str | Path) -> Questions:

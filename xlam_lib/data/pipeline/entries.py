@@ -22,10 +22,10 @@ from typing import Any
 
 import msgspec
 
-from xlam_lib.atomic import writing
 from xlam_lib.data.accounting import Accounting, Loss
-from xlam_lib.data.converting import small_digest
+from xlam_lib.data.convert import small_digest
 from xlam_lib.exact_json import REFUSED, UNWRITTEN, fast_bytes, loads, spaced_bytes
+from xlam_lib.files import writing
 
 BUFFER = 1 << 20  # bytes read and written at a time
 DIGEST = 16  # bytes

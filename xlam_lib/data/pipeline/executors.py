@@ -5,8 +5,8 @@ killed with four workers may be taken up with one. One worker needs no datatrove
 datatrove's tasks, but where a process is lost the run ends with an error (datatrove's own pool would wait for ever).
 
 What was run of the other two: the jobs for Slurm to their end, by a stand-in for `sbatch` that runs what was submitted
-(`tests/data/test_slurm.py`), on no real cluster; Ray on one machine (ray 2.60, `tests/data/test_ray.py`, skipped where
-it isn't installed, since it is not among the locked packages).
+(`tests/data/pipeline/test_slurm.py`), on no real cluster; Ray on one machine (ray 2.60,
+`tests/data/pipeline/test_ray.py`, skipped where it isn't installed, since it is not among the locked packages).
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
 
-from xlam_lib.atomic import writing
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.hub import Changed, HubId, hub_records
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.reading import Raw, ReadError
+from xlam_lib.files import writing
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from typing import IO, Any
 
 import msgspec
 
-from xlam_lib import atomic
+from xlam_lib import files
 from xlam_lib.data.accounting import Accounting, Drop, Loss
-from xlam_lib.data.converting import RENAMED, Names
+from xlam_lib.data.convert import RENAMED, Names
 from xlam_lib.data.pipeline.entries import BUFFER, Books, Entry, Kept, enter, entries, loss_line, name
 from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.pipeline.splitting import Disjoint, Groups
@@ -69,7 +69,7 @@ class Merge:
 
     def __call__(self, data: None = None, rank: int = 0, world_size: int = 1) -> None:
         accounting = Accounting(self.source, files=self.files, ignored_files=self.ignored)
-        with atomic.complete_dir(self.output, info=self.job) as folder:
+        with files.complete_dir(self.output, info=self.job) as folder:
             with (
                 open(folder / LOSSES, "wb", BUFFER) as losses,
                 open(folder / TRAJECTORIES, "wb", BUFFER) as lines,
@@ -84,7 +84,7 @@ class Merge:
 
                 write_parquet(folder / PARQUET, read_jsonl(folder / TRAJECTORIES))
             accounting.seconds = time.time() - self.started if self.started else 0.0
-            atomic.write_json(folder / BOOKS, accounting.to_dict())
+            files.write_json(folder / BOOKS, accounting.to_dict())
 
     def _fill(self, accounting: Accounting, lines: IO[bytes], losses: IO[bytes]) -> None:
         side, proof, seen = self._sides(), Disjoint(self.options.split_by), Seen()

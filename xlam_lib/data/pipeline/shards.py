@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.data.accounting import Loss
-from xlam_lib.data.converting import raw_records, unpacked
+from xlam_lib.data.convert import raw_records, unpacked
 from xlam_lib.data.reading import Raw, is_lines, matches, read_lines
 
 SHARD = 32 << 20  # bytes that a task reads, about

@@ -17,9 +17,8 @@ from typing import Any
 
 import msgspec
 
-from xlam_lib.checks import KnownTools, check_and_line
 from xlam_lib.data.accounting import Drop, Loss
-from xlam_lib.data.converting import ARGUMENTS, converted, loss_of, notes, small_digest
+from xlam_lib.data.convert import ARGUMENTS, converted, loss_of, notes, small_digest
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.pipeline.contamination import Questions, user_text
 from xlam_lib.data.pipeline.entries import Entry, Kept, ShardWriter
@@ -29,6 +28,7 @@ from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
 from xlam_lib.exact_json import dumps
 from xlam_lib.trajectory import Trajectory, TrajectoryError
+from xlam_lib.validation import KnownTools, check_and_line
 
 CONTAMINATED = "a benchmark's question"
 
@@ -105,7 +105,7 @@ class Verify:
     strict: bool = False
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
-        from xlam_lib.data.verify import first_error, policy_of, verify
+        from xlam_lib.data.quality.verify import first_error, policy_of, verify
 
         policy = policy_of(find_source(self.source).SOURCE)
         for item in data:
@@ -126,7 +126,7 @@ class Rate:
     """The rating by rules, added to `quality`."""
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
-        from xlam_lib.data.rating.rules import rate
+        from xlam_lib.data.quality.rules import rate
 
         for item in data:
             if type(item) is Item:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from xlam_lib import atomic
+from xlam_lib import files
 from xlam_lib.data.pipeline.fetched import BrokenOff
 from xlam_lib.data.reading import ReadError
 
@@ -38,7 +38,7 @@ def working(output: Path, job: dict[str, Any]) -> Iterator[Path]:
             yield folder
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        if error.errno in atomic.FULL:
+        if error.errno in files.FULL:
             message = f"the disk is full: {output} was not written; what stood there before still stands"
             raise OSError(error.errno, message) from error
         raise
@@ -66,7 +66,7 @@ class InUse(ReadError):
 
 def write_plan(folder: Path, job: dict[str, Any], **more: Any) -> None:
     """Writes down what the folder is for: `write_plan(work, job, shards=rows)`."""
-    atomic.write_json(folder / PLAN, {"layout": LAYOUT, "job": job, **more}, indent=None)
+    files.write_json(folder / PLAN, {"layout": LAYOUT, "job": job, **more}, indent=None)
 
 
 def read_plan(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """The sources: one file a data set, each with `SOURCE` (what it is) and `convert` (raw record -> trajectories).
 
-To add one, write `sources/<name>.py`; a module with a `SOURCE` is found by itself:
+    calls/     questions with tools and the calls that answer them       agents/    episodes in environments
+    exchange/  formats in which projects hand on trajectories            catalogs/  tools that records name only
+
+To add one, write `sources/<family>/<name>.py`; a module with a `SOURCE` is found by itself:
 
     SOURCE = SourceInfo(name="<name>", license="<SPDX>", url="https://...", files=("*.json",), samples={...})
 
@@ -30,11 +33,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from xlam_lib.data.accounting import Accounting, Drop
-from xlam_lib.data.converting import convert_files, convert_records, unpacked
+from xlam_lib.data.convert import convert_files, convert_records, unpacked
+from xlam_lib.data.formats.base import SourceInfo
 from xlam_lib.data.hub import hub_records
 from xlam_lib.data.inputs import find_input
-from xlam_lib.data.repair import unrepaired
-from xlam_lib.data.sources.base import SourceInfo
+from xlam_lib.data.quality.repair import unrepaired
 from xlam_lib.trajectory import Trajectory
 
 __all__ = ["SOURCES", "Drop", "SourceInfo", "SourceModule", "find_source", "load_source", "native"]
@@ -49,8 +52,10 @@ class SourceModule(Protocol):
 
 
 def _modules() -> Iterator[SourceModule]:
-    for info in pkgutil.iter_modules(__path__):
-        module: Any = importlib.import_module(f"{__name__}.{info.name}")
+    """The sources of all families, in the order of their files' names."""
+    found = [info.name for info in pkgutil.walk_packages(__path__, f"{__name__}.") if not info.ispkg]
+    for name in sorted(found, key=lambda name: name.rpartition(".")[2]):
+        module: Any = importlib.import_module(name)
         if hasattr(module, "SOURCE"):
             yield module
 

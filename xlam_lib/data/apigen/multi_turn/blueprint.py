@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from xlam_lib.checks import argument_problems
 from xlam_lib.data import wordlists
 from xlam_lib.data.apigen.multi_turn.desk import (
     BRANCHES,
@@ -31,6 +30,7 @@ from xlam_lib.data.apigen.multi_turn.desk import (
     make_database,
     renewal_fault,
 )
+from xlam_lib.validation import argument_problems
 
 Action = tuple[str, dict[str, Any]]
 MOST_GOALS = 3

@@ -18,10 +18,10 @@ import random
 from collections.abc import Callable
 from typing import Any, Literal
 
-from xlam_lib.checks import argument_problems
 from xlam_lib.data import wordlists
 from xlam_lib.data.apigen.apis import tool_of
 from xlam_lib.trajectory import Tool
+from xlam_lib.validation import argument_problems
 
 Database = dict[str, Any]
 Branch = Literal["Central", "Harbour", "Hillside"]

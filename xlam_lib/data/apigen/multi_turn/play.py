@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from xlam_lib.checks import argument_problems
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint
 from xlam_lib.data.apigen.multi_turn.desk import POLICY, TOOLS, Desk
 from xlam_lib.trajectory import Outcome, Source, Step, Task, ToolCall, Trajectory
+from xlam_lib.validation import argument_problems
 
 STOP = "###STOP###"
 MOST_STEPS = 60

@@ -1,0 +1,209 @@
+"""The real thing: a tiny model behind vLLM, started once for all tests here; the last one kills it.
+
+The model has learnt a few answers by heart (tiny.py): two calls, an answer to their results, a v2 list, plain words,
+and one that breaks off. What it says to anything else is garbage, which must arrive untouched.
+"""
+
+import json
+import time
+
+import psutil
+import pytest
+import tiny
+from seed_example import MESSAGES
+from seed_example import TOOLS as SEED_TOOLS
+
+from xlam_lib.chat_template import model_prompt
+from xlam_lib.codec import BRIEF_STYLE, history_steps, render_prompt, tools_from_any
+from xlam_lib.serve.choices import collect_stream
+from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
+from xlam_lib.serve.compare import equal_offline, served_texts
+from xlam_lib.serve.connection import ClientError, RequestRefusedError, UnknownModelError
+from xlam_lib.serve.engines.flags import ServerFlags
+from xlam_lib.serve.engines.vllm import PortInUseError, ServerDiedError, VllmServer
+from xlam_lib.serve.messages import openai_messages, steps_of
+from xlam_lib.serve.streaming import read_message
+
+pytestmark = pytest.mark.slow
+GARBAGE = [tiny.user(text) for text in ("Hm?", "Weather in Lima?", "Tell a story.", "a b c", "{}", "Grüße 😀")]
+CONVERSATIONS = [conversation for conversation, _ in tiny.LEARNT.values()] + GARBAGE
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.make_model(tmp_path_factory.mktemp("tiny") / "by-heart")
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    server = VllmServer(
+        folder, log=folder.parent / "vllm.log", flags=ServerFlags(max_model_len=4096)
+    ).start()  # 4096: cut to what it can
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def texts(folder):
+    """The model texts of all conversations, as the checkpoint's chat template writes them."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return [tiny.prompt_text(tokenizer, conversation) for conversation in CONVERSATIONS]
+
+
+@pytest.fixture(scope="module")
+def served(server, texts):
+    return served_texts(server.base_url, server.model, texts, max_tokens=100)
+
+
+def ask(server, conversation, **options):
+    options = {"tools": tiny.TOOLS, "temperature": 0, "max_tokens": 100, **options}
+    return server.openai().chat.completions.create(model=server.model, messages=conversation, **options)
+
+
+def calls_of(message):
+    if not isinstance(message, dict):
+        message = message.model_dump()
+    return [(call["function"]["name"], call["function"]["arguments"]) for call in message["tool_calls"] or []]
+
+
+def llm(server, **config):
+    config = {"mode": "tools", "style": BRIEF_STYLE, "max_tokens": 100, **config}
+    return xLAMChatCompletion.from_config(xLAMConfig(server.base_url, server.model, **config))
+
+
+def test_served_answers_equal_offline_ones(folder, texts, served):
+    found = equal_offline(served, tiny.offline(folder, texts, max_new_tokens=100))
+    assert found.share == 1.0, found.differing
+    assert served[: len(tiny.LEARNT)] == [answer for _, answer in tiny.LEARNT.values()]
+
+
+def test_the_server_renders_the_codecs_prompt(server, texts):
+    for conversation, text in zip(CONVERSATIONS, texts, strict=True):
+        told = ask(server, conversation, max_tokens=1, extra_body={"return_prompt_text": True}).prompt_text
+        steps = history_steps(steps_of(openai_messages(conversation))[1])
+        assert told == text == model_prompt(render_prompt(tools_from_any(tiny.TOOLS), *steps, BRIEF_STYLE))
+
+
+def test_the_stock_client_gets_tool_calls(server):
+    choice = ask(server, tiny.TWO_CALLS).choices[0]
+    assert choice.finish_reason == "tool_calls" and choice.message.content == "Two cities, two calls."
+    assert [(name, json.loads(text)) for name, text in calls_of(choice.message)] == [
+        (call["name"], call["arguments"]) for call in tiny.CALLS
+    ]
+    assert len({call.id for call in choice.message.tool_calls}) == 2
+    choice = ask(server, tiny.LEARNT["list"][0]).choices[0]
+    assert (choice.message.content, calls_of(choice.message)) == (None, [("now", "{}")])
+
+
+def test_a_conversation_with_results_goes_on(server):
+    choice = ask(server, tiny.RESULTS).choices[0]
+    assert (choice.finish_reason, choice.message.tool_calls or []) == ("stop", [])
+    assert choice.message.content == '4 degrees in Oslo,\n5 in "Malmö". 😀'
+
+
+def test_nothing_said_is_lost(server, served):
+    """Learnt or garbage, whole or broken off: content and calls are what the codec reads in the model's own text."""
+    for conversation, text in zip(CONVERSATIONS, served, strict=True):
+        message, expected = ask(server, conversation).choices[0].message, read_message(text)
+        assert (message.content or "") == expected.content
+        assert [(name, json.loads(text)) for name, text in calls_of(message)] == [
+            (call.name, call.arguments) for call in expected.calls
+        ]
+
+
+@pytest.mark.parametrize("options", [{}, {"tool_choice": "required", "max_tokens": 60}, {"tool_choice": "none"}])
+def test_streams_add_up_to_the_same(server, options):
+    for conversation in CONVERSATIONS:
+        whole = ask(server, conversation, **options).choices[0]
+        chunks = list(ask(server, conversation, stream=True, **options))
+        added = collect_stream(chunks)
+        assert added["message"]["content"] == (whole.message.content or "")
+        assert calls_of(added["message"]) == calls_of(whole.message)
+        assert added["finish_reason"] == whole.finish_reason
+    told = [chunk.choices[0].delta.content for chunk in ask(server, tiny.RESULTS, stream=True) if chunk.choices]
+    assert len([piece for piece in told if piece]) > 5  # piece by piece indeed
+
+
+def test_a_required_call_is_made(server):
+    for conversation in (*GARBAGE, tiny.LEARNT["words"][0]):
+        choice = ask(server, conversation, tool_choice="required", max_tokens=200, parallel_tool_calls=False).choices[0]
+        assert len(calls_of(choice.message)) == 1 or choice.finish_reason == "length"
+        named = {"type": "function", "function": {"name": "now"}}
+        choice = ask(server, conversation, tool_choice=named, max_tokens=200).choices[0]
+        assert {call[0] for call in calls_of(choice.message)} == {"now"} or choice.finish_reason == "length"
+    assert calls_of(ask(server, tiny.TWO_CALLS, tool_choice="required").choices[0].message) == calls_of(
+        ask(server, tiny.TWO_CALLS).choices[0].message
+    )  # the grammar is that of the model's own format
+
+
+def test_calls_are_not_made_where_none_may_be(server):
+    choice = ask(server, tiny.LEARNT["list"][0], tool_choice="none").choices[0]
+    assert (choice.message.content, calls_of(choice.message)) == ('[{"name": "now", "arguments": {}}]', [])
+
+
+def test_an_answer_cut_off_makes_no_calls_and_says_so(server):
+    choice = llm(server).completion(tiny.TWO_CALLS, tiny.TOOLS, max_tokens=25)["choices"][0]
+    assert choice["finish_reason"] == "length" and choice["problems"][0].startswith("cut off")
+    assert choice["message"]["tool_calls"] == []
+    assert choice["message"]["content"].startswith("Two cities, two calls.\n, ")
+
+
+@pytest.mark.parametrize("mode", ["tools", "completion"])
+def test_the_xlam_client(server, mode):
+    client = llm(server, mode=mode)
+    choice = client.completion(tiny.TWO_CALLS, tiny.TOOLS)["choices"][0]
+    assert (choice["finish_reason"], choice["problems"]) == ("tool_calls", [])
+    calls = choice["message"]["tool_calls"]
+    assert [{"name": call["name"], "arguments": call["arguments"]} for call in calls] == tiny.CALLS
+    *pieces, last = client.stream(tiny.TWO_CALLS, tiny.TOOLS)
+    for call, other in zip(calls, last["message"]["tool_calls"], strict=True):
+        call["id"] = other["id"]  # vLLM makes them up anew
+    assert last == choice and "".join(piece["content"] for piece in pieces) == "Two cities, two calls."
+    results = [{"role": "tool", "name": "get_weather", "content": {"celsius": celsius}} for celsius in (4, 5)]
+    conversation = [*tiny.TWO_CALLS, choice["message"], *results]
+    assert client.completion(conversation, tiny.TOOLS)["choices"][0]["message"]["content"].startswith("4 degrees")
+
+
+def test_the_originals_snippet_is_served(server):
+    response = llm(server, max_tokens=8).completion(MESSAGES, tools=SEED_TOOLS)
+    assert response["choices"][0]["message"]["role"] == "assistant" and response["usage"]["completion_tokens"] <= 8
+
+
+def test_bad_requests_are_named(server):
+    client = llm(server)
+    with pytest.raises(RequestRefusedError, match="status 400.*2048"):
+        client.completion(tiny.user("long " * 2000), tiny.TOOLS)
+    unclear = [tiny.TOOLS[0], json.loads(json.dumps(tiny.TOOLS[1]))]
+    unclear[0] = json.loads(json.dumps(unclear[0]))
+    for tool, kind in zip(unclear, ("string", "integer"), strict=True):
+        tool["function"]["parameters"]["$defs"] = {"a": {"type": kind}}
+    with pytest.raises(RequestRefusedError, match="another tool defines .defs/a otherwise"):
+        client.completion(tiny.user("Hm"), unclear, tool_choice="required")
+    with pytest.raises(UnknownModelError, match="knows no model 'other'"):
+        xLAMChatCompletion(xLAMConfig(server.base_url, "other")).completion(tiny.user("Hm"))
+
+
+def test_its_port_is_in_use(server, folder):
+    with pytest.raises(PortInUseError, match=f"port {server.port} on 127.0.0.1 can't be used"):
+        VllmServer(folder, port=server.port).start()
+
+
+def test_it_dies_with_its_engine_and_says_so(server):
+    """The last test here: the server is gone afterwards."""
+    process = psutil.Process(server.pid)
+    children = process.children(recursive=True)
+    engine = max(children, key=lambda child: child.memory_info().rss)
+    engine.kill()
+    with pytest.raises(
+        ServerDiedError, match="(?s)the vLLM server for 'by-heart' .*Errors in its log:.*EngineDeadError"
+    ):  # noqa: PT012
+        for _ in range(300):
+            server.check()
+            with pytest.raises(ClientError):
+                llm(server, max_retries=0).completion(tiny.TWO_CALLS, tiny.TOOLS)
+            time.sleep(0.1)
+    server.stop()
+    left = psutil.wait_procs([process, *children], timeout=5)[1]
+    assert all(child.status() == psutil.STATUS_ZOMBIE for child in left)  # ended, though nobody has asked how

@@ -1,0 +1,123 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from train_demo import STYLE
+
+from xlam_lib.chat_template import chat_template, model_text
+from xlam_lib.codec import prompts_of
+from xlam_lib.train.mixture.examples import IGNORED, Example, encode, examples, order, order_together, spans
+from xlam_lib.views import to_openai, tools_to_openai
+
+
+@pytest.fixture(scope="module")
+def tokenizer(base):
+    checkpoint = pytest.importorskip("xlam_lib.models.checkpoint")
+    return checkpoint.load_tokenizer(base)
+
+
+def test_prompt_and_answer_apart_are_the_same_tokens_as_together(trajectories, tokenizer):
+    rows, left_out = examples(trajectories, tokenizer, STYLE, 1024)
+    turns = [turn for one in trajectories for turn in prompts_of(one, STYLE)]
+    texts = [model_text(prompt, answer, tokenizer.eos_token) for _, prompt, answer in turns]
+    assert [list(row.input_ids) for row in rows] == encode(tokenizer, texts)
+    assert not left_out
+
+
+def test_a_row_is_what_the_chat_template_renders(trajectories, tokenizer):
+    row = examples(trajectories[:1], tokenizer, STYLE, 1024)[0][0]
+    text = tokenizer.apply_chat_template(
+        to_openai(trajectories[0].steps),
+        tools=tools_to_openai(trajectories[0].tools),
+        chat_template=chat_template(STYLE),
+        tokenize=False,
+    )
+    assert tokenizer.decode(list(row.input_ids)) == text
+
+
+def test_only_answer_and_end_token_are_trained(trajectories, tokenizer):
+    for row in examples(trajectories, tokenizer, STYLE, 1024)[0]:
+        (prompt, trained_prompt), (answer, trained_answer) = spans(row, tokenizer)
+        assert (trained_prompt, trained_answer) == (False, True)
+        assert prompt.endswith("<|assistant|>\n") and answer.startswith('{"thought"')
+        assert answer.endswith("}" + tokenizer.eos_token)
+        assert [label for label in row.labels if label != IGNORED] == list(row.input_ids[row.prompt_length :])
+        assert len(row.labels) == len(row.input_ids)
+
+
+def test_what_does_not_fit_is_counted_not_cut(trajectories, tokenizer):
+    whole, _ = examples(trajectories, tokenizer, STYLE, 1024)
+    limit = sorted(len(row.input_ids) for row in whole)[10]
+    some, left_out = examples(trajectories, tokenizer, STYLE, limit)
+    assert left_out == Counter({"longer than max_length": len(whole) - len(some)})
+    assert all(row in whole for row in some)
+
+
+def test_turns_that_are_not_trainable_are_left_out(trajectories, tokenizer):
+    one = trajectories[0]
+    frozen = replace(one, steps=tuple(replace(step, trainable=False) for step in one.steps))
+    rows, left_out = examples([frozen], tokenizer, STYLE, 1024)
+    assert rows == [] and left_out == Counter({"trajectory without a trainable turn": 1})
+
+
+def test_labels_of_the_docstring():
+    assert Example((17, 4, 9, 0), 2, "demo-1", 1).labels == [-100, -100, 9, 0]
+
+
+@pytest.mark.parametrize("samples", [1, 7, 100, 101, 250, 333])
+def test_order_draws_each_row_as_often_as_it_should(samples):
+    lengths = [(number * 37) % 91 + 10 for number in range(101)]
+    drawn = order(lengths, 8, samples, seed=3)
+    assert len(drawn) == samples and drawn == order(lengths, 8, samples, seed=3)
+    times = Counter(drawn).values()
+    assert samples < len(lengths) or max(times) - min(times) <= 1
+    assert len(set(drawn)) == min(samples, len(lengths))
+
+
+def test_order_puts_similar_lengths_into_a_batch():
+    lengths = [(number * 37) % 400 + 100 for number in range(1000)]
+    drawn = order(lengths, 8, 2500, seed=0)
+    batches = [[lengths[row] for row in drawn[at : at + 8]] for at in range(0, 2496, 8)]
+    padded = sum(8 * max(batch) for batch in batches)
+    assert padded < 1.05 * sum(map(sum, batches))
+    assert drawn != order(lengths, 8, 2500, seed=1)
+
+
+def test_order_of_the_docstring():
+    assert sorted(order([5, 9, 5, 9], 2, 4, seed=0)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("samples", [1, 7, 8, 100, 161, 162, 500])
+def test_order_together_draws_each_row_as_often_as_it_should(samples):
+    groups = [number if number < 60 else number // 3 + 100 for number in range(162)]
+    drawn = order_together(groups, [10] * 162, 8, samples, seed=3)
+    assert len(drawn) == samples and drawn == order_together(groups, [10] * 162, 8, samples, seed=3)
+    times = Counter(drawn).values()
+    assert len(set(drawn)) == min(samples, 162)
+    assert max(times) - min(times) <= 1 or samples < 162
+    assert samples < 9 or drawn != order_together(groups, [10] * 162, 8, samples, seed=4)
+
+
+def test_order_together_keeps_groups_in_one_half_of_a_batch_and_halves_alike():
+    sizes = [1, 1, 1, 2, 3, 3] * 100
+    groups = [name for name, size in enumerate(sizes) for _ in range(size)]
+    lengths = [100 + (group * 37) % 200 for group in groups]
+    length_of = dict(zip(groups, lengths, strict=True))
+    drawn = order_together(groups, lengths, 8, len(groups), seed=0)
+    halves = [drawn[at : at + 4] for at in range(0, len(drawn), 4)]
+    split = {
+        group
+        for group in set(groups)
+        if len({i for i, half in enumerate(halves) for row in half if groups[row] == group}) > 1
+    }
+    assert len(split) <= 3
+    for half in halves:
+        names = [groups[row] for row in half]
+        assert sorted(names, key=names.index) == names  # neighbours
+    work = [sum(length_of[name] for name in {groups[row] for row in half}) for half in halves[: len(halves) // 2 * 2]]
+    apart = [abs(a - b) / max(a, b) for a, b in zip(work[::2], work[1::2], strict=True)]
+    assert sum(apart) / len(apart) < 0.02
+
+
+def test_order_together_of_the_docstring():
+    assert order_together(["a", "b", "a", "b"], [5, 9, 5, 9], 4, 4, seed=0) == [0, 2, 1, 3]

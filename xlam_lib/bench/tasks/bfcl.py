@@ -1,0 +1,213 @@
+"""The single-turn questions of the Berkeley Function-Calling Leaderboard (BFCL v4), as they ship in `bfcl-eval`.
+
+Used by notebook 05. Each question becomes our types: function documents as tools with JSON Schema, messages as steps;
+the codec writes the prompt. The raw documents stay beside them, for BFCL's own checker reads those (`bfcl_check.py`).
+One raw line of questions, and the line of answers that belongs to it (each argument with its accepted values, "" for
+"may be left out"):
+
+    {"id": "simple_python_4", "question": [[{"role": "user", "content": "Solve ... a=2, b=6, and c=5"}]],
+     "function": [{"name": "solve_quadratic_equation", "description": "...", "parameters":
+                   {"type": "dict", "properties": {"a": {"type": "integer"}, ...}, "required": ["a", "b", "c"]}}]}
+    {"id": "simple_python_4", "ground_truth": [{"solve_quadratic_equation": {"a": [2], "b": [6], "c": [5]}}]}
+
+    questions = load("multiple")
+    prompt(questions[0], BRIEF_STYLE), ground_truth(questions[0])
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.bench.tasks.bfcl_literals import literal
+from xlam_lib.codec import SEED_STYLE, Answer, PromptStyle, history_steps, render_prompt, style_of
+from xlam_lib.trajectory import Source, Step, Tool, ToolCall, Trajectory
+
+PACKAGE, VERSION = "bfcl_eval", "BFCL_v4"
+CATEGORIES = (
+    "simple_python",
+    "multiple",
+    "parallel",
+    "parallel_multiple",
+    "live_simple",
+    "live_multiple",
+    "live_parallel",
+    "live_parallel_multiple",
+    "irrelevance",
+    "live_irrelevance",
+)
+OTHER_LANGUAGES = {"simple_java": "java", "simple_javascript": "javascript"}  # values are literals of that language
+NO_CALL = ("irrelevance", "live_irrelevance")  # right is: no call; they have no file of answers
+SOURCE = Source(
+    "bfcl_v4", "Apache-2.0", url="https://github.com/ShishirPatil/gorilla", converter="xlam_lib.bench.tasks.bfcl"
+)
+TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None} | {
+    name: name for name in ("string", "integer", "number", "boolean", "array", "object", "null")
+}
+
+
+class BfclError(ValueError):
+    """BFCL's data are not there or not as expected."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question: `functions` and `accepted` as shipped (for the checker), `asked` in our types (for the prompt)."""
+
+    id: str
+    category: str
+    functions: tuple[dict[str, Any], ...]
+    accepted: tuple[dict[str, Any], ...]  # for each expected call {name: {argument: [accepted values]}}
+    asked: Trajectory
+
+    @property
+    def language(self) -> str:
+        """`"python"`, `"java"` or `"javascript"`: how values are written."""
+        return OTHER_LANGUAGES.get(self.category, "python")
+
+
+def data_folder(folder: str | Path | None = None) -> Path:
+    """Where the questions lie: the given folder, else inside the installed package (found without importing it)."""
+    if folder is not None:
+        return Path(folder)
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise BfclError(
+            f"the package {PACKAGE} is not installed; install the project's environment, or give a folder "
+            f"with {VERSION}_<category>.json and possible_answer/"
+        )
+    return Path(found.submodule_search_locations[0]) / "data"
+
+
+def load(category: str, folder: str | Path | None = None) -> list[Question]:
+    """The questions of one category in the order of the file, e.g. `load("simple_python")`: 400 of them."""
+    if category not in CATEGORIES and category not in OTHER_LANGUAGES:
+        raise BfclError(f"no category {category!r}; there are {', '.join((*CATEGORIES, *OTHER_LANGUAGES))}")
+    base, name = data_folder(folder), f"{VERSION}_{category}.json"
+    answers = {}
+    if category not in NO_CALL:
+        answers = {row["id"]: row["ground_truth"] for row in _rows(base / "possible_answer" / name, "ground_truth")}
+    return [_question(row, category, answers) for row in _rows(base / name, "question", "function")]
+
+
+def prompt(question: Question, style: PromptStyle = SEED_STYLE) -> str:
+    """The prompt of a question; a system message of BFCL's replaces the style's task instruction."""
+    style = style_of(question.asked, style)
+    asked, history = history_steps(question.asked.steps, style.observations)
+    return render_prompt(question.asked.tools, asked, history, style)
+
+
+def ground_truth(question: Question) -> Answer:
+    """The first accepted answer, e.g. one call `solve(a=2, b=6, c=5)`; arguments that may be left out are."""
+    documents = {document["name"]: document for document in question.functions}
+    calls = []
+    for expected in question.accepted:
+        (name, accepted), *more = expected.items()
+        if more:
+            raise BfclError(f"{question.id}: an expected call names {len(expected)} functions, one was expected")
+        calls.append(ToolCall(name, _arguments(accepted, documents[name]["parameters"], question.language)))
+    return Answer("", tuple(calls))
+
+
+def tool_of(document: Mapping[str, Any], where: str, language: str = "python") -> Tool:
+    """A function document as a tool: dict -> object, float -> number, tuple -> array, any -> no type named."""
+    parameters = document["parameters"]
+    if language == "python":
+        return Tool(document["name"], document["description"], _schema(parameters, f"{where}: {document['name']}"))
+    properties = {name: _as_text(spec, language) for name, spec in parameters["properties"].items()}
+    schema = {"type": "object", "properties": properties, "required": list(parameters.get("required", []))}
+    return Tool(document["name"], document["description"], schema)
+
+
+def _rows(path: Path, *keys: str) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise BfclError(f"{path} is not there; expected BFCL v4 as in bfcl-eval 2026.3.23, a line of JSON a question")
+    rows = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise BfclError(f"{path}:{number}: not JSON ({error}); is the file cut off?") from error
+        missing = [key for key in ("id", *keys) if not isinstance(row, dict) or key not in row]
+        if missing:
+            raise BfclError(f"{path}:{number}: no {' and no '.join(missing)} in the line; is this a file of BFCL v4?")
+        rows.append(row)
+    return rows
+
+
+def _question(row: dict[str, Any], category: str, answers: Mapping[str, list[dict[str, Any]]]) -> Question:
+    if category not in NO_CALL and row["id"] not in answers:
+        raise BfclError(f"{row['id']}: no line in possible_answer has this id; the two files don't belong together")
+    if len(row["question"]) != 1:
+        raise BfclError(f"{row['id']}: {len(row['question'])} turns; a single-turn question has one")
+    language = OTHER_LANGUAGES.get(category, "python")
+    tools = tuple(tool_of(document, row["id"], language) for document in row["function"])
+    steps = tuple(Step(message["role"], message["content"], trainable=False) for message in row["question"][0])
+    asked = Trajectory(f"bfcl_v4/{row['id']}", SOURCE, tools=tools, steps=steps, split="test", tags=(category,))
+    return Question(row["id"], category, tuple(row["function"]), tuple(answers.get(row["id"], ())), asked)
+
+
+def _schema(spec: Any, where: str) -> dict[str, Any]:
+    """BFCL's near-JSON-Schema as JSON Schema, at every depth."""
+    if not isinstance(spec, dict):
+        raise BfclError(f"{where}: a parameter is described by {spec!r}, expected an object with a type")
+    named = spec.get("type")
+    if named is not None and named not in TYPES:
+        raise BfclError(f"{where}: unknown type {named!r}, expected one of {', '.join(TYPES)}")
+    found: dict[str, Any] = {}
+    for key, value in spec.items():
+        if key == "type":
+            found |= {"type": TYPES[named]} if TYPES[named] else {}
+        elif key == "properties":
+            found[key] = {name: _schema(inner, f"{where}.{name}") for name, inner in value.items()}
+        elif key == "items":
+            found[key] = _schema(value, f"{where}[]")
+        else:
+            found[key] = value
+    return found
+
+
+def _as_text(spec: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """A Java or JavaScript parameter: BFCL wants its value as source text and tells the model so; so do we."""
+    inner = (spec.get("items") or {}).get("type", "")
+    kind = f"{spec['type']} of {inner}" if inner else spec["type"] or "any"
+    hint = f"The value as text: a {kind} as written in {language.capitalize().replace('script', 'Script')}."
+    return {"type": "string", "description": f"{spec.get('description', '').rstrip()} {hint}".lstrip()}
+
+
+def _arguments(accepted: Mapping[str, list[Any]], parameters: Mapping[str, Any], language: str) -> dict[str, Any]:
+    required = parameters.get("required", [])
+    arguments = {}
+    for name, values in accepted.items():
+        if not values or ("" in values and name not in required):
+            continue
+        given = [value for value in values if value != ""] or values
+        value, spec = _first(given), parameters.get("properties", {}).get(name, {})
+        arguments[name] = value if language == "python" else literal(value, spec, language)
+    return arguments
+
+
+def _first(values: list[Any]) -> Any:
+    """The first accepted value; inside an object, or a list of objects, each key lists its own accepted values."""
+    value = values[0]
+    if isinstance(value, dict):
+        return _object(value)
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return [_object(item) for item in value]
+    return value
+
+
+def _object(accepted: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, values in accepted.items():
+        if not isinstance(values, list):
+            found[key] = values
+        elif "" not in values and values:
+            found[key] = values[0]
+    return found

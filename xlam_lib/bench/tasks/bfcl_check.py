@@ -1,0 +1,190 @@
+"""Calls scored by BFCL's own checker (`ast_checker` of `bfcl-eval`), in this process or in a child.
+
+Used by `bfcl_score.py` and notebook 05. The checker's module imports a list of all models of the leaderboard, and with
+it a dozen vendors' SDKs; it only asks that list whether dots in names became underscores. So `checker()` puts a stub in
+the list's place while it imports, and takes every trace away again.
+
+What a model wrote is checked in a child process, each answer within a few seconds: the checker matches model text
+against regular expressions that can take for ever. The child is this module: `python -m
+xlam_lib.bench.tasks.bfcl_check` reads one JSON object a line from standard input and writes one verdict a line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from xlam_lib.bench.tasks.bfcl import NO_CALL, PACKAGE, BfclError, Question
+from xlam_lib.trajectory import ToolCall
+
+MODEL_LIST = f"{PACKAGE}.constants.model_config"
+MODEL = "xlam"  # a name for the checker; its stub says: dots in function names stay
+SECONDS = 5.0  # for one answer
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    RecursionError,
+    TimeoutError,
+    TypeError,
+    ValueError,
+)
+_import_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checker says of one answer; `valid` is None when the checker itself failed (never a wrong answer)."""
+
+    id: str
+    valid: bool | None
+    error_type: str = ""
+    error: str = ""
+
+
+def checker() -> Callable[[Question, Sequence[ToolCall]], Verdict]:
+    """BFCL's checker as a function, e.g. `checker()(question, calls).valid`; BfclError when it isn't installed."""
+    with _import_lock, _stubbed():
+        try:
+            ast = importlib.import_module(f"{PACKAGE}.eval_checker.ast_eval.ast_checker")
+            languages = importlib.import_module(f"{PACKAGE}.constants.enums").Language
+        except ModuleNotFoundError as error:
+            raise BfclError(f"BFCL's checker can't be imported: {error}; install the project's environment") from error
+    return lambda question, calls: _verdict(ast.ast_checker, languages, question, calls)
+
+
+def check(questions: Sequence[Question], calls: Sequence[Sequence[ToolCall]]) -> list[Verdict]:
+    """Verdicts in this process: for trusted calls, such as the ground truth."""
+    ask = checker()
+    return [ask(question, found) for question, found in zip(questions, calls, strict=True)]
+
+
+def check_in_child(
+    questions: Sequence[Question], calls: Sequence[Sequence[ToolCall]], seconds: float = SECONDS
+) -> list[Verdict]:
+    """Verdicts on calls that a model wrote, from a child process; one that takes longer than `seconds` gets None."""
+    items = [_item(question, found) for question, found in zip(questions, calls, strict=True)]
+    if not items:
+        return []
+    command = [sys.executable, "-m", "xlam_lib.bench.tasks.bfcl_check", str(seconds)]
+    limit = 60 + (seconds + 1) * len(items)
+    try:
+        done = subprocess.run(
+            command,
+            input="\n".join(items),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=limit,
+            check=False,
+            cwd=Path(__file__).parents[3],
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BfclError(f"the child that checks BFCL answers took longer than {limit:.0f} s and was stopped") from error
+    if done.returncode != 0:
+        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise BfclError(f"the child that checks BFCL answers ended with code {done.returncode}: {last[:300]}")
+    found = [Verdict(**json.loads(line)) for line in done.stdout.splitlines()]
+    if [verdict.id for verdict in found] != [question.id for question in questions]:
+        raise BfclError(f"the child that checks BFCL answers gave {len(found)} verdicts for {len(items)} answers")
+    return found
+
+
+def _verdict(ast_checker: Callable, languages: Any, question: Question, calls: Sequence[ToolCall]) -> Verdict:
+    if question.category in NO_CALL:
+        error = "" if not calls else f"calls {calls[0].name!r} though no tool fits"
+        return Verdict(question.id, not calls, "irrelevance_error:call" if calls else "", error)
+    written, accepted = [{call.name: call.arguments} for call in calls], list(question.accepted)
+    language = languages(question.language)
+    try:
+        result = ast_checker(list(question.functions), written, accepted, language, question.category, MODEL)
+    except FAULTS as error:
+        return Verdict(question.id, None, f"checker:{type(error).__name__}", str(error)[:300])
+    if result["valid"]:
+        return Verdict(question.id, True)
+    return Verdict(question.id, False, result["error_type"], str(result["error"])[:300])
+
+
+@contextlib.contextmanager
+def _stubbed() -> Iterator[None]:
+    """Inside, the list of models is a stub; afterwards no module of the package is known that wasn't known before."""
+    stub = ModuleType(MODEL_LIST)
+    stub.MODEL_CONFIG_MAPPING = {MODEL: SimpleNamespace(underscore_to_dot=False)}
+    before = _own_modules()
+    for name in before:
+        del sys.modules[name]
+    sys.modules[MODEL_LIST] = stub
+    try:
+        yield
+    finally:
+        for name in _own_modules():
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def _own_modules() -> dict[str, ModuleType]:
+    return {name: module for name, module in sys.modules.items() if name.split(".")[0] == PACKAGE}
+
+
+def _item(question: Question, calls: Sequence[ToolCall]) -> str:
+    return json.dumps(
+        {
+            "id": question.id,
+            "category": question.category,
+            "functions": question.functions,
+            "accepted": question.accepted,
+            "calls": [{"name": call.name, "arguments": call.arguments} for call in calls],
+        }
+    )
+
+
+def _child(seconds: float) -> None:
+    ask = checker()
+    written, sys.stdout = sys.stdout, sys.stderr  # whatever the checker prints is no verdict
+    for line in sys.stdin:
+        item = json.loads(line)
+        question = Question(item["id"], item["category"], tuple(item["functions"]), tuple(item["accepted"]), None)
+        calls = [ToolCall(call["name"], call["arguments"]) for call in item["calls"]]
+        try:
+            with _at_most(seconds):
+                verdict = ask(question, calls)
+        except TimeoutError as error:  # the alarm rang outside the checker
+            verdict = Verdict(question.id, None, "checker:TimeoutError", str(error))
+        written.write(json.dumps(asdict(verdict)) + "\n")
+    written.flush()
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """TimeoutError after so many seconds, also in the midst of a regular expression (where signals exist)."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"the checker took longer than {seconds:g} s")
+
+    former = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+if __name__ == "__main__":
+    _child(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)

@@ -1,0 +1,100 @@
+"""Runs any Python function in a confined child process: limits on time and memory, no network, no other processes.
+
+    def halve(number: float) -> float:
+        "Half of a number."
+        return number / 2
+
+    with Sandbox(Limits(seconds=2.0)) as box:
+        box.run(reference(halve), {"number": 3})    # {"result": 1.5, "network": "seccomp"}
+
+Each call has a process of its own. A function that fails, never ends, eats all memory, forks, is killed or answers
+without end gives one `{"error": "TimeoutError: ..."}`; the next call is not touched. What exactly is held back, and
+what isn't, stands in `confine.py`; an answer's "network" says which fence held it. The embedded tools have a
+quicker executor (`executor.py`), for they are known to behave.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.data.apigen.sandbox.confine import Limits
+from xlam_lib.data.apigen.sandbox.line_child import ROOT, LineChild
+
+SLACK_SECONDS = 30.0  # to start the child and to load a module on a busy machine
+
+__all__ = ["Limits", "Reference", "Sandbox", "reference"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where another process finds a function: `Reference("math", "hypot")`, in a file, or by its source."""
+
+    module: str
+    name: str
+    path: str = ""
+    source: str = ""
+
+
+def reference(function: Callable[..., Any]) -> Reference:
+    """The reference to a function; a ValueError says why there is none.
+
+    Example: `reference(math.hypot)` -> Reference("math", "hypot"). A function of a script is found in its file, one of
+    a notebook is taken along as source (and then must import what it uses itself).
+    """
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    if not module or not name or "<" in name:
+        raise ValueError(f"{function!r}: give a function that a module defines at its top, no lambda or inner function")
+    main = sys.modules.get(module)
+    if module != "__main__" and main is not None:
+        if _found(main, name) is not function and inspect.unwrap(_found(main, name)) is not function:
+            raise ValueError(f"{module}.{name} is another thing than the function given; give it a name of its own")
+        return Reference(module, name)
+    path = getattr(main, "__file__", None)
+    if path and os.path.isfile(path):
+        return Reference("", name, str(Path(path).resolve()))
+    try:
+        return Reference("", name, source=textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError) as error:
+        raise ValueError(f"{name}: has no source that another process could run ({error})") from error
+
+
+def _found(module: Any, name: str) -> Any:
+    for part in name.split("."):
+        module = getattr(module, part, None)
+    return module
+
+
+class Sandbox(LineChild):
+    """A context manager around the child process; it starts with the first call and is replaced if it dies."""
+
+    def __init__(self, limits: Limits | None = None, slack_seconds: float = SLACK_SECONDS) -> None:
+        self.limits = limits or Limits()
+        self.slack_seconds = slack_seconds
+        super().__init__("xlam_lib.data.apigen.sandbox.sandbox_child")
+
+    def hello(self) -> dict[str, Any]:
+        """The limits, and where modules are found by now."""
+        places = list(dict.fromkeys(os.path.abspath(place) for place in (*sys.path, ROOT)))
+        return {"limits": asdict(self.limits), "path": places}
+
+    def run(self, function: Reference, arguments: dict[str, Any]) -> dict[str, Any]:
+        """One call: {"result": ..., "network": "seccomp"} or {"error": "ValueError: ..."}."""
+        where = (function.module, function.name, function.path, function.source)
+        try:
+            answer = self.ask({"function": where, "arguments": arguments}, self.limits.seconds + self.slack_seconds)
+        except (TypeError, ValueError) as error:
+            return {"error": f"TypeError: the arguments are not JSON ({error})"}
+        if answer is None:
+            return {"error": "ProcessError: the child process died or hung while it loaded or ran the function"}
+        return answer
+
+    def batch(self, calls: Sequence[tuple[Reference, dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Some calls, one after another, in order; each as in `run`."""
+        return [self.run(function, arguments) for function, arguments in calls]

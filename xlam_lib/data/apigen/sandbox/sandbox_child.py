@@ -1,0 +1,202 @@
+"""The process behind `sandbox.py`: it loads functions, and forks a confined process of its own for each single call.
+
+    python -m xlam_lib.data.apigen.sandbox.sandbox_child   # a request a line on standard input, answers on output
+
+A call therefore never meets what an earlier call left behind (changed globals, used-up time, open files), and whatever
+happens to its process is one error in one answer. The module of a function is loaded once, before the fences go up:
+whoever gave us the function has imported it already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from xlam_lib.data.apigen.sandbox.confine import Limits, confine
+
+
+@functools.cache
+def load(module: str, name: str, path: str, source: str) -> Callable[..., Any]:
+    """The function of that name: of a text of Python, of a file, else of a module that can be imported."""
+    if source:
+        space: dict[str, Any] = {"__name__": "sandboxed"}
+        exec(compile(source, f"<source of {name}>", "exec"), space)
+        found: Any = space[name]
+    else:
+        found = _module(module, path)
+        for part in name.split("."):
+            found = getattr(found, part)
+    from pydantic import ConfigDict, validate_call  # makes dates, enums and dataclasses of JSON values
+    from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+
+    try:
+        return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(found)
+    except (PydanticUserError, PydanticUndefinedAnnotation, NameError, TypeError):
+        return found  # its hints can't be read: the JSON values go in as they are
+
+
+@functools.cache
+def _module(module: str, path: str) -> Any:
+    if not path:
+        return importlib.import_module(module)
+    spec = importlib.util.spec_from_file_location("sandboxed_file", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no file of Python")
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """The result as plain JSON values."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    result = function(**arguments)
+    if inspect.isawaitable(result):
+
+        async def wait() -> Any:
+            return await result
+
+        result = asyncio.run(wait())
+    return TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants")).dump_python(result, mode="json")
+
+
+def _told(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {str(error)[:2000]}"
+    except Exception:  # an error that can't even say what it is
+        return f"{type(error).__name__}: "
+
+
+def _in_child(function: Callable[..., Any], arguments: dict[str, Any], limits: Limits, answers: int) -> None:
+    """Runs in the forked process and never returns."""
+    status = 1
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        os.dup2(answers, 3)
+        os.closerange(4, 256)
+        held = confine(limits)
+        os.write(3, json.dumps({"network": held}).encode() + b"\n")
+        try:
+            answer = json.dumps({"result": called(function, arguments)}, allow_nan=False)
+        except BaseException as error:  # also SystemExit: a tool that ends its process has failed
+            answer = json.dumps({"error": _told(error)})
+        data = memoryview(answer.encode() + b"\n")
+        while data:
+            data = data[os.write(3, data) :]
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def run_one(function: Callable[..., Any], arguments: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """One call in a process of its own: {"result": ...} or {"error": "TimeoutError: ..."}."""
+    mine, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(mine)
+        _in_child(function, arguments, limits, theirs)
+    os.close(theirs)
+    end = time.monotonic() + limits.seconds
+    text, fault = _read(mine, limits, end)
+    os.close(mine)
+    status = None if fault else _ended(child, end)
+    if status is None:
+        _kill(child)
+        os.waitpid(child, 0)
+        return {"error": fault or f"TimeoutError: no end within {limits.seconds:g} s"}
+    lines = text.split(b"\n")
+    if len(lines) > 3:
+        return {"error": "ProcessError: the function wrote into the answer"}
+    if len(lines) == 3 and not lines[2]:
+        try:
+            return {**json.loads(lines[1]), "network": json.loads(lines[0])["network"]}
+        except (ValueError, TypeError, KeyError):
+            return {"error": "ProcessError: the function wrote into the answer"}
+    return {"error": _death(status, limits)}
+
+
+def _read(pipe: int, limits: Limits, end: float) -> tuple[bytes, str]:
+    """(all that came, "") or what went wrong."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        ready = select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]
+        if not ready:
+            return b"", f"TimeoutError: no answer within {limits.seconds:g} s"
+        part = os.read(pipe, 65536)
+        if not part:
+            return b"".join(parts), ""
+        parts.append(part)
+        size += len(part)
+        if size > limits.answer_bytes + 1000:
+            return b"", f"OutputError: the answer is longer than {limits.answer_bytes} bytes"
+
+
+def _ended(child: int, end: float) -> int | None:
+    """The exit status, or None when the process goes on although its answer is closed."""
+    while True:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return status
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.001)
+
+
+def _kill(child: int) -> None:
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(child, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def _death(status: int, limits: Limits) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number in (signal.SIGXCPU, signal.SIGKILL):
+            return f"TimeoutError: more than {limits.cpu_seconds:g} s of processor time"
+        return f"ProcessError: its process died of {signal.Signals(number).name}"
+    return f"ProcessError: its process ended with status {os.waitstatus_to_exitcode(status)} and no answer"
+
+
+def main() -> None:
+    """Serves requests from standard input until it closes."""
+    sys.dont_write_bytecode = True
+    asked, told = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):  # what a module prints while it is loaded is no answer
+        os.dup2(nothing, stream)
+    hello = json.loads(asked.readline())
+    limits = Limits(**hello["limits"])
+    sys.path[:] = hello["path"]
+    for line in asked:
+        request = json.loads(line)
+        try:
+            function = load(*request["function"])
+        except BaseException as error:
+            answer = {"error": f"LoadError: {_told(error)}"}
+        else:
+            answer = run_one(function, request["arguments"], limits)
+        told.write(json.dumps(answer).encode() + b"\n")
+        told.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Variants of a trajectory: other names, layouts, phrasings and tools, each undone exactly (notebook 01)."""

@@ -1,0 +1,213 @@
+"""The loop around every converter: read, convert, validate, tell duplicates apart, account (notebook 01).
+
+Nothing here knows a data set: it gets a `convert` function and files, and yields trajectories.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from xlam_lib.data.accounting import Accounting, Drop, Loss
+from xlam_lib.data.companions import companion_of, completed, joined
+from xlam_lib.data.reading import Raw, matches, read_records
+from xlam_lib.data.reading_text import read_text
+from xlam_lib.trajectory import Trajectory, TrajectoryError
+from xlam_lib.validation import KnownTools, check_and_line
+
+log = logging.getLogger(__name__)
+Convert = Callable[[dict[str, Any], str], list[Trajectory]]
+DUPLICATE = "duplicate of an earlier record"
+RENAMED = "id given twice, renamed"
+ARGUMENTS = "argument against its schema"
+UNFORESEEN = "a shape that the converter doesn't know"
+SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)  # what data provoke in code
+NOTES = {"repairs": "arguments repaired", "unknown_types": "parameter type not understood"}  # lists in Trajectory.extra
+
+
+class Names:
+    """The ids given so far, each with what its record became; kept as digests, so that many need little memory.
+
+    A record whose trajectories were all there before is a duplicate: Drop. Another record of the same id gets an id of
+    its own, "x", "x~2", "x~3"; trajectories of one record may share an id as little as those of two.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[bytes, bytes] = {}
+        self.numbers: dict[bytes, int] = {}  # of ids given twice: the number to try next, for a record and for any
+
+    def give(self, ids: Sequence[str], digest: bytes) -> list[str]:
+        """The ids under which these trajectories of one record may stand: `give(["x"], b"...")` -> ["x~2"]."""
+        names: dict[str, bytes] = {}
+        renamed: dict[bytes, int] = {}
+        for id in ids:
+            name, number = id, 1
+            while name in names or self.seen.get(key := small_digest(name.encode()), digest) != digest:
+                number = number + 1 if number > 1 else self._first(id, digest)
+                name = f"{id}~{number}"
+            names[name] = key
+            if number > 1:
+                renamed |= {small_digest(id.encode()): number + 1}
+                renamed.setdefault(small_digest(id.encode() + digest), number)
+        if all(key in self.seen for key in names.values()):
+            raise Drop(DUPLICATE, ", ".join(names))
+        self.seen.update(dict.fromkeys(names.values(), digest))
+        for key, number in renamed.items():
+            self.numbers[key] = max(number, self.numbers.get(key, 0))
+        return list(names)
+
+    def take(self, ids: Sequence[bytes], digests: Sequence[bytes]) -> bool:
+        """Whether none of these ids (as digests) was there before, nor comes twice: then they are given as they are.
+
+        `digests` are of the record of each. The same as `give` for each record, for thousands at once.
+        """
+        if len(set(ids)) < len(ids) or not self.seen.keys().isdisjoint(ids):
+            return False
+        self.seen.update(zip(ids, digests, strict=True))
+        return True
+
+    def _first(self, id: str, digest: bytes) -> int:
+        """Where the search begins: what lies before is taken by others, so a thousand of one id cost no million."""
+        own = self.numbers.get(small_digest(id.encode() + digest))
+        return own or self.numbers.get(small_digest(id.encode()), 2)
+
+
+def small_digest(data: bytes) -> bytes:
+    """16 bytes that tell contents apart: `small_digest(b"...")`."""
+    return hashlib.sha256(data).digest()[:16]  # the quickest where processors have it built in
+
+
+def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) -> Iterator[Trajectory]:
+    """Trajectories of all files of a source (a module of `sources/`).
+
+    `accounting` is complete when the iterator is exhausted.
+    """
+    names = Names()
+    for file, companion in completed(source, list(files)).items():
+        accounting.files += 2 if companion else 1
+        before = accounting.records_in
+        yield from convert_records(
+            source.convert, raw_records(source, file), accounting, source.SOURCE.argument_level, names
+        )
+        log.debug("%s: %d records", file, accounting.records_in - before)
+
+
+def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
+    """The raw records of one file, objects that hold several taken apart, and others completed by another file."""
+    if matches(file, source.SOURCE.text_files):
+        return read_text(file, source.split)
+    records = unpacked(source, read_records(file))
+    companion = companion_of(source, file)
+    return joined(source, records, companion) if companion else records
+
+
+def unpacked(source: Any, records: Iterable[Raw | Loss]) -> Iterator[Raw | Loss]:
+    """The records, with objects that hold several taken apart where the source knows how."""
+    unpack = getattr(source, "unpack", None)
+    return iter(records) if unpack is None else _unpacked(unpack, records)
+
+
+def _unpacked(
+    unpack: Callable[[dict[str, Any]], list[dict[str, Any]]], records: Iterable[Raw | Loss]
+) -> Iterator[Raw | Loss]:
+    for raw in records:
+        if type(raw) is Loss:
+            yield raw
+            continue
+        try:
+            inner = unpack(raw.value)
+        except SHAPE_ERRORS as error:
+            yield loss_of(raw, _unforeseen(raw, error))
+            continue
+        # an object that turns out to hold none is a record itself: the converter says what it is
+        yield from (Raw(value, raw.file, raw.line) for value in inner or [raw.value])
+
+
+def pairs(source: Any, files: Iterable[Path]) -> Iterator[tuple[dict[str, Any], Trajectory]]:
+    """Raw records that convert, each with its first trajectory: `next(pairs(tau_bench, files))`, to look at."""
+    for file in files:
+        for raw in raw_records(source, file):
+            if isinstance(raw, Raw):
+                try:
+                    yield raw.value, converted(source.convert, raw)[0]
+                except (Drop, TrajectoryError) as error:
+                    log.debug("%s: %s", raw.where, error)
+
+
+def convert_records(
+    convert: Convert,
+    records: Iterable[Raw | Loss],
+    accounting: Accounting,
+    level: Literal["error", "warning"] = "warning",
+    names: Names | None = None,
+) -> Iterator[Trajectory]:
+    """Trajectories of raw records. `names` has the ids given so far."""
+    names, known = Names() if names is None else names, KnownTools()
+    for raw in records:
+        if isinstance(raw, Loss):
+            accounting.lose(raw)
+            continue
+        try:
+            trajectories = converted(convert, raw)
+            checked = [check_and_line(t, level, known) for t in trajectories]
+            digest = small_digest(b"\n".join(line for _, line in checked))
+            given = names.give([t.trajectory_id for t in trajectories], digest)
+        except (Drop, TrajectoryError) as error:
+            accounting.lose(loss_of(raw, error))
+            continue
+        accounting.convert(len(trajectories), sum(len(t.steps) for t in trajectories))
+        for t, (warnings, _), name in zip(trajectories, checked, given, strict=True):
+            for warning in warnings:
+                accounting.warn(ARGUMENTS, warning)
+            for kind, example in notes(t):
+                accounting.warn(kind, example)
+            if name != t.trajectory_id:
+                accounting.warn(RENAMED, name)
+            yield t if name == t.trajectory_id else dataclasses.replace(t, trajectory_id=name)
+
+
+def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
+    """What the converter makes of a record; nothing at all is a Drop.
+
+    A converter raises nothing but Drop, and tests with damaged records hold it to that. Where one fails all the same,
+    over a record that nobody foresaw, that record is dropped under a reason of its own and told with its traceback.
+    """
+    try:
+        trajectories = convert(raw.value, raw.where)
+    except TrajectoryError:
+        raise
+    except SHAPE_ERRORS as error:
+        raise _unforeseen(raw, error) from error
+    if not trajectories:
+        raise Drop("the converter made nothing of it")
+    return trajectories
+
+
+def _unforeseen(raw: Raw, error: Exception) -> Drop:
+    log.warning("%s: %s; please report it", raw.where, UNFORESEEN, exc_info=error)
+    return Drop(UNFORESEEN, f"{type(error).__name__}: {error}"[:500])
+
+
+def loss_of(raw: Raw, error: Drop | TrajectoryError) -> Loss:
+    """The loss that an error of the conversion means: `loss_of(raw, Drop("empty query")).reason` -> "empty query"."""
+    if isinstance(error, Drop):
+        return Loss("dropped", raw.file, raw.line, error.reason, error.detail)
+    return Loss("dropped", raw.file, raw.line, _reason(error), str(error))
+
+
+def _reason(error: TrajectoryError) -> str:
+    from jsonschema import SchemaError  # takes seconds to import, and validate has done so by now
+
+    bad_schema = isinstance(error.__cause__, SchemaError)
+    return "tool schema is not JSON Schema" if bad_schema else "fails validation"
+
+
+def notes(t: Trajectory) -> Iterator[tuple[str, str]]:
+    """(kind, example) of what the converter noted in `extra`: ("arguments repaired", "x/1: call_0: empty text")."""
+    for key, kind in NOTES.items():
+        for note in t.extra.get(key, []):
+            yield kind, f"{t.trajectory_id}: {note}"

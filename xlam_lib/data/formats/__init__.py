@@ -1,0 +1,1 @@
+"""What sources share: chat messages, conversations, tool schemas, episodes, grammars of actions (notebook 01)."""

@@ -1,0 +1,112 @@
+"""What every source declares, and what converters share. See `sources/__init__.py` for how to add one."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, Literal
+
+from xlam_lib.data.accounting import Drop
+from xlam_lib.data.quality.findings import Policy
+from xlam_lib.exact_json import loads, sorted_bytes
+from xlam_lib.trajectory import Source, Tool
+
+KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}
+
+
+@dataclass(frozen=True)
+class Companion:
+    """Where the file lies that completes another, seen from its folder: `Companion("possible_answer/{name}", "id")`."""
+
+    path: str
+    key: str  # what a record and the line that completes it have in common
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """Provenance and rules of a source: `SourceInfo("tau_bench", "MIT", "https://...", ("*.json",))`."""
+
+    name: str
+    license: str  # SPDX
+    url: str
+    files: tuple[str, ...]  # what upstream's files are called
+    hub_id: str = ""
+    version: str = "1"  # of the converter; raise it when its output changes
+    argument_level: Literal["error", "warning"] = "warning"
+    text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
+    samples: Mapping[str, Sequence[int | str] | None] = field(default_factory=dict)  # golden files; see `data.golden`
+    companion: Companion | None = None  # a file that completes another; the module's `join` says how
+    policy: Policy = Policy()  # where it wants to be verified otherwise than `data.findings` says
+
+    def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
+        """The provenance block of one trajectory."""
+        converter = f"{self.name}@{self.version}"
+        return Source(self.name, license or self.license, raw_id=raw_id, url=url or self.url, converter=converter)
+
+
+def need(record: dict[str, Any], key: str, kind: type) -> Any:
+    """`record[key]`, or a Drop when it is missing or of another kind: `need(row, "query", str)`."""
+    if key not in record:
+        raise Drop(f"no {key!r}", f"the record has {', '.join(map(repr, list(record)[:12])) or 'no keys'}")
+    value = record[key]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise Drop(f"{key!r} is not {KINDS[kind]}", f"found {type(value).__name__} {str(value)[:80]!r}")
+    return value
+
+
+def need_json(record: dict[str, Any], key: str) -> Any:
+    """`record[key]`, decoded when it is JSON text: `need_json({"tools": "[]"}, "tools")` -> []."""
+    value = record.get(key)
+    if not isinstance(value, str):
+        return need(record, key, list)
+    try:
+        return loads(value)
+    except (ValueError, RecursionError) as error:
+        raise Drop(f"{key!r} is not JSON", f"{error}: {value[:80]!r}") from error
+
+
+def need_objects(value: Any, what: str) -> list[dict[str, Any]]:
+    """`value` as a list of objects, or a Drop: `need_objects(row["tools"], "tools")`."""
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Drop(f"{what!r} is not a list of objects", f"found {str(value)[:80]!r}")
+    return value
+
+
+def unique_tools(tools: list[Tool]) -> tuple[Tool, ...]:
+    """The tools without repetitions; two different ones of the same name are a Drop."""
+    by_name: dict[str, Tool] = {}
+    for tool in tools:
+        if by_name.setdefault(tool.name, tool) != tool:
+            raise Drop("two different tools of one name", tool.name)
+    return tuple(by_name.values())
+
+
+def need_declared(names: list[str], tools: tuple[Tool, ...]) -> None:
+    """A Drop when a call names no tool of the list: nothing could be learnt from it but inventing tools."""
+    known = {tool.name for tool in tools}
+    for name in names:
+        if name not in known:
+            raise Drop("call of an undeclared tool", f"{name!r} is not among {', '.join(sorted(known)) or 'no tools'}")
+
+
+def place(where: str) -> str:
+    """A short id from file and line: "/data/G1_answer/10_x.json:1" -> "G1_answer/10_x"; ":7" stays."""
+    path, _, line = where.rpartition(":")
+    path, line = (path, line) if path and line.isdigit() else (where, "1")
+    return _short_path(path) + ("" if line == "1" else f":{line}")
+
+
+@functools.lru_cache(maxsize=64)
+def _short_path(path: str) -> str:
+    """The last folder and the name without its ending; asked for every record of a file."""
+    parts = PurePath(path).parts[-2:]
+    stem = parts[-1].removesuffix(".gz").rpartition(".")[0] or parts[-1] if parts else ""
+    return "/".join([*(part for part in parts[:-1] if part != "/"), stem])
+
+
+def content_id(record: dict[str, Any]) -> str:
+    """An id for records that have none, from what they say: the same record, the same 12 characters."""
+    return hashlib.sha256(sorted_bytes(record)).hexdigest()[:12]

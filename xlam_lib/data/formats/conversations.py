@@ -1,0 +1,238 @@
+"""Conversations -> trajectories: what all chat-shaped sources share, whatever their messages are called (notebook 01).
+
+Messages may be OpenAI's ({"role", "content", "tool_calls"}) or ShareGPT's ({"from", "value"}); `turns_of` makes one
+kind of `Turn` of both, `walk` makes steps of turns, `assemble` the trajectory:
+
+    walked = walk(turns_of(record["conversations"]))
+    assemble(SOURCE, raw_id, walked, tools_of(record["tools"], []))
+
+Layout that is lost by rule: a text and the calls that follow it at once are one turn; calls that were made before any
+of them was answered are parallel. Kept in `extra`: what the assistant says before the user ("opening"), system messages
+that come later ("system_notes"), which one result answers several calls ("joint_results"), call texts that the source's
+`render` doesn't give back ("native_calls", by the turn's first call).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from xlam_lib.data.accounting import Drop
+from xlam_lib.data.formats.base import SourceInfo, need_declared, place
+from xlam_lib.data.formats.call_forms import FoundCall
+from xlam_lib.data.formats.chat import StepBuilder
+from xlam_lib.data.formats.schemas import tool_of_calls
+from xlam_lib.exact_json import loads
+from xlam_lib.records import Frozen
+from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
+
+MESSAGES = ("messages", "conversations", "conversation")
+IDS = ("id", "uuid", "conversation_id", "prompt_id", "trajectory_id")
+Render = Callable[[Sequence[ToolCall]], list[str]]  # the native texts of the calls of one turn
+
+
+class Turn(Frozen, frozen=True):
+    """One message of any spelling: `Turn("user", "Hi")`; `texts` are the calls as the source wrote them."""
+
+    role: str  # system, user, assistant or tool
+    content: str = ""
+    reasoning: str = ""
+    calls: tuple[FoundCall, ...] = ()
+    texts: tuple[str, ...] = ()
+    name: str = ""  # of the tool, on results
+    raw_id: str = ""
+    is_error: bool = False
+    trainable: bool = True
+    joins: bool = False  # holds nothing but calls, so it belongs to the text before it
+
+
+@dataclass
+class Walked:
+    """Steps in the making and what didn't become a step."""
+
+    builder: StepBuilder = field(default_factory=StepBuilder)
+    system: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)  # the texts of a turn's calls, by its first call
+
+    def note(self, key: str, value: Any) -> None:
+        """Adds to a list in `extra`."""
+        self.extra.setdefault(key, []).append(value)
+
+
+def walk(turns: Sequence[Turn]) -> Walked:
+    """Steps of turns: `walk([Turn("user", "Hi"), Turn("assistant", "Hello")]).builder.steps`."""
+    walked, turns = Walked(), _joined(turns)
+    steps = walked.builder.steps
+    at = 0
+    while at < len(turns):
+        turn, at = turns[at], at + 1
+        if turn.role == "system" and not steps:
+            walked.system = "\n\n".join(part for part in (walked.system, turn.content) if part)
+        elif turn.role == "system":
+            walked.note("system_notes", {"before_step": len(steps), "content": turn.content})
+        elif turn.role == "user":
+            if not turn.content.strip():
+                raise Drop("empty user turn", f"message {at}")
+            walked.builder.user(turn.content)
+        elif turn.role == "assistant" and not steps and not turn.calls:
+            walked.note("opening", turn.content)
+        elif turn.role == "assistant":
+            _assistant(walked, turn)
+        else:
+            end = next((i for i in range(at, len(turns)) if turns[i].role != "tool"), len(turns))
+            _results(walked, turns[at - 1 : end], ends=end == len(turns))
+            at = end
+    roles = {step.role for step in steps}
+    if steps and steps[0].role != "user":
+        raise Drop("the assistant acts before the user speaks", f"first: {steps[0].tool_calls[:1]}"[:200])
+    for role in ("user", "assistant"):
+        if role not in roles:
+            raise Drop(f"no {role} turn", f"only {', '.join(sorted(roles)) or 'nothing'}")
+    return walked
+
+
+def _joined(turns: Sequence[Turn]) -> list[Turn]:
+    """Turns of the assistant that are one: see the module's text."""
+    made: list[Turn] = []
+    for turn in turns:
+        last = made[-1] if made else None
+        both = last is not None and last.role == turn.role == "assistant"
+        if both and turn.calls and (last.calls or (turn.joins and last.trainable)):
+            content, reasoning = (
+                "\n".join(filter(None, parts))
+                for parts in ((last.content, turn.content), (last.reasoning, turn.reasoning))
+            )
+            calls, texts = last.calls + turn.calls, last.texts + turn.texts
+            trainable = last.trainable and turn.trainable
+            made[-1] = replace(
+                last, content=content, reasoning=reasoning, calls=calls, texts=texts, trainable=trainable
+            )
+        else:
+            made.append(turn)
+    return made
+
+
+def _assistant(walked: Walked, turn: Turn) -> None:
+    builder = walked.builder
+    first = len(builder.raw_ids)
+    builder.assistant(turn.content, list(turn.calls), turn.reasoning)
+    builder.repairs += [f"call_{first + i}: {call.repair}" for i, call in enumerate(turn.calls) if call.repair]
+    if turn.texts:
+        walked.texts[f"call_{first}"] = list(turn.texts)
+    if not turn.trainable:
+        builder.steps[-1] = replace(builder.steps[-1], trainable=False)
+
+
+def _results(walked: Walked, results: Sequence[Turn], ends: bool) -> None:
+    """Results that follow one another; a single one may hold those of several calls."""
+    waiting = [call for call, _ in walked.builder.open]
+    if len(results) == 1 and len(waiting) > 1 and not results[0].raw_id:
+        results = _spread(walked, results[0], [call.name for call in waiting], ends)
+    for turn in results:
+        walked.builder.result(turn.content, turn.name, turn.raw_id, turn.is_error)
+
+
+def _spread(walked: Walked, result: Turn, names: Sequence[str], ends: bool) -> Sequence[Turn]:
+    """A list of as many results as there are calls is taken apart; any other text answers the first of them."""
+    try:
+        items = loads(result.content)
+    except (ValueError, RecursionError):
+        items = None
+    if isinstance(items, list) and len(items) == len(names):
+        given = [item.get("name") if isinstance(item, dict) else None for item in items]
+        named = sorted(names) == sorted(name if isinstance(name, str) else "" for name in given)
+        return [
+            replace(result, content=json_text(item), name=name if named else "")
+            for item, name in zip(items, given, strict=True)
+        ]
+    if ends or result.name:
+        return [result]
+    walked.note("joint_results", len(walked.builder.steps))
+    return [result, *(replace(result, content="") for _ in names[1:])]
+
+
+def json_text(value: Any) -> str:
+    """A value that isn't text, as JSON: `json_text({"a": 1})` -> '{"a": 1}'."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def raw_id_of(record: dict[str, Any], where: str) -> str:
+    """The record's own id, or its place: records that are repeated are converted, and found out later."""
+    for key in IDS:
+        value = record.get(key)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return place(where).rpartition("/")[2]
+
+
+def assemble(
+    source: SourceInfo,
+    raw_id: str,
+    walked: Walked,
+    tools: tuple[Tool, ...],
+    instruction: str | None = None,
+    render: Render | None = None,
+    **more: Any,
+) -> Trajectory:
+    """The trajectory of a conversation. Without `instruction` the system text is a step; `more` are `outcome`, `tags`
+    and `extra`. Where no tools are listed they are inferred from the calls, which `extra["inferred_tools"]` says."""
+    builder = walked.builder
+    steps = [Step("system", walked.system)] if instruction is None and walked.system else []
+    steps += builder.steps
+    calls = [call for step in steps for call in step.tool_calls]
+    extra = {**walked.extra, **more.get("extra", {}), "repairs": builder.repairs}
+    if tools:
+        need_declared([call.name for call in calls], tools)
+    else:
+        tools = inferred_tools(calls)
+        extra["inferred_tools"] = [tool.name for tool in tools]
+    if render is not None:
+        turns = [step.tool_calls for step in steps if step.tool_calls]
+        extra["native_calls"] = {
+            turn[0].id: walked.texts[turn[0].id]
+            for turn in turns
+            if turn[0].id in walked.texts and walked.texts[turn[0].id] != render(turn)
+        }
+    return Trajectory(
+        trajectory_id=f"{source.name}/{raw_id}",
+        source=source.source(raw_id),
+        task=Task(instruction or "", task_id=raw_id),
+        tools=tools,
+        steps=tuple(steps),
+        outcome=more.get("outcome", Outcome()),
+        tags=more.get("tags") or tags_of(steps),
+        extra={key: value for key, value in extra.items() if value},
+    )
+
+
+def inferred_tools(calls: Sequence[ToolCall]) -> tuple[Tool, ...]:
+    """Tools as the calls show them, for records that don't list any."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for call in calls:
+        by_name.setdefault(call.name, []).append(call.arguments)
+    return tuple(tool_of_calls(name, by_name[name]) for name in sorted(by_name))
+
+
+def tags_of(steps: Sequence[Step]) -> tuple[str, ...]:
+    """What kind of conversation it is: ("multi_turn", "parallel"), or ("no_call",)."""
+    turns = [len(step.tool_calls) for step in steps if step.tool_calls]
+    users = sum(step.role == "user" for step in steps)
+    kinds = {
+        "multi_turn": users > 1,
+        "multi_step": users == 1 and len(turns) > 1,
+        "parallel": max(turns, default=0) > 1,
+        "no_call": not turns,
+    }
+    return tuple(kind for kind, is_so in kinds.items() if is_so) or ("single",)
+
+
+def native_texts(trajectory: Trajectory, render: Render) -> list[str]:
+    """The call texts of a conversation as the source writes them: rendered, or those kept in `extra`."""
+    kept = trajectory.extra.get("native_calls", {})
+    turns = [step.tool_calls for step in trajectory.steps if step.tool_calls]
+    return [text for turn in turns for text in kept.get(turn[0].id, None) or render(turn)]

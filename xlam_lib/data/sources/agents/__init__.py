@@ -1,0 +1,1 @@
+"""Sources of episodes: agents that act in environments and see what comes of it."""

@@ -1,0 +1,1 @@
+"""Sources of questions with tools and the calls that answer them."""

@@ -1,0 +1,1 @@
+"""The tools of benchmarks whose records name tools without describing them."""

@@ -1,0 +1,1 @@
+"""Sources that are formats of exchange: how projects hand on trajectories of many origins."""

@@ -1,0 +1,153 @@
+"""Low-rank adapters on a frozen base (LoRA), whose weights may be held in four bits (QLoRA); used by SFT, DPO and GRPO.
+
+    python -m xlam_lib.train.sft recipe.yaml --lora-rank 16 --quantize nf4
+
+LoRA (Hu et al., 2021) trains two thin matrices beside each linear layer; their product times alpha / rank is added to
+the layer's output. QLoRA (Dettmers et al., 2023) holds the base as 4-bit "normal floats" whose scales are quantised a
+second time, and computes in the precision of the run. Adapters are float32 in every case, for small steps would vanish
+in bfloat16. `adapters.py` loads and merges what such a run saves.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from torch import nn
+from transformers import PreTrainedModel, set_seed
+from transformers.pytorch_utils import Conv1D
+
+from xlam_lib.models import checkpoint
+from xlam_lib.models.experts import four_bits, restore_experts
+from xlam_lib.train.loop.config import option
+from xlam_lib.train.loop.processes import TrainingError, bfloat16
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings:
+    """The options of adapters, which the settings of SFT, DPO and GRPO have, too."""
+
+    lora_rank: int = option(0, "rank of LoRA adapters (0: all weights are trained)")
+    lora_alpha: float = option(0.0, "adapters count alpha / rank times (0: twice the rank)")
+    lora_dropout: float = option(0.0, "share of an adapter's inputs that is dropped in training")
+    lora_targets: tuple[str, ...] = option((), "layers that get adapters, by name (nothing: all linear but the head)")
+    quantize: Literal["none", "nf4"] = option("none", "nf4 holds the frozen base in four bits (QLoRA)")
+
+
+def check(settings: Any) -> None:
+    """Refuse options that can't be meant, before anything is loaded: TrainingError."""
+    rank, dropout = settings.lora_rank, settings.lora_dropout
+    if rank < 0:
+        raise TrainingError(f"lora_rank is {rank}: expected 0 (all weights are trained) or a rank such as 16")
+    if settings.lora_alpha < 0:
+        raise TrainingError(f"lora_alpha is {settings.lora_alpha:g}: expected 0 (twice the rank) or more")
+    if not 0 <= dropout < 1:
+        raise TrainingError(f"lora_dropout is {dropout:g}: expected a share from 0 to below 1")
+    if not rank:
+        given = [name for name in ("lora_alpha", "lora_dropout", "lora_targets") if getattr(settings, name)]
+        if given:
+            raise TrainingError(f"{given[0]} without lora_rank: no adapter is made; give --lora-rank, such as 16")
+        if settings.quantize != "none":
+            raise TrainingError(
+                f"quantize is {settings.quantize!r} without lora_rank: weights of four bits can't be trained "
+                "themselves; give --lora-rank, such as 16"
+            )
+    if rank and getattr(settings, "from_scratch", False):
+        raise TrainingError("from_scratch with lora_rank: an adapter needs a base that is saved somewhere")
+    if settings.quantize != "none" and importlib.util.find_spec("bitsandbytes") is None:
+        raise TrainingError("quantize needs the package bitsandbytes: pip install bitsandbytes")
+
+
+def base_dtype(settings: Any) -> str:
+    """How the frozen base is held: "bfloat16" or "float32", as the run computes; weights that are trained in float32.
+
+    For "nf4" it is the type that the weights are dequantised to.
+    """
+    return "bfloat16" if settings.lora_rank and bfloat16(settings.precision) else "float32"
+
+
+def load_base(settings: Any) -> PreTrainedModel:
+    """The model to train or to lay adapters on, quantised if asked for."""
+    if settings.quantize == "none":
+        return checkpoint.load_model(settings.base, base_dtype(settings))
+    return prepare_model_for_kbit_training(nf4(settings.base, base_dtype(settings)), use_gradient_checkpointing=False)
+
+
+def nf4(folder: Any, dtype: str) -> PreTrainedModel:
+    """The model of a checkpoint with linear layers (but the head) and experts of four bits, which compute in `dtype`.
+
+    Experts are dequantised a layer at a time and stay so until the way back; `recompute` lets them go in between.
+    """
+    return checkpoint.load_model(folder, dtype, quantization_config=four_bits(getattr(torch, dtype)))
+
+
+def dequantised(folder: Any, dtype: str) -> PreTrainedModel:
+    """The same model with the rounded weights as `dtype`: what an adapter of it has learnt beside."""
+    model = nf4(folder, dtype).dequantize(dtype=getattr(torch, dtype))
+    restore_experts(model)
+    return model
+
+
+def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:
+    """peft's configuration for this model, None without adapters; a target that it doesn't have is an error.
+
+    The experts of a mixture are weights, not layers: they get adapters only if named (`mlp.experts.gate_up_proj`), and
+    none in four bits.
+    """
+    if not settings.lora_rank:
+        return None
+    layers, experts = _places(model)
+    targets = settings.lora_targets
+    for name in targets:
+        if not _matching(name, [*layers, *experts]):
+            known = sorted({_short(place) for place in layers} | {_short(place, 2) for place in experts})
+            raise TrainingError(
+                f"lora_targets: {name!r} is no linear layer of the model, or its head; there are {', '.join(known)}"
+            )
+    parameters = [name for name in targets if not _matching(name, layers)]
+    if parameters and settings.lora_dropout:
+        raise TrainingError(f"lora_dropout: there is none for {parameters[0]!r}, which is no layer; set it to 0")
+    return LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha or 2 * settings.lora_rank,
+        lora_dropout=settings.lora_dropout,
+        # not "all-linear", to which peft adds experts and routers of some families
+        target_modules=sorted(set(targets) - set(parameters) if targets else {_short(place) for place in layers}),
+        target_parameters=parameters or None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def attach(model: PreTrainedModel, settings: Any) -> PreTrainedModel | PeftModel:
+    """The model with fresh adapters, drawn by the settings' seed; the model itself without `lora_rank`."""
+    made = config(settings, model)
+    if made is None:
+        return model
+    set_seed(settings.seed)
+    return get_peft_model(model, made)
+
+
+def keep_float32(model: nn.Module) -> None:
+    """Adapters as float32, where trl has turned them into bfloat16."""
+    for values in model.parameters():
+        if values.requires_grad:
+            values.data = values.data.float()
+
+
+def _places(model: PreTrainedModel) -> tuple[list[str], list[str]]:
+    """Names of the linear layers but the head, and of weights of several experts at once (experts, out, in)."""
+    head = model.get_output_embeddings()
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    layers = [name for name in linear if model.get_submodule(name) is not head]
+    return layers, [name for name, values in model.named_parameters() if values.ndim == 3]
+
+
+def _matching(name: str, places: list[str]) -> list[str]:
+    return [place for place in places if place == name or place.endswith(f".{name}")]
+
+
+def _short(place: str, parts: int = 1) -> str:
+    return ".".join(place.split(".")[-parts:])

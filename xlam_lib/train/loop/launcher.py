@@ -1,0 +1,94 @@
+"""Starts a training command in several processes on this machine, without loading what it needs itself.
+
+    python -m xlam_lib.train.loop.launcher 2 xlam_lib.train.sft --base ... --data ... --out ...
+
+Notebooks 02 and 03 start their trainings so; a training command that finds itself alone becomes this one, too. It is
+torchrun (a process that dies takes the others along), told to talk over the loopback and to share the cores.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+TOLD, LOST = 2, 3  # exit statuses of a process: it has told its error in a line, it has lost another process
+TIED = "XLAM_TIED_TO_PARENT"  # in the environment of a process that is to end with the one that started it
+
+
+def command(processes: int, module: str, argv: Sequence[str]) -> list[str]:
+    """The command line of a module in so many processes: `command(1, "m", ["--lr", "1"])` -> [..., "-m", "m", ...]."""
+    if processes <= 1:
+        return [sys.executable, "-m", module, *argv]
+    return [sys.executable, "-m", "xlam_lib.train.loop.launcher", str(processes), module, *argv]
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usual() -> int:
+    """How many processes a training has if nobody says: one beside a GPU, else two where there are two cores."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else min(2, cores())
+
+
+def tie_to_parent() -> None:
+    """End with the process that started this one (a notebook's kernel, torchrun), however that ends; Linux only."""
+    if sys.platform == "linux" and os.environ.get(TIED):
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def surroundings(processes: int) -> dict[str, str]:
+    """What the processes find in their environment where it isn't set already."""
+    settings = {TIED: "1", "OMP_NUM_THREADS": str(max(1, cores() // processes)), "TOKENIZERS_PARALLELISM": "false"}
+    if sys.platform == "linux":
+        kept = str(4 << 30)  # bytes of freed memory that stay with the process; asking for it anew costs a tenth
+        settings |= {"GLOO_SOCKET_IFNAME": "lo", "MALLOC_MMAP_THRESHOLD_": kept, "MALLOC_TRIM_THRESHOLD_": kept}
+    return {**settings, **os.environ}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line: `main(["2", "xlam_lib.train.sft", "--base", ...])`; ends as the processes do."""
+    processes, module, *rest = sys.argv[1:] if argv is None else argv
+    tie_to_parent()
+    os.environ.update(surroundings(int(processes)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    given = [f"--nproc_per_node={processes}", "--master_addr=127.0.0.1", f"--master_port={port}", "-m", module, *rest]
+    try:
+        run.main(given)
+    except ChildFailedError as error:
+        sys.exit(_told({rank: failure.exitcode for rank, failure in error.failures.items()}))
+
+
+def _told(codes: dict[int, int]) -> int:
+    """Say how processes with these exit statuses ended, unless one has told its own error; returns the run's status."""
+    if TOLD in codes.values():
+        return TOLD
+    effects = (LOST, -signal.SIGTERM)  # of another's end
+    rank = min(codes, key=lambda rank: (codes[rank] in effects, rank))
+    code, how = codes[rank], f"ended with code {codes[rank]}, see above"
+    if code < 0:
+        how = f"was ended by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+    print(
+        f"error: process {rank} {how}, and the others with it; the last whole checkpoint is kept, the same command "
+        "goes on from it",
+        file=sys.stderr,
+        flush=True,
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    main()

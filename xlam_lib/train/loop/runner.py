@@ -1,0 +1,214 @@
+"""What SFT and DPO share around trl's trainers: log and progress, stop at a loss that isn't finite, save and resume.
+
+A run works in `<out>.partial`: `run.json` (what is being done), `log.jsonl`, and trl's checkpoints, each with a marker
+once it is whole. The same command goes on from the newest whole checkpoint; another command starts afresh. Only when
+all is done does `<out>` appear, and the working folder goes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from xlam_lib.files import is_complete, write_json
+from xlam_lib.models.checkpoint import check_finite, saving
+from xlam_lib.train.loop import record
+from xlam_lib.train.loop.log import FILE, append, cut_after, read_log
+from xlam_lib.train.loop.processes import TrainingError, enough_memory, state
+from xlam_lib.train.loop.record import RUN, describe, resolved
+from xlam_lib.train.loop.reporting import Kind, Nowhere, Report, open_report
+from xlam_lib.train.loop.resume import loading, mark_whole, newest_whole, step_of
+from xlam_lib.train.loop.telemetry import Meter, pace
+
+logger = logging.getLogger(__name__)
+
+__all__ = [
+    "RUN", "describe", "resolved", "Diary", "FiniteLoss", "files", "finished", "planned", "prepare", "report", "run",
+]  # fmt: skip
+
+RENAMED = {"learning_rate": "lr", "mean_token_accuracy": "accuracy", "num_tokens": "tokens"}
+TOLD = ("loss", "accuracy", "rewards/accuracies", "reward")
+
+
+class FiniteLoss:
+    """Mixin for a trainer: a loss that is NaN or infinite ends the run, and so does what can't be saved or loaded."""
+
+    meter: Meter | None = None
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.meter and isinstance(inputs, dict):
+            self.meter.count(inputs)
+        loss = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        if not bool(torch.isfinite(loss)):
+            step = self.state.global_step + 1  # type: ignore[attr-defined]
+            raise TrainingError(
+                f"step {step}: the loss is {loss.item()}; nothing of it is kept. Lower --lr (now "
+                f"{self.args.learning_rate:g}) and run again"  # type: ignore[attr-defined]
+            )
+        return loss
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        folder = f"{self.args.output_dir}/checkpoint-{self.state.global_step}"  # type: ignore[attr-defined]
+        check_finite(folder, dict(self.model.named_parameters()))  # type: ignore[attr-defined]
+        with saving(folder):
+            super()._save_checkpoint(*args, **kwargs)  # type: ignore[misc]
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *args: Any, **kwargs: Any) -> None:
+        with loading(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with loading(checkpoint or ""):
+            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+
+
+class Diary(TrainerCallback):
+    """Writes the log, tells progress in one line now and then, and marks checkpoints that are whole."""
+
+    def __init__(self, folder: Path, report: Report | None = None) -> None:
+        self.path, self.report = folder / FILE, report or Nowhere()
+        self.meter: Meter | None = None
+        self.started = self.told = 0.0
+        self.first_step = 0
+        self.before: dict[str, Any] = {}  # the last entry of the run that this one goes on from
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.meter:
+            self.meter.skip()
+        self.started, self.first_step = time.perf_counter(), state.global_step
+        if state.is_world_process_zero and self.path.is_file():
+            self.before = (read_log(self.path) or [{}])[-1]
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.meter:
+            self.meter.lap()
+        if state.global_step == state.max_steps:
+            control.should_log = True  # whatever the interval
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if not logs or "train_runtime" in logs:
+            return
+        measured = self.meter.entry() if self.meter else {}  # of all processes
+        if not state.is_world_process_zero:
+            return
+        seconds = time.perf_counter() - self.started
+        entry = {RENAMED.get(key, key): value for key, value in logs.items() if key != "epoch"}
+        bad = [key for key, value in entry.items() if isinstance(value, float) and not math.isfinite(value)]
+        if bad:
+            raise TrainingError(f"step {state.global_step}: {', '.join(bad)} is not finite; lower --lr and run again")
+        entry["tokens"] = int(entry.get("tokens", 0)) + self.before.get("tokens", 0)
+        entry["seconds"] = round(seconds + self.before.get("seconds", 0.0), 2)
+        entry = {"step": state.global_step, **entry, **measured}
+        append(self.path, entry)
+        self.report.write(entry)
+        self._tell(state, entry, seconds)
+
+    def _tell(self, state: Any, entry: dict[str, Any], seconds: float) -> None:
+        if seconds - self.told < 2 and state.global_step < state.max_steps:
+            return
+        self.told = seconds
+        left = seconds / max(1, state.global_step - self.first_step) * (state.max_steps - state.global_step)
+        figures = "  ".join(f"{name} {entry[name]:.3g}" for name in TOLD if name in entry)
+        print(f"step {state.global_step}/{state.max_steps}  {figures}{pace(entry)}  {left:.0f} s to go", flush=True)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        PartialState().wait_for_everyone()  # the others write files of their own into it
+        if state.is_world_process_zero:
+            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if self.meter:
+            self.meter.skip()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.report.close()
+
+
+def run(trainer: Trainer, last: Path | None) -> float:
+    """Train, from a checkpoint if there is one; returns the seconds it took. Our diary is the only printer."""
+    trainer.remove_callback(PrinterCallback)
+    meter = Meter(trainer.model, torch.bfloat16 if trainer.args.bf16 else torch.float32)
+    for one in (trainer, *trainer.callback_handler.callbacks):
+        if isinstance(one, FiniteLoss | Diary):
+            one.meter = meter
+    started = time.perf_counter()
+    with enough_memory("lower batch_size or max_length"):
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    return time.perf_counter() - started
+
+
+def working_folder(args: Any) -> Path:
+    """Where a run works: `working_folder(args)` -> Path("runs/sft.partial")."""
+    if not args.out:
+        raise TrainingError("no folder for checkpoints: give `out` in the settings, or `work`")
+    return Path(args.out + ".partial")
+
+
+def share(args: Any) -> int:
+    """Rows that a process reads at once, of those that it has of a step: 8 of `batch_size` 16 on two processes."""
+    rows = max(1, args.batch_size // state().num_processes)
+    if args.micro_batch and rows % args.micro_batch:
+        raise TrainingError(
+            f"micro_batch is {args.micro_batch}, but a process has {rows} rows a step; give a divisor of that"
+        )
+    return args.micro_batch or rows
+
+
+def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
+    """The working folder and the checkpoint to go on from, if this very run was begun before."""
+    work = out.with_name(out.name + ".partial")
+    if state().is_main_process:
+        if not record.same(work, run):
+            shutil.rmtree(work, ignore_errors=True)
+        last = newest_whole(work)
+        cut_after(work / FILE, step_of(last) if last else 0)
+        write_json(work / RUN, record.begun(work, run))
+        (work / FILE).touch()
+        if last:
+            logger.info("going on from step %d of an earlier run", step_of(last))
+    state().wait_for_everyone()
+    return work, max(work.glob("checkpoint-*"), key=step_of, default=None)
+
+
+def finished(out: Path, run: dict[str, Any]) -> bool:
+    """Whether this very run (same settings, data and base) already lies at `out`, whole."""
+    if not is_complete(out) or not record.same(out, run):
+        return False
+    if state().is_main_process:
+        record.tell_other_code(out)
+    return True
+
+
+def files(work: Path, command: str, settings: Any, **facts: Any) -> dict[str, str | Path]:
+    """What lies beside the weights: configuration, record and log; see `record.finished_files`."""
+    return record.finished_files(work, command, settings, FILE, **facts)
+
+
+def report(kind: Kind, work: Path, last: Path | None) -> Report:
+    """Where the figures go beside the log; the main process alone tells them."""
+    if not state().is_main_process:
+        return Nowhere()
+    found = record.read(work) or {}
+    name = record.run_id(found["settings"], found["code"])
+    return open_report(kind, work, step_of(last) if last else 0, name, found["settings"])
+
+
+def planned(work: Path, measure: Callable[[], int]) -> int:
+    """How many samples to draw, as planned by `measure` when the run began; a resumed run keeps to its plan."""
+    path = work / "plan.json"
+    if path.is_file():
+        return json.loads(path.read_text("utf-8"))["samples"]
+    samples = measure()
+    state().wait_for_everyone()
+    if state().is_main_process:
+        write_json(path, {"samples": samples})
+        logger.info("planned %d samples to fit the time given", samples)
+    return samples

@@ -1,0 +1,1 @@
+"""Several sources in one stream: files, shares, order, examples, loading (notebooks 01 and 02)."""

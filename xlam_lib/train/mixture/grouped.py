@@ -1,0 +1,86 @@
+"""The rows of a unified file, and trajectories as samples of a mixture: all rows of one together, to be read as a trie.
+
+    rows, left_out = trajectories("data/webshop/trajectories.jsonl", tokenizer, STYLES["brief"], 4096)
+    mixture = Mixture({"webshop": rows, ...}, shares, seed=init_device_seed(42, rank=0, world=1))
+
+Used by SFT (`rows_of`) and SFT-lite. The tokens of a row of a sample are held as an array of four bytes each.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from xlam_lib.chat_template import AFTER, BEFORE
+from xlam_lib.codec import PromptStyle
+from xlam_lib.data.augment.augmentation import Augmentation
+from xlam_lib.train.mixture.data_objects import EVALUATION, HELD_OUT
+from xlam_lib.train.mixture.examples import IGNORED, Example, examples
+from xlam_lib.trajectory import Trajectory, read_jsonl
+
+NOTHING = Augmentation()
+
+
+class Trajectories:
+    """A sequence of trajectories, each a list of rows: `data[0]` -> [{"input_ids": [...], "labels": [...]}, ...]."""
+
+    def __init__(self, rows: list[Example]) -> None:
+        self.kept = [
+            [(array("I", row.input_ids), row.prompt_length) for row in group]
+            for _, group in groupby(rows, key=lambda row: row.trajectory_id)
+        ]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row, 0 where there is none."""
+        return max((len(ids) for group in self.kept for ids, _ in group), default=0)
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, index: int) -> list[dict[str, Any]]:
+        return [
+            {"input_ids": ids.tolist(), "labels": [IGNORED] * start + ids[start:].tolist()}
+            for ids, start in self.kept[index]
+        ]
+
+
+def trajectories(
+    path: str | Path, tokenizer: Any, style: PromptStyle, max_length: int, wrapper: tuple[str, str] = (BEFORE, AFTER)
+) -> tuple[Trajectories, Counter[str]]:
+    """The trajectories of a unified file that have rows to train, and what was left out, by reason."""
+    rows, left_out, _ = rows_of(path, tokenizer, style, max_length, wrapper)
+    return Trajectories(rows), left_out
+
+
+def rows_of(
+    path: str | Path,
+    tokenizer: Any,
+    style: PromptStyle,
+    max_length: int,
+    wrapper: tuple[str, str] = (BEFORE, AFTER),
+    augmentation: Augmentation = NOTHING,
+    source: str = "",
+) -> tuple[list[Example], Counter[str], Counter[str]]:
+    """(rows to train on, what was left out by reason, what the augmentation did), of a unified file.
+
+    Trajectories of the splits for tests and evaluation are left out, too; none of their tools becomes a distractor.
+    """
+    left_out: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    pool = augmentation.pool(_training(path, Counter()))
+    changed = (augmentation(one, pool, told) for one in _training(path, left_out))
+    rows, lost = examples(changed, tokenizer, style, max_length, wrapper, source)
+    return rows, +(lost + left_out), +told
+
+
+def _training(path: str | Path, left_out: Counter[str]) -> Iterator[Trajectory]:
+    for one in read_jsonl(path):
+        if one.split in (*EVALUATION, *HELD_OUT):
+            left_out["of another split"] += 1
+        else:
+            yield one

@@ -1,0 +1,111 @@
+"""How often each source is drawn, by whom, and in which order: exact arithmetic, no data (used by the mixture).
+
+The draws of a source are spread evenly over the epoch, each at a random place within its own interval. So at any
+moment every source has been drawn as often as it should, give or take a draw or two, and yet the order is random. The
+place of a draw is a hash of its number: the schedule can be entered at any draw without going through those before.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from xlam_lib.train.mixture.shuffling import unit
+
+TOLERANCE = Fraction(1, 10**6)
+
+
+def exact_shares(shares: Sequence[float]) -> list[Fraction]:
+    """Probabilities as fractions that sum to exactly 1: `exact_shares([0.7, 0.3])` -> [7/10, 3/10]."""
+    if any(not (isinstance(share, int | float | Fraction) and math.isfinite(share) and share > 0) for share in shares):
+        raise ValueError(f"probabilities {list(shares)}: each must be above 0; leave out a source you don't want")
+    fractions = [Fraction(share).limit_denominator(10**9) or Fraction(share) for share in shares]  # 0.7 is 7/10
+    total = sum(fractions)
+    if abs(total - 1) > TOLERANCE:
+        raise ValueError(f"probabilities {list(shares)} sum to {float(total):g}: they must sum to 1")
+    return [fraction / total for fraction in fractions]
+
+
+def tempered(sizes: Sequence[int], temperature: float) -> list[Fraction]:
+    """Shares by size, flattened: `tempered([90, 10], 1)` -> [9/10, 1/10]; towards equal shares as it grows."""
+    if not temperature > 0:
+        raise ValueError(f"the temperature is {temperature}: expected a number above 0 (1: by size)")
+    if temperature == 1:
+        return [Fraction(size, sum(sizes)) for size in sizes]
+    powers = [(size / max(sizes)) ** (1 / temperature) for size in sizes]
+    return exact_shares([power / sum(powers) for power in powers])
+
+
+def apportion(total: int, shares: Sequence[Fraction]) -> list[int]:
+    """Whole draws that sum to the total, each within one of its share: `apportion(10, [1/3, 2/3])` -> [3, 7]."""
+    draws = [int(total * share) for share in shares]
+    by_rest = sorted(range(len(shares)), key=lambda i: (draws[i] - total * shares[i], i))
+    for i in by_rest[: total - sum(draws)]:
+        draws[i] += 1
+    return draws
+
+
+def dealt(total: int, offset: int, rank: int, world: int) -> int:
+    """How many of `total` cards a device gets when dealing begins at `offset`: `dealt(5, 0, 0, 2)` -> 3."""
+    return max(0, (total - (rank - offset) % world + world - 1) // world)
+
+
+class Schedule:
+    """The order of the draws of one device: `next(Schedule([3, 1], [7, 8]).draws())` -> (0, 0), source and its draw.
+
+    `weights` are whole numbers of draws, or shares of an endless schedule. `keys` tell the places of the draws.
+    """
+
+    def __init__(self, weights: Sequence[float], keys: Sequence[int], endless: bool = False) -> None:
+        self.weights, self.keys, self.endless = list(weights), list(keys), endless
+
+    def draws(self, start: int = 0) -> Iterator[tuple[int, int]]:
+        """(source, number of the draw from that source), from the draw `start` on."""
+        counts, done = self._near(start)
+        waiting = [(self._time(i, k), i, k) for i, k in enumerate(counts) if self._has(i, k)]
+        heapq.heapify(waiting)
+        while waiting:
+            _, source, number = waiting[0]
+            follower = number + 1
+            if self._has(source, follower):
+                heapq.heapreplace(waiting, (self._time(source, follower), source, follower))
+            else:
+                heapq.heappop(waiting)
+            if done >= start:
+                yield source, number
+            done += 1
+
+    def _has(self, source: int, number: int) -> bool:
+        return self.weights[source] > 0 if self.endless else number < self.weights[source]
+
+    def _time(self, source: int, number: int) -> float:
+        return (number + unit(self.keys[source], number)) / self.weights[source]
+
+    def _count(self, source: int, time: float) -> int:
+        """How many draws of a source lie at or before a time."""
+        number = int(time * self.weights[source])
+        if not self.endless:
+            number = min(number, int(self.weights[source]))
+        while self._has(source, number) and self._time(source, number) <= time:
+            number += 1
+        while number and self._time(source, number - 1) > time:
+            number -= 1
+        return number
+
+    def _near(self, start: int) -> tuple[list[int], int]:
+        """Draws of each source at a moment at or shortly before the draw `start`, found by bisection."""
+        sources = range(len(self.weights))
+        low, high = 0.0, 1.0
+        if start and self.endless:
+            while sum(self._count(i, high) for i in sources) < start:
+                low, high = high, high * 2
+        for _ in range(64 if start else 0):
+            middle = (low + high) / 2
+            if sum(self._count(i, middle) for i in sources) <= start:
+                low = middle
+            else:
+                high = middle
+        counts = [self._count(i, low) if start else 0 for i in sources]
+        return counts, sum(counts)

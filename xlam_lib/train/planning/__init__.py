@@ -1,0 +1,1 @@
+"""What a training needs before it is started: memory, machines, recipes of the xLAM family."""

@@ -1,0 +1,1 @@
+"""Preference pairs and the trainer that learns from them (DPO, notebook 03)."""

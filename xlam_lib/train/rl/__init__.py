@@ -1,0 +1,1 @@
+"""GRPO: prompts, rewards by rules and by execution, the trainer (notebook 03)."""

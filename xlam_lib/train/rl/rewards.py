@@ -1,0 +1,190 @@
+"""Verifiable rewards of an answer: rules alone say how good it is, no model judges (notebook 03, used by GRPO).
+
+    wanted = [ToolCall("get_weather", {"city": "Oslo"})]
+    one = judged('{"thought": "", "tool_calls": [{"name": "get_weather", "arguments": {"city": "Bergen"}}]}', wanted)
+    of_format(one), of_function(one), of_arguments(one), of_exact(one)    # 1.0, 1.0, 0.5, 0.0
+
+How an answer is read and when it is exact is said by `grading.py`; here is what it is worth on the way there. Each
+reward lies between 0 and 1, whatever the text, and is None where it doesn't apply, which only the wanted answer
+decides: so all answers to a prompt are measured by the same rewards. After ToolRL (Qian et al. 2025, arXiv 2504.13958),
+which rewards the format and splits correctness into names of tools, names of parameters and values; theirs are added up
+into one figure from -3 to 3, ours stay apart. Whether a call runs is said by `execution.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from xlam_lib.codec import Answer, same_calls
+from xlam_lib.grading import Case, Judged, judge
+from xlam_lib.train.rl.assignment import best
+from xlam_lib.trajectory import Tool, ToolCall
+
+Scores = Mapping[str, float | None]  # by name of the reward; None: doesn't apply
+FEW_WORDS = 8  # a plain answer may always have so many words ...
+LONGER = 2  # ... or so many times those of the wanted one, before it is worth less
+
+
+class RewardError(ValueError):
+    """A reward that is not a number, or not between 0 and 1; the message names it, the value and the answer."""
+
+
+def judged(text: str, wanted: Sequence[ToolCall], tools: Sequence[Tool] = (), thought: str = "") -> Judged:
+    """An answer beside the calls that were wanted, as rewards look at it; `thought` is what was to be said besides."""
+    return judge([Case("", 0, "", "", Answer(thought, tuple(wanted)), tuple(tools))], [text])[0]
+
+
+def of_format(one: Judged) -> float:
+    """1 when the answer is the JSON that was asked for and nothing else, 0 otherwise.
+
+    Example: '{"thought": "", "tool_calls": []}' -> 1.0; 'Sure! {"thought": "", "tool_calls": []}' -> 0.0
+    """
+    return float(one.parsed)
+
+
+def of_function(one: Judged) -> float:
+    """How alike the names of the calls are, from 0 to 1: those in both, divided by those in either, repeats counted.
+
+    Example: wanted add and now, made add -> 0.5; wanted add, made add twice -> 0.5; nothing wanted, nothing made -> 1.0
+    """
+    wanted, said = (Counter(call.name for call in answer.calls) for answer in (one.case.wanted, one.said))
+    either = (wanted | said).total()
+    return (wanted & said).total() / either if either else 1.0
+
+
+def of_arguments(one: Judged) -> float | None:
+    """The share of parameters and values that are right, from 0 to 1; None where no call is wanted.
+
+    A wanted call can earn one point for the names of its parameters (those in both calls, divided by those in either)
+    and one for each value that equals the wanted one; it is paired with a call of the same tool so that the sum is
+    largest. Points divided by those to be had: `r_param + r_value` of ToolRL.
+    Example: wanted add(a=1, b=2), made add(a=1, b=3) -> (1 + 1) / (1 + 2)
+    """
+    wanted = one.case.wanted.calls
+    if not wanted:
+        return None
+    points = 0.0
+    for name in {call.name for call in wanted}:
+        ours = [call for call in wanted if call.name == name]
+        theirs = [call for call in one.said.calls if call.name == name]
+        points += best([[_points(call, other) for other in theirs] for call in ours])[0]
+    return points / sum(1 + len(call.arguments) for call in wanted)
+
+
+def _points(wanted: ToolCall, said: ToolCall) -> float:
+    either = wanted.arguments.keys() | said.arguments.keys()
+    both = wanted.arguments.keys() & said.arguments.keys()
+    equal = sum(same_calls([_holding(wanted.arguments[key])], [_holding(said.arguments[key])]) for key in both)
+    return (len(both) / len(either) if either else 1.0) + equal
+
+
+def _holding(value: object) -> ToolCall:
+    return ToolCall("", {"": value})
+
+
+def of_plain(one: Judged) -> float | None:
+    """Where words and no call are wanted: 1 for words of a fitting length, 0 for a call or no words; else None.
+
+    It falls from 1 to 0 between twice the words of the wanted answer (8 at least) and twice that. What the words say
+    isn't compared, as in `grading.py`: with this alone, any short sentence would do.
+    Example: wanted "No tool fits.", said "I can't." -> 1.0, 12 words -> 0.5, 16 words -> 0.0
+    """
+    wanted = one.case.wanted
+    if wanted.calls or not wanted.thought.strip():
+        return None
+    words = len(one.said.thought.split())
+    if one.said.calls or not words:
+        return 0.0
+    fitting = max(FEW_WORDS, LONGER * len(wanted.thought.split()))
+    return min(1.0, max(0.0, 2 - words / fitting))
+
+
+def of_exact(one: Judged) -> float:
+    """1 when the answer is right as `grading.py` judges it, 0 otherwise: what is measured on held-out questions."""
+    return float(one.exact)
+
+
+class Many(Protocol):
+    """Scores some answers at once, in order: `of_exact` for each, or `Execution`, which runs all calls together."""
+
+    def __call__(self, ones: Sequence[Judged]) -> Sequence[float | None]: ...
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward with its weight: `Reward("exact", each(of_exact), 0.5)`; weight 0: it is only watched."""
+
+    name: str
+    scores: Many
+    weight: float = 1.0
+
+
+def each(score: Callable[[Judged], float | None]) -> Many:
+    """A reward of single answers as one of many."""
+    return lambda ones: [score(one) for one in ones]
+
+
+RULES: dict[str, Callable[[Judged], float | None]] = {
+    "format": of_format,
+    "function": of_function,
+    "arguments": of_arguments,
+    "plain": of_plain,
+    "exact": of_exact,
+}
+
+
+class RewardSum:
+    """Some rewards, each with its weight, and their weighted sum.
+
+    total = RewardSum.of_rules(format=1.0, exact=2.0)
+    total(total.scores([one])[0])    # from 0 to 3.0
+    """
+
+    def __init__(self, rewards: Iterable[Reward]) -> None:
+        self.rewards = tuple(rewards)
+        names = [reward.name for reward in self.rewards]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two rewards of one name among {names}")
+        for reward in self.rewards:
+            if not (math.isfinite(reward.weight) and reward.weight >= 0):
+                raise ValueError(f"reward {reward.name!r}: the weight is {reward.weight}, expected 0 or more")
+        if not any(reward.weight for reward in self.rewards):
+            raise ValueError(f"all of {names} have weight 0: nothing would be rewarded")
+
+    @classmethod
+    def of_rules(cls, **weights: float) -> RewardSum:
+        """The rules by name with their weights, all of RULES with weight 1 when none is named."""
+        weights = weights or dict.fromkeys(RULES, 1.0)
+        return cls(Reward(name, each(RULES[name]), weight) for name, weight in weights.items())
+
+    def scores(self, ones: Sequence[Judged]) -> list[dict[str, float | None]]:
+        """Every reward of every answer, by name; RewardError for one that isn't a number from 0 to 1."""
+        columns = [checked(reward, ones) for reward in self.rewards]
+        names = [reward.name for reward in self.rewards]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def __call__(self, scores: Scores) -> float:
+        """The weighted sum of what applies: `RewardSum.of_rules()({"format": 1.0, "plain": None})` -> 1.0."""
+        return sum(reward.weight * (scores.get(reward.name) or 0.0) for reward in self.rewards)
+
+    def highest(self, scores: Scores) -> float:
+        """What the sum could be at most, given which rewards apply."""
+        return sum(reward.weight for reward in self.rewards if scores.get(reward.name) is not None)
+
+
+def checked(reward: Reward, ones: Sequence[Judged]) -> list[float | None]:
+    """The scores of a reward, each None or from 0 to 1; anything else is an error and is never trained on."""
+    found = list(reward.scores(ones))
+    if len(found) != len(ones):
+        raise RewardError(f"reward {reward.name!r} gave {len(found)} scores for {len(ones)} answers")
+    for value, one in zip(found, ones, strict=True):
+        if value is not None and not 0.0 <= value <= 1.0:  # NaN, too
+            raise RewardError(
+                f"reward {reward.name!r} is {value}, expected None or a number from 0 to 1; trajectory "
+                f"{one.case.trajectory_id!r}, step {one.case.step}, answer {one.text[:200]!r}"
+            )
+    return found
