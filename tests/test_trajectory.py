@@ -11,19 +11,8 @@ import pytest
 from floor_strategies import trajectories
 from hypothesis import given, settings
 
-from xlam_lib.trajectory import (
-    Outcome,
-    Rating,
-    Source,
-    Step,
-    Task,
-    Tool,
-    ToolCall,
-    Trajectory,
-    TrajectoryError,
-    read_jsonl,
-    write_jsonl,
-)
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Outcome, Rating, Source, Step, Task, Tool, ToolCall, Trajectory, read_jsonl, write_jsonl
 
 WEATHER = Tool(
     "weather",

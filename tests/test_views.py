@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from xlam_lib.answers import calls_as_dicts
 from xlam_lib.codec import BRIEF_STYLE, prompts_of, tools_from_any
-from xlam_lib.trajectory import Source, Step, ToolCall, Trajectory, TrajectoryError
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Source, Step, ToolCall, Trajectory
 from xlam_lib.views import (
     from_openai,
     from_xlam_steps,

@@ -15,11 +15,9 @@ from typing import Any
 
 import msgspec
 
+from xlam_lib.errors import TrajectoryError
+
 SCHEMA_VERSION = "1.0"  # of the unified format
-
-
-class TrajectoryError(ValueError):
-    """A record that is not what it should be; the message names the trajectory, the step and the field."""
 
 
 class _DataclassFields:

@@ -1,7 +1,6 @@
 """The unified format: one trajectory is a task, its tools, the messages exchanged, and how it ended.
 
-Every notebook speaks these types; every source is converted into them once and every trainer, server and benchmark
-reads them from here. On disk a trajectory is one line of JSON:
+`schema.py` has all fields on one page. On disk a trajectory is one line of JSON:
 
     {"schema_version": "1.0", "trajectory_id": "demo-1", "source": {"name": "demo", "license": "CC0-1.0"},
      "tools": [{"name": "weather", "description": "...", "parameters": {"type": "object", "properties": {...}}}],
@@ -19,15 +18,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from msgspec import field
-
-from xlam_lib.card import card
-from xlam_lib.exact_json import dumps
+from xlam_lib.errors import TrajectoryError
 from xlam_lib.files import writing
-from xlam_lib.records import SCHEMA_VERSION, Record, TrajectoryError
+from xlam_lib.records import SCHEMA_VERSION
+from xlam_lib.schema import Outcome, Rating, Source, Step, Task, Tool, ToolCall, TrajectoryRecord
+from xlam_lib.serialize import dumps
+from xlam_lib.validation import check
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -44,88 +44,12 @@ __all__ = [
     "write_jsonl",
 ]
 
-
-class Tool(Record, frozen=True):
-    """What can be called: `Tool("weather", "Weather of a city", {"type": "object", "properties": {...}})`."""
-
-    name: str
-    description: str = ""
-    parameters: dict = field(default_factory=lambda: {"type": "object", "properties": {}})  # JSON Schema
+COLOURS = {"system": "#8a8f98", "user": "#2f6fde", "assistant": "#1f9d61", "tool": "#b7791f"}
+FOLD = 400  # characters shown before a text folds
 
 
-class ToolCall(Record, frozen=True):
-    """One call: `ToolCall("weather", {"city": "Oslo"}, "call_0")`; ids are unique within a trajectory."""
-
-    name: str
-    arguments: dict = field(default_factory=dict)
-    id: str = ""
-
-
-class Step(Record, frozen=True):
-    """One message. `reasoning` is thought, `content` is said; a tool step answers the call `tool_call_id`."""
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str = ""
-    reasoning: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str = ""
-    name: str = ""  # of the tool, on tool steps
-    is_error: bool = False  # the tool failed
-    trainable: bool = True  # assistant steps that may be learnt from
-    reward: float | None = None
-    reasoning_origin: Literal["native", "generated", "none"] = "none"
-
-
-class Source(Record, frozen=True):
-    """Where it comes from: `Source("toolbench", "Apache-2.0", raw_id="G1_answer/42")`."""
-
-    name: str
-    license: str
-    raw_id: str = ""
-    split: str = ""
-    revision: str = ""
-    url: str = ""
-    converter: str = ""
-
-
-class Task(Record, frozen=True):
-    """What is to be done: the text of the task block, unless a system step says it."""
-
-    instruction: str = ""
-    task_id: str = ""
-
-
-class Outcome(Record, frozen=True):
-    """How it ended. An infrastructure error is a reason to stop, never a reward."""
-
-    success: bool | None = None
-    reward: float | None = None
-    termination: Literal["success", "failure", "max_steps", "user_stop", "infra_error", "unknown"] = "unknown"
-    checks: dict = field(default_factory=dict)
-
-
-class Rating(Record, frozen=True):
-    """What a rater thought of it, from 1 (bad) to 5 (good): `Rating("format", "rule", 5.0)`."""
-
-    rater: str
-    kind: Literal["rule", "critic", "human"]
-    score: float
-    rationale: str = ""
-
-
-class Trajectory(Record, frozen=True):
+class Trajectory(TrajectoryRecord, frozen=True):
     """One task from the first word to the last; see the example at the top of this module."""
-
-    trajectory_id: str  # unique and stable: source name + raw id (+ variant)
-    source: Source
-    task: Task = field(default_factory=Task)
-    tools: tuple[Tool, ...] = ()
-    steps: tuple[Step, ...] = ()
-    outcome: Outcome = field(default_factory=Outcome)
-    quality: tuple[Rating, ...] = ()
-    split: str = ""
-    tags: tuple[str, ...] = ()
-    extra: dict = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, the schema's version first."""
@@ -150,8 +74,6 @@ class Trajectory(Record, frozen=True):
 
         Example: `t.validate("warning")` -> ["trajectory 'demo-1', step 1: weather: 'city' is a required property"]
         """
-        from xlam_lib.validation import check  # which imports this module
-
         return check(self, argument_level)
 
     @property
@@ -161,7 +83,7 @@ class Trajectory(Record, frozen=True):
         return hashlib.sha256(json.dumps(tools, sort_keys=True).encode()).hexdigest()[:16]
 
     def _repr_html_(self) -> str:
-        return card(self)
+        return _card(self)
 
 
 def read_jsonl(path: str | Path) -> Iterator[Trajectory]:
@@ -195,3 +117,54 @@ def _line(trajectory: Trajectory) -> bytes:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _card(trajectory: Trajectory) -> str:
+    """The HTML that Jupyter shows for a trajectory: what comes from data is escaped, long texts fold away."""
+    outcome = trajectory.outcome
+    facts = [trajectory.source.name, trajectory.source.license, trajectory.split, *trajectory.tags]
+    facts += [f"{len(trajectory.steps)} steps", outcome.termination if outcome.termination != "unknown" else ""]
+    facts += [f"reward {outcome.reward:g}" if outcome.reward is not None else ""]
+    facts += [f"{rating.rater}: {rating.score:g}/5" for rating in trajectory.quality]
+    named = (f'<span title="{escape(tool.description)}">{escape(tool.name)}</span>' for tool in trajectory.tools)
+    rows = [
+        f"<b>{escape(trajectory.trajectory_id)}</b> " + _muted(escape(" · ".join(filter(None, facts)))),
+        _muted(_folded(f"task: {trajectory.task.instruction}")) if trajectory.task.instruction else "",
+        _muted(f"tools: {', '.join(named) or 'none'}"),
+        *map(_row, trajectory.steps),
+    ]
+    style = "border:1px solid #8884;border-radius:8px;padding:.6em .9em;max-width:60em;line-height:1.45"
+    return f'<div style="{style}">{"".join(rows)}</div>'
+
+
+def _row(step: Step) -> str:
+    colour = "#c53030" if step.is_error else COLOURS[step.role]
+    label = f"{step.role} {step.name}".strip() + (" ✗" if step.is_error else "")
+    notes = [] if step.trainable else ["not trained on"]
+    notes += [f"reward {step.reward:g}"] if step.reward is not None else []
+    body = _muted(_folded(step.reasoning)) if step.reasoning else ""
+    body += _folded(step.content)
+    body += "".join(
+        f"<div><code>{escape(call.name)}({_arguments(call.arguments)})</code></div>" for call in step.tool_calls
+    )
+    body += _muted(", ".join(notes)) if notes else ""
+    style = f"border-left:3px solid {colour};margin:.45em 0 0;padding:.1em 0 .1em .7em;overflow-wrap:anywhere"
+    title = f'<div style="color:{colour};font-size:.8em;font-weight:600">{escape(label)}</div>'
+    return f'<div style="{style}">{title}{body}</div>'
+
+
+def _arguments(arguments: dict) -> str:
+    shown = (f"{name}={json.dumps(value, ensure_ascii=False, default=str)}" for name, value in arguments.items())
+    return escape(", ".join(shown))
+
+
+def _muted(html: str) -> str:
+    return f'<div style="color:#8a8f98;font-size:.85em">{html}</div>'
+
+
+def _folded(text: str) -> str:
+    whole = f'<div style="white-space:pre-wrap">{escape(text)}</div>' if text else ""
+    if len(text) <= FOLD:
+        return whole
+    start = escape(" ".join(text[:100].split()))
+    return f"<details><summary>{start} … ({len(text):,} characters)</summary>{whole}</details>"

@@ -3,7 +3,7 @@
     check(trajectory, "warning")             its warnings; a TrajectoryError for what is unsound
     check_and_line(trajectory, "warning")    the same with its line of JSON
 
-`arguments.py` holds a call against its tool's JSON Schema, `written.py` writes the line.
+`arguments.py` holds a call against its tool's JSON Schema, `serialize.py` writes the line.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from xlam_lib.arguments import (
     rules_of,
     validator_of,
 )
-from xlam_lib.records import TrajectoryError
-from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
-from xlam_lib.written import KnownTools, written
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.schema import Step, Tool, ToolCall, TrajectoryRecord
+from xlam_lib.serialize import KnownTools, serialize
 
 __all__ = ["ArgumentFault", "KnownTools", "argument_faults", "argument_problems", "check", "check_and_line"]
 
@@ -40,13 +40,13 @@ NOTHING = {role: get(Step("user")) for role, get in FOREIGN.items()}
 PLAIN = ("user", "assistant", "tool")  # roles of which a step with content and nothing foreign is sound
 
 
-def check(trajectory: Trajectory, argument_level: str = "error") -> list[str]:
+def check(trajectory: TrajectoryRecord, argument_level: str = "error") -> list[str]:
     """Raises TrajectoryError at the first fault; returns the warnings. See `Trajectory.validate`."""
     return check_and_line(trajectory, argument_level)[0]
 
 
 def check_and_line(
-    trajectory: Trajectory, argument_level: str = "error", known: KnownTools | None = None
+    trajectory: TrajectoryRecord, argument_level: str = "error", known: KnownTools | None = None
 ) -> tuple[list[str], bytes]:
     """(the warnings, the line of JSON without its end): what is checked was written, so it needn't be written twice.
 
@@ -55,7 +55,7 @@ def check_and_line(
     if argument_level not in ("error", "warning"):
         raise ValueError(f"argument_level is {argument_level!r}, expected 'error' or 'warning'")
     known = KnownTools() if known is None else known
-    line = written(trajectory, known)
+    line = serialize(trajectory, known)
     _check_outcome(trajectory)
     tools = _check_tools(trajectory, known)
     warnings: list[str] = []
@@ -90,13 +90,13 @@ def check_and_line(
     return warnings, line
 
 
-def _where(trajectory: Trajectory, step: int | None = None) -> str:
+def _where(trajectory: TrajectoryRecord, step: int | None = None) -> str:
     """How errors begin; made only where there is one, as most trajectories have none."""
     where = f"trajectory {trajectory.trajectory_id!r}"
     return where if step is None else f"{where}, step {step}"
 
 
-def _check_outcome(trajectory: Trajectory) -> None:
+def _check_outcome(trajectory: TrajectoryRecord) -> None:
     outcome = trajectory.outcome
     if not trajectory.trajectory_id:
         raise TrajectoryError(f"{_where(trajectory)}: trajectory_id is empty")
@@ -114,7 +114,7 @@ def _check_outcome(trajectory: Trajectory) -> None:
             raise TrajectoryError(f"{where}: score {rating.score} of {rating.rater!r} is not within 1..5")
 
 
-def _check_tools(trajectory: Trajectory, known: KnownTools) -> dict[str, tuple[Tool, Rules]]:
+def _check_tools(trajectory: TrajectoryRecord, known: KnownTools) -> dict[str, tuple[Tool, Rules]]:
     row = known.row(trajectory.tools)
     if row is not None and row.by_name is not None:
         return row.by_name
@@ -134,7 +134,7 @@ def _check_tools(trajectory: Trajectory, known: KnownTools) -> dict[str, tuple[T
     return by_name
 
 
-def _checked_rules(trajectory: Trajectory, tool: Tool, index: int) -> Rules:
+def _checked_rules(trajectory: TrajectoryRecord, tool: Tool, index: int) -> Rules:
     rules = rules_of(tool.parameters)
     try:
         if not rules.quick:
@@ -147,11 +147,11 @@ def _checked_rules(trajectory: Trajectory, tool: Tool, index: int) -> Rules:
     return rules
 
 
-def _of_tool(trajectory: Trajectory, index: int) -> str:
+def _of_tool(trajectory: TrajectoryRecord, index: int) -> str:
     return f"{_where(trajectory)}, tool {index} ({trajectory.tools[index].name!r})"
 
 
-def _role_fault(step: Step, index: int, trajectory: Trajectory) -> str:
+def _role_fault(step: Step, index: int, trajectory: TrajectoryRecord) -> str:
     role = step.role
     if any(FOREIGN[role](step)):
         name = next(name for name, owner in OWNER.items() if getattr(step, name) and owner != role)

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from xlam_lib.answers import json_text
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, prompts_of
-from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory, TrajectoryError
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 
 def tools_to_openai(tools: Sequence[Tool]) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.export import FORMATS, export, from_openai_row, from_xlam, main, to_adp, to_openai_row, to_xlam
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.sources.exchange import actionstudio, agent_data_protocol, agentohana, openai_chat
-from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory, TrajectoryError, read_jsonl
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory, read_jsonl
 
 SOURCES = ("tau_bench", "toolbench", "xlam_fc_60k")
 

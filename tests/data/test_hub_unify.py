@@ -15,9 +15,9 @@ from pipeline_checks import SMALL, outputs, rows, write
 
 from xlam_lib.data.accounting import Accounting, Loss
 from xlam_lib.data.hub import HubId
-from xlam_lib.data.pipeline import fetched as module
 from xlam_lib.data.pipeline import shards
-from xlam_lib.data.pipeline.fetched import BrokenOff, fetch, fetched
+from xlam_lib.data.pipeline import shards as module
+from xlam_lib.data.pipeline.shards import BrokenOff, fetch, fetched
 from xlam_lib.data.pipeline.work import work_folder
 from xlam_lib.data.reading import ReadError
 from xlam_lib.data.sources import SOURCES, load_source
@@ -129,13 +129,13 @@ def test_rows_and_losses_come_back(hub: Path, tmp_path: Path) -> None:
 KILLED = f"""
 import sys, time
 from pathlib import Path
-from xlam_lib.data.pipeline import fetched, shards
+from xlam_lib.data.pipeline import shards
 shards.SHARD = {SMALL}
-store = fetched._store
+store = shards._store
 def slow(*given):
     store(*given)
     time.sleep(0.05)  # or else it would be over before it is killed
-fetched._store = slow
+shards._store = slow
 from xlam_lib.data.unify import unify
 unify({SOURCE!r}, "owner/name#train", sys.argv[1])
 """

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.store import FLAT, from_row, main, read_parquet, row_features, to_row, write_parquet, write_rows
-from xlam_lib.trajectory import Trajectory, TrajectoryError, read_jsonl, write_jsonl
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Trajectory, read_jsonl, write_jsonl
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False, allow_infinity=False),

@@ -21,7 +21,8 @@ from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.reading import Raw, ReadError, read_records
 from xlam_lib.data.sources import SOURCES, load_source, native
 from xlam_lib.data.unify import BOOKS, LOSSES, TRAJECTORIES, Options, main, unify
-from xlam_lib.trajectory import TrajectoryError, read_jsonl
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import read_jsonl
 
 RAW = samples_dir("xlam_fc_60k") / "raw"
 ROWS = json.loads((RAW / "transcribed_rows.json").read_text(encoding="utf-8"))

@@ -6,9 +6,9 @@ import torch
 from train_demo import STYLE
 
 from xlam_lib.chat_template import chat_template, wrapper_of
+from xlam_lib.errors import CheckpointError
 from xlam_lib.files import is_complete
-from xlam_lib.models import checkpoint
-from xlam_lib.models.checkpoint import CheckpointError
+from xlam_lib.models import checkpoint, load
 
 
 @pytest.fixture()
@@ -17,33 +17,33 @@ def copy(base, tmp_path):
 
 
 def test_float16_on_disk_is_float32_in_memory(base):
-    model = checkpoint.load_model(base)
+    model = load.load_model(base)
     assert {values.dtype for values in model.parameters()} == {torch.float32}
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
 
 
 def test_fresh_model_is_the_same_architecture_with_other_weights(base):
-    model, fresh = checkpoint.load_model(base), checkpoint.fresh_model(base, seed=3)
+    model, fresh = load.load_model(base), load.fresh_model(base, seed=3)
     shapes = [{name: values.shape for name, values in one.named_parameters()} for one in (model, fresh)]
     assert shapes[0] == shapes[1]
-    weights = [one.model.embed_tokens.weight for one in (model, fresh, checkpoint.fresh_model(base, seed=3))]
+    weights = [one.model.embed_tokens.weight for one in (model, fresh, load.fresh_model(base, seed=3))]
     assert torch.equal(weights[1], weights[2]) and not torch.equal(weights[0], weights[1])
 
 
 def test_saved_whole_with_template_and_loaded_back(base, tmp_path):
-    model, tokenizer = checkpoint.load_model(base), checkpoint.load_tokenizer(base)
+    model, tokenizer = load.load_model(base), checkpoint.load_tokenizer(base)
     out = checkpoint.save(tmp_path / "out", model, tokenizer, STYLE, {"note.txt": "hello"}, {"steps": 3})
     assert is_complete(out) and json.loads((out / "COMPLETE").read_text()) == {"steps": 3}
     assert (out / "note.txt").read_text() == "hello" and list(out.glob("*.safetensors"))
     again = checkpoint.load_tokenizer(out)
     assert again.chat_template == chat_template(STYLE) and checkpoint.wrapper(again) == ("<|user|>", "<|assistant|>")
-    for name, values in checkpoint.load_model(out).state_dict().items():
+    for name, values in load.load_model(out).state_dict().items():
         assert torch.equal(values, model.state_dict()[name])
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_weights_that_are_not_finite_are_not_saved(base, tmp_path):
-    model = checkpoint.load_model(base)
+    model = load.load_model(base)
     with torch.no_grad():
         model.model.norm.weight[0] = float("nan")
     with pytest.raises(CheckpointError, match=r"not finite \(model.norm.weight\)"):
@@ -51,7 +51,7 @@ def test_weights_that_are_not_finite_are_not_saved(base, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("load", [checkpoint.load_model, checkpoint.load_tokenizer, checkpoint.fresh_model])
+@pytest.mark.parametrize("load", [load.load_model, checkpoint.load_tokenizer, load.fresh_model])
 def test_no_checkpoint_says_what_was_expected(load, tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint there .*hf download"):
         load(tmp_path / "nowhere")
@@ -61,13 +61,13 @@ def test_weights_cut_off_are_named(copy):
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="can't be read .*cut off"):
-        checkpoint.load_model(copy)
+        load.load_model(copy)
 
 
 def test_pickled_weights_are_not_read(copy):
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="only safetensors"):
-        checkpoint.load_model(copy)
+        load.load_model(copy)
 
 
 @pytest.mark.parametrize(

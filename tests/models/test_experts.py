@@ -12,8 +12,8 @@ from peft import get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, MixtralConfig  # noqa: E402
 
 from xlam_lib.models import (
-    adapters,
     checkpoint,
+    load,
     lora,  # noqa: E402
 )
 from xlam_lib.models.experts import restore_experts  # noqa: E402
@@ -53,7 +53,7 @@ def folded(model):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_experts_are_read_as_bitsandbytes_quantises_them(mixture, dtype):
-    whole, model = checkpoint.load_model(mixture, dtype), lora.nf4(mixture, dtype)
+    whole, model = load.load_model(mixture, dtype), load.nf4(mixture, dtype)
     before = {name: values.detach().clone() for name, values in whole.named_parameters() if values.ndim == 3}
     expected, found, held = folded(quantised(whole)), folded(model), 0
     assert found.keys() == expected.keys() and len(found) == len(before) == 4
@@ -74,7 +74,7 @@ def test_experts_are_read_as_bitsandbytes_quantises_them(mixture, dtype):
 PEAK = """
 import re, sys, threading, time
 import torch
-from xlam_lib.train import lora
+from xlam_lib.models import load
 def now():
     return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 def watch():
@@ -82,11 +82,11 @@ def watch():
         peak[0] = max(peak[0], now())
         time.sleep(0.001)
 warm, folder = sys.argv[1:]
-lora.nf4(warm, "bfloat16")
+load.nf4(warm, "bfloat16")
 start, peak, done = now(), [0], threading.Event()
 thread = threading.Thread(target=watch)
 thread.start()
-model = lora.nf4(folder, "bfloat16")
+model = load.nf4(folder, "bfloat16")
 done.set()
 thread.join()
 print("above", peak[0] - start)
@@ -118,7 +118,7 @@ def test_gradients_are_those_beside_the_rounded_weights(mixture):
     """With layers recomputed and without: four bits differ from a model of the rounded weights in nothing else."""
     found = []
     for rounded, again in ((False, False), (False, True), (True, False)):
-        model = quantised(checkpoint.load_model(mixture))
+        model = quantised(load.load_model(mixture))
         if rounded:
             restore_experts(model)
         if again:
@@ -146,7 +146,7 @@ def test_a_mixture_of_experts_learns_in_four_bits(mixture, data, tmp_path, preci
     out = sft.train(settings)
     _, losses = curve(read_log(out), "loss")
     assert losses[-1] < losses[0] - 0.1
-    merged, side = adapters.merged(out), adapters.load(out)
+    merged, side = load.merged(out), load.load_adapter(out)
     ids = torch.arange(3, 30)[None]
     with torch.no_grad():
         torch.testing.assert_close(merged(ids).logits, side(ids).logits, rtol=1e-3, atol=1e-4)

@@ -17,7 +17,7 @@ from transformers.convert_slow_tokenizer import generate_merges
 
 from xlam_lib.chat_template import AFTER, BEFORE
 from xlam_lib.codec import STYLES, prompts_of
-from xlam_lib.models import checkpoint
+from xlam_lib.models import checkpoint, load
 from xlam_lib.models.family import configuration, family, shrunk
 from xlam_lib.models.gguf import export, main
 from xlam_lib.models.gguf_tokens import BYTES, CUTS, SPACE, pre_of, scores_of, space_prefix
@@ -129,7 +129,7 @@ def test_the_file_gives_the_same_tokens_and_logits(tmp_path, tokenizer, texts, t
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", gguf_file="m.gguf", dtype=torch.float32)
     assert model.config.tie_word_embeddings == tied
     ids = torch.tensor([own.encode(texts[0])[:200]])
-    ours = checkpoint.load_model(folder)
+    ours = load.load_model(folder)
     for values in ours.parameters():
         if values.ndim > 1:
             values.data = values.data.to(getattr(torch, dtype)).float()  # as the file holds them
@@ -144,7 +144,7 @@ def test_the_file_gives_the_same_tokens_and_logits(tmp_path, tokenizer, texts, t
 def test_a_twin_of_each_dense_architecture_is_read_back_bit_for_bit(tmp_path, tokenizer, texts, name):
     folder = twin(name, tokenizer, tmp_path / "model")
     export(folder, tmp_path / "m.gguf", "float32")
-    ours = checkpoint.load_model(folder)
+    ours = load.load_model(folder)
     rope = {"rope_parameters": ours.config.rope_parameters}  # transformers reads no scaling of positions
     read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="m.gguf", dtype=torch.float32, **rope)
     ids = torch.tensor([tokenizer.encode(texts[0])[:200]])
@@ -158,7 +158,7 @@ def test_rounding_changes_probabilities_little(tmp_path, tokenizer, texts, dtype
     export(folder, tmp_path / "m.gguf", dtype)
     read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="m.gguf", dtype=torch.float32)
     ids = torch.tensor([tokenizer.encode(texts[0])[:200]])
-    wanted, found = (logits_of(model, ids).softmax(-1) for model in (checkpoint.load_model(folder), read))
+    wanted, found = (logits_of(model, ids).softmax(-1) for model in (load.load_model(folder), read))
     assert 0 < (wanted - found).abs().sum(-1).max() / 2 < most  # total variation distance
 
 
@@ -188,7 +188,7 @@ def test_experts_lie_as_llama_cpp_publishes(tmp_path, pieces, name):
         2,
     )
     found = {one.name: torch.from_numpy(np.array(one.data)) for one in reader.tensors}
-    own = checkpoint.load_model(folder).state_dict()
+    own = load.load_model(folder).state_dict()
     wanted = {
         "token_embd.weight": own["model.embed_tokens.weight"],
         "output_norm.weight": own["model.norm.weight"],

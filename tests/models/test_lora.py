@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from xlam_lib.files import is_complete
-from xlam_lib.models import adapters, checkpoint, lora
+from xlam_lib.models import adapters, checkpoint, load, lora
 from xlam_lib.serve.engines.transformers import Greedy
 from xlam_lib.train import sft
 from xlam_lib.train.loop import runner
@@ -159,8 +159,8 @@ def test_a_run_leaves_adapter_configuration_tokenizer_and_template(trained, sett
 
 def test_loading_the_folder_gives_the_adapter_models_answers(trained, settings):
     tokenizer = checkpoint.load_tokenizer(trained)
-    side = adapters.load(trained)
-    merged = logits(checkpoint.load_model(trained), tokenizer)
+    side = load.load_adapter(trained)
+    merged = logits(load.load_model(trained), tokenizer)
     torch.testing.assert_close(merged, logits(side, tokenizer), rtol=1e-4, atol=1e-4)
     with side.disable_adapter():
         assert (logits(side, tokenizer) - merged).abs().max() > 0.1
@@ -171,8 +171,8 @@ def test_merging_leaves_a_checkpoint_of_full_size(trained, tmp_path):
     assert adapters.main([str(trained), str(tmp_path / "merged")]) == 0
     tokenizer = checkpoint.load_tokenizer(tmp_path / "merged")
     assert tokenizer.chat_template == checkpoint.load_tokenizer(trained).chat_template
-    found = logits(checkpoint.load_model(tmp_path / "merged"), tokenizer)
-    torch.testing.assert_close(found, logits(adapters.load(trained), tokenizer), rtol=1e-4, atol=1e-4)
+    found = logits(load.load_model(tmp_path / "merged"), tokenizer)
+    torch.testing.assert_close(found, logits(load.load_adapter(trained), tokenizer), rtol=1e-4, atol=1e-4)
     assert not (tmp_path / "merged" / "adapter_config.json").exists()
     assert adapters.main([str(tmp_path / "merged"), str(tmp_path / "again")]) == 2, "nothing to merge"
 
@@ -182,9 +182,9 @@ def test_an_adapter_on_an_adapter_knows_its_base(trained, settings, tmp_path):
     told = json.loads((out / "adapter_config.json").read_text())
     assert told["base_model_name_or_path"] == str(trained)
     tokenizer = checkpoint.load_tokenizer(out)
-    first, second = (logits(checkpoint.load_model(folder), tokenizer) for folder in (trained, out))
+    first, second = (logits(load.load_model(folder), tokenizer) for folder in (trained, out))
     assert (first - second).abs().max() > 0.01
-    torch.testing.assert_close(second, logits(adapters.load(out), tokenizer), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(second, logits(load.load_adapter(out), tokenizer), rtol=1e-4, atol=1e-4)
 
 
 def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path):
@@ -193,16 +193,16 @@ def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path
     config = json.loads((moved / "adapter_config.json").read_text())
     (moved / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "nowhere"}))
     with pytest.raises(checkpoint.CheckpointError, match="its base is neither at .* nor at nowhere; give its folder"):
-        adapters.load(moved)
-    assert adapters.load(moved, base=base).peft_config
+        load.load_adapter(moved)
+    assert load.load_adapter(moved, base=base).peft_config
     other = tmp_path / "other"
     shutil.copytree(base, other)
     (other / "generation_config.json").write_text("{}")
     with pytest.raises(checkpoint.CheckpointError, match=r"not the base that .* was trained on \(digest"):
-        adapters.load(trained, base=other)
+        load.load_adapter(trained, base=other)
     (moved / "base.json").write_text("[]")
     with pytest.raises(checkpoint.CheckpointError, match="base.json: expected path, digest, quantize, dtype, found"):
-        checkpoint.load_model(moved)
+        load.load_model(moved)
 
 
 def test_a_broken_off_run_ends_in_the_same_adapter(trained, settings, monkeypatch):
@@ -249,25 +249,25 @@ def test_a_base_of_four_bits_trains_and_merges_into_dequantised_weights(settings
     losses = curve(read_log(out), "loss")[1]
     assert losses[-1] < losses[0] - 0.3
     tokenizer = checkpoint.load_tokenizer(out)
-    side = lora.nf4(settings.base, lora.base_dtype(chosen))
+    side = load.nf4(settings.base, load.base_dtype(chosen))
     side = get_peft_model(side, lora.config(chosen, side))
     side.load_adapter(out, "trained")
     side.set_adapter("trained")
     ids = tokenizer("Book Hotel Oslo for 3 nights.", return_tensors="pt")["input_ids"]
     learnt = side.train()(input_ids=ids).logits.detach().float()  # for inference there is a kernel of less precision
-    merged = logits(checkpoint.load_model(out), tokenizer)
+    merged = logits(load.load_model(out), tokenizer)
     near = 1e-3 if precision == "float32" else 0.2
     torch.testing.assert_close(merged, learnt, rtol=near, atol=near)
     plain = replace(chosen, quantize="none")
     (out / "base.json").write_text(adapters.base_of(plain)["base.json"])  # merged into what it was not trained on
-    assert (logits(checkpoint.load_model(out), tokenizer) - merged).abs().max() > 2 * near
+    assert (logits(load.load_model(out), tokenizer) - merged).abs().max() > 2 * near
 
 
 @quantised
 def test_experts_are_held_in_four_bits_too(settings, tmp_path):
     whole = model(MixtralForCausalLM, MixtralConfig, initializer_range=0.2)
     whole.save_pretrained(tmp_path)
-    bits = lora.nf4(tmp_path, "float32")
+    bits = load.nf4(tmp_path, "float32")
     held = {name: p for name, p in bits.named_parameters() if "experts" in name}
     assert len(held) == 4 and all(p.dtype == torch.uint8 for p in held.values())
     made = sft.prepared(replace(settings, base=str(tmp_path), quantize="nf4", lora_dropout=0.0)).train()
@@ -275,7 +275,7 @@ def test_experts_are_held_in_four_bits_too(settings, tmp_path):
     out = made(input_ids=ids, labels=ids)
     out.loss.backward()
     assert all("lora_" in name for name, p in made.named_parameters() if p.grad is not None)
-    rounded = lora.dequantised(tmp_path, "float32")
+    rounded = load.dequantised(tmp_path, "float32")
     torch.testing.assert_close(made(input_ids=ids).logits, rounded(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
     ours, theirs = (one.model.layers[0].mlp.experts.gate_up_proj for one in (rounded, whole))
     assert ours.dtype == torch.float32 and 0.01 < (ours - theirs).abs().mean() / theirs.abs().mean() < 0.2

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, MixtralConfig, OlmoeConfig, Qwen2
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from xlam_lib.models import checkpoint, router
+from xlam_lib.models import checkpoint, load, router
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.perf.workloads import CASES, samples
 from xlam_lib.train import sft, sft_lite
@@ -201,7 +201,7 @@ def test_sft_lite_keeps_experts_busy_and_tells(settings):
     out = sft_lite.train(settings)
     losses, loss = curve(read_log(out), "aux_loss")[1], curve(read_log(out), "loss")[1]
     assert losses[0] > 2.1 and losses[-1] < 2 + (losses[0] - 2) / 2, "of 2.0, where all are equally busy"
-    assert loss[-1] < loss[0] and checkpoint.load_model(out).config.router_aux_loss_coef == 2.0
+    assert loss[-1] < loss[0] and load.load_model(out).config.router_aux_loss_coef == 2.0
 
 
 def test_counting_nothing_changes_nothing(settings, start, tmp_path):
@@ -225,7 +225,7 @@ def test_how_a_step_is_packed_changes_nothing(settings, start, again):
         trainer.model.train()
         found.append(trainer._step(1, groups))
     rows = [row for group in groups for row in group]
-    model = checkpoint.load_model(settings.base)
+    model = load.load_model(settings.base)
     loss, aux, wanted = apart(model, rows)
     norm = torch.stack([values.norm() for values in wanted.values()]).norm().item()
     for step in found:
@@ -255,7 +255,7 @@ def test_sft_of_tries_is_trl_s_of_padded_rows(start, data, tmp_path, micro):
 
 def test_an_architecture_without_routers_is_refused(settings, base):
     batch = TriePacker(1000).pack(GROUPS[:1]).batches[0]
-    model = checkpoint.load_model(base)
+    model = load.load_model(base)
     read_tries(model)
     with pytest.raises(ValueError, match="llama: asked to keep experts busy"):
         model(**{key: values for key, values in batch.items() if key != "weights"}, output_router_logits=True)

@@ -9,12 +9,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM
 
+from xlam_lib.errors import TrainingError
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.perf import synthetic, throughput, throughput_rows, throughput_step
 from xlam_lib.perf.throughput import SMALL, Settings, main, model_of, readings, run
 from xlam_lib.perf.throughput_rows import Trial, compared, median_step, told
 from xlam_lib.perf.throughput_step import Clock, Trained
-from xlam_lib.train.loop.processes import TrainingError
 from xlam_lib.train.packing import padding_free
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.packers import ApartPacker, TriePacker

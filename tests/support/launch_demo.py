@@ -14,8 +14,8 @@ from typing import Any
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
+from xlam_lib.settings import to_arguments
 from xlam_lib.train.loop.child import surroundings
-from xlam_lib.train.loop.config import to_arguments
 
 # accelerate shards between GPUs only; told that these processes had some, it takes the very same path
 SCRIPT = """
@@ -37,14 +37,14 @@ jobs = json.load(open(sys.argv[1]))
 if any("ACCELERATE_USE_DEEPSPEED" in job["env"] for job in jobs):
     import deepspeed
     deepspeed.ops.__compatible_ops__ = {}  # its own way to talk between CPUs would be compiled now, for minutes
-from xlam_lib.train import lite
-first, made = lite.SFTFoundationTrainerLite._step, []
+from xlam_lib.train.supervised import lite_trainer
+first, made = lite_trainer.SFTFoundationTrainerLite._step, []
 def step(self, number, groups):
     made.append(number)
     if number == job["stop"] + 1:
         sys.exit(3)
     return first(self, number, groups)
-lite.SFTFoundationTrainerLite._step = step
+lite_trainer.SFTFoundationTrainerLite._step = step
 for job in jobs:
     for name in [name for name in os.environ if name.startswith(("ACCELERATE_", "FSDP_"))]:
         del os.environ[name]

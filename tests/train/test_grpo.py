@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from xlam_lib.chat_template import model_prompt
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
-from xlam_lib.models import adapters, checkpoint
+from xlam_lib.models import adapters, checkpoint, load
+from xlam_lib.models.tokens import encode
 from xlam_lib.serve.engines.transformers import Greedy, continued
 from xlam_lib.train import grpo
 from xlam_lib.train.loop import child, reporting, runner
 from xlam_lib.train.loop.log import curve, read_log
-from xlam_lib.train.loop.processes import TrainingError
-from xlam_lib.train.mixture.examples import encode
 from xlam_lib.train.packing.trie_model import read_tries
 from xlam_lib.train.rl import trainer
 from xlam_lib.train.rl.prompts import NO_TURN, TOO_LONG, read_prompts
@@ -56,7 +56,7 @@ def trained(settings):
 
 
 def weights(folder):
-    return checkpoint.load_model(folder).state_dict()
+    return load.load_model(folder).state_dict()
 
 
 def untimed(entry):
@@ -281,13 +281,13 @@ def test_adapters_learn_what_is_rewarded_beside_a_base_that_stays(lora_trained, 
     rewards = curve(log, "rewards/format/mean")[1]
     assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.05
     assert (lora_trained / "adapter_model.safetensors").is_file() and not (lora_trained / "model.safetensors").exists()
-    assert json.loads((lora_trained / adapters.BASE).read_text())["digest"] == checkpoint.digest(base)
+    assert json.loads((lora_trained / load.BASE).read_text())["digest"] == checkpoint.digest(base)
 
 
 def test_the_reference_is_the_model_without_its_adapters(lora_trained, adapted, base, cases):
     divergences = curve(read_log(lora_trained), "kl")[1]
     assert divergences[0] == pytest.approx(0, abs=1e-6) and divergences[-1] > 1e-3, "an adapter begins as nothing"
-    loaded, plain = adapters.load(lora_trained).eval(), checkpoint.load_model(base).eval()
+    loaded, plain = load.load_adapter(lora_trained).eval(), load.load_model(base).eval()
     ids = torch.tensor(encode(checkpoint.load_tokenizer(base), [cases[0].prompt]))
     with torch.no_grad(), loaded.disable_adapter():
         assert torch.equal(loaded(ids).logits, plain(ids).logits)
@@ -300,7 +300,7 @@ def test_an_adapter_is_merged_into_a_checkpoint_of_its_own(lora_trained, base, c
     ids = torch.tensor(encode(checkpoint.load_tokenizer(folder), [cases[0].prompt]))
     with torch.no_grad():
         wanted, found = (
-            model.eval()(ids).logits for model in (adapters.load(lora_trained), checkpoint.load_model(folder))
+            model.eval()(ids).logits for model in (load.load_adapter(lora_trained), load.load_model(folder))
         )
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
     assert "BEGIN OF" in checkpoint.load_tokenizer(folder).chat_template
@@ -320,8 +320,8 @@ def test_adapters_learn_beside_a_base_of_four_bits(adapted, tmp_path, monkeypatc
     monkeypatch.setitem(grpo.RULES, "format", vowels)
     out = grpo.train(replace(adapted, out=str(tmp_path / "out"), quantize="nf4", steps=2, batch_size=8))
     assert curve(read_log(out), "kl")[1][0] == pytest.approx(0, abs=1e-6)
-    assert json.loads((out / adapters.BASE).read_text())["quantize"] == "nf4"
-    assert checkpoint.load_model(out).dtype == torch.float32
+    assert json.loads((out / load.BASE).read_text())["quantize"] == "nf4"
+    assert load.load_model(out).dtype == torch.float32
 
 
 def test_two_processes_are_one_run(settings, tmp_path):
@@ -347,7 +347,7 @@ def test_a_prompt_read_once_is_continued_as_if_read_each_time(base, cases):
 
 def test_answers_are_scored_as_in_rows_of_their_own(base):
     rng = random.Random(0)
-    model = checkpoint.load_model(base).eval()
+    model = load.load_model(base).eval()
     prompts = [[rng.randrange(5, 500) for _ in range(length)] for length in (7, 4)]
     chosen = [prompts[number] for number in (1, 0, 1, 0, 1)]
     answers = [[rng.randrange(5, 500) for _ in range(length)] for length in (3, 6, 1, 2, 0)]

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from xlam_lib import paths
-from xlam_lib.models import checkpoint
+from xlam_lib.errors import TrainingError
+from xlam_lib.models import checkpoint, load
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.train import plan
 from xlam_lib.train.loop.log import curve, read_log
-from xlam_lib.train.loop.processes import TrainingError
 from xlam_lib.train.planning import recipes
 from xlam_lib.trajectory import write_jsonl
 
@@ -178,5 +178,5 @@ def test_a_small_twin_trains_by_the_recipe(path, parts, tmp_path, caplog):
         moved = [name for name, values in made.items() if ".lora_B." in name and values.any()]
         assert {name.split(".")[-3] for name in moved} == adapted and 2 * len(moved) == len(made)
     else:
-        before, after = model.state_dict(), checkpoint.load_model(tmp_path / "out").state_dict()
+        before, after = model.state_dict(), load.load_model(tmp_path / "out").state_dict()
         assert not [name for name in before if torch.equal(before[name], after[name])]

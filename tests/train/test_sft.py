@@ -14,14 +14,14 @@ import torch
 from transformers import get_scheduler
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
-from xlam_lib.models import checkpoint
+from xlam_lib.models import checkpoint, load
+from xlam_lib.settings import to_arguments
 from xlam_lib.train import sft
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.child import ChildError, run, surroundings
-from xlam_lib.train.loop.config import to_arguments
 from xlam_lib.train.loop.log import curve, read_log
-from xlam_lib.train.loop.processes import TrainingError
 from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.supervised.trainer import SFTFoundationTrainer, arguments
 
@@ -49,7 +49,7 @@ def trained(settings):
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
-    return checkpoint.load_model(folder).state_dict()
+    return load.load_model(folder).state_dict()
 
 
 def same(a, b) -> bool:
@@ -193,7 +193,7 @@ def test_a_time_limit_plans_fewer_samples_and_the_schedule_spans_them(settings, 
 
 def test_what_is_affordable_is_measured(settings):
     rows, _ = sft._rows(settings, checkpoint.load_tokenizer(settings.base))
-    model = checkpoint.load_model(settings.base)
+    model = load.load_model(settings.base)
     assert sft._affordable(replace(settings, seconds=1e-6), rows, model, 96) == settings.batch_size
     assert sft._affordable(replace(settings, seconds=1e6), rows, model, 96) == 96
 

@@ -23,6 +23,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from xlam_lib import paths
+from xlam_lib.errors import XlamError
 
 ENGINE = "xlam"
 QUIET = {  # for the kernel and its children; what the caller has set goes before
@@ -42,7 +43,7 @@ class Watcher(Protocol):
     def cell_done(self) -> None: ...
 
 
-class NotebookFailed(RuntimeError):
+class NotebookFailed(XlamError, RuntimeError):
     """A notebook did not reach its end: where, on which line, why, and where the part that ran can be read."""
 
     def __init__(self, name: str, cell: int, line: str, error: str, partial: Path) -> None:

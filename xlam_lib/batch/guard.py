@@ -15,12 +15,14 @@ from pathlib import Path
 
 import psutil
 
+from xlam_lib.errors import XlamError
+
 LOCK = ".lock"
 VARIABLE = "XLAM_RUN_DIR"
 PATIENCE = 10.0  # seconds between asking a process to end and ending it
 
 
-class Busy(RuntimeError):
+class Busy(XlamError, RuntimeError):
     """Another process writes the same folder."""
 
 

@@ -24,12 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.errors import XlamError
+
 TAG = "parameters"
 ATOMS = {"bool": bool, "int": int, "float": float, "str": str, "list": list, "dict": dict}
 COMMON = ("out_dir", "seed")
 
 
-class ParameterError(ValueError):
+class ParameterError(XlamError, ValueError):
     """A parameters cell that can't be read, or values that don't fit; the message holds one line a problem."""
 
 

@@ -19,6 +19,7 @@ import yaml
 
 from xlam_lib import paths
 from xlam_lib.batch import params
+from xlam_lib.errors import XlamError
 
 EXPERIMENT_FILE = "experiment.yaml"
 SETTINGS = {
@@ -31,7 +32,7 @@ SETTINGS = {
 }
 
 
-class PlanError(ValueError):
+class PlanError(XlamError, ValueError):
     """An experiment that can't run as written; one line a fault, told before anything runs."""
 
 

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from xlam_lib.errors import XlamError
 from xlam_lib.files import cut_torn_line
 
 log = logging.getLogger(__name__)
 
 
-class AskError(RuntimeError):
+class AskError(XlamError, RuntimeError):
     """The questions can't be asked, or the answers not kept."""
 
 

@@ -12,17 +12,18 @@ from typing import Any
 
 import msgspec
 
+from xlam_lib.errors import XlamError
 from xlam_lib.records import Frozen
 
 KEPT = 1000  # losses held in memory and in accounting.json; losses.jsonl has all of them
 COUNTS = ("records_in", "records_converted", "trajectories", "steps")
 
 
-class AccountingError(RuntimeError):
+class AccountingError(XlamError, RuntimeError):
     """The books don't balance: a fault of the library, never of the data."""
 
 
-class Drop(Exception):
+class Drop(XlamError):
     """Raised by a converter: `raise Drop("result without a call", "message 7: get_weather")`.
 
     `reason` is counted, so it is one of few fixed sentences; `detail` says what was found in this record.

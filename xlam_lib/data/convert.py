@@ -16,7 +16,8 @@ from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.companions import companion_of, completed, joined
 from xlam_lib.data.reading import Raw, matches, read_records
 from xlam_lib.data.reading_text import read_text
-from xlam_lib.trajectory import Trajectory, TrajectoryError
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Trajectory
 from xlam_lib.validation import KnownTools, check_and_line
 
 log = logging.getLogger(__name__)

@@ -26,8 +26,9 @@ from typing import Any
 
 from xlam_lib.codec import tools_from_any
 from xlam_lib.data.sources.exchange import actionstudio, agentohana
+from xlam_lib.errors import TrajectoryError
 from xlam_lib.files import writing
-from xlam_lib.trajectory import Source, Step, Task, Trajectory, TrajectoryError, read_jsonl
+from xlam_lib.trajectory import Source, Step, Task, Trajectory, read_jsonl
 from xlam_lib.views import from_openai, from_xlam_steps, to_openai, to_trl_rows, to_xlam_steps, tools_to_openai
 
 log = logging.getLogger(__name__)

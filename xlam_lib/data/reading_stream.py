@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.data.accounting import Loss
+from xlam_lib.errors import XlamError
 from xlam_lib.records import Frozen
 
 CHUNK = 1 << 20
 HEAD = 8 << 20  # bytes that are looked at first: a list that is no longer is taken apart at once
 
 
-class ReadError(ValueError):
+class ReadError(XlamError, ValueError):
     """The input as a whole can't be read: missing, or nothing in it."""
 
 

@@ -23,8 +23,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xlam_lib.errors import TrajectoryError
 from xlam_lib.files import writing
-from xlam_lib.trajectory import SCHEMA_VERSION, Trajectory, TrajectoryError, read_jsonl
+from xlam_lib.trajectory import SCHEMA_VERSION, Trajectory, read_jsonl
 
 if TYPE_CHECKING:
     import pyarrow

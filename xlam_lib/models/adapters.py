@@ -14,7 +14,6 @@ of full size whose weights differ from the original base's by the rounding of fo
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -22,17 +21,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from peft import PeftModel
-from transformers import PreTrainedModel
-
+from xlam_lib.errors import CheckpointError
 from xlam_lib.files import to_json
-from xlam_lib.models import checkpoint, lora
-from xlam_lib.models.checkpoint import ADAPTER, CheckpointError
+from xlam_lib.models import checkpoint
+from xlam_lib.models.checkpoint import ADAPTER
+from xlam_lib.models.load import BASE, base_dtype, merged
 
 logger = logging.getLogger(__name__)
 
-BASE = "base.json"
 KEPT = (
     "README.md",
     "origin.json",
@@ -40,7 +36,6 @@ KEPT = (
     "config.yaml",
     "log.jsonl",
 )  # of the training, beside the merged weights
-KEYS = ("path", "digest", "quantize", "dtype")
 
 
 def base_of(settings: Any) -> dict[str, str]:
@@ -51,36 +46,9 @@ def base_of(settings: Any) -> dict[str, str]:
         "path": os.path.relpath(settings.base, settings.out),
         "digest": checkpoint.digest(settings.base),
         "quantize": settings.quantize,
-        "dtype": lora.base_dtype(settings),
+        "dtype": base_dtype(settings),
     }
     return {BASE: to_json(told) + "\n"}
-
-
-def load(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> PeftModel:
-    """Base and adapter side by side, as they were trained: `load("runs/lora").disable_adapter()`.
-
-    The base is looked for where it was when the adapter was saved; `base` names another place of the same one.
-    """
-    folder = Path(folder)
-    told = _told(folder)
-    path = Path(base) if base else _found(folder, told)
-    if (found := checkpoint.digest(path)) != told["digest"]:
-        raise CheckpointError(
-            f"{path}: not the base that {folder} was trained on (digest {found}, expected {told['digest']}); has it "
-            "been trained anew? Give the folder of the right one as base"
-        )
-    if told["quantize"] == "none":
-        model = checkpoint.load_model(path, dtype)
-    else:
-        model = lora.dequantised(path, told["dtype"]).to(getattr(torch, dtype))
-    return PeftModel.from_pretrained(model, folder)
-
-
-def merged(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> PreTrainedModel:
-    """The base with the adapter added to its weights: a model like any other."""
-    model = load(folder, dtype, base).merge_and_unload(safe_merge=True)
-    model.name_or_path = str(folder)  # an adapter that is trained on it has this folder as its base
-    return model
 
 
 def merge_adapter(folder: str | Path, out: str | Path, dtype: str = "float32", base: str | Path = "") -> Path:
@@ -90,28 +58,6 @@ def merge_adapter(folder: str | Path, out: str | Path, dtype: str = "float32", b
     model, tokenizer = merged(folder, dtype, base), checkpoint.load_tokenizer(folder)
     kept = {name: (Path(folder) / name).read_text("utf-8") for name in KEPT if (Path(folder) / name).is_file()}
     return checkpoint.save(out, model, tokenizer, files=kept, info={"merged": checkpoint.digest(folder)})
-
-
-def _told(folder: Path) -> dict[str, str]:
-    try:
-        told = json.loads((folder / BASE).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: an adapter without a {BASE} that can be read ({error})") from error
-    if not isinstance(told, dict) or any(not isinstance(told.get(key), str) for key in KEYS):
-        raise CheckpointError(f"{folder / BASE}: expected {', '.join(KEYS)}, found {str(told)[:80]}")
-    return told
-
-
-def _found(folder: Path, told: dict[str, str]) -> Path:
-    """Beside the adapter as when it was saved, or where its training was told that it is."""
-    named = json.loads((folder / ADAPTER).read_text("utf-8")).get("base_model_name_or_path") or ""
-    places = [folder / told["path"], Path(named)]
-    for place in places:
-        if (place / "config.json").is_file():
-            return place
-    raise CheckpointError(
-        f"{folder}: its base is neither at {places[0]} nor at {places[1]}; give its folder as base (--base)"
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

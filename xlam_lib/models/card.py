@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.errors import CheckpointError
 from xlam_lib.files import MARKER, to_json, write_text
-from xlam_lib.models.checkpoint import CheckpointError
 from xlam_lib.trajectory import read_jsonl
 
 FILE, ORIGIN, RUN, HELD_OUT = "README.md", "origin.json", "run.json", "held_out.json"

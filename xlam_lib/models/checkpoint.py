@@ -21,10 +21,11 @@ from accelerate import DistributedType
 from jinja2 import TemplateError
 from safetensors import SafetensorError
 from torch.distributed.tensor import DTensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from xlam_lib.chat_template import AFTER, BEFORE, chat_template, wrapper_of
 from xlam_lib.codec import PromptStyle
+from xlam_lib.errors import CheckpointError
 from xlam_lib.files import complete_dir, write_text
 
 logger = logging.getLogger(__name__)
@@ -34,40 +35,9 @@ WRITER = "inline_container"  # where torch.save says that it could not write
 PROBE = "What is the weather in Oslo?"
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, cut off, or can't be trained; the message says which folder and what to do."""
-
-
-def load_model(folder: str | Path, dtype: str = "float32", **more: Any) -> PreTrainedModel:
-    """The model of a checkpoint, whatever precision it is stored in: `load_model(base_model_dir())`, float32.
-
-    A folder with an adapter gives its base with the adapter merged. `more` goes to `from_pretrained`.
-    """
-    folder = _checked(folder)
-    if (folder / ADAPTER).is_file():
-        from xlam_lib.models.adapters import merged
-
-        if more:
-            raise CheckpointError(f"{folder}: an adapter; merge it first (python -m xlam_lib.models.adapters)")
-        return merged(folder, dtype)
-    if not any(folder.glob("*.safetensors")):
-        raise CheckpointError(f"{folder}: no .safetensors file; only safetensors are read (never pickles)")
-    try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True, **more)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"{folder}: weights that can't be read ({error}); is a file cut off?") from error
-
-
-def fresh_model(folder: str | Path, seed: int = 0) -> PreTrainedModel:
-    """The same architecture with random weights, float32: what SFT without pretraining starts from."""
-    config = AutoConfig.from_pretrained(_checked(folder))
-    torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-
-
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint; one without end token or pad token is refused, for nothing would be learnt."""
-    folder = _checked(folder)
+    folder = checked(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
@@ -200,7 +170,7 @@ def check_context(folder: str | Path, longest: int, what: str) -> None:
 
     Positions beyond it were never trained, so they would be learnt badly, and nobody would be told.
     """
-    config = AutoConfig.from_pretrained(_checked(folder)).get_text_config()
+    config = AutoConfig.from_pretrained(checked(folder)).get_text_config()
     context = getattr(config, "max_position_embeddings", None)
     if context and longest > context:
         raise CheckpointError(
@@ -221,7 +191,8 @@ def digest(path: str | Path) -> str:
     return hashed.hexdigest()[:16]
 
 
-def _checked(folder: str | Path) -> Path:
+def checked(folder: str | Path) -> Path:
+    """The folder, or a CheckpointError if there is no checkpoint in it."""
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise CheckpointError(

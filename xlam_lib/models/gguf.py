@@ -25,8 +25,9 @@ import torch
 from transformers import AutoConfig, PreTrainedModel
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from xlam_lib.models import checkpoint
-from xlam_lib.models.checkpoint import ADAPTER, CheckpointError
+from xlam_lib.errors import CheckpointError
+from xlam_lib.models import checkpoint, load
+from xlam_lib.models.checkpoint import ADAPTER
 from xlam_lib.models.gguf_tokens import add_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
     import gguf
 
     _check(folder, AutoConfig.from_pretrained(folder))
-    model, tokenizer = checkpoint.load_model(folder, _stored(folder)), checkpoint.load_tokenizer(folder)
+    model, tokenizer = load.load_model(folder, _stored(folder)), checkpoint.load_tokenizer(folder)
     config, layout = model.config, LAYOUTS[model.config.model_type]
     architecture = gguf.MODEL_ARCH[layout.architecture]
     out, partial = Path(out), Path(f"{out}.partial")

@@ -18,7 +18,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS as SPLITS
 
-from xlam_lib.models.checkpoint import CheckpointError, wrapper
+from xlam_lib.errors import CheckpointError
+from xlam_lib.models.checkpoint import wrapper
 
 logger = logging.getLogger(__name__)
 

@@ -14,16 +14,14 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from torch import nn
 from transformers import PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
-from xlam_lib.models import checkpoint
-from xlam_lib.models.experts import four_bits, restore_experts
-from xlam_lib.train.loop.config import option
-from xlam_lib.train.loop.processes import TrainingError, bfloat16
+from xlam_lib.errors import TrainingError
+from xlam_lib.models.load import base_dtype, load_model, nf4
+from xlam_lib.settings import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,34 +59,11 @@ def check(settings: Any) -> None:
         raise TrainingError("quantize needs the package bitsandbytes: pip install bitsandbytes")
 
 
-def base_dtype(settings: Any) -> str:
-    """How the frozen base is held: "bfloat16" or "float32", as the run computes; weights that are trained in float32.
-
-    For "nf4" it is the type that the weights are dequantised to.
-    """
-    return "bfloat16" if settings.lora_rank and bfloat16(settings.precision) else "float32"
-
-
 def load_base(settings: Any) -> PreTrainedModel:
     """The model to train or to lay adapters on, quantised if asked for."""
     if settings.quantize == "none":
-        return checkpoint.load_model(settings.base, base_dtype(settings))
+        return load_model(settings.base, base_dtype(settings))
     return prepare_model_for_kbit_training(nf4(settings.base, base_dtype(settings)), use_gradient_checkpointing=False)
-
-
-def nf4(folder: Any, dtype: str) -> PreTrainedModel:
-    """The model of a checkpoint with linear layers (but the head) and experts of four bits, which compute in `dtype`.
-
-    Experts are dequantised a layer at a time and stay so until the way back; `recompute` lets them go in between.
-    """
-    return checkpoint.load_model(folder, dtype, quantization_config=four_bits(getattr(torch, dtype)))
-
-
-def dequantised(folder: Any, dtype: str) -> PreTrainedModel:
-    """The same model with the rounded weights as `dtype`: what an adapter of it has learnt beside."""
-    model = nf4(folder, dtype).dequantize(dtype=getattr(torch, dtype))
-    restore_experts(model)
-    return model
 
 
 def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:

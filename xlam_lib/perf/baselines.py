@@ -25,8 +25,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
 from trl import DPOTrainer, SFTConfig, SFTTrainer
 
+from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.dpo import DpoSettings
-from xlam_lib.train.mixture.examples import IGNORED
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.grouping import Row
 from xlam_lib.train.packing.packers import TriePacker

@@ -21,8 +21,8 @@ from typing import Any
 from safetensors.torch import load_file
 
 from xlam_lib import paths
+from xlam_lib.settings import to_arguments
 from xlam_lib.train.loop import child
-from xlam_lib.train.loop.config import to_arguments
 from xlam_lib.train.loop.launcher import command
 from xlam_lib.train.loop.log import FILE, curve, read_log
 from xlam_lib.train.sft_lite import LiteSettings

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xlam_lib.train.mixture.examples import IGNORED
+from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.packing.grouping import Row
 
 SINGLE = 8  # an eighth of a single sample is its answer

@@ -25,6 +25,7 @@ import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from xlam_lib import paths
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import write_json
 from xlam_lib.models import lora
 from xlam_lib.models.family import family, shrunk
@@ -32,9 +33,9 @@ from xlam_lib.perf import synthetic
 from xlam_lib.perf.throughput_rows import Found, Trial, attempt, compared, told
 from xlam_lib.perf.throughput_step import Reading, Trained, release
 from xlam_lib.perf.workloads import CASES, samples
+from xlam_lib.settings import from_command_line, option
 from xlam_lib.train.loop import launcher
-from xlam_lib.train.loop.config import from_command_line, option
-from xlam_lib.train.loop.processes import TrainingError, state
+from xlam_lib.train.loop.processes import state
 from xlam_lib.train.packing import padding_free
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.grouping import Row

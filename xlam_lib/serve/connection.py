@@ -12,10 +12,12 @@ from urllib.parse import urlparse
 
 import openai
 
+from xlam_lib.errors import XlamError
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class ClientError(RuntimeError):
+class ClientError(XlamError, RuntimeError):
     """A request got no answer; subclasses say why."""
 
 

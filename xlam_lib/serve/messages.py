@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from xlam_lib.codec import tools_from_any
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Step, ToolCall
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 KEYS = ("role", "content", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content")
 
 
-class MessageError(ValueError):
+class MessageError(XlamError, ValueError):
     """A message that can't be sent; says which one, what was found, and what was expected."""
 
 

@@ -28,16 +28,18 @@ from datasets import disable_progress_bars
 from transformers import PreTrainedTokenizerBase
 
 from xlam_lib.chat_template import model_prompt
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import to_json
 from xlam_lib.models import adapters, card, checkpoint, lora
 from xlam_lib.models.lora import LoraSettings
+from xlam_lib.models.tokens import IGNORED, encode
+from xlam_lib.settings import from_command_line, option
 from xlam_lib.train.loop import mask_report, runner
-from xlam_lib.train.loop.config import from_command_line, option
-from xlam_lib.train.loop.processes import TrainingError, command, state
+from xlam_lib.train.loop.processes import command, state
 from xlam_lib.train.loop.reporting import Kind
 from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.mixture import inputs
-from xlam_lib.train.mixture.examples import IGNORED, encode, order_together
+from xlam_lib.train.mixture.examples import order_together
 from xlam_lib.train.preference.pairs import Pair, counts, held_out_elsewhere, read_pairs
 from xlam_lib.train.preference.trainer import LOSSES, SMOOTHED, DPOFoundationTrainer, losses
 

@@ -21,9 +21,10 @@ import torch
 from peft import get_peft_model
 from transformers import PretrainedConfig
 
+from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint, lora
 from xlam_lib.models.family import ModelSpec, build, family
-from xlam_lib.train.loop.processes import KNOWN_ERRORS, TrainingError
+from xlam_lib.train.loop.processes import KNOWN_ERRORS
 from xlam_lib.train.planning.memory import Layout, Sizes, flops, held, loading, memory, reading, sizes
 from xlam_lib.train.planning.recipes import Recipe, Workload, layout, read, workload
 

@@ -25,14 +25,14 @@ from typing import Any, Literal
 from xlam_lib.codec import STYLES
 from xlam_lib.data.augment.augmentation import share_of
 from xlam_lib.models import checkpoint
+from xlam_lib.seeds import DeviceSeed
+from xlam_lib.settings import from_command_line, option
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.config import from_command_line, option
 from xlam_lib.train.loop.processes import command
 from xlam_lib.train.loop.reporting import Kind
 from xlam_lib.train.mixture import inputs
 from xlam_lib.train.mixture.grouped import Trajectories
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.mixture.seeds import DeviceSeed
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 
 logger = logging.getLogger(__name__)

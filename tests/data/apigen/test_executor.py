@@ -3,7 +3,8 @@
 import pytest
 
 from xlam_lib.data.apigen import TOOLS
-from xlam_lib.data.apigen.sandbox.executor import ExecutionError, Executor, Request
+from xlam_lib.data.apigen.library.spec import Request
+from xlam_lib.data.apigen.sandbox.executor import ExecutionError, Executor
 
 
 @pytest.fixture(scope="module")

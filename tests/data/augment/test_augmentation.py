@@ -21,13 +21,13 @@ from xlam_lib.data.augment.layouts import read, read_answer, turns_of, variant_o
 from xlam_lib.data.augment.masking import REFUSALS, unmask
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.sources import SOURCES, load_source
+from xlam_lib.errors import MixtureError
+from xlam_lib.models.tokens import IGNORED
+from xlam_lib.settings import from_command_line
 from xlam_lib.train import sft, sft_lite
-from xlam_lib.train.loop.config import from_command_line
 from xlam_lib.train.mixture.data_objects import TrajectoryData
-from xlam_lib.train.mixture.examples import IGNORED
 from xlam_lib.train.mixture.grouped import rows_of
 from xlam_lib.train.mixture.interleave import interleave_data
-from xlam_lib.train.mixture.readers import MixtureError
 from xlam_lib.trajectory import Source, Step, Tool, ToolCall, Trajectory, write_jsonl
 
 MANY = [trajectory(number) for number in range(1000)]

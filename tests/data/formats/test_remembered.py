@@ -10,7 +10,8 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats import remembered as memory
 from xlam_lib.data.formats.remembered import remembered
 from xlam_lib.data.formats.tool_forms import tools_of
-from xlam_lib.trajectory import Outcome, Source, Step, Task, Tool, ToolCall, Trajectory, TrajectoryError
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Outcome, Source, Step, Task, Tool, ToolCall, Trajectory
 from xlam_lib.validation import KnownTools, check_and_line
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}

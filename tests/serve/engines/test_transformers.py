@@ -1,8 +1,8 @@
 import pytest
 
 from xlam_lib.models import checkpoint
+from xlam_lib.models.tokens import encode
 from xlam_lib.serve.engines.transformers import Greedy
-from xlam_lib.train.mixture.examples import encode
 
 
 @pytest.fixture(scope="module")

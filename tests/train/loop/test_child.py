@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from xlam_lib.settings import from_command_line, to_arguments
 from xlam_lib.train.loop.child import ChildError, run
-from xlam_lib.train.loop.config import from_command_line, to_arguments
 
 
 @pytest.fixture()
@@ -91,7 +91,7 @@ def test_a_command_line_is_read_back():
     from dataclasses import asdict, dataclass
     from typing import Literal
 
-    from xlam_lib.train.loop.config import option
+    from xlam_lib.settings import option
 
     @dataclass(frozen=True)
     class Some:

@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from xlam_lib import paths
+from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.train import sft_lite
 from xlam_lib.train.loop.log import curve, read_log
-from xlam_lib.train.loop.processes import TrainingError
 from xlam_lib.train.loop.sharding import configure
 from xlam_lib.train.planning import recipes
 

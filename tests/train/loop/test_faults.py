@@ -15,14 +15,15 @@ import psutil
 import pytest
 import torch
 
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.grading import judge
 from xlam_lib.models import checkpoint
+from xlam_lib.settings import to_arguments
 from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import launcher, resume
 from xlam_lib.train.loop.child import surroundings
-from xlam_lib.train.loop.config import to_arguments
-from xlam_lib.train.loop.processes import TrainingError, command, enough_memory
+from xlam_lib.train.loop.processes import command, enough_memory
 from xlam_lib.train.preference.pairs import build, write_pairs
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite
 

@@ -6,7 +6,8 @@ from train_demo import STYLE
 
 from xlam_lib.chat_template import chat_template, model_text
 from xlam_lib.codec import prompts_of
-from xlam_lib.train.mixture.examples import IGNORED, Example, encode, examples, order, order_together, spans
+from xlam_lib.models.tokens import IGNORED, encode
+from xlam_lib.train.mixture.examples import Example, examples, order, order_together, spans
 from xlam_lib.views import to_openai, tools_to_openai
 
 

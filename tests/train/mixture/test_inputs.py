@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from train_demo import trajectory
 
+from xlam_lib.errors import MixtureError
 from xlam_lib.grading import cases_of, judge
 from xlam_lib.models import checkpoint
+from xlam_lib.settings import from_command_line
 from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.config import from_command_line
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.mixture import inputs
 from xlam_lib.train.mixture.examples import Example
-from xlam_lib.train.mixture.readers import MixtureError
 from xlam_lib.train.preference.pairs import Pair, build, held_out_elsewhere, read_pairs, write_pairs
 from xlam_lib.trajectory import write_jsonl
 

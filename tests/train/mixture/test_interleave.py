@@ -12,13 +12,14 @@ from train_demo import STYLE, trajectory
 
 from xlam_lib.chat_template import model_text
 from xlam_lib.codec import prompts_of
+from xlam_lib.errors import MixtureError
+from xlam_lib.models.tokens import IGNORED
+from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.mixture.data_objects import TrajectoryData
-from xlam_lib.train.mixture.examples import IGNORED, examples
+from xlam_lib.train.mixture.examples import examples
 from xlam_lib.train.mixture.interleave import interleave_data
 from xlam_lib.train.mixture.jsonl import JsonLines
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.mixture.readers import MixtureError
-from xlam_lib.train.mixture.seeds import DeviceSeed
 from xlam_lib.trajectory import Trajectory, write_jsonl
 
 
@@ -62,7 +63,7 @@ def steps(number):
 
 
 SNIPPET = """
-from xlam_lib.train.mixture.seeds import init_device_seed
+from xlam_lib.seeds import init_device_seed
 from xlam_lib.train.mixture.interleave import interleave_data
 
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xlam_lib.errors import MixtureError
+from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.mixture.loader import Loader
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.mixture.readers import CHUNK, MixtureError
-from xlam_lib.train.mixture.seeds import DeviceSeed
+from xlam_lib.train.mixture.readers import CHUNK
 
 
 class Stream:

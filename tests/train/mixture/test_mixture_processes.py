@@ -9,9 +9,9 @@ from itertools import islice
 
 import pytest
 
+from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.mixture.loader import Loader
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.mixture.seeds import DeviceSeed
 
 SOURCES = {"a": range(200), "b": range(1000, 1090), "c": range(2000, 2011)}
 SHARES = {"a": 0.5, "b": 0.3, "c": 0.2}
@@ -21,7 +21,7 @@ import json, os, sys
 import torch.distributed as dist
 from xlam_lib.train.mixture.interleave import interleave_data
 from xlam_lib.train.mixture.loader import Loader
-from xlam_lib.train.mixture.seeds import init_device_seed
+from xlam_lib.seeds import init_device_seed
 
 folder, world = sys.argv[1], int(os.environ["WORLD_SIZE"])
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=int(os.environ["RANK"]), world_size=world)

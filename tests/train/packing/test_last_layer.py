@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from train_demo import token_rows
 from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig, OlmoeConfig, Qwen2MoeConfig, Qwen3MoeConfig
 
-from xlam_lib.train.mixture.examples import IGNORED
+from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.packing import attention, last_layer, trie_model
 from xlam_lib.train.packing.attention import blocks_of, use_causal_blocks
 from xlam_lib.train.packing.block_attention import ancestor_blocks, attend

@@ -10,15 +10,15 @@ import pytest
 import torch
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.models import checkpoint
+from xlam_lib.seeds import init_device_seed
 from xlam_lib.train import sft_lite
 from xlam_lib.train.loop import runner, sharding
 from xlam_lib.train.loop.child import run, surroundings
 from xlam_lib.train.loop.log import curve, read_log
-from xlam_lib.train.loop.processes import TrainingError
 from xlam_lib.train.mixture.interleave import interleave_data
-from xlam_lib.train.mixture.seeds import init_device_seed
 from xlam_lib.train.packing.packers import PaddedPacker, TriePacker
 from xlam_lib.train.supervised import lite_trainer
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
@@ -125,11 +125,12 @@ from pathlib import Path
 import torch.distributed
 
 atexit.register(lambda: print("in a group at the end:", torch.distributed.is_initialized()))
-from xlam_lib.train import checkpoint, sft_lite
+from xlam_lib.models import checkpoint
+from xlam_lib.train import sft_lite
 from xlam_lib.train.mixture.grouped import trajectories
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.mixture.seeds import init_device_seed
+from xlam_lib.seeds import init_device_seed
 
 base, data, out, parts = sys.argv[1:]
 settings = sft_lite.LiteSettings(base, (data,), out, lr=5e-3, precision="float32", log_every=1, epochs=0.5)

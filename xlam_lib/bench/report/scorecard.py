@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from xlam_lib.batch import metrics
 from xlam_lib.bench.tasks.bfcl import CATEGORIES
+from xlam_lib.errors import XlamError
 
 FILE, MANIFEST = "scorecard.json", "manifest.json"
 MODELS = ("base", "sft", "dpo")
@@ -41,7 +42,7 @@ BFCL_FLOORS = {"live_simple": 256 / 258, "live_multiple": 1051 / 1053}  # two qu
 Verdict = Literal["aim", "floor", "below", "missing"]
 
 
-class ScorecardError(ValueError):
+class ScorecardError(XlamError, ValueError):
     """Figures that are missing, or are no figures."""
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from xlam_lib.bench.tasks.bfcl_literals import literal
 from xlam_lib.codec import SEED_STYLE, Answer, PromptStyle, history_steps, render_prompt, style_of
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Source, Step, Tool, ToolCall, Trajectory
 
 PACKAGE, VERSION = "bfcl_eval", "BFCL_v4"
@@ -50,7 +51,7 @@ TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None} | {
 }
 
 
-class BfclError(ValueError):
+class BfclError(XlamError, ValueError):
     """BFCL's data are not there or not as expected."""
 
 

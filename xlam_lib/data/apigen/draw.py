@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from xlam_lib.data import wordlists
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Tool
 from xlam_lib.validation import argument_problems
 
@@ -24,7 +25,7 @@ TRIES = 20
 DEEP = 6  # levels after which optional parts are left out, so that recursive schemas end
 
 
-class CannotDraw(ValueError):
+class CannotDraw(XlamError, ValueError):
     """No value could be drawn; the message has the schema."""
 
 

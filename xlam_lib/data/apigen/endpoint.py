@@ -20,11 +20,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlparse
 
+from xlam_lib.errors import XlamError
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # spoken to directly, whatever proxy the environment names
 Message = dict[str, Any]
 
 
-class EndpointError(RuntimeError):
+class EndpointError(XlamError, RuntimeError):
     """The endpoint refuses for good: key, model or address are wrong."""
 
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from xlam_lib.data.apigen import ask
 from xlam_lib.data.apigen.ask import Clause, clause, requests
 from xlam_lib.data.apigen.library.registry import Link
-from xlam_lib.data.apigen.library.spec import ToolSpec
-from xlam_lib.data.apigen.sandbox.executor import Request
+from xlam_lib.data.apigen.library.spec import Request, ToolSpec
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Step, ToolCall
 
 NO_TOOL = "None of the tools can do this."
 LISTED = (1, 2, 2, 2, 2, 3, 3, 3, 4)  # how many tools a prompt lists
 
 
-class Rejected(ValueError):
+class Rejected(XlamError, ValueError):
     """A candidate that does not count; the message is the reason, e.g. "semantic: ambiguous tools"."""
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from xlam_lib.data.apigen.checks import calls_of, check_execution, check_format, check_meaning, check_split
 from xlam_lib.data.apigen.generate import Rejected, Talk, World, candidate
-from xlam_lib.data.apigen.library.spec import ToolSpec
-from xlam_lib.data.apigen.sandbox.executor import ExecutionError, Executor, Request, result_of
+from xlam_lib.data.apigen.library.spec import Request, ToolSpec
+from xlam_lib.data.apigen.sandbox.executor import ExecutionError, Executor, result_of
 from xlam_lib.trajectory import Outcome, Source, Trajectory
 
 SOURCE = Source(name="xlam_embedded", license="Apache-2.0", converter="xlam_lib.data.apigen")

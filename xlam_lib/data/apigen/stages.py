@@ -24,6 +24,7 @@ from xlam_lib.data.apigen.checker import Checker, Sample
 from xlam_lib.data.apigen.generate import NO_TOOL
 from xlam_lib.data.apigen.generator import Generator, Task
 from xlam_lib.data.apigen.sampler import Plan
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Outcome, Source, Step, ToolCall, Trajectory
 from xlam_lib.validation import argument_problems
 
@@ -34,7 +35,7 @@ FEWEST_LOST = 8  # plans without any text, all of a wave, after which a run stop
 SOURCE = Source("apigen", "unknown", converter="xlam_lib.data.apigen.run")
 
 
-class Failed(ValueError):
+class Failed(XlamError, ValueError):
     """A text that fails a stage: `Failed("format", "no JSON", "it starts with 'Sure'")`; `kind` is what is counted."""
 
     def __init__(self, stage: str, kind: str, detail: str = "") -> None:

@@ -24,9 +24,9 @@ from xlam_lib.data.augment import distractors, masking
 from xlam_lib.data.augment.distractors import ToolPool, add_from_pool, without_distractors
 from xlam_lib.data.augment.layouts import random_variant, variant_of, with_variant, without_variant
 from xlam_lib.data.augment.masking import mask, unmask, with_tool, without_tool
-from xlam_lib.train.loop.config import option
-from xlam_lib.train.mixture.readers import MixtureError
-from xlam_lib.train.mixture.shuffling import key_of
+from xlam_lib.errors import MixtureError
+from xlam_lib.seeds import key_of
+from xlam_lib.settings import option
 from xlam_lib.trajectory import Trajectory
 
 KINDS = {  # in the order in which they are done

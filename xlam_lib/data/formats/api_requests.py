@@ -17,7 +17,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.flat_tools import tool
 from xlam_lib.data.formats.literals import NOT_QUICK, quick_literal
 from xlam_lib.data.formats.schemas import schema_of_value
-from xlam_lib.exact_json import loads
+from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Step, Tool
 
 CALL = re.compile(r"\s*([A-Za-z_][\w.]*)\s*\((.*)\)\s*", re.DOTALL)

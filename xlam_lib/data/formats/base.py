@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.quality.findings import Policy
-from xlam_lib.exact_json import loads, sorted_bytes
+from xlam_lib.serialize import loads, sorted_bytes
 from xlam_lib.trajectory import Source, Tool
 
 KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}

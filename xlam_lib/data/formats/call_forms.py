@@ -13,7 +13,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.chat import RawCall
 from xlam_lib.data.formats.literals import decode, decode_all, decode_repaired
-from xlam_lib.exact_json import loads
+from xlam_lib.serialize import loads
 
 NAMES = ("name", "tool_name", "function_name", "function", "tool")
 ARGUMENTS = ("arguments", "parameters", "args", "kwargs", "input", "tool_input")

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.exact_json import REFUSED, fast
 from xlam_lib.records import Frozen
+from xlam_lib.serialize import REFUSED, fast
 from xlam_lib.trajectory import Step, ToolCall
 
 

@@ -13,7 +13,7 @@ import re
 import warnings
 from typing import Any
 
-from xlam_lib.exact_json import REFUSED, fast
+from xlam_lib.serialize import REFUSED, fast
 
 LONGEST = 1_000_000  # characters of a literal that is given to Python's parser
 CONSTANTS = {"true": True, "false": False, "null": None}

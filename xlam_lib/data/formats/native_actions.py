@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlam_lib.data.formats.chat import RawCall, StepBuilder
-from xlam_lib.exact_json import REFUSED, fast
+from xlam_lib.serialize import REFUSED, fast
 from xlam_lib.trajectory import ToolCall, Trajectory
 
 Render = Callable[[str, dict[str, Any]], str]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xlam_lib.exact_json import loads
+from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Tool
 
 LONGEST = 300  # an annotation is short; whatever is longer is prose

@@ -24,8 +24,8 @@ import msgspec
 
 from xlam_lib.data.accounting import Accounting, Loss
 from xlam_lib.data.convert import small_digest
-from xlam_lib.exact_json import REFUSED, UNWRITTEN, fast_bytes, loads, spaced_bytes
 from xlam_lib.files import writing
+from xlam_lib.serialize import REFUSED, UNWRITTEN, fast_bytes, loads, spaced_bytes
 
 BUFFER = 1 << 20  # bytes read and written at a time
 DIGEST = 16  # bytes

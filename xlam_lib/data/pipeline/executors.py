@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.data.pipeline.phases import Phase
+from xlam_lib.errors import XlamError
 
 log = logging.getLogger(__name__)
 EXECUTORS = ("local", "slurm", "ray")
@@ -32,7 +33,7 @@ OBJECTS = 100_000  # made and not let go, before Python looks for cycles; 700 as
 _executor: Any = None  # of a worker process
 
 
-class LostWorker(RuntimeError):
+class LostWorker(XlamError, RuntimeError):
     """A process of the run ended before its work did."""
 
 

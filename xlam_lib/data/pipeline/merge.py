@@ -26,7 +26,7 @@ from xlam_lib.data.pipeline.entries import BUFFER, Books, Entry, Kept, enter, en
 from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.pipeline.splitting import Disjoint, Groups
 from xlam_lib.data.reading import ReadError
-from xlam_lib.exact_json import dumps
+from xlam_lib.serialize import dumps
 
 TRAJECTORIES, LOSSES, BOOKS, PARQUET = "trajectories.jsonl", "losses.jsonl", "accounting.json", "trajectories.parquet"
 EXACT = "exact duplicate of another trajectory"

@@ -15,13 +15,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Trajectory
 
 SIDES = ("train", "val", "test")
 BY = ("task", "tools")
 
 
-class SplitError(ValueError):
+class SplitError(XlamError, ValueError):
     """A task or a tool set is on two sides, or the shares make no sense."""
 
 

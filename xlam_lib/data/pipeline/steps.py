@@ -26,8 +26,9 @@ from xlam_lib.data.pipeline.shards import Part
 from xlam_lib.data.pipeline.splitting import task_key
 from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
-from xlam_lib.exact_json import dumps
-from xlam_lib.trajectory import Trajectory, TrajectoryError
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.serialize import dumps
+from xlam_lib.trajectory import Trajectory
 from xlam_lib.validation import KnownTools, check_and_line
 
 CONTAMINATED = "a benchmark's question"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from xlam_lib import files
-from xlam_lib.data.pipeline.fetched import BrokenOff
+from xlam_lib.data.pipeline.shards import BrokenOff
 from xlam_lib.data.reading import ReadError
 
 PLAN, LOCK = "plan.json", "LOCK"

@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xlam_lib.errors import XlamError
 from xlam_lib.files import cut_torn_line
 from xlam_lib.trajectory import Rating, Trajectory
 
 log = logging.getLogger(__name__)
 
 
-class JudgeError(RuntimeError):
+class JudgeError(XlamError, RuntimeError):
     """The judge can't be asked, or its results not kept."""
 
 

@@ -18,10 +18,10 @@ from xlam_lib.data.pipeline.options import Options
 from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
 from xlam_lib.data.unify import unify
+from xlam_lib.errors import TrajectoryError
 from xlam_lib.perf.conversion.changed import fill, usable
 from xlam_lib.perf.conversion.compare import ROUNDS, START
 from xlam_lib.perf.conversion.plain import seconds_of
-from xlam_lib.trajectory import TrajectoryError
 from xlam_lib.validation import KnownTools, check_and_line
 
 

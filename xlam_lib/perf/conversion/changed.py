@@ -18,7 +18,8 @@ from xlam_lib.data.convert import converted, raw_records
 from xlam_lib.data.formats.base import Drop
 from xlam_lib.data.reading import Raw, data_files
 from xlam_lib.data.sources import find_source
-from xlam_lib.trajectory import Trajectory, TrajectoryError
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Trajectory
 
 DESCRIPTION = re.compile(r"""\\*["']description\\*["']: ?\\*["']""")  # up to its first letter, however deep in texts
 IDS = ("id", "unique_trajectory_id", "trajectory_id", "conversation_id")

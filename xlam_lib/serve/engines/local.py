@@ -8,10 +8,11 @@ from __future__ import annotations
 import http.client
 import socket
 
+from xlam_lib.errors import XlamError
 from xlam_lib.serve.engines.flags import HOST
 
 
-class ServerError(RuntimeError):
+class ServerError(XlamError, RuntimeError):
     """The server can't be used; subclasses say why."""
 
 

@@ -20,8 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache, DynamicLayer
 
 from xlam_lib.chat_template import model_prompt
-from xlam_lib.models import checkpoint
-from xlam_lib.train.mixture.examples import encode
+from xlam_lib.models import checkpoint, load
+from xlam_lib.models.tokens import encode
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Greedy:
         self.tokenizer = checkpoint.load_tokenizer(model_dir)
         self.wrapper = checkpoint.wrapper(self.tokenizer)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = checkpoint.load_model(model_dir).to(self.device).eval()
+        self.model = load.load_model(model_dir).to(self.device).eval()
         self.batch_size = batch_size
 
     def answers(self, prompts: Sequence[str], max_new_tokens: int = 128) -> list[str]:

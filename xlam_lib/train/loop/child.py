@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.train.loop.config import to_arguments
+from xlam_lib.errors import XlamError
+from xlam_lib.settings import to_arguments
 from xlam_lib.train.loop.launcher import TIED, command
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ TAIL = 30  # lines of the log that an error shows
 GRACE = 5.0  # seconds between asking a child to end and ending it
 
 
-class ChildError(RuntimeError):
+class ChildError(XlamError, RuntimeError):
     """A child process that failed; the message holds its error and the end of its log."""
 
 

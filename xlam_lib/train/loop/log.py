@@ -9,10 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.errors import XlamError
+
 FILE = "log.jsonl"
 
 
-class LogError(ValueError):
+class LogError(XlamError, ValueError):
     """A log that isn't there or can't be read; the message names file and line."""
 
 

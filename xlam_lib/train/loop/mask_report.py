@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 from jinja2 import TemplateError
 
-from xlam_lib.train.loop.processes import TrainingError
-from xlam_lib.train.mixture.examples import IGNORED
+from xlam_lib.errors import TrainingError
+from xlam_lib.models.tokens import IGNORED
 
 logger = logging.getLogger(__name__)
 

@@ -19,31 +19,12 @@ import torch
 from accelerate import PartialState
 from transformers.utils.logging import disable_progress_bar
 
-from xlam_lib.models.checkpoint import CheckpointError
+from xlam_lib.errors import TrainingError, XlamError
 from xlam_lib.train.loop import launcher
-from xlam_lib.train.loop.log import LogError
-from xlam_lib.train.mixture.readers import MixtureError
-from xlam_lib.train.preference.pairs import PairError
-from xlam_lib.train.rl.rewards import RewardError
-from xlam_lib.trajectory import TrajectoryError
-
-
-class TrainingError(RuntimeError):
-    """A run that can't start or must not go on; the message says at which step and what to do."""
-
 
 PEER = "gloo/transport"  # where gloo says that another process is gone
 NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # how torch says it of a CPU
-KNOWN_ERRORS = (
-    TrainingError,
-    CheckpointError,
-    TrajectoryError,
-    PairError,
-    LogError,
-    MixtureError,
-    RewardError,
-    OSError,
-)
+KNOWN_ERRORS = (XlamError, OSError)
 
 
 def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequence[str]) -> int:
@@ -111,13 +92,3 @@ def leave_group() -> None:
     groups = torch.distributed
     if groups.is_available() and groups.is_initialized() and groups.get_backend() == "gloo":
         groups.destroy_process_group()
-
-
-def bfloat16(precision: str) -> bool:
-    """Whether to compute in bfloat16 (weights stay float32): "auto" does where there are instructions for it."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

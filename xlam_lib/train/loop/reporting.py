@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from xlam_lib.train.loop.processes import TrainingError
+from xlam_lib.errors import TrainingError
 
 FOLDER = "tensorboard"
 Kind = Literal["none", "tensorboard", "wandb"]

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import MARKER, is_complete, mark_complete
-from xlam_lib.train.loop.processes import TrainingError
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,9 @@ import torch
 from accelerate import Accelerator, DistributedType
 from accelerate.utils import parse_flag_from_env
 
-from xlam_lib.train.loop.processes import TrainingError, bfloat16, leave_group
+from xlam_lib.errors import TrainingError
+from xlam_lib.models.precision import bfloat16
+from xlam_lib.train.loop.processes import leave_group
 
 
 def prepare_accelerator(args: Any) -> Accelerator:

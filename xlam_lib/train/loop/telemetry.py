@@ -23,8 +23,8 @@ import torch
 from accelerate.utils import reduce
 
 from xlam_lib.models import router
+from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.loop.sharding import whole_shape
-from xlam_lib.train.mixture.examples import IGNORED
 from xlam_lib.train.packing import attention
 
 COUNTS = ("tokens", "read", "padding", "trained", "pairs", "spared", "spared_pairs")

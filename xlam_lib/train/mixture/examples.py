@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import PromptStyle
 from xlam_lib.data.augment.layouts import turns_of
+from xlam_lib.models.tokens import IGNORED, encode
 from xlam_lib.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-IGNORED = -100  # the label of tokens without loss
 GROUP = 50  # batches that are sorted by length together
 
 
@@ -157,8 +157,3 @@ def spans(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[tuple[st
     cut = example.prompt_length
     parts = [(example.input_ids[:cut], False), (example.input_ids[cut:], True)]
     return [(tokenizer.decode(list(ids)), trained) for ids, trained in parts]
-
-
-def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """Token ids of model texts as they stand, nothing added: `encode(tokenizer, ["Hi"])` -> [[17, 43]]."""
-    return tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []

@@ -18,8 +18,9 @@ from typing import Any
 from xlam_lib.chat_template import AFTER, BEFORE
 from xlam_lib.codec import PromptStyle
 from xlam_lib.data.augment.augmentation import Augmentation
+from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.mixture.data_objects import EVALUATION, HELD_OUT
-from xlam_lib.train.mixture.examples import IGNORED, Example, examples
+from xlam_lib.train.mixture.examples import Example, examples
 from xlam_lib.trajectory import Trajectory, read_jsonl
 
 NOTHING = Augmentation()

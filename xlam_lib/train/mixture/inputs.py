@@ -18,13 +18,13 @@ from typing import Any
 
 from xlam_lib.codec import STYLES
 from xlam_lib.data.augment.augmentation import Augmentation
+from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint
+from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.processes import TrainingError
 from xlam_lib.train.mixture.examples import Example, Passes
 from xlam_lib.train.mixture.grouped import rows_of
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.mixture.seeds import DeviceSeed
 
 USUAL = ("trajectories", "pairs")  # names that every folder has: then the folder's says more
 

@@ -16,10 +16,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from xlam_lib.errors import MixtureError
+from xlam_lib.seeds import device_seed
 from xlam_lib.train.mixture.mixture import Mixture, Shares
-from xlam_lib.train.mixture.readers import MixtureError, Part, open_source
+from xlam_lib.train.mixture.readers import Part, open_source
 from xlam_lib.train.mixture.rows import RowMaker, as_rows
-from xlam_lib.train.mixture.seeds import device_seed
 
 logger = logging.getLogger(__name__)
 

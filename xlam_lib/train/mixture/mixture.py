@@ -23,10 +23,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from xlam_lib.train.mixture.readers import Lot, MixtureError, Part, open_source
+from xlam_lib.errors import MixtureError
+from xlam_lib.seeds import device_seed, key_of
+from xlam_lib.train.mixture.readers import Lot, Part, open_source
 from xlam_lib.train.mixture.schedule import Schedule, apportion, dealt, exact_shares, tempered
-from xlam_lib.train.mixture.seeds import device_seed
-from xlam_lib.train.mixture.shuffling import key_of
 
 Shares = Mapping[str, float] | Sequence[float]
 

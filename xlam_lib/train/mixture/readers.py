@@ -16,15 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.errors import MixtureError
+from xlam_lib.seeds import key_of
 from xlam_lib.train.mixture.jsonl import JsonLines
-from xlam_lib.train.mixture.schedule import dealt
-from xlam_lib.train.mixture.shuffling import Permutation, key_of
+from xlam_lib.train.mixture.schedule import Permutation, dealt
 
 CHUNK = 1000  # samples of a stream that are shuffled together
-
-
-class MixtureError(ValueError):
-    """Sources, probabilities or a saved state that can't make the mixture; the message says which and what to do."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from xlam_lib.train.mixture.examples import IGNORED, Example, encode
-from xlam_lib.train.mixture.readers import Listed, MixtureError, Part, Streamed
+from xlam_lib.errors import MixtureError
+from xlam_lib.models.tokens import IGNORED, encode
+from xlam_lib.train.mixture.examples import Example
+from xlam_lib.train.mixture.readers import Listed, Part, Streamed
 
 ANSWERS = ("chosen", "completion", "answer")  # what the answer is called, beside "prompt"
 Row = dict[str, list[int]]

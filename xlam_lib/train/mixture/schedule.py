@@ -12,8 +12,10 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from xlam_lib.train.mixture.shuffling import unit
+from xlam_lib.seeds import key_of, mix, unit
 
+SMALL = 4096  # up to here an order is a list
+ROUNDS = 4  # of the Feistel network that orders more
 TOLERANCE = Fraction(1, 10**6)
 
 
@@ -109,3 +111,39 @@ class Schedule:
                 high = middle
         counts = [self._count(i, low) if start else 0 for i in sources]
         return counts, sum(counts)
+
+
+class Permutation:
+    """The numbers below n in an order told by the key: `sorted(Permutation(5, 42)[i] for i in range(5))`.
+
+    Small ones are sorted by a hash; large ones go through a Feistel network over the next power of two, which is
+    walked until it falls below n (less than two steps on average).
+    """
+
+    def __init__(self, size: int, key: int) -> None:
+        self.size = size
+        self.order = sorted(range(size), key=lambda i: mix(key, i)) if size <= SMALL else None
+        bits = max(2, (size - 1).bit_length())
+        self.low = bits // 2
+        self.low_mask, self.high_mask = (1 << self.low) - 1, (1 << (bits - self.low)) - 1
+        self.keys = [key_of(key, number) for number in range(ROUNDS)]
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> int:
+        if not 0 <= index < self.size:
+            raise IndexError(f"place {index} in an order of {self.size}")
+        if self.order is not None:
+            return self.order[index]
+        index = self._scramble(index)
+        while index >= self.size:
+            index = self._scramble(index)
+        return index
+
+    def _scramble(self, index: int) -> int:
+        high, low = index >> self.low, index & self.low_mask
+        for number in range(0, ROUNDS, 2):
+            high ^= mix(self.keys[number], low) & self.high_mask
+            low ^= mix(self.keys[number + 1], high) & self.low_mask
+        return high << self.low | low

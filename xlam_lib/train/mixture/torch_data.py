@@ -7,7 +7,6 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from xlam_lib.train.mixture.loader import Loader
 from xlam_lib.train.mixture.mixture import Mixture
 
 
@@ -45,7 +44,7 @@ class TorchMixture(IterableDataset):
 class _Batches(IterableDataset):
     """The batches of a Loader; in a worker, those that fall to it."""
 
-    def __init__(self, loader: Loader, start: int) -> None:
+    def __init__(self, loader: Any, start: int) -> None:
         self.loader, self.start = loader, start
 
     def __iter__(self) -> Iterator[Any]:
@@ -53,7 +52,7 @@ class _Batches(IterableDataset):
         return self.loader.read(self.start, *((info.id, info.num_workers) if info else (0, 1)))
 
 
-def in_workers(loader: Loader, start: int) -> Iterator[Any]:
+def in_workers(loader: Any, start: int) -> Iterator[Any]:
     """The batches from a place on, read ahead by the loader's workers, in order."""
     batches = _Batches(loader, start)
     return iter(DataLoader(batches, batch_size=None, num_workers=loader.workers, collate_fn=_as_it_is))

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import torch
 
-from xlam_lib.train.mixture.examples import IGNORED
+from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.packing.grouping import Row, Samples, tries_of
 from xlam_lib.train.packing.trie import Trie, trie
 from xlam_lib.train.packing.trie_model import TrieRow

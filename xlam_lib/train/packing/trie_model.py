@@ -25,7 +25,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import FusedCausalLMOutput
 
 from xlam_lib.models import router
-from xlam_lib.train.mixture.examples import IGNORED
+from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.packing import attention, flex, padding_free
 from xlam_lib.train.packing.last_layer import narrow, wanted
 from xlam_lib.train.packing.trie import Trie, trie

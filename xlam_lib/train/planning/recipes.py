@@ -18,10 +18,10 @@ from typing import Any, Literal
 import yaml
 
 from xlam_lib.codec import STYLES
+from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint
+from xlam_lib.settings import from_command_line, option, planned
 from xlam_lib.train import sft, sft_lite
-from xlam_lib.train.loop.config import from_command_line, option, planned
-from xlam_lib.train.loop.processes import TrainingError
 from xlam_lib.train.mixture.grouped import trajectories
 from xlam_lib.train.packing.trie import trie
 from xlam_lib.train.planning.memory import Layout

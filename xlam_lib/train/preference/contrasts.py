@@ -27,9 +27,10 @@ from xlam_lib.data.convert import converted, raw_records
 from xlam_lib.data.inputs import find_input
 from xlam_lib.data.reading import ReadError
 from xlam_lib.data.sources import SOURCES, find_source
+from xlam_lib.errors import TrajectoryError
 from xlam_lib.grading import failure_of, kind_of
 from xlam_lib.train.preference.pairs import Pair, PairError, counts, split_of, write_pairs
-from xlam_lib.trajectory import Trajectory, TrajectoryError, read_jsonl
+from xlam_lib.trajectory import Trajectory, read_jsonl
 
 
 @dataclass

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.codec import Answer, render_answer
+from xlam_lib.errors import XlamError
 from xlam_lib.files import writing
 from xlam_lib.grading import Case, Judged
 from xlam_lib.train.preference.corruptions import CORRUPTIONS, corrupt
@@ -39,7 +40,7 @@ OPPOSITES = {
 }
 
 
-class PairError(ValueError):
+class PairError(XlamError, ValueError):
     """A pair, or a file of pairs, that can't be used; the message names the file and line or the trajectory."""
 
 

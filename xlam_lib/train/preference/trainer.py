@@ -23,12 +23,14 @@ from trl import DPOConfig, DPOTrainer
 
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import answer_of, render_answer
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import complete_dir, is_complete, to_json
 from xlam_lib.models import checkpoint, lora, router
+from xlam_lib.models.precision import bfloat16
+from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.processes import TrainingError, bfloat16, state
+from xlam_lib.train.loop.processes import state
 from xlam_lib.train.loop.sharding import check_launch
-from xlam_lib.train.mixture.examples import IGNORED
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.trie_model import PairCollator, read_tries
 from xlam_lib.train.preference.pairs import Pair, PairError

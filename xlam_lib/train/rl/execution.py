@@ -18,7 +18,8 @@ from typing import Any, Protocol, Self
 
 from xlam_lib.codec import same_calls
 from xlam_lib.data.apigen.apis import Library
-from xlam_lib.data.apigen.sandbox.executor import Executor, Request
+from xlam_lib.data.apigen.library.spec import Request
+from xlam_lib.data.apigen.sandbox.executor import Executor
 from xlam_lib.data.apigen.sandbox.sandbox import Limits
 from xlam_lib.grading import Judged
 from xlam_lib.trajectory import ToolCall

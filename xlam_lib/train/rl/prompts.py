@@ -21,12 +21,13 @@ from transformers import PreTrainedTokenizerBase
 
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import STYLES
+from xlam_lib.errors import TrainingError
 from xlam_lib.grading import Case, cases_of
 from xlam_lib.models import checkpoint
+from xlam_lib.models.tokens import encode
 from xlam_lib.train.loop.log import curve
-from xlam_lib.train.loop.processes import TrainingError
 from xlam_lib.train.mixture import inputs
-from xlam_lib.train.mixture.examples import encode, order
+from xlam_lib.train.mixture.examples import order
 from xlam_lib.trajectory import read_jsonl
 
 TOO_LONG = "longer than max_length less max_new_tokens"

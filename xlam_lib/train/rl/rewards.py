@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from xlam_lib.codec import Answer, same_calls
+from xlam_lib.errors import XlamError
 from xlam_lib.grading import Case, Judged, judge
 from xlam_lib.train.rl.assignment import best
 from xlam_lib.trajectory import Tool, ToolCall
@@ -29,7 +30,7 @@ FEW_WORDS = 8  # a plain answer may always have so many words ...
 LONGER = 2  # ... or so many times those of the wanted one, before it is worth less
 
 
-class RewardError(ValueError):
+class RewardError(XlamError, ValueError):
     """A reward that is not a number, or not between 0 and 1; the message names it, the value and the answer."""
 
 

@@ -17,12 +17,12 @@ from transformers import PreTrainedTokenizerBase
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
+from xlam_lib.errors import TrainingError
 from xlam_lib.grading import Case, Judged, judge
 from xlam_lib.models import lora, router
+from xlam_lib.models.tokens import IGNORED, encode
 from xlam_lib.serve.engines.transformers import continued, decoded
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.processes import TrainingError
-from xlam_lib.train.mixture.examples import IGNORED, encode
 from xlam_lib.train.packing.attention import NAME, use_causal_blocks
 from xlam_lib.train.packing.trie_model import KEYS, TrieRow, read_tries
 from xlam_lib.train.rl.prompts import CUT

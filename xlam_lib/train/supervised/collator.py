@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from xlam_lib.train.loop.processes import TrainingError
-from xlam_lib.train.mixture.examples import IGNORED
+from xlam_lib.errors import TrainingError
+from xlam_lib.models.tokens import IGNORED
 
 
 class DataCollatorForPromptAnswer:

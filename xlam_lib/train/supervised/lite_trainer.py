@@ -25,19 +25,20 @@ from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
 from transformers import get_scheduler
 
+from xlam_lib.errors import TrainingError
 from xlam_lib.files import write_json
-from xlam_lib.models import checkpoint, router
+from xlam_lib.models import checkpoint, load, router
+from xlam_lib.models.tokens import IGNORED
+from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.loop.log import FILE, append
 from xlam_lib.train.loop.mask_report import ROWS, MaskReport, check, ends_of, of_rows, sampled
-from xlam_lib.train.loop.processes import TrainingError, enough_memory
+from xlam_lib.train.loop.processes import enough_memory
 from xlam_lib.train.loop.reporting import Report
 from xlam_lib.train.loop.resume import loading, mark_whole, step_of
 from xlam_lib.train.loop.sharding import groups_of, prepare_accelerator
 from xlam_lib.train.loop.telemetry import Meter, pace
-from xlam_lib.train.mixture.examples import IGNORED
 from xlam_lib.train.mixture.loader import Loader
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.mixture.seeds import DeviceSeed
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.packers import Batch, Packed, Packer, PaddedPacker, Row, TriePacker, empty
 from xlam_lib.train.packing.trie_model import KEYS, read_tries
@@ -64,7 +65,7 @@ class SFTFoundationTrainerLite:
     ) -> None:  # fmt: skip
         self.args, self.accelerator = args, accelerator
         self.tokenizer = tokenizer or checkpoint.load_tokenizer(args.base)
-        model = model or checkpoint.load_model(args.base)
+        model = model or load.load_model(args.base)
         if accelerator.device.type == "cpu":
             use_causal_blocks(model)
         elif collator is None:  # on a GPU the mask of a long row isn't written out

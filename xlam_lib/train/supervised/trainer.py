@@ -21,12 +21,14 @@ from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from xlam_lib.models import checkpoint, lora, router
+from xlam_lib.errors import TrainingError
+from xlam_lib.models import checkpoint, load, lora, router
+from xlam_lib.models.precision import bfloat16
+from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.processes import TrainingError, bfloat16, state
+from xlam_lib.train.loop.processes import state
 from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.mixture.seeds import DeviceSeed
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.trie_model import collate_rows, read_tries
 
@@ -100,7 +102,7 @@ class _AtTheEnd(TrainerCallback):
 def prepared(args: Any) -> PreTrainedModel:
     """The model as it is trained: the base or random weights, reading tries where there is no GPU, with adapters."""
     lora.check(args)
-    model = checkpoint.fresh_model(args.base, args.seed) if args.from_scratch else lora.load_base(args)
+    model = load.fresh_model(args.base, args.seed) if args.from_scratch else lora.load_base(args)
     if not torch.cuda.is_available():
         use_causal_blocks(model)
         read_tries(model)

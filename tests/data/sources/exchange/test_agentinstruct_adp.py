@@ -10,8 +10,8 @@ from xlam_lib.codec import parse_answer, prompts_of, same_calls
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.sources import load_source
+from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS
 from xlam_lib.data.sources.exchange.agentinstruct_adp import NO_ANSWER, convert, native
-from xlam_lib.data.sources.exchange.agentinstruct_grammars import ENVIRONMENTS
 from xlam_lib.trajectory import Trajectory
 
 RAW = samples_dir("agentinstruct_adp") / "raw" / "agenttuning_mixed" / "sample_raw.json"

@@ -16,8 +16,16 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from xlam_lib.data.apigen.library.frames import Frame
 from xlam_lib.data.apigen.library.values import Pool
-from xlam_lib.data.apigen.sandbox.executor import Request
 from xlam_lib.trajectory import Tool
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call to run; `returns` makes it an echo of a made-up tool (`facts.echo`)."""
+
+    tool: str
+    arguments: dict
+    returns: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

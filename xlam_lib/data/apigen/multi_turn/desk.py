@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from xlam_lib.data import wordlists
 from xlam_lib.data.apigen.apis import tool_of
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Tool
 from xlam_lib.validation import argument_problems
 
@@ -47,7 +48,7 @@ You help members of the town library. Today is {TODAY.isoformat()}.
 """
 
 
-class DeskError(ValueError):
+class DeskError(XlamError, ValueError):
     """A tool can't do what it was told; the message is what the agent sees."""
 
 

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint
 from xlam_lib.data.apigen.multi_turn.desk import POLICY, TOOLS, Desk
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Outcome, Source, Step, Task, ToolCall, Trajectory
 from xlam_lib.validation import argument_problems
 
@@ -43,7 +44,7 @@ class Agent(Protocol):
         """The next assistant step, given the conversation so far; ids of calls are set by who plays."""
 
 
-class Broken(RuntimeError):
+class Broken(XlamError, RuntimeError):
     """A player that has nothing to give: an endpoint that fails, an empty answer."""
 
 

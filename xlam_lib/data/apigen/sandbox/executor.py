@@ -8,24 +8,17 @@ Example: `with Executor() as run: run.batch([Request("add_numbers", {"numbers": 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from xlam_lib.data.apigen.library.spec import Request
 from xlam_lib.data.apigen.sandbox.line_child import LineChild
+from xlam_lib.errors import XlamError
 
 CALL_SECONDS = 1.0
 SLACK_SECONDS = 20.0  # to start the child on a busy machine
 
 
-@dataclass(frozen=True)
-class Request:
-    """One call to run; `returns` makes it an echo of a made-up tool (`facts.echo`)."""
-
-    tool: str
-    arguments: dict
-    returns: dict[str, str] | None = None
-
-
-class ExecutionError(RuntimeError):
+class ExecutionError(XlamError, RuntimeError):
     """A tool failed; the message begins with the kind: "ValueError: amount must be above zero, got 0"."""
 
 

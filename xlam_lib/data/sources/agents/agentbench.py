@@ -31,7 +31,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, place
 from xlam_lib.data.formats.environments import ALFWORLD
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, THOUGHT, Dialect, Exchange, Form, native_turns, tool
-from xlam_lib.data.sources.exchange.agentinstruct_grammars import ANSWERS, BASH, ENVIRONMENTS, SQL
+from xlam_lib.data.sources.agents.agentinstruct_grammars import ANSWERS, BASH, ENVIRONMENTS, SQL
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
 SOURCE = SourceInfo(

@@ -37,7 +37,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need, need_declared, need_objects, place, unique_tools
 from xlam_lib.data.formats.chat import StepBuilder, calls_of, parse_arguments
 from xlam_lib.data.formats.remembered import remembered
-from xlam_lib.exact_json import loads
+from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
 SOURCE = SourceInfo(

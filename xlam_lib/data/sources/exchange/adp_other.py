@@ -32,10 +32,10 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats import code_tags
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
+from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS, Environment, inline, thought_and_action
 from xlam_lib.data.sources.exchange import synatra_steps
 from xlam_lib.data.sources.exchange.agent_data_protocol import is_standard, said, spoken, trajectory_of
 from xlam_lib.data.sources.exchange.agentinstruct_adp import Message, episode, messages_of, native_episode
-from xlam_lib.data.sources.exchange.agentinstruct_grammars import ENVIRONMENTS, Environment, inline, thought_and_action
 from xlam_lib.data.sources.exchange.scienceworld import SCIENCEWORLD
 from xlam_lib.trajectory import Outcome, Task, Trajectory
 

@@ -35,7 +35,8 @@ from xlam_lib.codec import tools_from_any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects, unique_tools
 from xlam_lib.data.formats.schemas import tool_of_calls
-from xlam_lib.trajectory import Step, Task, Tool, ToolCall, Trajectory, TrajectoryError
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.trajectory import Step, Task, Tool, ToolCall, Trajectory
 
 SOURCE = SourceInfo(
     name="agent_data_protocol",

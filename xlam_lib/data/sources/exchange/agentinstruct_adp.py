@@ -36,8 +36,8 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
+from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS, Environment
 from xlam_lib.data.sources.exchange.agent_data_protocol import is_standard, said, spoken, trajectory_of
-from xlam_lib.data.sources.exchange.agentinstruct_grammars import ENVIRONMENTS, Environment
 from xlam_lib.records import Frozen
 from xlam_lib.trajectory import Task, Trajectory
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xlam_lib.data.formats import literals
-from xlam_lib.exact_json import dumps, loads, plain_bytes, sorted_bytes
+from xlam_lib.serialize import dumps, loads, plain_bytes, sorted_bytes
 
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=6) | st.sampled_from(
     ["", "'", '"', "\\", "a"]

@@ -1,10 +1,17 @@
-"""A trajectory as the line of JSON that reads back equal, most of it in C (notebook 01's conversions).
+"""JSON by msgspec, several times as fast as Python's json, with the very results of json (notebook 01's conversions).
 
-    written(trajectory, KnownTools())     b'{"schema_version": "1.0", "trajectory_id": "demo-1", ...}'
+    loads('{"city": "Oslo"}')             what json.loads gives, and its errors
+    dumps({"celsius": 4})                 b'{"celsius": 4}': json.dumps(value, ensure_ascii=False) as bytes
+    plain_bytes({"at": (59.9, 10.7)})     None: a tuple reads back as a list
+    serialize(trajectory, KnownTools())   b'{"schema_version": "1.0", "trajectory_id": "demo-1", ...}'
 
-What stands before the tools and what stands behind them is written and read again by msgspec, as the types of
-`trajectory.py`: what is equal then is well typed, too. Tools that come again are put in as they were written. Whatever
-isn't found equal is looked at by Python, field by field, which says what is wrong.
+msgspec refuses what json lets pass (lone surrogates, NaN, 1e999), and then json is asked: nothing depends on which of
+the two did the work (tests/test_serialize.py). In one point the text is another, not the value: floats that json
+writes with an exponent, 1e+16 and 1e-05, are written as 1e16 and 0.00001.
+
+Of a trajectory, what stands before the tools and what stands behind them is written and read again by msgspec, as the
+types of `trajectory.py`: what is equal then is well typed, too. Tools that come again are put in as they were written.
+Whatever isn't found equal is looked at by Python, field by field, which says what is wrong.
 """
 
 from __future__ import annotations
@@ -14,17 +21,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from xlam_lib.exact_json import UNWRITTEN, dumps, fast_bytes, plain_bytes, spaced
-from xlam_lib.records import SCHEMA_VERSION, TrajectoryError, typed_dict
-from xlam_lib.trajectory import Outcome, Rating, Source, Step, Task, Tool, Trajectory
+from xlam_lib.errors import TrajectoryError
+from xlam_lib.records import SCHEMA_VERSION, typed_dict
+from xlam_lib.schema import Outcome, Rating, Source, Step, Task, Tool, TrajectoryRecord
 
 if TYPE_CHECKING:
     from xlam_lib.arguments import Rules
 
+REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
+UNWRITTEN = (*REFUSED, TypeError, ValueError)
+fast = msgspec.json.Decoder().decode  # raises one of REFUSED where json.loads may know better
+_fast_sorted = msgspec.json.Encoder(order="sorted").encode
+_sorted = json.JSONEncoder(sort_keys=True).encode
+DIGITS = bytes.maketrans(b"123456789", b"000000000")
+fast_bytes = msgspec.json.Encoder().encode  # of values that are known to be plain: NaN would become null
 TOOLS = 4096  # that are remembered
 ROWS = 16 << 20  # bytes of rows of tools that are remembered
 NO_TASK, NO_OUTCOME, NONE, UNKNOWN = Task(), Outcome(), "none", "unknown"
 BARE = b"{}"
+FIELDS = TrajectoryRecord.__struct_fields__
 
 
 class _Head(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -116,9 +131,9 @@ class KnownTools(dict[int, KnownTool]):
         return found
 
 
-def written(trajectory: Trajectory, known: KnownTools) -> bytes:
+def serialize(trajectory: TrajectoryRecord, known: KnownTools) -> bytes:
     """The line of JSON, which reads back equal: catches ill types, tuples in arguments, NaN, lone surrogates."""
-    if (line := _quickly_written(trajectory, known)) is not None:
+    if (line := _quickly(trajectory, known)) is not None:
         return line
     where = f"trajectory {trajectory.trajectory_id!r}"
     try:
@@ -133,9 +148,9 @@ def written(trajectory: Trajectory, known: KnownTools) -> bytes:
     return line
 
 
-def _quickly_written(t: Trajectory, known: KnownTools) -> bytes | None:
+def _quickly(t: TrajectoryRecord, known: KnownTools) -> bytes | None:
     """The line where all is as it should be."""
-    if type(t) is not Trajectory:
+    if type(t).__struct_fields__ != FIELDS:
         return None
     task, outcome = t.task, t.outcome
     head = _Head(SCHEMA_VERSION, t.trajectory_id, t.source, NO_TASK if task == NO_TASK else task)
@@ -170,3 +185,51 @@ def _by_rule(tail: _Tail) -> bool:
             if type(call.arguments) is not dict:
                 return False
     return True
+
+
+def spaced(line: bytes) -> bytes:
+    """A line that `fast_bytes` wrote, with json's spaces: `spaced(b'{"a":1}')` -> b'{"a": 1}'."""
+    return msgspec.json.format(line, indent=0)
+
+
+def sorted_bytes(value: Any) -> bytes:
+    """As json.dumps with sorted keys, for values whose keys are texts: `sorted_bytes({"b": 1, "a": "é"})`."""
+    try:
+        line = spaced(_fast_sorted(value))
+    except UNWRITTEN:
+        return _sorted(value).encode()
+    if not line.isascii() or b"\x7f" in line or b"null" in line:  # written with a backslash, or NaN
+        return _sorted(value).encode()
+    digits = line.translate(DIGITS)
+    return _sorted(value).encode() if b"0e0" in digits or b"0e-" in digits else line  # 1e16: json has 1e+16
+
+
+def loads(text: str | bytes) -> Any:
+    """As `json.loads`: `loads("[1, 2.5]")` -> [1, 2.5]."""
+    try:
+        return fast(text)
+    except REFUSED:
+        return json.loads(text)
+
+
+def spaced_bytes(value: Any) -> bytes:
+    """A line with json's spaces, of values that are known to be plain: `spaced_bytes({"a": 1})` -> b'{"a": 1}'."""
+    return spaced(fast_bytes(value))
+
+
+def dumps(value: Any) -> bytes:
+    """One line of JSON without its end; raises what json.dumps raises, also over NaN: `dumps(["é"])`."""
+    line = plain_bytes(value)
+    if line is None:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        line = spaced(fast_bytes(json.loads(text)))
+    return line
+
+
+def plain_bytes(value: Any) -> bytes | None:
+    """The same line for a value that reads back equal, else None: `plain_bytes({1: 2})` -> None, as keys are texts."""
+    try:
+        line = fast_bytes(value)
+        return spaced(line) if fast(line) == value else None
+    except UNWRITTEN:
+        return None

@@ -9,6 +9,7 @@ The mixture needs both: the base seed, so that all devices agree on who gets wha
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import secrets
@@ -17,6 +18,7 @@ from importlib.util import find_spec
 from typing import Any
 
 LARGEST = 2**32  # NumPy takes no larger seeds
+WORD = (1 << 64) - 1
 STRIDE = 0x9E3779B1  # odd, so that different ranks give different values
 
 
@@ -95,3 +97,21 @@ def place() -> tuple[int, int]:
             f"the environment says {told}: expected two numbers; start with torchrun or accelerate"
         ) from None
     return rank, world
+
+
+def key_of(*parts: str | int) -> int:
+    """A 64-bit key of anything that tells it: `key_of(42, "webshop", 3)`; different parts give different keys."""
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
+
+
+def mix(key: int, number: int) -> int:
+    """64 random-looking bits of a key and a number (the finaliser of splitmix64)."""
+    x = (key + (number + 1) * 0x9E3779B97F4A7C15) & WORD
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & WORD
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & WORD
+    return x ^ (x >> 31)
+
+
+def unit(key: int, number: int) -> float:
+    """A random-looking number from 0 to below 1: `0 <= unit(7, 0) < 1`."""
+    return (mix(key, number) >> 11) / (1 << 53)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlam_lib.train.mixture.schedule import Schedule, apportion, dealt, exact_shares
-from xlam_lib.train.mixture.seeds import LARGEST, DeviceSeed, device_seed, init_device_seed, place
-from xlam_lib.train.mixture.shuffling import SMALL, Permutation, key_of, unit
+from xlam_lib.seeds import LARGEST, DeviceSeed, device_seed, init_device_seed, key_of, place, unit
+from xlam_lib.train.mixture.schedule import SMALL, Permutation, Schedule, apportion, dealt, exact_shares
 
 
 @pytest.fixture()

@@ -1,0 +1,123 @@
+"""The model of a checkpoint: as it is saved, with random weights, with its adapter merged in, or in four bits.
+
+    model = load_model("runs/quickstart/sft")       # a folder with an adapter gives its base with the adapter merged
+    model = load_adapter("runs/lora")               # base and adapter side by side
+
+Used by every training and by offline decoding (notebooks 02 to 05).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from xlam_lib.errors import CheckpointError
+from xlam_lib.models.checkpoint import ADAPTER, checked, digest
+from xlam_lib.models.experts import four_bits, restore_experts
+from xlam_lib.models.precision import bfloat16
+
+BASE = "base.json"
+KEYS = ("path", "digest", "quantize", "dtype")
+
+
+def load_model(folder: str | Path, dtype: str = "float32", **more: Any) -> PreTrainedModel:
+    """The model of a checkpoint, whatever precision it is stored in: `load_model(base_model_dir())`, float32.
+
+    A folder with an adapter gives its base with the adapter merged. `more` goes to `from_pretrained`.
+    """
+    folder = checked(folder)
+    if (folder / ADAPTER).is_file():
+        if more:
+            raise CheckpointError(f"{folder}: an adapter; merge it first (python -m xlam_lib.models.adapters)")
+        return merged(folder, dtype)
+    if not any(folder.glob("*.safetensors")):
+        raise CheckpointError(f"{folder}: no .safetensors file; only safetensors are read (never pickles)")
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True, **more)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"{folder}: weights that can't be read ({error}); is a file cut off?") from error
+
+
+def fresh_model(folder: str | Path, seed: int = 0) -> PreTrainedModel:
+    """The same architecture with random weights, float32: what SFT without pretraining starts from."""
+    config = AutoConfig.from_pretrained(checked(folder))
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def load_adapter(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> PeftModel:
+    """Base and adapter side by side, as they were trained: `load_adapter("runs/lora").disable_adapter()`.
+
+    The base is looked for where it was when the adapter was saved; `base` names another place of the same one.
+    """
+    folder = Path(folder)
+    told = _told(folder)
+    path = Path(base) if base else _found(folder, told)
+    if (found := digest(path)) != told["digest"]:
+        raise CheckpointError(
+            f"{path}: not the base that {folder} was trained on (digest {found}, expected {told['digest']}); has it "
+            "been trained anew? Give the folder of the right one as base"
+        )
+    if told["quantize"] == "none":
+        model = load_model(path, dtype)
+    else:
+        model = dequantised(path, told["dtype"]).to(getattr(torch, dtype))
+    return PeftModel.from_pretrained(model, folder)
+
+
+def merged(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> PreTrainedModel:
+    """The base with the adapter added to its weights: a model like any other."""
+    model = load_adapter(folder, dtype, base).merge_and_unload(safe_merge=True)
+    model.name_or_path = str(folder)  # an adapter that is trained on it has this folder as its base
+    return model
+
+
+def nf4(folder: Any, dtype: str) -> PreTrainedModel:
+    """The model of a checkpoint with linear layers (but the head) and experts of four bits, which compute in `dtype`.
+
+    Experts are dequantised a layer at a time and stay so until the way back; `recompute` lets them go in between.
+    """
+    return load_model(folder, dtype, quantization_config=four_bits(getattr(torch, dtype)))
+
+
+def dequantised(folder: Any, dtype: str) -> PreTrainedModel:
+    """The same model with the rounded weights as `dtype`: what an adapter of it has learnt beside."""
+    model = nf4(folder, dtype).dequantize(dtype=getattr(torch, dtype))
+    restore_experts(model)
+    return model
+
+
+def base_dtype(settings: Any) -> str:
+    """How the frozen base is held: "bfloat16" or "float32", as the run computes; weights that are trained in float32.
+
+    For "nf4" it is the type that the weights are dequantised to.
+    """
+    return "bfloat16" if settings.lora_rank and bfloat16(settings.precision) else "float32"
+
+
+def _told(folder: Path) -> dict[str, str]:
+    try:
+        told = json.loads((folder / BASE).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: an adapter without a {BASE} that can be read ({error})") from error
+    if not isinstance(told, dict) or any(not isinstance(told.get(key), str) for key in KEYS):
+        raise CheckpointError(f"{folder / BASE}: expected {', '.join(KEYS)}, found {str(told)[:80]}")
+    return told
+
+
+def _found(folder: Path, told: dict[str, str]) -> Path:
+    """Beside the adapter as when it was saved, or where its training was told that it is."""
+    named = json.loads((folder / ADAPTER).read_text("utf-8")).get("base_model_name_or_path") or ""
+    places = [folder / told["path"], Path(named)]
+    for place in places:
+        if (place / "config.json").is_file():
+            return place
+    raise CheckpointError(
+        f"{folder}: its base is neither at {places[0]} nor at {places[1]}; give its folder as base (--base)"
+    )
