@@ -22,7 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from xlam_lib import exact_json
+from xlam_lib import serialize
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.reading_lists import list_elements
 from xlam_lib.data.reading_stream import CHUNK, Raw, ReadError, Stream, bad_byte
@@ -127,7 +127,7 @@ def _reader(stream: Stream, head: bytes) -> Callable[[Stream], Iterator[Raw | Lo
     if named_lines:
         return _lines
     try:
-        exact_json.loads(first)
+        serialize.loads(first)
     except (ValueError, RecursionError):
         return _whole
     return _lines if rest.strip() else _whole
@@ -156,8 +156,8 @@ def _line(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | 
     if not data.strip():
         return None
     try:
-        return stream.record(exact_json.fast(data), number)
-    except exact_json.REFUSED:  # not JSON, or of a kind that only json reads
+        return stream.record(serialize.fast(data), number)
+    except serialize.REFUSED:  # not JSON, or of a kind that only json reads
         pass
     try:
         value, constants = _decode(data.decode("utf-8"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from xlam_lib import exact_json
+from xlam_lib import serialize
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.reading_stream import CHUNK, Raw, Stream, bad_byte
 
@@ -29,13 +29,13 @@ def list_elements(stream: Stream) -> Iterator[Raw | Loss]:
     data, count = stream.whole.removeprefix(codecs.BOM_UTF8), 0
     try:
         elements = _parts(data)
-    except exact_json.REFUSED:  # it is broken, or longer
+    except serialize.REFUSED:  # it is broken, or longer
         elements = None
     if elements is not None:
         for element, line in _placed(elements, data):
             try:
-                value = exact_json.fast(element)
-            except exact_json.REFUSED:
+                value = serialize.fast(element)
+            except serialize.REFUSED:
                 break
             yield stream.record(value, line)
             count += 1

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from xlam_lib import written
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats import remembered as memory
 from xlam_lib.data.formats.remembered import remembered
@@ -86,7 +85,7 @@ def test_faults_of_tools_are_found_each_time():
 
 
 def test_rows_of_tools_take_bounded_memory(monkeypatch):
-    monkeypatch.setattr(written, "ROWS", 200)
+    monkeypatch.setattr(serialize, "ROWS", 200)
     known, tools = KnownTools(), [Tool(f"f{number}", "", SCHEMA) for number in range(9)]
     for tool in (*tools, *tools):
         t = trajectory(Tool("f", "", SCHEMA), tool, a=1)
