@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from xlam_lib import serialize
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats import remembered as memory
 from xlam_lib.data.formats.remembered import remembered
