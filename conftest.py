@@ -1,6 +1,5 @@
 """How nbval compares notebooks: text only. HTML tables change with pandas' version, warnings with everybody's."""
 
-pytest_plugins = ["training_fixtures"]  # of tests/support
 NOT_COMPARED = ("text/html", "stderr")
 
 

@@ -1,7 +1,16 @@
 """xlam_lib: the small library that the notebooks call.
 
-Data flows downwards only: ``trajectory`` and ``codec`` (ground floor), then ``data``, ``train``, ``serve``, ``bench``,
-and ``run``, which executes the notebooks. Importing this package does no work and loads neither torch nor vllm.
+Data flow downwards, and so do imports (pyproject.toml has the order, tests/test_architecture.py holds it):
+
+    trajectory  schema  validation  codec  answers  chat_template  views     the formats
+    errors  files  paths  provenance  endpoint  processes  seeds  settings   what all rooms need
+    models/    checkpoints, adapters, the xLAM family           data/    raw records -> trajectories; new ones made
+    agents/    agents, environments, one rollout                train/   SFT, DPO, GRPO, on tries and mixtures
+    serve/     engines, client, tool parser                     bench/   tasks, scorecard, report
+    batch/     papermill batches over the notebooks             plots/   figures       perf/   what measures the library
+
+Importing this package does no work and loads neither torch nor vllm.
 """
 
 __version__ = "0.1.0"
+__all__ = ["__version__"]

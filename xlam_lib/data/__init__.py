@@ -14,3 +14,19 @@ golden.py       makes the samples that the tests compare with
 apigen/         new trajectories from executable tools
 augment/        variants of trajectories: other names, layouts, tools; all undone exactly
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "accounting": ["Accounting", "Drop", "Loss"],
+        "convert": ["convert_files", "convert_records", "pairs"],
+        "export": ["from_openai_row", "to_adp", "to_openai_row", "to_xlam"],
+        "faults": ["spoiled"],
+        "hub": ["HubId", "hub_records"],
+        "reading": ["Raw", "ReadError", "data_files", "read_records"],
+        "report": ["funnel", "gallery", "profile"],
+        "store": ["read_parquet", "write_parquet"],
+    },
+)

@@ -2,5 +2,21 @@
 
 import logging
 
+import lazy_loader
+
 # peft imports bitsandbytes, which warns of a missing kernel for 4-bit weights on a CPU, in every process
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "adapters": ["merge_adapter"],
+        "checkpoint": ["digest", "load_tokenizer", "save", "wrapper"],
+        "family": ["ModelSpec", "build"],
+        "gguf": ["export"],
+        "load": ["fresh_model", "load_adapter", "load_model", "merged"],
+        "lora": ["LoraSettings"],
+        "precision": ["bfloat16"],
+        "tokens": ["IGNORED", "encode"],
+    },
+)

@@ -3,3 +3,16 @@
 `server` runs vLLM as a child process, `tool_parser` is the plugin by which it returns tool calls, `client` is the
 xLAM client, `compare` holds served answers against offline ones. Importing this package imports no vLLM.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "choices": ["collect_stream"],
+        "client": ["xLAMChatCompletion", "xLAMConfig"],
+        "compare": ["equal_offline", "served_texts"],
+        "messages": ["openai_messages", "openai_tools"],
+        "streaming": ["AnswerStream", "read_message"],
+    },
+)

@@ -9,4 +9,17 @@
 Heavy packages are imported by the modules that need them, so that a notebook's kernel needs no torch to read results.
 """
 
+import lazy_loader
+
 import xlam_lib.models  # noqa: F401  quietens what peft imports, before anything here imports peft
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "dpo": ["DpoSettings"],
+        "grpo": ["GrpoSettings"],
+        "plan": ["Plan"],
+        "sft": ["SftSettings"],
+        "sft_lite": ["LiteSettings"],
+    },
+)

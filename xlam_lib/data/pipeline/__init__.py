@@ -11,3 +11,16 @@
 A step is a callable `step(data, rank, world_size)`, which is what datatrove asks of one; datatrove itself is imported
 only where it is needed: with several workers, on a cluster, for near-duplicates. `xlam_lib.data.unify` is the command.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "contamination": ["benchmark_questions", "benchmark_texts"],
+        "executors": ["EXECUTORS", "run_local", "submit"],
+        "merge": ["Merge"],
+        "options": ["Options"],
+        "shards": ["Part", "fetch"],
+    },
+)

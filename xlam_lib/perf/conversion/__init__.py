@@ -27,3 +27,14 @@ goes to `unify`, as in `-- --dedup exact --split 0.9 0.05 0.05`.
     changed.py  real records changed so that no two are alike      plain.py  the plain loop
     compare.py, as_they_are.py, against_map.py, size.py            the four measurements
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "against_map": ["map_lines"],
+        "as_they_are": ["measured"],
+        "size": ["memory"],
+    },
+)

@@ -1,1 +1,13 @@
 """Engines that serve a checkpoint behind an OpenAI-compatible API, or answer offline (notebook 04)."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "flags": ["ServerFlags"],
+        "local": ["ServerError"],
+        "transformers": ["Decoded", "Greedy"],
+        "vllm": ["VllmServer"],
+    },
+)

@@ -5,3 +5,15 @@ by executing it. `play.py` lets a user and an agent talk over a mock domain (`de
 typed tools and a policy) and keeps the conversation only if the database ends as the blueprint's and all is said.
 After APIGen-MT (arXiv 2504.03601). Run it with `python -m xlam_lib.data.apigen.run --multi-turn 20 --out DIR`.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "blueprint": ["Blueprint", "Goal", "validate"],
+        "desk": ["Desk", "make_database"],
+        "play": ["verify"],
+        "produce": ["ModelPlayers", "RulePlayers"],
+    },
+)

@@ -1,1 +1,11 @@
 """Where tools are executed: embedded ones in a quick child, strangers' functions confined, call by call."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "executor": ["ExecutionError", "Executor", "result_of"],
+        "sandbox": ["Limits", "Reference", "Sandbox", "reference"],
+    },
+)

@@ -1,1 +1,7 @@
 """Sources of questions with tools and the calls that answer them."""
+
+import pkgutil
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, [info.name for info in pkgutil.iter_modules(__path__)])
