@@ -1,8 +1,9 @@
 """APIGen-MT in small: blueprints of what shall happen, played by a simulated user and an agent, verified at the end.
 
-A blueprint holds what the user wants, the actions that do it, and what the user must be told; `blueprint.py` checks it
-by executing it. `play.py` lets a user and an agent talk over a mock domain (`desk.py`: a town library with a database,
-typed tools and a policy) and keeps the conversation only if the database ends as the blueprint's and all is said.
+A blueprint holds what the user asks for, the actions that do it, and what the user must learn; `blueprint.py` checks
+it by executing it. `play.py` lets a user and an agent (`xlam_lib.agents`) talk over a mock domain (`desk.py`: a town
+library with a database, typed tools and a policy) and keeps the conversation only if the database ends as the
+blueprint's and everything was mentioned.
 After APIGen-MT (arXiv 2504.03601). Run it with `python -m xlam_lib.data.apigen.run --multi-turn 20 --out DIR`.
 """
 

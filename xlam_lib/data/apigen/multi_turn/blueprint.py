@@ -1,4 +1,4 @@
-"""Blueprints: what a user wants, the actions that do it, and what must be said; checked by executing them.
+"""Blueprints: what a user asks for, the actions that do it, and what must be mentioned; checked by executing them.
 
     blueprint = sample(number=3, seed=0)
     blueprint.instruction     # "You are Ada Fenmer, ... You want to renew 'Silver River'. ..."
@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,17 +32,17 @@ from xlam_lib.data.apigen.multi_turn.desk import (
 )
 from xlam_lib.validation import argument_problems
 
-Action = tuple[str, dict[str, Any]]
+Call = tuple[str, dict[str, Any]]  # name and arguments
 MOST_GOALS = 3
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One thing wanted: `Goal("renew", {"title": "Silver River"})`; a denied one has no action."""
+    """One thing asked for: `Goal("renew", {"title": "Silver River"})`; a denied one has no action."""
 
     kind: str
     facts: dict[str, str]
-    actions: tuple[Action, ...] = ()
+    actions: tuple[Call, ...] = ()
     outputs: tuple[str, ...] = ()
 
 
@@ -54,7 +54,7 @@ class Blueprint:
     database: Database
     member_id: str
     instruction: str
-    actions: tuple[Action, ...]
+    actions: tuple[Call, ...]
     outputs: tuple[str, ...]
     goals: tuple[Goal, ...] = ()
     by: str = "rules"
@@ -66,10 +66,15 @@ class Blueprint:
 
     def end_state(self) -> str:
         """The hash of the database after the actions."""
-        desk = Desk(self.database)
-        for name, arguments in self.actions:
-            desk.call(name, arguments)
-        return desk.state
+        return state_after(self.database, self.actions)
+
+
+def state_after(database: Database, calls: Iterable[Call]) -> str:
+    """The hash of a database after some calls: `state_after(database, [("renew_loan", {"loan_id": "L304"})])`."""
+    desk = Desk(database)
+    for name, arguments in calls:
+        desk.call(name, arguments)
+    return desk.state
 
 
 def validate(blueprint: Blueprint) -> list[str]:
@@ -82,25 +87,25 @@ def validate(blueprint: Blueprint) -> list[str]:
             return [f"format: {name!r} is no writing tool; those are {', '.join(WRITING)}"]
         if problems := argument_problems(TOOLS[name], arguments):
             return [f"format: {problem}" for problem in problems]
-    heard = json.dumps(readable(desk, blueprint.member_id), ensure_ascii=False)
+    visible = json.dumps(readable(desk, blueprint.member_id), ensure_ascii=False)
     for name, arguments in blueprint.actions:
         before, answer = desk.state, desk.call(name, arguments)
         if "error" in answer:
             return [f"execution: {name}: {answer['error']}"]
         if desk.state == before:
             return [f"execution: {name} {arguments} changes nothing"]
-        heard += json.dumps(answer, ensure_ascii=False)
-    if broken := faults(blueprint.database, blueprint.member_id, list(blueprint.actions)):
-        return [f"policy: {fault}" for fault in broken]
+        visible += json.dumps(answer, ensure_ascii=False)
+    if violations := faults(blueprint.database, blueprint.member_id, list(blueprint.actions)):
+        return [f"policy: {fault}" for fault in violations]
     if not blueprint.actions and not blueprint.outputs:
-        return ["effect: no action and nothing to be said, so nothing could be verified"]
-    known = heard + json.dumps(readable(desk, blueprint.member_id), ensure_ascii=False)
+        return ["effect: no action and nothing to be mentioned, so nothing could be verified"]
+    known = visible + json.dumps(readable(desk, blueprint.member_id), ensure_ascii=False)
     unknown = [output for output in blueprint.outputs if output not in known]
     return [f"outputs: {output!r} is in no result of a tool" for output in unknown]
 
 
 def readable(desk: Desk, member_id: str) -> list[Any]:
-    """All that the reading tools could tell this member."""
+    """All that the reading tools show of this member."""
     books = [desk.call("find_books", {"title": book["title"]}) for book in desk.database["books"].values()]
     return [desk.call("get_member", {"member_id": member_id}), *books]
 
@@ -110,9 +115,9 @@ def sample(number: int, seed: int = 0) -> Blueprint:
     rng = random.Random(f"{seed}:blueprint:{number}")
     for _ in range(200):
         database = make_database(rng.randrange(10**6))
-        made = _proposed(number, database, rng)
-        if made and not validate(made):
-            return made
+        proposal = _proposed(number, database, rng)
+        if proposal and not validate(proposal):
+            return proposal
     raise RuntimeError(f"blueprint {number}: none of 200 proposals is valid")
 
 
@@ -125,12 +130,12 @@ def _proposed(number: int, database: Database, rng: random.Random) -> Blueprint 
             for name, arguments in goal.actions:
                 desk.call(name, arguments)
     titles = [goal.facts["title"] for goal in goals if "title" in goal.facts]
-    if not goals or len(set(titles)) < len(titles):  # two wishes about one book could be done in either order
+    if not goals or len(set(titles)) < len(titles):  # two requests about one book could be done in either order
         return None
     member = database["members"][member_id]
-    wishes = " Then ".join(_wish(goal) for goal in goals)
+    requests = " Then ".join(REQUESTS[goal.kind].format(**goal.facts) for goal in goals)
     instruction = (
-        f"You are {member['name']}, a member of the town library; your e-mail address is {member['email']}. {wishes} "
+        f"You are {member['name']}, a member of the town library; your e-mail address is {member['email']}. {requests} "
         "You say one thing at a time, and you agree when you are asked to confirm."
     )
     actions = tuple(action for goal in goals for action in goal.actions)
@@ -138,11 +143,7 @@ def _proposed(number: int, database: Database, rng: random.Random) -> Blueprint 
     return Blueprint(number, database, member_id, instruction, actions, outputs, tuple(goals))
 
 
-def _wish(goal: Goal) -> str:
-    return WISHES[goal.kind].format(**goal.facts)
-
-
-WISHES = {
+REQUESTS = {
     "renew": "You want to renew your loan of '{title}'; if that can't be, you want to know when it is due.",
     "hold": "You want '{title}' to be put on hold for you, to be picked up at {branch}; if that can't be, ask why.",
     "cancel": "You no longer need your hold on '{title}' and want it cancelled.",

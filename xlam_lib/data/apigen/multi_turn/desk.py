@@ -4,8 +4,8 @@
     desk.call("find_member", {"email": "ada.fenmer@example.com"})    # {"result": {"member_id": "M104", ...}}
     desk.state                                                       # a hash of the whole database
 
-Reading tools change nothing. Writing tools do what they are told: it is the agent who must keep to the policy, and
-`faults` says where some actions break it. Used by `blueprint.py` and `play.py`.
+Reading tools change nothing. Writing tools do what they are called for: it is the agent who must keep to the policy,
+and `faults` says where some actions break it. Used by `blueprint.py` and `play.py`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ You help members of the town library. Today is {TODAY.isoformat()}.
 
 
 class DeskError(XlamError, ValueError):
-    """A tool can't do what it was told; the message is what the agent sees."""
+    """A tool can't do what it was called for; the message is what the agent sees."""
 
 
 def make_database(seed: int = 0) -> Database:
@@ -68,12 +68,12 @@ def make_database(seed: int = 0) -> Database:
         fines = rng.choice((0.0, 0.0, 2.5, 4.75, 11.2, 14.6))
         email = f"{first}.{last}@example.com".lower()
         members[member_id] = {"name": f"{first} {last}", "email": email, "fines": fines}
-        lent, wanted = rng.sample(sorted(books), 2), rng.sample(sorted(books), rng.choice((1, 1, 2, 3)))
+        lent, requested = rng.sample(sorted(books), 2), rng.sample(sorted(books), rng.choice((1, 1, 2, 3)))
         for book_id in lent:
             due = (TODAY + datetime.timedelta(days=rng.randint(1, 20))).isoformat()
             loan = {"member_id": member_id, "book_id": book_id, "due": due, "renewals": rng.choice((0, 0, 1, 2))}
             loans[f"L{301 + len(loans)}"] = loan
-        for book_id in (one for one in wanted if one not in lent):
+        for book_id in (one for one in requested if one not in lent):
             hold = {"member_id": member_id, "book_id": book_id, "branch": rng.choice(BRANCHES)}
             holds[hold_id(member_id, book_id)] = hold
     return {"members": members, "books": books, "loans": loans, "holds": holds, "handed_over": 0}
@@ -150,10 +150,10 @@ class Desk:
 
         title: title of the book, or some words of it
         """
-        wanted = title.casefold().split()
+        words = title.casefold().split()
         found = []
         for key, book in self.database["books"].items():
-            if wanted and all(word in book["title"].casefold().split() for word in wanted):
+            if words and all(word in book["title"].casefold().split() for word in words):
                 held = [hold for hold in self.database["holds"].values() if hold["book_id"] == key]
                 found.append({"book_id": key, **book, "holds": len(held)})
         if not found:

@@ -1,110 +1,77 @@
 """A simulated user and an agent play a blueprint; the conversation is kept only if it ends as the blueprint says.
 
-    episode = play(blueprint, DeskAgent(), ScriptedUser(blueprint, random.Random(0)))
-    verify(blueprint, episode)            # [] or ["end state: the database differs from the blueprint's"]
-    trajectory(blueprint, episode)
+    played = play(blueprint, DeskAgent(), ScriptedUser(blueprint, random.Random(0)))
+    verify(blueprint, played)             # [] or ["end state: the database differs from the blueprint's"]
+    accepted(blueprint, played)
 
 The agent sees policy, tools and conversation, never the blueprint; the user sees the instruction, never the tools. What
-is verified is the state of the database and what was said, not the path: reading more, or asking again, is no fault.
-Users and agents are rules (`rule_players.py`) or models (`model_players.py`).
+is verified is the state of the database and what was mentioned, not the path: reading more, or asking again, is no
+fault. Users and agents are rules (`rule_players.py`) or models (`model_players.py`); the loop is `agents/rollout.py`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
-from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint
-from xlam_lib.data.apigen.multi_turn.desk import POLICY, TOOLS, Desk
-from xlam_lib.errors import XlamError
+from xlam_lib.agents import Action, Agent, Observation, SimulatedUser, StepResult, rollout, run, tool_result
+from xlam_lib.agents.rollout import MAX_STEPS
+from xlam_lib.agents.user import STOP
+from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, state_after
+from xlam_lib.data.apigen.multi_turn.desk import POLICY, TOOLS, Database, Desk
 from xlam_lib.trajectory import Outcome, Source, Step, Task, ToolCall, Trajectory
 from xlam_lib.validation import argument_problems
 
-STOP = "###STOP###"
-MOST_STEPS = 60
+__all__ = ["SOURCE", "STOP", "DeskEnvironment", "accepted", "play", "verify"]
+
 SOURCE = Source("apigen_mt_desk", "unknown", converter="xlam_lib.data.apigen.multi_turn")
 
 
-class User(Protocol):
-    """Says the next thing; ends with STOP in the text when all is done, or given up."""
+class DeskEnvironment:
+    """The desk and the user at it: `DeskEnvironment(database, user)`. It gives no reward: `verify` scores episodes."""
 
-    def say(self, steps: Sequence[Step]) -> str:
-        """The next words, given the conversation so far."""
+    tools = tuple(TOOLS.values())
 
+    def __init__(self, database: Database, user: Agent) -> None:
+        self.database, self.user = database, SimulatedUser(user)
 
-class Agent(Protocol):
-    """Answers or calls tools."""
+    async def reset(self, task: Task, seed: int = 0) -> Observation:
+        """A fresh desk, and the user's first words."""
+        self.desk = Desk(self.database)
+        return await self.user.open()
 
-    name: str
+    async def step(self, action: Action) -> StepResult:
+        """The results of the calls, or the user's answer where nothing is called."""
+        if action.tool_calls:
+            return StepResult(Observation(tuple(map(self._call, action.tool_calls))))
+        return await self.user.reply(action.content)
 
-    def act(self, steps: Sequence[Step]) -> Step:
-        """The next assistant step, given the conversation so far; ids of calls are set by who plays."""
-
-
-class Broken(XlamError, RuntimeError):
-    """A player that has nothing to give: an endpoint that fails, an empty answer."""
-
-
-@dataclass
-class Episode:
-    """What was said and done: the steps, the desk at the end, and why it ended."""
-
-    desk: Desk
-    steps: list[Step] = field(default_factory=list)
-    end: str = "max_steps"  # user_stop, max_steps or broken
-    fault: str = ""
+    def _call(self, call: ToolCall) -> Step:
+        answer = self.desk.call(call.name, call.arguments)
+        if "error" in answer:
+            return tool_result(call, answer["error"], is_error=True)
+        return tool_result(call, json.dumps(answer["result"], ensure_ascii=False))
 
 
-def play(blueprint: Blueprint, agent: Agent, user: User, most_steps: int = MOST_STEPS) -> Episode:
+def play(blueprint: Blueprint, agent: Agent, user: Agent, max_steps: int = MAX_STEPS) -> Trajectory:
     """One conversation, from the user's first words to the end."""
-    episode = Episode(Desk(blueprint.database))
-    try:
-        while len(episode.steps) < most_steps:
-            said = user.say(episode.steps)
-            text = said.replace(STOP, "").strip()
-            if text:
-                episode.steps.append(Step("user", text))
-            if STOP in said:
-                episode.end = "user_stop"
-                break
-            if not text:
-                raise Broken("the user said nothing")
-            _agent_turn(episode, agent, most_steps)
-    except Broken as error:
-        episode.end, episode.fault = "broken", str(error)
-    return episode
+    task = Task(POLICY, task_id=f"desk/{blueprint.number}")
+    return run(rollout(agent, DeskEnvironment(blueprint.database, user), task, max_steps, source=SOURCE))
 
 
-def _agent_turn(episode: Episode, agent: Agent, most_steps: int) -> None:
-    """The agent calls tools until it says something."""
-    while len(episode.steps) < most_steps:
-        step = agent.act(episode.steps)
-        if not step.content and not step.tool_calls:
-            raise Broken("the agent neither said nor called anything")
-        number = sum(len(one.tool_calls) for one in episode.steps)
-        calls = tuple(replace(call, id=f"call_{number + n}") for n, call in enumerate(step.tool_calls))
-        episode.steps.append(replace(step, tool_calls=calls))
-        for call in calls:
-            answer = episode.desk.call(call.name, call.arguments)
-            text = answer["error"] if "error" in answer else json.dumps(answer["result"], ensure_ascii=False)
-            episode.steps.append(Step("tool", text, tool_call_id=call.id, name=call.name, is_error="error" in answer))
-        if not calls:
-            return
-
-
-def verify(blueprint: Blueprint, episode: Episode) -> list[str]:
-    """What speaks against an episode, by check; an empty list is a success."""
-    if episode.end != "user_stop":
-        return [f"end: {episode.end.replace('_', ' ')}" + (f" ({episode.fault})" if episode.fault else "")]
+def verify(blueprint: Blueprint, played: Trajectory) -> list[str]:
+    """What speaks against a conversation, by check; an empty list is a success."""
+    if played.outcome.termination != "user_stop":
+        why = played.extra.get("error")
+        return [f"end: {played.outcome.termination.replace('_', ' ')}" + (f" ({why})" if why else "")]
+    calls = [call for step in played.steps for call in step.tool_calls]
     found = []
-    if episode.desk.state != blueprint.end_state():
+    if state_after(blueprint.database, [(call.name, call.arguments) for call in calls]) != blueprint.end_state():
         found.append("end state: the database differs from the blueprint's")
-    said = " ".join(step.content for step in episode.steps if step.role == "assistant")
-    found += [f"outputs: {output!r} was not said" for output in blueprint.outputs if not _says(said, output)]
-    for call in (call for step in episode.steps for call in step.tool_calls):
+    text = " ".join(step.content for step in played.steps if step.role == "assistant")
+    found += [f"outputs: {output!r} was not mentioned" for output in blueprint.outputs if not _mentions(text, output)]
+    for call in calls:
         if call.name not in TOOLS:
             found.append(f"format: there is no tool {call.name!r}")
         elif problems := argument_problems(TOOLS[call.name], call.arguments):
@@ -112,25 +79,22 @@ def verify(blueprint: Blueprint, episode: Episode) -> list[str]:
     return found
 
 
-def _says(said: str, output: str) -> bool:
-    """Whether a text stands in another, as a word of its own; "2.5" also as "2.50"."""
+def _mentions(text: str, output: str) -> bool:
+    """Whether an output stands in a text, as a word of its own; "2.5" also as "2.50"."""
     zeros = r"0*" if re.fullmatch(r"\d+\.\d+", output) else ""
     whole = r"(?:\.0+)?(?!\.?\d)(?!\w)" if re.fullmatch(r"[\d.]+", output) else r"(?!\w)"
-    return re.search(rf"(?<![\w.]){re.escape(output)}{zeros}{whole}", said, re.IGNORECASE) is not None
+    return re.search(rf"(?<![\w.]){re.escape(output)}{zeros}{whole}", text, re.IGNORECASE) is not None
 
 
-def trajectory(
-    blueprint: Blueprint, episode: Episode, agent: str = "rules", user: str = "rules", source: Source = SOURCE
+def accepted(
+    blueprint: Blueprint, played: Trajectory, agent: str = "rules", user: str = "rules", source: Source = SOURCE
 ) -> Trajectory:
-    """A verified episode in the unified format; the blueprint stands in `extra`."""
-    name = f"{source.name}/{blueprint.number:06d}"
-    steps = list(episode.steps)
-    made = Trajectory(
-        trajectory_id=name,
-        source=replace(source, raw_id=f"{blueprint.number:06d}"),
-        task=Task(POLICY, task_id=f"desk/{blueprint.number}"),
-        tools=tuple(TOOLS.values()),
-        steps=tuple(steps),
+    """A verified conversation as a sample; the blueprint stands in `extra`."""
+    number = f"{blueprint.number:06d}"
+    sample = replace(
+        played,
+        trajectory_id=f"{source.name}/{number}",
+        source=replace(source, raw_id=number),
         outcome=Outcome(True, 1.0, "user_stop", checks={"end_state": True, "outputs": True}),
         tags=("multi_turn", "library_desk", *dict.fromkeys(goal.kind for goal in blueprint.goals)),
         extra={
@@ -142,10 +106,5 @@ def trajectory(
             "user": user,
         },
     )
-    made.validate("warning")
-    return made
-
-
-def call_step(name: str, **arguments: object) -> Step:
-    """An assistant step of one call: `call_step("get_member", member_id="M101")`."""
-    return Step("assistant", tool_calls=(ToolCall(name, dict(arguments)),))
+    sample.validate("warning")
+    return sample

@@ -3,7 +3,7 @@
     for blueprint, trajectory in produce(range(100), RulePlayers(seed=0), tally := MultiTally(), attempts=3):
         ...
 
-An episode that fails tells nothing to the next one: the same blueprint is played anew, with other words of the user. A
+An episode that fails leaves nothing to the next one: the same blueprint is played anew, with other words of the user. A
 blueprint belongs to its number and the seed alone. Models play several blueprints at once. Used by `run.py`.
 """
 
@@ -16,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from xlam_lib.agents import Agent
 from xlam_lib.data.apigen.endpoint import Endpoint
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, sample
-from xlam_lib.data.apigen.multi_turn.model_players import ModelAgent, ModelUser
-from xlam_lib.data.apigen.multi_turn.play import SOURCE, Agent, User, play, trajectory, verify
+from xlam_lib.data.apigen.multi_turn.model_players import model_agent, model_user
+from xlam_lib.data.apigen.multi_turn.play import SOURCE, accepted, play, verify
 from xlam_lib.data.apigen.multi_turn.proposals import ModelBlueprints
 from xlam_lib.data.apigen.multi_turn.rule_players import DeskAgent, ScriptedUser
 from xlam_lib.trajectory import Source, Trajectory
@@ -59,8 +60,8 @@ class Players(Protocol):
     def blueprint(self, number: int) -> tuple[Blueprint | None, list[str]]:
         """(the blueprint of that number or None, what was wrong with proposals)."""
 
-    def pair(self, blueprint: Blueprint, attempt: int) -> tuple[Agent, User]:
-        """Fresh players."""
+    def pair(self, blueprint: Blueprint, attempt: int) -> tuple[Agent, Agent]:
+        """A fresh agent and a fresh user."""
 
 
 @dataclass
@@ -76,7 +77,7 @@ class RulePlayers:
         """A sampled one."""
         return sample(number, self.seed), []
 
-    def pair(self, blueprint: Blueprint, attempt: int) -> tuple[Agent, User]:
+    def pair(self, blueprint: Blueprint, attempt: int) -> tuple[Agent, Agent]:
         """The agent and a user whose words depend on the attempt."""
         return self.agent(), ScriptedUser(blueprint, random.Random(f"{self.seed}:{blueprint.number}:user:{attempt}"))
 
@@ -107,9 +108,9 @@ class ModelPlayers:
         author = ModelBlueprints(self.endpoint)
         return author.make(number, self.seed), author.faults
 
-    def pair(self, blueprint: Blueprint, attempt: int) -> tuple[Agent, User]:
+    def pair(self, blueprint: Blueprint, attempt: int) -> tuple[Agent, Agent]:
         """Both models."""
-        return ModelAgent(self.endpoint), ModelUser(self.user_endpoint or self.endpoint, blueprint)
+        return model_agent(self.endpoint), model_user(self.user_endpoint or self.endpoint, blueprint)
 
 
 @dataclass
@@ -139,11 +140,11 @@ def _play(number: int, players: Players, attempts: int, source: Source) -> _Play
         return played
     for attempt in range(attempts):
         agent, user = players.pair(played.blueprint, attempt)
-        episode = play(played.blueprint, agent, user)
-        against = verify(played.blueprint, episode)
+        conversation = play(played.blueprint, agent, user)
+        against = verify(played.blueprint, conversation)
         played.tries.append(against)
         if not against:
-            played.made = trajectory(played.blueprint, episode, *players.names, source=source)
+            played.made = accepted(played.blueprint, conversation, *players.names, source=source)
             break
     return played
 

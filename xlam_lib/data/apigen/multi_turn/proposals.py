@@ -4,7 +4,7 @@
         blueprint = ModelBlueprints(endpoint).make(3, seed=0)      # None when no proposal was valid
 
 The model sees the policy, the tools and one member's part of the database. A proposal must be well formed, must run on
-the database, must keep to the policy, and what is to be said must stand in some result (`blueprint.validate`).
+the database, must keep to the policy, and what is to be mentioned must stand in some result (`blueprint.validate`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
-from xlam_lib.data.apigen.endpoint import Endpoint, Message
+from xlam_lib.agents.tool_calling import Endpoint
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, readable, validate
 from xlam_lib.data.apigen.multi_turn.desk import POLICY, TOOLS, Database, Desk, make_database
 
@@ -46,17 +47,20 @@ class ModelBlueprints:
         member_id = rng.choice(sorted(database["members"]))
         messages = self.messages(database, member_id)
         for _ in range(self.attempts):
-            said = self.endpoint.ask(messages)
-            made, wrong = read_proposal(said.text, number, database, member_id, self.endpoint.model)
-            wrong = [f"generation: {said.error}"] if said.error else wrong or (validate(made) if made else [])
+            reply = self.endpoint.ask(messages)
+            made, wrong = read_proposal(reply.text, number, database, member_id, self.endpoint.model)
+            wrong = [f"generation: {reply.error}"] if reply.error else wrong or (validate(made) if made else [])
             if made and not wrong:
                 return made
             self.faults += wrong
             again = f"That failed: {'; '.join(wrong)}. Propose a task that mends this, as one JSON object."
-            messages += [{"role": "assistant", "content": said.text or "(nothing)"}, {"role": "user", "content": again}]
+            messages += [
+                {"role": "assistant", "content": reply.text or "(nothing)"},
+                {"role": "user", "content": again},
+            ]
         return None
 
-    def messages(self, database: Database, member_id: str) -> list[Message]:
+    def messages(self, database: Database, member_id: str) -> list[dict[str, Any]]:
         """What the model is shown."""
         tools = [tool.to_dict() for tool in TOOLS.values()]
         shown = {"tools": tools, "database": readable(Desk(database), member_id)}

@@ -1,7 +1,7 @@
 """A user and an agent that need no model: both know only what a player may know (`play.py`).
 
 `ScriptedUser` works through the goals of a blueprint in varied words, gives what it is asked for, agrees, asks again
-when it is refused. `DeskAgent` understands what is said by its words, looks things up, keeps to the policy and asks
+when it is refused. `DeskAgent` understands a message by its words, looks things up, keeps to the policy and asks
 before it writes. It can misunderstand; then the conversation doesn't reach its goal and is dropped like any other.
 """
 
@@ -13,9 +13,10 @@ import re
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from xlam_lib.agents import Action, Observation
+from xlam_lib.agents.user import STOP
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, Goal
 from xlam_lib.data.apigen.multi_turn.desk import BRANCHES, FINES_LIMIT, MOST_HOLDS, MOST_RENEWALS
-from xlam_lib.data.apigen.multi_turn.play import STOP, call_step
 from xlam_lib.trajectory import Step
 
 OPENINGS = ("Hello!", "Hi,", "Good morning.", "Hi there.", "")
@@ -59,6 +60,8 @@ PATIENCE = 4  # turns spent on one goal
 class ScriptedUser:
     """Plays a blueprint made by rule: `ScriptedUser(blueprint, random.Random(0))`."""
 
+    name = "rules"
+
     def __init__(self, blueprint: Blueprint, rng: random.Random) -> None:
         if not blueprint.goals:
             raise ValueError(f"blueprint {blueprint.number} has no goals; only a model can play it")
@@ -68,21 +71,23 @@ class ScriptedUser:
         self.turns = 0
         self.asked_why = False
 
-    def say(self, steps: Sequence[Step]) -> str:
+    def act(self, observation: Observation, history: Sequence[Step]) -> Action:
         """The next words."""
+        return Action(self._reply(observation.steps[-1].content))
+
+    def _reply(self, message: str) -> str:
         if self.goal is None:
             first = self._next()
             early = self.rng.random() < 0.3
             mail = f" My e-mail address is {self.blueprint.user['email']}." if early else ""
             return f"{self.rng.choice(OPENINGS)} {_capital(first)}{mail}".strip()
-        heard = steps[-1].content
         self.turns += 1
         if self.turns > 2 * PATIENCE:
             return f"This leads nowhere. {STOP}"
-        return self._answer(heard)
+        return self._answer(message)
 
-    def _answer(self, heard: str) -> str:
-        goal, low = self.goal, heard.lower()
+    def _answer(self, message: str) -> str:
+        goal, low = self.goal, message.lower()
         assert goal is not None
         if re.search(r"your e-?mail|which e-?mail|e-?mail address, please", low) and "new" not in low:
             return self.rng.choice(("It is {}.", "{}", "Sure, {}.")).format(self.blueprint.user["email"])
@@ -97,7 +102,7 @@ class ScriptedUser:
         if "did not understand" in low:
             return _capital(self._words(goal))
         refused = re.search(r"\b(can't|cannot|can not|not possible)\b", low)
-        if refused and not self.asked_why and goal.kind in REFUSED_THEN and not _told(goal, heard):
+        if refused and not self.asked_why and goal.kind in REFUSED_THEN and not _answered(goal, message):
             self.asked_why = True
             return REFUSED_THEN[goal.kind]
         if self.waiting:
@@ -114,8 +119,8 @@ class ScriptedUser:
         return self.rng.choice(SAYINGS[goal.kind]).format(**goal.facts)
 
 
-def _told(goal: Goal, heard: str) -> bool:
-    return all(output in heard for output in goal.outputs)
+def _answered(goal: Goal, message: str) -> bool:
+    return all(output in message for output in goal.outputs)
 
 
 def _capital(text: str) -> str:
@@ -133,7 +138,7 @@ INTENTS = (  # the first that fits counts
 )
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 TITLE = re.compile(r"(?<!\w)['\"](.+?)['\"](?!\w)")
-Talk = Generator[Step, Any, Any]  # yields steps; is sent the user's words, or the texts of tool results
+Dialogue = Generator[Action, Any, Any]  # yields actions; is sent the user's words, or a call's result
 
 
 class DeskAgent:
@@ -143,90 +148,91 @@ class DeskAgent:
 
     def __init__(self, careless: bool = False) -> None:
         self.careless = careless
-        self._talk: Talk | None = None
+        self._dialogue: Dialogue | None = None
 
-    def act(self, steps: Sequence[Step]) -> Step:
-        """The next step."""
-        if self._talk is None:
-            self._talk = self._serve(steps[-1].content)
-            return next(self._talk)
-        return self._talk.send(_parsed(steps[-1]))
+    def act(self, observation: Observation, history: Sequence[Step]) -> Action:
+        """The next action."""
+        latest = observation.steps[-1]
+        if self._dialogue is None:
+            self._dialogue = self._serve(latest.content)
+            return next(self._dialogue)
+        return self._dialogue.send(_parsed(latest))
 
-    def _serve(self, text: str) -> Talk:
+    def _serve(self, text: str) -> Dialogue:
         member = yield from self._identify(text)
         while True:
             intent = next((name for name, words in INTENTS if re.search(words, text.lower())), "")
             if not intent:
-                text = yield Step("assistant", "I did not understand that. What can I do for you?")
+                text = yield Action("I did not understand that. What can I do for you?")
                 continue
             answer = yield from getattr(self, f"_{intent}")(member, text)
-            text = yield Step("assistant", answer)
+            text = yield Action(answer)
 
-    def _identify(self, text: str) -> Talk:
+    def _identify(self, text: str) -> Dialogue:
         while True:
             known = [one for one in EMAIL.findall(text) if not re.search(r"new|chang", text.lower())]
             if not known:
-                text = yield Step("assistant", "Happy to help. What is your e-mail address, please?")
+                text = yield Action("Happy to help. What is your e-mail address, please?")
                 known = EMAIL.findall(text)
             for email in known:
-                found = yield call_step("find_member", email=email)
+                found = yield Action.call("find_member", email=email)
                 if found:
                     return found["member_id"]
-            text = yield Step("assistant", "I can't find you. Which e-mail address do you have with us?")
+            text = yield Action("I can't find you. Which e-mail address do you have with us?")
 
-    def _title(self, text: str) -> Talk:
+    def _title(self, text: str) -> Dialogue:
         while not (named := TITLE.search(text)):
-            text = yield Step("assistant", "Which title is it, please?")
+            text = yield Action("Which title is it, please?")
         return named[1]
 
-    def _mine(self, member: str, table: str, text: str) -> Talk:
-        """The member's loan or hold of the title that was said, or None."""
+    def _mine(self, member: str, table: str, text: str) -> Dialogue:
+        """The member's loan or hold of the title that was named, or None."""
         title = yield from self._title(text)
-        account = yield call_step("get_member", member_id=member)
+        account = yield Action.call("get_member", member_id=member)
         found = [row for row in account[table] if row["title"].casefold() == title.casefold()]
         return found[0] if found else None
 
-    def _agreed(self, what: str) -> Talk:
+    def _agreed(self, what: str) -> Dialogue:
         if self.careless:
             return True
-        said = yield Step("assistant", f"{what} Shall I do that? (yes/no)")
-        return bool(re.match(r"\W*(yes|sure|ok|please|that's right)", said.lower()))
+        reply = yield Action(f"{what} Shall I do that? (yes/no)")
+        return bool(re.match(r"\W*(yes|sure|ok|please|that's right)", reply.lower()))
 
-    def _renew(self, member: str, text: str) -> Talk:
+    def _renew(self, member: str, text: str) -> Dialogue:
         loan = yield from self._mine(member, "loans", text)
         if loan is None:
             return "You have no loan of that title."
-        books = yield call_step("find_books", title=loan["title"])
-        account = yield call_step("get_member", member_id=member)
+        books = yield Action.call("find_books", title=loan["title"])
+        account = yield Action.call("get_member", member_id=member)
         own = sum(hold["book_id"] == loan["book_id"] for hold in account["holds"])
-        wanted = next(book["holds"] for book in books if book["book_id"] == loan["book_id"]) - own
-        if not self.careless and (loan["renewals"] >= MOST_RENEWALS or wanted > 0):
-            why = "somebody else has a hold on it" if wanted > 0 else f"it was renewed {loan['renewals']} times already"
+        others = next(book["holds"] for book in books if book["book_id"] == loan["book_id"]) - own
+        if not self.careless and (loan["renewals"] >= MOST_RENEWALS or others > 0):
+            why = "somebody else has a hold on it" if others > 0 else f"it was renewed {loan['renewals']} times already"
             return f"I'm sorry, it can't be renewed: {why}. It is due on {loan['due']}."
         if not (yield from self._agreed(f"I would renew '{loan['title']}', which is due on {loan['due']}.")):
             return "All right, I leave it as it is."
-        done = yield call_step("renew_loan", loan_id=loan["loan_id"])
+        done = yield Action.call("renew_loan", loan_id=loan["loan_id"])
         return f"Done. '{loan['title']}' is now due on {done['due']}."
 
-    def _due(self, member: str, text: str) -> Talk:
+    def _due(self, member: str, text: str) -> Dialogue:
         loan = yield from self._mine(member, "loans", text)
         return f"'{loan['title']}' is due on {loan['due']}." if loan else "You have no loan of that title."
 
-    def _cancel(self, member: str, text: str) -> Talk:
+    def _cancel(self, member: str, text: str) -> Dialogue:
         hold = yield from self._mine(member, "holds", text)
         if hold is None:
             return "You have no hold on that title."
         if not (yield from self._agreed(f"I would cancel your hold on '{hold['title']}'.")):
             return "All right, the hold stays."
-        yield call_step("cancel_hold", hold_id=hold["hold_id"])
+        yield Action.call("cancel_hold", hold_id=hold["hold_id"])
         return f"Your hold on '{hold['title']}' is cancelled."
 
-    def _hold(self, member: str, text: str) -> Talk:
+    def _hold(self, member: str, text: str) -> Dialogue:
         title = yield from self._title(text)
-        books = yield call_step("find_books", title=title)
+        books = yield Action.call("find_books", title=title)
         if not books:
             return "We have no book of that title."
-        account = yield call_step("get_member", member_id=member)
+        account = yield Action.call("get_member", member_id=member)
         if account["fines"] > FINES_LIMIT and not self.careless:
             owed = f"{account['fines']:.2f}"
             return f"I'm sorry, that can't be done while you owe more than {FINES_LIMIT:.2f}; you owe {owed}."
@@ -234,33 +240,33 @@ class DeskAgent:
             return f"I'm sorry, you can't have more than {MOST_HOLDS} holds."
         branch = _branch(text)
         while not branch:
-            branch = _branch((yield Step("assistant", f"At which branch: {', '.join(BRANCHES)}?")))
+            branch = _branch((yield Action(f"At which branch: {', '.join(BRANCHES)}?")))
         if not (yield from self._agreed(f"I would place a hold on '{title}', to be picked up at {branch}.")):
             return "All right, I place no hold."
-        yield call_step("place_hold", member_id=member, book_id=books[0]["book_id"], branch=branch)
+        yield Action.call("place_hold", member_id=member, book_id=books[0]["book_id"], branch=branch)
         return f"Your hold on '{title}' is placed; you can pick it up at {branch}."
 
-    def _pay(self, member: str, text: str) -> Talk:
-        account = yield call_step("get_member", member_id=member)
+    def _pay(self, member: str, text: str) -> Dialogue:
+        account = yield Action.call("get_member", member_id=member)
         owed = account["fines"]
         if not owed:
             return "You owe nothing."
         if not (yield from self._agreed(f"You owe {owed:.2f}. I would charge it to your card.")):
             return "All right, nothing is paid."
-        yield call_step("pay_fines", member_id=member, amount=owed)
+        yield Action.call("pay_fines", member_id=member, amount=owed)
         return f"Thank you, {owed:.2f} is paid."
 
-    def _email(self, member: str, text: str) -> Talk:
+    def _email(self, member: str, text: str) -> Dialogue:
         while not (found := EMAIL.search(text)):
-            text = yield Step("assistant", "What is the new address?")
+            text = yield Action("What is the new address?")
         if not (yield from self._agreed(f"I would change your address to {found[0]}.")):
             return "All right, it stays as it is."
-        yield call_step("change_email", member_id=member, email=found[0])
+        yield Action.call("change_email", member_id=member, email=found[0])
         return f"Your address is now {found[0]}."
 
-    def _copies(self, member: str, text: str) -> Talk:
+    def _copies(self, member: str, text: str) -> Dialogue:
         title = yield from self._title(text)
-        books = yield call_step("find_books", title=title)
+        books = yield Action.call("find_books", title=title)
         if not books:
             return "We have no book of that title."
         branch = _branch(text)
@@ -274,7 +280,7 @@ def _branch(text: str) -> str:
 
 
 def _parsed(step: Step) -> Any:
-    """What the talk is sent: the user's words, or a tool's result (None for an error)."""
+    """What the dialogue is sent: the user's words, or a tool's result (None for an error)."""
     if step.role == "user":
         return step.content
     return None if step.is_error else json.loads(step.content)
