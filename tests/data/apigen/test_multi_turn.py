@@ -8,6 +8,7 @@ from dataclasses import replace
 import judge_server
 import pytest
 
+from xlam_lib.agents import Action
 from xlam_lib.data.apigen.endpoint import Endpoint
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, sample, validate
 from xlam_lib.data.apigen.multi_turn.desk import (
@@ -19,12 +20,12 @@ from xlam_lib.data.apigen.multi_turn.desk import (
     make_database,
     renewal_fault,
 )
-from xlam_lib.data.apigen.multi_turn.model_players import ModelAgent, ModelUser
-from xlam_lib.data.apigen.multi_turn.play import STOP, Episode, _says, call_step, play, trajectory, verify
+from xlam_lib.data.apigen.multi_turn.model_players import model_agent, model_user
+from xlam_lib.data.apigen.multi_turn.play import STOP, _mentions, accepted, play, verify
 from xlam_lib.data.apigen.multi_turn.produce import ModelPlayers, MultiTally, RulePlayers, produce
 from xlam_lib.data.apigen.multi_turn.proposals import ModelBlueprints
 from xlam_lib.data.apigen.multi_turn.rule_players import DeskAgent, ScriptedUser
-from xlam_lib.trajectory import Step, Trajectory
+from xlam_lib.trajectory import Trajectory
 
 JudgeServer, answer = judge_server.JudgeServer, judge_server.answer
 
@@ -152,10 +153,10 @@ def test_an_action_that_changes_nothing_is_refused():
 def test_rules_play_most_blueprints_to_their_end():
     tally = MultiTally()
     made = list(produce(range(80), RulePlayers(seed=0), tally))
-    told = tally.to_dict()
-    assert told["numbers"] == 80 == told["accepted"] + sum(told["given_up"].values())
-    assert told["episodes"] == told["accepted"] + sum(told["failed_by_check"].values())
-    assert told["accepted"] >= 70
+    counts = tally.to_dict()
+    assert counts["numbers"] == 80 == counts["accepted"] + sum(counts["given_up"].values())
+    assert counts["episodes"] == counts["accepted"] + sum(counts["failed_by_check"].values())
+    assert counts["accepted"] >= 70
     for blueprint, one in made:
         if one is None:
             continue
@@ -173,8 +174,8 @@ def test_the_agent_asks_before_it_writes():
     for _, one in produce(range(30), RulePlayers(seed=2), MultiTally()):
         for number, step in enumerate(one.steps if one else ()):
             if any(call.name in WRITING for call in step.tool_calls):
-                said = [earlier for earlier in one.steps[:number] if not earlier.tool_calls and earlier.role != "tool"]
-                assert said[-1].role == "user" and "(yes/no)" in said[-2].content
+                words = [earlier for earlier in one.steps[:number] if not earlier.tool_calls and earlier.role != "tool"]
+                assert words[-1].role == "user" and "(yes/no)" in words[-2].content
 
 
 def test_same_seed_same_episodes():
@@ -191,51 +192,54 @@ def test_a_careless_agent_is_found_out():
         one for one in map(sample, range(150)) if any(g.kind in ("renew", "hold") and not g.actions for g in one.goals)
     ]
     for one in denied[:12]:
-        episode = play(one, DeskAgent(careless=True), ScriptedUser(one, random.Random(0)))
-        assert verify(one, episode)[0] == "end state: the database differs from the blueprint's"
+        played = play(one, DeskAgent(careless=True), ScriptedUser(one, random.Random(0)))
+        assert verify(one, played)[0] == "end state: the database differs from the blueprint's"
     tally = MultiTally()
     list(produce(range(60), RulePlayers(0, lambda: DeskAgent(careless=True)), tally, attempts=2))
     assert 0 < tally.accepted < 60 and tally.given_up["end state"] + tally.given_up["outputs"] > 0
 
 
-class Saying:
-    """A player that says or does what it is told to."""
+class Scripted:
+    """A player that acts as it is scripted; a text is a message. Then it repeats `after`."""
 
-    name = "told"
+    name = "scripted"
 
-    def __init__(self, *steps) -> None:
-        self.steps = list(steps)
+    def __init__(self, *actions, after: str = "Anything else?") -> None:
+        self.actions, self.after = list(actions), after
 
-    def act(self, steps) -> Step:
-        return self.steps.pop(0) if self.steps else Step("assistant", "Anything else?")
-
-    def say(self, steps) -> str:
-        return self.steps.pop(0) if self.steps else STOP
+    def act(self, observation, history) -> Action:
+        action = self.actions.pop(0) if self.actions else self.after
+        return Action(action) if isinstance(action, str) else action
 
 
-def ends(blueprint: Blueprint, agent: Saying, user: Saying) -> list[str]:
+def user(*messages: str) -> Scripted:
+    return Scripted(*messages, after=STOP)
+
+
+def ends(blueprint: Blueprint, agent: Scripted, user: Scripted) -> list[str]:
     return verify(blueprint, play(blueprint, agent, user))
 
 
 def test_what_ends_otherwise_is_refused():
     due = next(one for one in map(sample, range(200)) if [goal.kind for goal in one.goals] == ["due"])
     loan = first(due.database["loans"], lambda row: row["member_id"] == due.member_id)
-    told = Step("assistant", f"It is due on {due.outputs[0]}.")
-    assert ends(due, Saying(told), Saying("When?")) == []
-    assert ends(due, Saying(), Saying("When?")) == [f"outputs: {due.outputs[0]!r} was not said"]
-    assert ends(due, Saying(call_step("renew_loan", loan_id=loan), told), Saying("When?"))[0].startswith("end state")
-    assert ends(due, Saying(call_step("dance"), told), Saying("When?")) == ["format: there is no tool 'dance'"]
-    assert ends(due, Saying(call_step("find_member"), told), Saying("When?"))[0].startswith("format: find_member: ")
-    assert ends(due, Saying(), Saying(*["Hm?"] * 100)) == ["end: max steps"]
-    assert ends(due, Saying(*[call_step("get_member", member_id="M101")] * 100), Saying("Hm?")) == ["end: max steps"]
-    assert ends(due, Saying(Step("assistant")), Saying("Hm?")) == [
-        "end: broken (the agent neither said nor called anything)"
-    ]
-    assert ends(due, Saying(), Saying("")) == ["end: broken (the user said nothing)"]
+    answered = f"It is due on {due.outputs[0]}."
+    assert ends(due, Scripted(answered), user("When?")) == []
+    assert ends(due, Scripted(), user("When?")) == [f"outputs: {due.outputs[0]!r} was not mentioned"]
+    renewed = Scripted(Action.call("renew_loan", loan_id=loan), answered)
+    assert ends(due, renewed, user("When?"))[0].startswith("end state")
+    assert ends(due, Scripted(Action.call("dance"), answered), user("When?")) == ["format: there is no tool 'dance'"]
+    without = Scripted(Action.call("find_member"), answered)
+    assert ends(due, without, user("When?"))[0].startswith("format: find_member: ")
+    assert ends(due, Scripted(), user(*["Hm?"] * 100)) == ["end: max steps"]
+    reading = Scripted(*[Action.call("get_member", member_id="M101")] * 100)
+    assert ends(due, reading, user("Hm?")) == ["end: max steps"]
+    assert ends(due, Scripted(Action()), user("Hm?")) == ["end: failure (the agent neither said nor called anything)"]
+    assert ends(due, Scripted(), user("")) == ["end: infra error (the user said nothing)"]
 
 
 @pytest.mark.parametrize(
-    ("said", "output", "found"),
+    ("text", "output", "found"),
     [
         ("You owe 2.50.", "2.5", True),
         ("You owe 12.5.", "2.5", False),
@@ -248,16 +252,16 @@ def test_what_ends_otherwise_is_refused():
         ("Central has it", "central", True),
     ],
 )
-def test_outputs_are_looked_for_as_whole_words(said, output, found):
-    assert _says(said, output) == found
+def test_outputs_are_looked_for_as_whole_words(text, output, found):
+    assert _mentions(text, output) == found
 
 
 def test_a_failed_call_is_marked_in_the_trajectory():
     due = next(one for one in map(sample, range(200)) if [goal.kind for goal in one.goals] == ["due"])
-    agent = Saying(call_step("get_member", member_id="M999"), Step("assistant", due.outputs[0]))
-    episode = play(due, agent, Saying("When?"))
-    assert isinstance(episode, Episode) and verify(due, episode) == []
-    assert [step.is_error for step in trajectory(due, episode).steps] == [False, False, True, False]
+    agent = Scripted(Action.call("get_member", member_id="M999"), due.outputs[0])
+    played = play(due, agent, user("When?"))
+    assert isinstance(played, Trajectory) and verify(due, played) == []
+    assert [step.is_error for step in accepted(due, played).steps] == [False, False, True, False]
 
 
 def test_a_script_needs_goals():
@@ -299,27 +303,27 @@ def scripted(blueprint: Blueprint):
 def test_models_play_user_and_agent():
     due = next(one for one in map(sample, range(200)) if [goal.kind for goal in one.goals] == ["due"])
     with JudgeServer(scripted(due)) as server, endpoint(server.url) as model:
-        episode = play(due, ModelAgent(model), ModelUser(model, due))
-        assert verify(due, episode) == []
-    made = trajectory(due, episode, "M", "M")
+        played = play(due, model_agent(model), model_user(model, due))
+        assert verify(due, played) == []
+    made = accepted(due, played, "M", "M")
     assert [step.role for step in made.steps] == ["user", "assistant", "tool", "assistant"]
     assert made.steps[0].content == "When is my book due?"
 
 
 @pytest.mark.parametrize(
-    ("reply", "fault"),
+    ("reply", "end", "fault"),
     [
-        ((200, calling("get_member", "{")), "arguments are no JSON"),
-        ((200, calling("get_member", "[]")), "arguments are no object"),
-        ((500, {"error": "oops"}), "status 500"),
-        ((200, ""), "neither said nor called"),
+        ((200, calling("get_member", "{")), "failure", "arguments are not JSON"),
+        ((200, calling("get_member", "[]")), "failure", "an object of arguments"),
+        ((500, {"error": "oops"}), "infra error", "status 500"),
+        ((200, ""), "failure", "neither said nor called"),
     ],
 )
-def test_a_model_that_breaks_off_ends_its_episode_only(reply, fault):
+def test_a_model_that_breaks_off_ends_its_episode_only(reply, end, fault):
     one = sample(0)
     with JudgeServer(lambda body, n: reply) as server, endpoint(server.url) as model:
-        found = verify(one, play(one, ModelAgent(model), Saying("Hello")))
-    assert found[0].startswith("end: broken (") and fault in found[0]
+        found = verify(one, play(one, model_agent(model), user("Hello")))
+    assert found[0].startswith(f"end: {end} (") and fault in found[0]
 
 
 def test_a_proposed_blueprint_is_checked_and_failures_are_fed_back():
