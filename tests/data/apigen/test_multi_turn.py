@@ -9,6 +9,7 @@ import judge_server
 import pytest
 
 from xlam_lib.agents import Action
+from xlam_lib.agents.user import STOP
 from xlam_lib.data.apigen.endpoint import Endpoint
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, sample, validate
 from xlam_lib.data.apigen.multi_turn.desk import (
@@ -20,10 +21,9 @@ from xlam_lib.data.apigen.multi_turn.desk import (
     make_database,
     renewal_fault,
 )
-from xlam_lib.data.apigen.multi_turn.model_players import model_agent, model_user
-from xlam_lib.data.apigen.multi_turn.play import STOP, _mentions, accepted, play, verify
+from xlam_lib.data.apigen.multi_turn.model_players import ModelBlueprints, model_agent, model_user
+from xlam_lib.data.apigen.multi_turn.play import _mentions, accepted, play, verify
 from xlam_lib.data.apigen.multi_turn.produce import ModelPlayers, MultiTally, RulePlayers, produce
-from xlam_lib.data.apigen.multi_turn.proposals import ModelBlueprints
 from xlam_lib.data.apigen.multi_turn.rule_players import DeskAgent, ScriptedUser
 from xlam_lib.trajectory import Trajectory
 

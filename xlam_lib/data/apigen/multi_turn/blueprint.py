@@ -5,7 +5,7 @@
     blueprint.actions         # (("renew_loan", {"loan_id": "L304"}),)
     validate(blueprint)       # [], it can be done, keeps to the policy and has an effect
 
-`sample` makes them by rule; in `proposals.py` a model proposes them over the same database. Used by `play.py`.
+`sample` makes them by rule; in `model_players.py` a model proposes them over the same database. Used by `play.py`.
 """
 
 from __future__ import annotations

@@ -17,13 +17,10 @@ from dataclasses import replace
 
 from xlam_lib.agents import Action, Agent, Observation, SimulatedUser, StepResult, rollout, run, tool_result
 from xlam_lib.agents.rollout import MAX_STEPS
-from xlam_lib.agents.user import STOP
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, state_after
 from xlam_lib.data.apigen.multi_turn.desk import POLICY, TOOLS, Database, Desk
 from xlam_lib.trajectory import Outcome, Source, Step, Task, ToolCall, Trajectory
 from xlam_lib.validation import argument_problems
-
-__all__ = ["SOURCE", "STOP", "DeskEnvironment", "accepted", "play", "verify"]
 
 SOURCE = Source("apigen_mt_desk", "unknown", converter="xlam_lib.data.apigen.multi_turn")
 
