@@ -34,8 +34,8 @@ class FakeEndpoint:
 
 
 class AsyncEndpoint(FakeEndpoint):
-    async def ask(self, messages, **options):
-        return super().ask(messages, **options)
+    async def complete(self, messages, **options):
+        return self.ask(messages, **options)
 
 
 class Sums:

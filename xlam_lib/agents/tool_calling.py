@@ -10,8 +10,7 @@ user (`user.py`). Used by benchmarks and by APIGen-MT's model players.
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from xlam_lib.agents.base import Action, AgentError, InfrastructureError, Observation
@@ -29,11 +28,11 @@ class Reply(Protocol):
 
 
 class Endpoint(Protocol):
-    """Whom to ask; `ask` may be asynchronous, and runs in a thread if it isn't."""
+    """Whom to ask. One that has an asynchronous `complete`, too, is awaited; `ask` alone runs in threads, few at once."""
 
     model: str
 
-    def ask(self, messages: Sequence[dict[str, Any]], **options: Any) -> Reply | Awaitable[Reply]:
+    def ask(self, messages: Sequence[dict[str, Any]], **options: Any) -> Reply:
         """The reply to some OpenAI messages; options go into the request (tools, seed)."""
 
 
@@ -61,6 +60,7 @@ class ToolCallingAgent:
         return Action(step.content, step.tool_calls)
 
     async def _ask(self, messages: list[dict[str, Any]]) -> Reply:
-        if inspect.iscoroutinefunction(self.endpoint.ask):
-            return await self.endpoint.ask(messages, **self.options)
+        complete = getattr(self.endpoint, "complete", None)
+        if complete is not None:
+            return await complete(messages, **self.options)
         return await asyncio.to_thread(self.endpoint.ask, messages, **self.options)
