@@ -28,7 +28,7 @@ class Reply(Protocol):
 
 
 class Endpoint(Protocol):
-    """Whom to ask. One that has an asynchronous `complete`, too, is awaited; `ask` alone runs in threads, few at once."""
+    """Whom to ask. One with an asynchronous `complete`, too, is awaited; `ask` alone runs in threads, few at once."""
 
     model: str
 
