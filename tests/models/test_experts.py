@@ -140,7 +140,7 @@ def test_gradients_are_those_beside_the_rounded_weights(mixture):
 def test_a_mixture_of_experts_learns_in_four_bits(mixture, data, tmp_path, precision):
     settings = sft.SftSettings(
         base=str(mixture), data=str(data), out=str(tmp_path / "out"), samples=96, lr=2e-2, processes=1, log_every=1,
-        precision=precision, recompute=True, quantize="nf4", lora_rank=8,
+        precision=precision, gradient_checkpointing=True, quantize="nf4", lora_rank=8,
         lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"),
     )  # fmt: skip
     out = sft.train(settings)

@@ -136,7 +136,7 @@ def test_parts_add_up_to_the_loss_of_transformers(parts):
     count = torch.randint(0, 5, (30,))
     wanted = load_balancing_loss_func(tuple(logits), 6, 2, count)
     pieces = list(zip(*[layer.chunk(parts) for layer in logits], strict=True))
-    busy = [router.Busy.of(piece, some, 2) for piece, some in zip(pieces, count.chunk(parts), strict=True)]
+    busy = [router.ExpertLoad.of(piece, some, 2) for piece, some in zip(pieces, count.chunk(parts), strict=True)]
     with torch.no_grad():
         whole = router.together(busy, lambda values: values)
     found = sum(one.loss(whole) for one in busy)
@@ -146,8 +146,8 @@ def test_parts_add_up_to_the_loss_of_transformers(parts):
 
 
 def test_equally_busy_experts_have_a_loss_of_top_k():
-    assert router.Busy(torch.ones(4), torch.ones(4) / 2, torch.tensor(2.0)).loss() == 2.0
-    nothing = router.Busy.of([torch.randn(2, 4)], empty()["trie_count"], 2)
+    assert router.ExpertLoad(torch.ones(4), torch.ones(4) / 2, torch.tensor(2.0)).loss() == 2.0
+    nothing = router.ExpertLoad.of([torch.randn(2, 4)], empty()["trie_count"], 2)
     assert nothing.rows == 0 and nothing.loss() == 0 and not nothing.chosen.any()
 
 
@@ -219,7 +219,7 @@ def test_how_a_step_is_packed_changes_nothing(settings, start, again):
     tokenizer, found = checkpoint.load_tokenizer(settings.base), []
     for packer in (None, TriePacker(300), PaddedPacker(COLLATE, 64), PaddedPacker(COLLATE, 3)):
         mixture, _ = sft_lite._mixture(settings, tokenizer)
-        given = replace(settings, recompute=again, max_grad_norm=1e9)
+        given = replace(settings, gradient_checkpointing=again, max_grad_norm=1e9)
         trainer = SFTFoundationTrainerLite(given, prepare_accelerator(given), mixture, collator=packer)
         groups = next(trainer._batches(0))
         trainer.model.train()
@@ -240,7 +240,7 @@ def test_sft_of_tries_is_trl_s_of_padded_rows(start, data, tmp_path, micro):
     for collator in (None, COLLATE):
         args = sft.SftSettings(
             base=str(start["on"]), data=str(data), out=str(tmp_path / str(collator is None)), precision="float32",
-            batch_size=8, micro_batch=micro, lr=1e-3, log_every=1, processes=1,
+            batch_size=8, per_device_batch_size=micro, lr=1e-3, log_every=1, processes=1,
         )  # fmt: skip
         trainer = SFTFoundationTrainer(args, [*GROUPS, token_rows([3, 4, 5], 6)], collator=collator)
         trainer.train()

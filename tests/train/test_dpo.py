@@ -73,7 +73,7 @@ def test_the_run_leaves_a_whole_checkpoint(trained, settings):
 
 
 def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeypatch):
-    original, count = runner.FiniteLoss.training_step, []
+    original, count = runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -81,7 +81,7 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeyp
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     cut = replace(settings, out=settings.out + "-cut")
     with pytest.raises(KeyboardInterrupt):
         dpo.train(cut)
@@ -150,7 +150,7 @@ def test_losses_are_added_up_by_their_weights(settings, tmp_path):
         ({"losses": ("robust",), "label_smoothing": 0.5}, "expected a share from 0 to below 0.5"),
         ({"losses": ("exo_pair",)}, "expected a share above 0"),
         ({"lora_targets": ("q_proj",)}, "lora_targets without lora_rank"),
-        ({"micro_batch": 5}, "micro_batch is 5, but a process has 8 rows a step"),
+        ({"per_device_batch_size": 5}, "per_device_batch_size is 5, but a process has 8 rows a step"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, tmp_path, change, said):
@@ -160,7 +160,7 @@ def test_settings_that_do_not_fit_are_refused(settings, tmp_path, change, said):
 
 @pytest.fixture(scope="module")
 def adapted(settings):
-    return replace(settings, out=settings.out + "-lora", lora_rank=4, lr=1e-2, micro_batch=4, samples=40)
+    return replace(settings, out=settings.out + "-lora", lora_rank=4, lr=1e-2, per_device_batch_size=4, samples=40)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_the_margin_measured_is_that_of_the_merged_model(lora_trained, adapted, 
 
 
 def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained, adapted, monkeypatch):
-    original, count = runner.FiniteLoss.training_step, []
+    original, count = runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -201,7 +201,7 @@ def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     cut = replace(adapted, out=adapted.out + "-cut")
     with pytest.raises(KeyboardInterrupt):
         dpo.train(cut)

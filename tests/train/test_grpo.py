@@ -65,7 +65,7 @@ def untimed(entry):
 
 def broken_off_and_resumed(settings, monkeypatch, after):
     """The folder of a run that is interrupted at its n-th part of a step and begun again."""
-    original, count = runner.FiniteLoss.training_step, []
+    original, count = runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -73,7 +73,7 @@ def broken_off_and_resumed(settings, monkeypatch, after):
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     with pytest.raises(KeyboardInterrupt):
         grpo.train(settings)
     assert not (Path(settings.out)).exists()
@@ -108,7 +108,7 @@ def test_the_run_leaves_a_whole_checkpoint(trained, settings, cases):
 def test_a_broken_off_run_ends_as_the_undisturbed_one(settings, tmp_path, monkeypatch):
     """With several updates a round, parts of a batch and a reference, that is with all that has a state."""
     monkeypatch.setitem(grpo.RULES, "format", vowels)
-    more = {"iterations": 2, "read_at_once": 12, "beta": 0.1, "save_every": 1, "steps": 4}
+    more = {"iterations": 2, "per_device_batch_size": 12, "beta": 0.1, "save_every": 1, "steps": 4}
     whole = grpo.train(replace(settings, out=str(tmp_path / "whole"), **more))
     again, parts = broken_off_and_resumed(replace(settings, out=str(tmp_path / "cut"), **more), monkeypatch, 12)
     assert parts == 12 + 8  # from the checkpoint after two rounds of four parts each
@@ -135,14 +135,14 @@ def test_a_reward_that_is_not_a_number_ends_the_run(settings, tmp_path, monkeypa
 
 def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch):
     monkeypatch.setitem(grpo.RULES, "format", vowels)
-    original = runner.FiniteLoss.training_step
+    original = runner.GuardedTrainer.training_step
 
     def step(self, model, *args):
         loss = original(self, model, *args)
         next(model.parameters()).data[:] = float("inf")
         return loss
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     with pytest.raises(TrainingError, match="step 2: the model's probabilities are not finite.*Lower --lr"):
         grpo.train(replace(settings, out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
@@ -153,7 +153,7 @@ def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch):
     ({"batch_size": 12}, "give a multiple of 8"),
     ({"batch_size": 0}, "give a multiple of 8"),
     ({"steps": 0}, "--steps of 1 or more"),
-    ({"read_at_once": 5}, "does not divide into 1 processes"),
+    ({"per_device_batch_size": 5}, "does not divide into 1 processes"),
     ({"max_length": 20}, "none of 72 prompts has at most 12 tokens"),
     ({"exact_weight": -1.0}, "reward 'exact': the weight is -1.0"),
     ({"use_vllm": True}, "needs a GPU"),

@@ -64,7 +64,7 @@ def test_whole_copies_take_eighteen_bytes_a_parameter(capsys):
 def test_too_little_memory_is_told_with_what_would_do(capsys):
     code, table, made = told(FOLDER / "recipes" / "xlam-1b-fc-r.yaml", capsys, "--memory", "30")
     assert code == 1 and not made["fits"]
-    assert "doesn't fit: the largest part is activations; try recompute: true" in table
+    assert "doesn't fit: the largest part is activations; try gradient_checkpointing: true" in table
     code, table, _ = told(FOLDER / "recipes" / "xlam-8x7b-r-qlora.yaml", capsys, "--memory", "24")
     assert code == 1 and "the largest part is weights; try more GPUs" in table
     assert "NO  loading  takes 28.5 of 20.0 GiB while weights are read" in table

@@ -112,7 +112,7 @@ def test_same_seed_same_bytes_another_seed_others(trained, settings):
 
 
 def test_a_broken_off_run_goes_on_and_ends_as_the_undisturbed_one(trained, settings, monkeypatch):
-    disturbed, original, steps = replace(settings, out=settings.out + "-cut"), runner.FiniteLoss.training_step, []
+    disturbed, original, steps = replace(settings, out=settings.out + "-cut"), runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         steps.append(self.state.global_step)
@@ -120,7 +120,7 @@ def test_a_broken_off_run_goes_on_and_ends_as_the_undisturbed_one(trained, setti
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     with pytest.raises(KeyboardInterrupt):
         sft.train(disturbed)
     work = Path(disturbed.out + ".partial")

@@ -69,10 +69,10 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
             "the tokenizer's chat template doesn't repeat a user's message as it stands, so what it puts around one "
             "can't be told. Remove the template to train with our own wrapper"
         )
-    return carried(before, after)
+    return normalized_wrapper(before, after)
 
 
-def carried(before: str, after: str) -> tuple[str, str]:
+def normalized_wrapper(before: str, after: str) -> tuple[str, str]:
     """What another template puts around a message, for ours, where both end in a line break.
 
     One that ends otherwise gets a line break there, instead of a space if there is one, in training as in serving:
@@ -80,10 +80,10 @@ def carried(before: str, after: str) -> tuple[str, str]:
     """
     if not (before.endswith("\n") and after.endswith("\n")):
         logger.info("%r and %r of the chat template end in a line break from now on", before, after)
-    return _ended(before), _ended(after)
+    return _without_break(before), _without_break(after)
 
 
-def _ended(text: str) -> str:
+def _without_break(text: str) -> str:
     return text.removesuffix("\n") if text.endswith("\n") else text.rstrip(" ")
 
 

@@ -34,7 +34,7 @@ HOST = "packing"  # the part that isn't the device's
 
 @dataclass(frozen=True)
 class Reading:
-    """A way of reading samples: `Reading("apart", "varlen", "varlen_attn", ApartPacker(4096))`."""
+    """A way of reading samples: `Reading("apart", "varlen", "varlen_attn", SeparatePacker(4096))`."""
 
     name: str
     attention: str  # as transformers names it

@@ -82,9 +82,9 @@ def runs(settings, tmp_path_factory):
     for kind, changes in KINDS.items():
         (folder / kind).mkdir()
         launch = launch_file(folder / kind, changes)
-        recompute = replace(settings, recompute=kind == "zero3-offload")
-        undisturbed.append(Job(launch, replace(recompute, out=str(folder / kind / "whole"))))
-        broken.append(Job(launch, replace(recompute, out=str(folder / kind / "resumed")), stop=3))
+        gradient_checkpointing = replace(settings, gradient_checkpointing=kind == "zero3-offload")
+        undisturbed.append(Job(launch, replace(gradient_checkpointing, out=str(folder / kind / "whole"))))
+        broken.append(Job(launch, replace(gradient_checkpointing, out=str(folder / kind / "resumed")), stop=3))
     wild = Job(ZERO3, replace(settings, out=str(folder / "wild"), lr=1e30))
     twin = Job(ZERO3, twin_settings(settings, folder))
     found, said = launched(folder, *undisturbed, *broken, wild)

@@ -201,7 +201,7 @@ def test_a_file_that_is_missing_or_a_marker_that_cannot_be_read_is_damage(tmp_pa
     (tmp_path / "checkpoint-2").mkdir()
     (tmp_path / "checkpoint-2" / "a.bin").write_bytes(b"12")
     assert resume.damage(tmp_path / "checkpoint-2") == "it was cut off while it was written"
-    resume.mark_whole(tmp_path / "checkpoint-2")
+    resume.mark_checkpoint_complete(tmp_path / "checkpoint-2")
     assert resume.damage(tmp_path / "checkpoint-2") == ""
     (tmp_path / "checkpoint-2" / "a.bin").unlink()
     assert resume.damage(tmp_path / "checkpoint-2") == "a.bin has 0 of 2 bytes"
@@ -212,7 +212,7 @@ def test_a_file_that_is_missing_or_a_marker_that_cannot_be_read_is_damage(tmp_pa
 def test_the_two_newest_checkpoints_are_kept(tmp_path):
     for step in (90, 100, 110):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        resume.mark_whole(tmp_path / f"checkpoint-{step}")
+        resume.mark_checkpoint_complete(tmp_path / f"checkpoint-{step}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-100", "checkpoint-110"]
 
 

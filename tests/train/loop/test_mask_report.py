@@ -180,7 +180,7 @@ def test_sft_and_sft_lite_do_not_begin_without_an_end_token(base, data, tmp_path
         with pytest.raises(TrainingError, match="never stop"):
             module.train(settings)
         assert not Path(out).exists()
-    assert module.train(replace(settings, end_token="warn")) == Path(out)
+    assert module.train(replace(settings, missing_eos_token="warn")) == Path(out)
     mask = json.loads((Path(out) / "run.json").read_text())["mask"]
     assert mask["ended"] == 0 and mask["answers"] == mask["rows"] > 60
 

@@ -74,9 +74,9 @@ def test_counts_of_tries_and_of_padded_rows():
     assert (found["read"], int(found["trained"])) == (made.read, 9)
     assert int(found["pairs"]) == int((depths + 1).sum())
     scored = made.batches[0]["trie_node"][:, :-1][made.batches[0]["labels"][:, 1:] != -100].unique()
-    assert int(found["spared"]) == made.read - len(scored) > 0
-    assert int(found["spared_pairs"]) == int((depths + 1).sum() - (depths[0, scored] + 1).sum())
-    assert not int(counts_of(empty())["spared"]), "a row without a label is computed as a whole"
+    assert int(found["skipped"]) == made.read - len(scored) > 0
+    assert int(found["skipped_pairs"]) == int((depths + 1).sum() - (depths[0, scored] + 1).sum())
+    assert not int(counts_of(empty())["skipped"]), "a row without a label is computed as a whole"
     padded = PaddedPacker(DataCollatorForLanguageModeling(0), 3).pack([rows])
     found = {name: int(value) for name, value in counts_of(padded.batches[0]).items()}
     pairs = sum(length * (length + 1) // 2 for length in (6, 8, 10))

@@ -153,7 +153,7 @@ def test_a_mixture_trains_and_says_what_it_was(settings, monkeypatch):
     losses = curve(read_log(out), "loss")[1]
     assert len(losses) == 4 and losses[-1] < losses[0]
 
-    original, steps = runner.FiniteLoss.training_step, []
+    original, steps = runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         steps.append(self.state.global_step)
@@ -161,7 +161,7 @@ def test_a_mixture_trains_and_says_what_it_was(settings, monkeypatch):
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     cut = replace(settings, out=settings.out + "-cut")
     with pytest.raises(KeyboardInterrupt):
         sft.train(cut)

@@ -108,7 +108,7 @@ def test_layers_computed_again_make_the_same_step(settings, base):
     for again in (False, True):
         mixture, _ = sft_lite._mixture(settings, checkpoint.load_tokenizer(base))
         trainer = SFTFoundationTrainerLite(
-            replace(settings, epochs=0.5, recompute=again), prepare_accelerator(settings), mixture
+            replace(settings, epochs=0.5, gradient_checkpointing=again), prepare_accelerator(settings), mixture
         )
         trainer.model.train()
         assert trainer.model.is_gradient_checkpointing == again

@@ -78,21 +78,21 @@ def check_launch(args: Any, gathers: bool = False) -> None:
         raise TrainingError(
             "FSDP: the flat weights of its first version can't be saved; set fsdp_version: 2 in the launch file"
         )
-    asked, meant = os.environ.get("ACCELERATE_MIXED_PRECISION", "no"), "bf16" if bfloat16(args.precision) else "no"
-    if asked not in ("no", meant):
+    launched, expected = os.environ.get("ACCELERATE_MIXED_PRECISION", "no"), "bf16" if bfloat16(args.precision) else "no"
+    if launched not in ("no", expected):
         raise TrainingError(
-            f"mixed_precision: the launch says {asked}, the setting precision ({args.precision}) means {meant}; "
+            f"mixed_precision: the launch says {launched}, the setting precision ({args.precision}) means {expected}; "
             "make them agree"
         )
 
 
 def groups_of(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameters for an optimizer: matrices decay, all else doesn't."""
-    matrices = [p for p in model.parameters() if len(whole_shape(p)) > 1]
-    others = [p for p in model.parameters() if len(whole_shape(p)) <= 1]
+    matrices = [p for p in model.parameters() if len(full_shape(p)) > 1]
+    others = [p for p in model.parameters() if len(full_shape(p)) <= 1]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def whole_shape(values: torch.Tensor) -> torch.Size:
+def full_shape(values: torch.Tensor) -> torch.Size:
     """The shape of a weight; ZeRO-3 leaves nothing but its size beside an empty tensor."""
     return getattr(values, "ds_shape", values.shape)

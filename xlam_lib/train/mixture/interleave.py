@@ -19,7 +19,7 @@ from typing import Any, Literal
 from xlam_lib.errors import MixtureError
 from xlam_lib.seeds import device_seed
 from xlam_lib.train.mixture.mixture import Mixture, Shares
-from xlam_lib.train.mixture.readers import Part, open_source
+from xlam_lib.train.mixture.readers import Source, open_source
 from xlam_lib.train.mixture.rows import RowMaker, as_rows
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ def interleave_data(
     if return_type not in ("basic", "prompt_answer"):
         raise MixtureError(f"return_type is {return_type!r}: expected 'basic' or 'prompt_answer'")
     own_seed = device_seed(seed)
-    train: dict[str, Part] = {}
-    evaluation: dict[str, Part] = {}
+    train: dict[str, Source] = {}
+    evaluation: dict[str, Source] = {}
     left_out: dict[str, int] = {}
     augmented: dict[str, dict[str, int]] = {}
     for name, data in named_objects(data_objects).items():
@@ -53,19 +53,19 @@ def interleave_data(
         if hasattr(data, "create_datasets"):
             # not this device's seed: what a data object shuffles must come out the same on all devices
             pair = data.create_datasets(return_type="basic", seed=own_seed.base)
-            augmented |= {name: dict(told)} if (told := getattr(data, "augmented", None)) else {}
-        for parts, one in ((train, pair[0]), (evaluation, pair[1])):
+            augmented |= {name: dict(counts)} if (counts := getattr(data, "augmented", None)) else {}
+        for sources, one in ((train, pair[0]), (evaluation, pair[1])):
             if one is None:
                 continue
-            part, long = open_source(name, one), 0
-            if part.size == 0 and parts is evaluation:
+            source, too_long = open_source(name, one), 0
+            if source.size == 0 and sources is evaluation:
                 continue
             if return_type == "prompt_answer":
                 prepare = getattr(data, "prepare_sample_text", None)
                 make = RowMaker(name, getattr(data, "tokenizer", None) or tokenizer, prepare)
-                part, long = as_rows(part, make, seq_length)
-            parts[name] = part
-            left_out |= {name: long} if parts is train and long else {}
+                source, too_long = as_rows(source, make, seq_length)
+            sources[name] = source
+            left_out |= {name: too_long} if sources is train and too_long else {}
     mixture = Mixture(train, sample_probs, seed=own_seed, temperature=temperature, stop=stop)
     mixture.left_out, mixture.augmented = left_out, augmented
     if left_out and own_seed.rank == 0:

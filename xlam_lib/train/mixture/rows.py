@@ -15,7 +15,7 @@ from typing import Any
 from xlam_lib.errors import MixtureError
 from xlam_lib.models.tokens import IGNORED, encode
 from xlam_lib.train.mixture.examples import Example
-from xlam_lib.train.mixture.readers import Listed, Part, Streamed
+from xlam_lib.train.mixture.readers import MapSource, Source, IterableSource
 
 ANSWERS = ("chosen", "completion", "answer")  # what the answer is called, beside "prompt"
 Row = dict[str, list[int]]
@@ -79,24 +79,24 @@ class Rows:
     def __init__(self, data: Any, make: RowMaker, seq_length: int | None) -> None:
         self.data, self.make = data, make
         fits = (seq_length is None or len(make(data[i])["input_ids"]) <= seq_length for i in range(len(data)))
-        self.kept = array("Q", (i for i, kept in enumerate(fits) if kept))
-        self.left_out = len(data) - len(self.kept)
+        self.indices = array("Q", (i for i, fit in enumerate(fits) if fit))
+        self.left_out = len(data) - len(self.indices)
 
     def __len__(self) -> int:
-        return len(self.kept)
+        return len(self.indices)
 
     def __getitem__(self, index: int) -> Row:
-        return self.make(self.data[self.kept[index]])
+        return self.make(self.data[self.indices[index]])
 
 
-def as_rows(part: Part, make: RowMaker, seq_length: int | None) -> tuple[Part, int]:
+def as_rows(source: Source, make: RowMaker, seq_length: int | None) -> tuple[Source, int]:
     """A source of samples as a source of rows, and how many were left out (0 for a stream, which isn't read yet)."""
-    if isinstance(part, Streamed):
-        return Streamed(part.name, partial(_stream, part.begin, make, seq_length)), 0
-    rows = Rows(part.data, make, seq_length)
-    if part.size and not len(rows):
-        raise MixtureError(f"source {part.name!r}: all {part.size} samples are longer than {seq_length} tokens")
-    return Listed(part.name, rows), rows.left_out
+    if isinstance(source, IterableSource):
+        return IterableSource(source.name, partial(_stream, source.begin, make, seq_length)), 0
+    rows = Rows(source.data, make, seq_length)
+    if source.size and not len(rows):
+        raise MixtureError(f"source {source.name!r}: all {source.size} samples are longer than {seq_length} tokens")
+    return MapSource(source.name, rows), rows.left_out
 
 
 def _stream(begin: Callable[[], Iterable[Any]], make: RowMaker, seq_length: int | None) -> Iterator[Row]:

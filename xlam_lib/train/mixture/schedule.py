@@ -49,7 +49,7 @@ def apportion(total: int, shares: Sequence[Fraction]) -> list[int]:
     return draws
 
 
-def dealt(total: int, offset: int, rank: int, world: int) -> int:
+def shard_size(total: int, offset: int, rank: int, world: int) -> int:
     """How many of `total` cards a device gets when dealing begins at `offset`: `dealt(5, 0, 0, 2)` -> 3."""
     return max(0, (total - (rank - offset) % world + world - 1) // world)
 

@@ -21,7 +21,7 @@ from transformers.utils import is_flash_attn_2_available
 from xlam_lib.train.packing import attention
 
 FLASH, VARLEN, FLEX = "flash_attention_2", "varlen", "flex_attention"
-TOLD = {
+KERNELS = {
     FLASH: "padding-free flash attention of the package flash-attn",
     VARLEN: "padding-free flash attention of torch (varlen_attn)",
     FLEX: "FlexAttention with a mask of documents",

@@ -84,7 +84,7 @@ def _sft_steps(settings: Any, load: Workload) -> int:
 
 def _rows(settings: Any, gpus: int) -> int:
     """Rows that a GPU reads at once."""
-    return settings.micro_batch or max(1, settings.batch_size // gpus)
+    return settings.per_device_batch_size or max(1, settings.batch_size // gpus)
 
 
 TRAINERS = {
@@ -163,8 +163,8 @@ def layout(recipe: Recipe, gpus: int) -> Layout:
         weights = settings.quantize
     elif kind == "DEEPSPEED":
         weights = compute  # float32 copies lie beside the optimizer
-    again = settings.recompute or given["fsdp"].get("fsdp_activation_checkpointing", False)
-    return Layout(gpus, shard, offload, weights, compute, bool(again), recipe.trainer.tries)
+    checkpointing = settings.gradient_checkpointing or given["fsdp"].get("fsdp_activation_checkpointing", False)
+    return Layout(gpus, shard, offload, weights, compute, bool(checkpointing), recipe.trainer.tries)
 
 
 def workload(recipe: Recipe) -> Workload:

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-INFINITE = float("inf")
+INFINITY = float("inf")
 
 
-def best(worth: Sequence[Sequence[float]]) -> tuple[float, list[tuple[int, int]]]:
+def best_assignment(worth: Sequence[Sequence[float]]) -> tuple[float, list[tuple[int, int]]]:
     """(sum, pairs of row and column) of the pairing worth the most; min(rows, columns) pairs, in the rows' order."""
     if not worth or not worth[0]:
         return 0.0, []
     if len(worth) > len(worth[0]):
-        total, pairs = best([list(column) for column in zip(*worth, strict=True)])
+        total, pairs = best_assignment([list(column) for column in zip(*worth, strict=True)])
         return total, sorted((row, column) for column, row in pairs)
-    pairs = _cheapest([[-value for value in row] for row in worth])
+    pairs = _min_cost_assignment([[-value for value in row] for row in worth])
     return sum(worth[row][column] for row, column in pairs), pairs
 
 
-def _cheapest(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
+def _min_cost_assignment(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     """A column for each row, at the lowest cost; at least as many columns as rows.
 
     Rows enter one by one. Potentials keep all reduced costs at zero or above, so the cheapest way to free a column for
@@ -35,7 +35,7 @@ def _cheapest(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     holder = [0] * (columns + 1)  # the row, from 1 on, that has a column; column 0 stands for the row that enters
     for row in range(1, len(costs) + 1):
         holder[0], at = row, 0
-        least, before, done = [INFINITE] * (columns + 1), [0] * (columns + 1), [False] * (columns + 1)
+        least, before, done = [INFINITY] * (columns + 1), [0] * (columns + 1), [False] * (columns + 1)
         while holder[at]:
             done[at] = True
             here = holder[at]

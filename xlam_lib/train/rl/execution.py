@@ -21,11 +21,11 @@ from xlam_lib.data.apigen.apis import Library
 from xlam_lib.data.apigen.library.spec import Request
 from xlam_lib.data.apigen.sandbox.executor import Executor
 from xlam_lib.data.apigen.sandbox.sandbox import Limits
-from xlam_lib.grading import Judged
+from xlam_lib.grading import Graded
 from xlam_lib.trajectory import ToolCall
 
 
-class Runs(Protocol):
+class CallRunner(Protocol):
     """What runs calls, by name and arguments, and is closed at the end; `apis.Runner` does."""
 
     def batch(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -54,8 +54,8 @@ class Execution:
     Example: wanted add(a=1, b=2) and now(), made add(a=2, b=1) -> 0.5, for the sum is the same
     """
 
-    def __init__(self, runs: Runs) -> None:
-        self.runs = runs
+    def __init__(self, runner: CallRunner) -> None:
+        self.runner = runner
 
     @classmethod
     def embedded(cls) -> Execution:
@@ -69,18 +69,18 @@ class Execution:
         return cls(Library(apis).runner(limits))
 
     def __enter__(self) -> Execution:
-        self.runs.__enter__()
+        self.runner.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.runs.__exit__(kind, error, trace)
+        self.runner.__exit__(kind, error, trace)
 
-    def __call__(self, ones: Sequence[Judged]) -> list[float | None]:
+    def __call__(self, ones: Sequence[Graded]) -> list[float | None]:
         """The reward of each answer; a call that several of them make runs once."""
-        calls = {_key(call): call for one in ones for call in (*one.case.wanted.calls, *one.said.calls)}
-        answers = self.runs.batch([(call.name, call.arguments) for call in calls.values()])
+        calls = {_key(call): call for one in ones for call in (*one.case.expected.calls, *one.predicted.calls)}
+        answers = self.runner.batch([(call.name, call.arguments) for call in calls.values()])
         found = dict(zip(calls, answers, strict=True))
         return [_reward(one, found) for one in ones]
 
@@ -89,17 +89,17 @@ def _key(call: ToolCall) -> str:
     return json.dumps([call.name, call.arguments], sort_keys=True)
 
 
-def _reward(one: Judged, found: dict[str, dict[str, Any]]) -> float | None:
-    wanted, said = (
+def _reward(one: Graded, found: dict[str, dict[str, Any]]) -> float | None:
+    expected, predicted = (
         [ToolCall(call.name, answer) for call in calls if "result" in (answer := found[_key(call)])]
-        for calls in (one.case.wanted.calls, one.said.calls)
+        for calls in (one.case.expected.calls, one.predicted.calls)
     )
-    if not wanted or len(wanted) < len(one.case.wanted.calls):
+    if not expected or len(expected) < len(one.case.expected.calls):
         return None
     equal = 0
-    for result in wanted:
-        at = next((at for at, other in enumerate(said) if same_calls([result], [other])), None)
+    for result in expected:
+        at = next((at for at, other in enumerate(predicted) if same_calls([result], [other])), None)
         if at is not None:
             equal += 1
-            del said[at]
-    return equal / max(len(wanted), len(one.said.calls))
+            del predicted[at]
+    return equal / max(len(expected), len(one.predicted.calls))

@@ -90,26 +90,26 @@ def read_prompts(settings: Any, tokenizer: PreTrainedTokenizerBase) -> Prompts:
         left_out[name][TOO_LONG] = len(found) - sum(found)
     longest = max(lengths[number] for number in fitting) + settings.max_new_tokens
     checkpoint.check_context(settings.base, longest, "the longest prompt with its answer")
-    a_round = settings.batch_size // settings.generations
+    prompts_per_step = settings.batch_size // settings.generations
     draws = inputs.Draws([names[number] for number in fitting], fitting, settings.shares, settings.seed)
-    wanted = a_round * settings.steps
-    drawn = order([lengths[number] for number in fitting], a_round, wanted, settings.seed, draws.passes())
+    total = prompts_per_step * settings.steps
+    drawn = order([lengths[number] for number in fitting], prompts_per_step, total, settings.seed, draws.passes())
     numbers = [fitting[at] for at in drawn]
-    asked = sorted(set(numbers))
-    answers = encode(tokenizer, [cases[number].completion + tokenizer.eos_token for number in asked])
-    tokens = [lengths[number] for number in asked]
+    used = sorted(set(numbers))
+    answers = encode(tokenizer, [cases[number].completion + tokenizer.eos_token for number in used])
+    tokens = [lengths[number] for number in used]
     report = PromptReport(
         prompts=len(fitting),
         drawn=len(numbers),
-        different=len(asked),
+        different=len(used),
         tokens=(min(tokens), round(sum(tokens) / len(tokens), 1), max(tokens)),
-        kinds=dict(Counter(cases[number].kind for number in asked)),
+        kinds=dict(Counter(cases[number].kind for number in used)),
         left_out={name: dict(+counts) for name, counts in left_out.items() if +counts},
         out_of_reach=sum(len(ids) > settings.max_new_tokens for ids in answers),
         end=tokenizer.eos_token,
     )
     rows = Dataset.from_dict({"prompt": [texts[number] for number in numbers], "case": numbers})
-    return Prompts(cases, rows, report, draws.table(wanted))
+    return Prompts(cases, rows, report, draws.table(total))
 
 
 def _cases(settings: Any) -> tuple[list[Case], list[str], dict[str, Counter[str]]]:

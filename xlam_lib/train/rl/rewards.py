@@ -21,25 +21,25 @@ from typing import Protocol
 
 from xlam_lib.codec import Answer, same_calls
 from xlam_lib.errors import XlamError
-from xlam_lib.grading import Case, Judged, judge
-from xlam_lib.train.rl.assignment import best
+from xlam_lib.grading import Case, Graded, grade
+from xlam_lib.train.rl.assignment import best_assignment
 from xlam_lib.trajectory import Tool, ToolCall
 
 Scores = Mapping[str, float | None]  # by name of the reward; None: doesn't apply
-FEW_WORDS = 8  # a plain answer may always have so many words ...
-LONGER = 2  # ... or so many times those of the wanted one, before it is worth less
+MIN_WORDS = 8  # a plain answer may always have so many words ...
+LENGTH_FACTOR = 2  # ... or so many times those of the wanted one, before it is worth less
 
 
 class RewardError(XlamError, ValueError):
     """A reward that is not a number, or not between 0 and 1; the message names it, the value and the answer."""
 
 
-def judged(text: str, wanted: Sequence[ToolCall], tools: Sequence[Tool] = (), thought: str = "") -> Judged:
+def graded(text: str, expected: Sequence[ToolCall], tools: Sequence[Tool] = (), thought: str = "") -> Graded:
     """An answer beside the calls that were wanted, as rewards look at it; `thought` is what was to be said besides."""
-    return judge([Case("", 0, "", "", Answer(thought, tuple(wanted)), tuple(tools))], [text])[0]
+    return grade([Case("", 0, "", "", Answer(thought, tuple(expected)), tuple(tools))], [text])[0]
 
 
-def of_format(one: Judged) -> float:
+def of_format(one: Graded) -> float:
     """1 when the answer is the JSON that was asked for and nothing else, 0 otherwise.
 
     Example: '{"thought": "", "tool_calls": []}' -> 1.0; 'Sure! {"thought": "", "tool_calls": []}' -> 0.0
@@ -47,17 +47,17 @@ def of_format(one: Judged) -> float:
     return float(one.parsed)
 
 
-def of_function(one: Judged) -> float:
+def of_function(one: Graded) -> float:
     """How alike the names of the calls are, from 0 to 1: those in both, divided by those in either, repeats counted.
 
     Example: wanted add and now, made add -> 0.5; wanted add, made add twice -> 0.5; nothing wanted, nothing made -> 1.0
     """
-    wanted, said = (Counter(call.name for call in answer.calls) for answer in (one.case.wanted, one.said))
-    either = (wanted | said).total()
-    return (wanted & said).total() / either if either else 1.0
+    expected, predicted = (Counter(call.name for call in answer.calls) for answer in (one.case.expected, one.predicted))
+    union = (expected | predicted).total()
+    return (expected & predicted).total() / union if union else 1.0
 
 
-def of_arguments(one: Judged) -> float | None:
+def of_arguments(one: Graded) -> float | None:
     """The share of parameters and values that are right, from 0 to 1; None where no call is wanted.
 
     A wanted call can earn one point for the names of its parameters (those in both calls, divided by those in either)
@@ -65,54 +65,54 @@ def of_arguments(one: Judged) -> float | None:
     largest. Points divided by those to be had: `r_param + r_value` of ToolRL.
     Example: wanted add(a=1, b=2), made add(a=1, b=3) -> (1 + 1) / (1 + 2)
     """
-    wanted = one.case.wanted.calls
-    if not wanted:
+    expected = one.case.expected.calls
+    if not expected:
         return None
     points = 0.0
-    for name in {call.name for call in wanted}:
-        ours = [call for call in wanted if call.name == name]
-        theirs = [call for call in one.said.calls if call.name == name]
-        points += best([[_points(call, other) for other in theirs] for call in ours])[0]
-    return points / sum(1 + len(call.arguments) for call in wanted)
+    for name in {call.name for call in expected}:
+        expected_calls = [call for call in expected if call.name == name]
+        predicted_calls = [call for call in one.predicted.calls if call.name == name]
+        points += best_assignment([[_points(call, other) for other in predicted_calls] for call in expected_calls])[0]
+    return points / sum(1 + len(call.arguments) for call in expected)
 
 
-def _points(wanted: ToolCall, said: ToolCall) -> float:
-    either = wanted.arguments.keys() | said.arguments.keys()
-    both = wanted.arguments.keys() & said.arguments.keys()
-    equal = sum(same_calls([_holding(wanted.arguments[key])], [_holding(said.arguments[key])]) for key in both)
-    return (len(both) / len(either) if either else 1.0) + equal
+def _points(expected: ToolCall, predicted: ToolCall) -> float:
+    union = expected.arguments.keys() | predicted.arguments.keys()
+    common = expected.arguments.keys() & predicted.arguments.keys()
+    equal = sum(same_calls([_as_call(expected.arguments[key])], [_as_call(predicted.arguments[key])]) for key in common)
+    return (len(common) / len(union) if union else 1.0) + equal
 
 
-def _holding(value: object) -> ToolCall:
+def _as_call(value: object) -> ToolCall:
     return ToolCall("", {"": value})
 
 
-def of_plain(one: Judged) -> float | None:
+def of_plain(one: Graded) -> float | None:
     """Where words and no call are wanted: 1 for words of a fitting length, 0 for a call or no words; else None.
 
     It falls from 1 to 0 between twice the words of the wanted answer (8 at least) and twice that. What the words say
     isn't compared, as in `grading.py`: with this alone, any short sentence would do.
     Example: wanted "No tool fits.", said "I can't." -> 1.0, 12 words -> 0.5, 16 words -> 0.0
     """
-    wanted = one.case.wanted
-    if wanted.calls or not wanted.thought.strip():
+    expected = one.case.expected
+    if expected.calls or not expected.thought.strip():
         return None
-    words = len(one.said.thought.split())
-    if one.said.calls or not words:
+    words = len(one.predicted.thought.split())
+    if one.predicted.calls or not words:
         return 0.0
-    fitting = max(FEW_WORDS, LONGER * len(wanted.thought.split()))
+    fitting = max(MIN_WORDS, LENGTH_FACTOR * len(expected.thought.split()))
     return min(1.0, max(0.0, 2 - words / fitting))
 
 
-def of_exact(one: Judged) -> float:
+def of_exact(one: Graded) -> float:
     """1 when the answer is right as `grading.py` judges it, 0 otherwise: what is measured on held-out questions."""
     return float(one.exact)
 
 
-class Many(Protocol):
+class Scorer(Protocol):
     """Scores some answers at once, in order: `of_exact` for each, or `Execution`, which runs all calls together."""
 
-    def __call__(self, ones: Sequence[Judged]) -> Sequence[float | None]: ...
+    def __call__(self, ones: Sequence[Graded]) -> Sequence[float | None]: ...
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,16 @@ class Reward:
     """A reward with its weight: `Reward("exact", each(of_exact), 0.5)`; weight 0: it is only watched."""
 
     name: str
-    scores: Many
+    scores: Scorer
     weight: float = 1.0
 
 
-def each(score: Callable[[Judged], float | None]) -> Many:
+def per_answer(score: Callable[[Graded], float | None]) -> Scorer:
     """A reward of single answers as one of many."""
     return lambda ones: [score(one) for one in ones]
 
 
-RULES: dict[str, Callable[[Judged], float | None]] = {
+RULES: dict[str, Callable[[Graded], float | None]] = {
     "format": of_format,
     "function": of_function,
     "arguments": of_arguments,
@@ -160,9 +160,9 @@ class RewardSum:
     def of_rules(cls, **weights: float) -> RewardSum:
         """The rules by name with their weights, all of RULES with weight 1 when none is named."""
         weights = weights or dict.fromkeys(RULES, 1.0)
-        return cls(Reward(name, each(RULES[name]), weight) for name, weight in weights.items())
+        return cls(Reward(name, per_answer(RULES[name]), weight) for name, weight in weights.items())
 
-    def scores(self, ones: Sequence[Judged]) -> list[dict[str, float | None]]:
+    def scores(self, ones: Sequence[Graded]) -> list[dict[str, float | None]]:
         """Every reward of every answer, by name; RewardError for one that isn't a number from 0 to 1."""
         columns = [checked(reward, ones) for reward in self.rewards]
         names = [reward.name for reward in self.rewards]
@@ -177,7 +177,7 @@ class RewardSum:
         return sum(reward.weight for reward in self.rewards if scores.get(reward.name) is not None)
 
 
-def checked(reward: Reward, ones: Sequence[Judged]) -> list[float | None]:
+def checked(reward: Reward, ones: Sequence[Graded]) -> list[float | None]:
     """The scores of a reward, each None or from 0 to 1; anything else is an error and is never trained on."""
     found = list(reward.scores(ones))
     if len(found) != len(ones):
