@@ -118,7 +118,10 @@ def failure_of(expected: Sequence[ToolCall], predicted: Sequence[ToolCall], tool
 
 
 def _argument_failure(expected: ToolCall, predicted: ToolCall, known: dict[str, set[str]]) -> str:
-    more, fewer = predicted.arguments.keys() - expected.arguments.keys(), expected.arguments.keys() - predicted.arguments.keys()
+    more, fewer = (
+        predicted.arguments.keys() - expected.arguments.keys(),
+        expected.arguments.keys() - predicted.arguments.keys(),
+    )
     if more - known.get(predicted.name, set(expected.arguments)):
         return "wrong_argument_name"
     if more:

@@ -59,7 +59,9 @@ def init_device_seed(
     if (rank is None) != (world is None):
         raise ValueError(f"rank is {rank} and world is {world}: give both or neither")
     if rank is None or world is None:
-        rank, world = (accelerator.process_index, accelerator.num_processes) if accelerator is not None else rank_and_world()
+        rank, world = (
+            (accelerator.process_index, accelerator.num_processes) if accelerator is not None else rank_and_world()
+        )
     if seed is None:
         if world > 1:
             raise ValueError(f"no seed, but {world} devices: give them one, as in init_device_seed(seed=42)")

@@ -108,10 +108,10 @@ def test_loading_never_holds_all_experts_in_full(mixture, tmp_path):
     del model
     steady = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what is freed goes back at once
     line = [sys.executable, "-c", PEAK, str(mixture), str(tmp_path)]
-    told = subprocess.run(line, env={**surroundings(), **steady}, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr[-2000:]
+    done = subprocess.run(line, env={**surroundings(), **steady}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
-    assert experts / 4 < int(told.stdout.split()[-1]) < 0.6 * experts
+    assert experts / 4 < int(done.stdout.split()[-1]) < 0.6 * experts
 
 
 def test_gradients_are_those_beside_the_rounded_weights(mixture):

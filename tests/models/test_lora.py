@@ -52,7 +52,7 @@ def logits(made, tokenizer) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"lora_rank": -1}, "lora_rank is -1: expected 0"),
         ({"lora_alpha": -1.0}, "lora_alpha is -1: expected 0"),
@@ -65,8 +65,8 @@ def logits(made, tokenizer) -> torch.Tensor:
         ({"per_device_batch_size": 3}, "per_device_batch_size is 3, but a process has 8 rows a step"),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(settings, tmp_path, change, said):
-    with pytest.raises(runner.TrainingError, match=said):
+def test_options_that_cannot_be_meant_are_refused(settings, tmp_path, change, message):
+    with pytest.raises(runner.TrainingError, match=message):
         sft.train(replace(settings, out=str(tmp_path / "out"), **change))
     assert not (tmp_path / "out").exists()
 
@@ -152,9 +152,9 @@ def test_a_run_leaves_adapter_configuration_tokenizer_and_template(trained, sett
     assert {"adapter_model.safetensors", "adapter_config.json", "config.json", "base.json", "tokenizer.json"} <= names
     assert not {"model.safetensors", "adapter_model.bin"} & names
     assert checkpoint.load_tokenizer(trained).chat_template.startswith("{%- set before")
-    told = json.loads((trained / "base.json").read_text())
-    assert told["digest"] == checkpoint.digest(base) and told["quantize"] == "none"
-    assert (trained / told["path"]).resolve() == base.resolve()
+    info = json.loads((trained / "base.json").read_text())
+    assert info["digest"] == checkpoint.digest(base) and info["quantize"] == "none"
+    assert (trained / info["path"]).resolve() == base.resolve()
 
 
 def test_loading_the_folder_gives_the_adapter_models_answers(trained, settings):
@@ -179,8 +179,8 @@ def test_merging_leaves_a_checkpoint_of_full_size(trained, tmp_path):
 
 def test_an_adapter_on_an_adapter_knows_its_base(trained, settings, tmp_path):
     out = sft.train(replace(settings, base=str(trained), out=str(tmp_path / "second"), samples=16))
-    told = json.loads((out / "adapter_config.json").read_text())
-    assert told["base_model_name_or_path"] == str(trained)
+    info = json.loads((out / "adapter_config.json").read_text())
+    assert info["base_model_name_or_path"] == str(trained)
     tokenizer = checkpoint.load_tokenizer(out)
     first, second = (logits(load.load_model(folder), tokenizer) for folder in (trained, out))
     assert (first - second).abs().max() > 0.01

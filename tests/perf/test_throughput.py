@@ -13,7 +13,7 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.perf import synthetic, throughput, throughput_rows, throughput_step
 from xlam_lib.perf.throughput import SMALL, Settings, main, model_of, readings, run
-from xlam_lib.perf.throughput_rows import Trial, compared, median_step, told
+from xlam_lib.perf.throughput_rows import Trial, as_line, compared, median_step
 from xlam_lib.perf.throughput_step import Clock, Trained
 from xlam_lib.train.packing import padding_free
 from xlam_lib.train.packing.attention import use_causal_blocks
@@ -23,7 +23,7 @@ from xlam_lib.train.packing.trie_model import TrieRow, read
 from xlam_lib.train.planning.memory import Layout
 
 CPU = torch.device("cpu")
-SHAPE = synthetic.Shape(start=60, own=20, turn=10, tail=5, answer=4, steps=(2, 4))
+SHAPE = synthetic.TrajectoryShape(prefix=60, own=20, turn=10, tail=5, answer=4, steps=(2, 4))
 ARGS = Settings(models=("tiny",), lengths=(256,), batch=2, rounds=1, warmup=0, precision="float32", scale=0.05)
 COMMAND = "--models tiny --lengths 256 --scale 0.05 --batch 2 --rounds 1 --warmup 0 --precision float32".split()
 
@@ -37,7 +37,7 @@ def ways(length=256):
 
 
 def test_the_whole_command(tmp_path, capsys):
-    assert main([*COMMAND, "--gradient_checkpointing", "--out", str(tmp_path)]) == 0
+    assert main([*COMMAND, "--gradient-checkpointing", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "throughput.json").read_text("utf-8"))
     names = ("way", "data", "reading")
     assert [tuple(row[name] for name in names) for row in rows] == [
@@ -95,7 +95,7 @@ def test_a_gpu_s_peak_is_told_by_part():
         1 + stays / 2**30, abs=1e-3
     )
     row = throughput_rows.figures(made, step, step) | found
-    assert "1.01 GiB (" in told(row) and "stays" not in told(row)
+    assert "1.01 GiB (" in as_line(row) and "stays" not in as_line(row)
     flex = replace(way, attention=padding_free.FLEX)
     wider = throughput_rows.memory_of(made, flex, step, layout)
     assert wider["planned_gib"]["read"] > 2 * found["planned_gib"]["read"], "FlexAttention fills rows up to 1,024"
@@ -146,7 +146,7 @@ def test_a_model_that_finds_no_room_is_a_row_and_the_next_one_goes_on(monkeypatc
     monkeypatch.setattr(throughput, "model_of", full)
     rows = list(run(replace(ARGS, ways=("full", "lora"), data=("single",))))
     assert [row.get("failed") for row in rows] == ["out of memory: no room", None, None]
-    assert told(rows[0]) == "tiny full: out of memory: no room"
+    assert as_line(rows[0]) == "tiny full: out of memory: no room"
 
 
 def test_any_other_error_ends_the_run(monkeypatch):
@@ -168,7 +168,7 @@ def test_after_memory_ran_out_nothing_of_that_step_is_left():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ([], SMALL),
         (["--models", "tiny", "--lengths", "512"], "a smaller --scale"),
@@ -177,10 +177,10 @@ def test_after_memory_ran_out_nothing_of_that_step_is_left():
         ([*COMMAND, "--rounds", "0"], "--rounds is 0: expected at least 1"),
     ],
 )
-def test_what_can_t_be_run_is_one_line(given, said, capsys):
+def test_what_can_t_be_run_is_one_line(given, message, capsys):
     assert main(given) == 2
     error = capsys.readouterr().err
-    assert said in error and error.startswith("error: ") and error.count("\n") == 1
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
 def test_only_a_cpu_refuses_large_models():
@@ -250,9 +250,9 @@ def test_torch_s_flash_attention_is_told_where_samples_begin(monkeypatch, name, 
     use_causal_blocks(model)
     samples = [[1, 2, 3, 4], [1, 2, 5], [7] * 9]
     row = TrieRow.of([[one] for one in samples]).tensors()
-    wanted = read(model.base_model, row)
+    expected = read(model.base_model, row)
     model.set_attn_implementation(padding_free.VARLEN)
-    torch.testing.assert_close(read(model.base_model, row), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(read(model.base_model, row), expected, rtol=1e-4, atol=1e-5)
     assert told_of[0] == ([0, 4, 7, 16], 9, grouped)
     with pytest.raises(ValueError, match="2 samples in 1 tries"):
         read(model.base_model, TrieRow.of([samples[:2]]).tensors())

@@ -101,7 +101,7 @@ def launched(folder: Path, *jobs: Job) -> tuple[list[tuple[str, int, list[int]]]
     return list(_results(ended.stdout)), ended.stderr
 
 
-def _results(said: str) -> Iterator[tuple[str, int, list[int]]]:
-    for line in said.splitlines():
+def _results(output: str) -> Iterator[tuple[str, int, list[int]]]:
+    for line in output.splitlines():
         if line.startswith("result "):
             yield tuple(json.loads(line.removeprefix("result ")))

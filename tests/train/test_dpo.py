@@ -12,7 +12,7 @@ from xlam_lib.chat_template import chat_template, model_prompt
 from xlam_lib.codec import prompts_of
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
-from xlam_lib.grading import judge
+from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.train import dpo
 from xlam_lib.train.loop import runner
@@ -25,7 +25,7 @@ from xlam_lib.views import to_openai, tools_to_openai
 @pytest.fixture(scope="module")
 def settings(base, cases, tmp_path_factory):
     folder = tmp_path_factory.mktemp("dpo")
-    write_pairs(folder / "pairs.jsonl", build(judge(cases, [case.completion for case in cases]), held_out=0.3))
+    write_pairs(folder / "pairs.jsonl", build(grade(cases, [case.completion for case in cases]), held_out=0.3))
     return dpo.DpoSettings(
         base=str(base),
         pairs=str(folder / "pairs.jsonl"),
@@ -123,9 +123,9 @@ def test_each_loss_of_trl_takes_a_step(settings, tmp_path, name):
 def test_the_known_losses_are_trls(settings, tmp_path):
     trainer = DPOFoundationTrainer(settings, read_pairs(settings.pairs)[:4], work=tmp_path)
     trainer.loss_types = ["no such loss"]
-    with pytest.raises(ValueError, match="Should be one of") as told:
+    with pytest.raises(ValueError, match="Should be one of") as caught:
         trainer.compute_loss(trainer.model, next(iter(trainer.get_train_dataloader())))
-    assert tuple(re.findall(r"'(\w+)'", str(told.value))) == LOSSES
+    assert tuple(re.findall(r"'(\w+)'", str(caught.value))) == LOSSES
 
 
 def test_losses_are_added_up_by_their_weights(settings, tmp_path):
@@ -140,7 +140,7 @@ def test_losses_are_added_up_by_their_weights(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"losses": ("sigmoid", "kto")}, "losses: 'kto' is unknown; expected some of sigmoid, hinge"),
         ({"losses": ()}, "expected at least one, each once"),
@@ -153,8 +153,8 @@ def test_losses_are_added_up_by_their_weights(settings, tmp_path):
         ({"per_device_batch_size": 5}, "per_device_batch_size is 5, but a process has 8 rows a step"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(settings, tmp_path, change, said):
-    with pytest.raises(runner.TrainingError, match=said):
+def test_settings_that_do_not_fit_are_refused(settings, tmp_path, change, message):
+    with pytest.raises(runner.TrainingError, match=message):
         dpo.train(replace(settings, out=str(tmp_path / "out"), **change))
 
 
@@ -237,11 +237,11 @@ def test_conversations_with_tools_become_what_the_codec_writes(trained, base, tr
     pair = Pair(prompt, answer, answer.replace("4 degrees", "40 degrees"), "own", "wrong_value", "t", index)
     assert as_row(pair, tokenizer) == made
     assert as_row({key: getattr(pair, key) for key in ("prompt", "chosen", "rejected")}, tokenizer) == made
-    for change, said in (
+    for change, message in (
         ({"rejected": messages[index]}, "pair 7: chosen and rejected are the same"),
         ({"chosen": messages[:2]}, r"pair 7, chosen: expected one assistant message, found \['user', 'assistant'\]"),
     ):
-        with pytest.raises(PairError, match=said):
+        with pytest.raises(PairError, match=message):
             as_row(row | change, tokenizer, 7)
     with pytest.raises(PairError, match="pair 0: no rejected; found prompt, chosen"):
         as_row({"prompt": "p", "chosen": "c"}, tokenizer)

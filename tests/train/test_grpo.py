@@ -219,9 +219,11 @@ def test_several_sources_are_drawn_by_their_shares(settings, trajectories, tmp_p
     assert rows == {"a": sum(drawn), "b": 160 - sum(drawn)} and sum(drawn) / 160 == pytest.approx(0.75, abs=0.05)
     assert found.report.left_out == {"a": {NO_TURN: 1}}
     out = grpo.train(replace(many, steps=1, batch_size=8, out=str(tmp_path / "out")))
-    told = json.loads((out / "run.json").read_text())
-    assert told["settings"]["sources"] == ["a", "b"] and {"data_0_digest", "data_1_digest"} <= told["settings"].keys()
-    assert {line["source"]: line["share"] for line in told["mixture"]} == {"a": 0.75, "b": 0.25}
+    record = json.loads((out / "run.json").read_text())
+    assert (
+        record["settings"]["sources"] == ["a", "b"] and {"data_0_digest", "data_1_digest"} <= record["settings"].keys()
+    )
+    assert {line["source"]: line["share"] for line in record["mixture"]} == {"a": 0.75, "b": 0.25}
     long = replace(trajectories[0].steps[0], content="weather " * 2000)
     write_jsonl(tmp_path / "b.jsonl", [replace(trajectories[0], steps=(long, *trajectories[0].steps[1:]))])
     with pytest.raises(TrainingError, match="b.jsonl: none of .* prompts has at most"):
@@ -229,15 +231,17 @@ def test_several_sources_are_drawn_by_their_shares(settings, trajectories, tmp_p
 
 
 def test_the_record_says_what_was_trained_on_and_what_was_answered(trained, settings, base):
-    told, log = json.loads((trained / "run.json").read_text()), read_log(trained)
-    assert told["settings"]["base_digest"] == checkpoint.digest(base) and len(told["run_id"]) == 16
-    assert told["mixture"] == [
+    record, log = json.loads((trained / "run.json").read_text()), read_log(trained)
+    assert record["settings"]["base_digest"] == checkpoint.digest(base) and len(record["run_id"]) == 16
+    assert record["mixture"] == [
         {"source": "train", "samples": 72, "draws": 72, "passes": 1.0, "share": 1.0, "realised": 1.0, "rows": 36}
     ]
-    assert told["prompts"]["prompts"] == 72 and told["prompts"]["out_of_reach"] == told["prompts"]["different"] == 36
+    assert (
+        record["prompts"]["prompts"] == 72 and record["prompts"]["out_of_reach"] == record["prompts"]["different"] == 36
+    )
     cut = [entry["completions/clipped_ratio"] for entry in log]
-    assert told["answers"]["cut"] == pytest.approx(sum(cut) / len(cut), abs=1e-4)
-    assert told["answers"]["cut_last"] == pytest.approx(cut[-1], abs=1e-4)
+    assert record["answers"]["cut"] == pytest.approx(sum(cut) / len(cut), abs=1e-4)
+    assert record["answers"]["cut_last"] == pytest.approx(cut[-1], abs=1e-4)
     again = grpo.main([str(trained / "config.yaml"), "--out", settings.out])
     assert again == 0, "the configuration that it leaves is the one that it had"
     assert "| demo | CC0-1.0 | 60 |" in (trained / "README.md").read_text()
@@ -257,8 +261,8 @@ def test_tensorboard_has_the_figures_of_the_log(settings, trained, tmp_path, mon
     out = grpo.train(replace(settings, out=str(tmp_path / "out"), report="tensorboard"))
     found, log = accumulator(str(out / reporting.FOLDER)).Reload(), read_log(out)
     for name in ("loss", "reward", "completions/clipped_ratio", "tokens_per_second", "utilisation", "trained"):
-        told = {event.step: event.value for event in found.Scalars(name)}
-        assert told == pytest.approx({entry["step"]: entry[name] for entry in log if name in entry}, rel=1e-6)
+        record = {event.step: event.value for event in found.Scalars(name)}
+        assert record == pytest.approx({entry["step"]: entry[name] for entry in log if name in entry}, rel=1e-6)
     assert all(0 < entry["trained"] < 1 and entry["read"] < 1 for entry in log), "prompts are read once for a group"
     assert [untimed(entry) for entry in log] == [untimed(entry) for entry in read_log(trained)]
     assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
@@ -299,10 +303,10 @@ def test_an_adapter_is_merged_into_a_checkpoint_of_its_own(lora_trained, base, c
     folder = adapters.merge_adapter(lora_trained, tmp_path / "merged")
     ids = torch.tensor(encode(checkpoint.load_tokenizer(folder), [cases[0].prompt]))
     with torch.no_grad():
-        wanted, found = (
+        expected, found = (
             model.eval()(ids).logits for model in (load.load_adapter(lora_trained), load.load_model(folder))
         )
-    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert "BEGIN OF" in checkpoint.load_tokenizer(folder).chat_template
     assert json.loads((folder / "run.json").read_text())["command"] == "xlam_lib.train.grpo"
 

@@ -109,7 +109,11 @@ def pre_of(tokenizer: PreTrainedTokenizerBase) -> str:
         )
     _check_normalizer(state["normalizer"])
     whole = bool(model.get("ignore_merges"))
-    known = [name for name, known_rule in PRE_TOKENIZERS.items() if (_plain(known_rule.rules), known_rule.whole_words) == (_plain(rules), whole)]
+    known = [
+        name
+        for name, known_rule in PRE_TOKENIZERS.items()
+        if (_plain(known_rule.rules), known_rule.whole_words) == (_plain(rules), whole)
+    ]
     if not known:
         raise CheckpointError(
             f"the tokenizer cuts text by {list(rules)}{' and keeps whole words' if whole else ''}, which llama.cpp "

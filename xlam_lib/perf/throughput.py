@@ -30,7 +30,7 @@ from xlam_lib.files import write_json
 from xlam_lib.models import lora
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.perf import synthetic
-from xlam_lib.perf.throughput_rows import Found, Trial, attempt, compared, as_line
+from xlam_lib.perf.throughput_rows import Found, Trial, as_line, attempt, compared
 from xlam_lib.perf.throughput_step import Reading, Trained, release
 from xlam_lib.perf.workloads import CASES, samples
 from xlam_lib.settings import from_command_line, option
@@ -158,7 +158,11 @@ def rows_of(args: Settings, name: str, way: str, device: torch.device) -> Iterat
     dtype = getattr(torch, args.precision)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {launcher.cores()} cores"
     about: Found = {"model": name, "way": way, "device": where, "precision": args.precision}
-    about |= {"gradient_checkpointing": args.gradient_checkpointing, "source": args.case if args.real else "declared", "scale": args.scale}
+    about |= {
+        "gradient_checkpointing": args.gradient_checkpointing,
+        "source": args.case if args.real else "declared",
+        "scale": args.scale,
+    }
     trained, reason = attempt(lambda: Trained(model_of(args, name, way, device), dtype, 1e12 * args.peak))
     if trained is None:
         yield about | {"failed": reason}
@@ -166,7 +170,9 @@ def rows_of(args: Settings, name: str, way: str, device: torch.device) -> Iterat
     config, trial = trained.base.config, Trial(args.rounds, args.warmup, args.profile)
     about["parameters"] = sum(values.numel() for values in trained.base.parameters())
     about["trained_parameters"] = sum(values.numel() for values in trained.weights)
-    layout = Layout(1, weights=args.precision, compute=args.precision, checkpointing=args.gradient_checkpointing, dense_mask=False)
+    layout = Layout(
+        1, weights=args.precision, compute=args.precision, checkpointing=args.gradient_checkpointing, dense_mask=False
+    )
     for length in args.lengths:
         for data in args.data:
             groups = groups_of(args, data, length, config.vocab_size)

@@ -25,7 +25,7 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint, lora
 from xlam_lib.models.family import ModelSpec, build, family
 from xlam_lib.train.loop.processes import KNOWN_ERRORS
-from xlam_lib.train.planning.memory import Layout, Sizes, flops, base_weights, loading_peak, memory, host_loading, sizes
+from xlam_lib.train.planning.memory import Layout, Sizes, base_weights, flops, host_loading, loading_peak, memory, sizes
 from xlam_lib.train.planning.recipes import Recipe, Workload, layout, read, workload
 
 GIB = 2**30

@@ -96,7 +96,9 @@ def train(settings: SftSettings) -> Path:
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, info = _rows(settings, tokenizer)
     first_rows = ({"input_ids": row.input_ids, "labels": row.labels} for row in mask_report.sampled(rows))
-    mask = mask_report.check(mask_report.of_rows(first_rows, tokenizer), settings.missing_eos_token, state().is_main_process)
+    mask = mask_report.check(
+        mask_report.of_rows(first_rows, tokenizer), settings.missing_eos_token, state().is_main_process
+    )
     work, last = runner.prepare(out, described, settings)
     model, draws = prepared(settings), _draws(settings, rows)
     samples = settings.samples or draws.rows(settings.epochs)

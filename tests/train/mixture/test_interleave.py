@@ -123,12 +123,12 @@ def test_trajectories_become_the_rows_of_sft(files):
     tokenizer = Letters()
     objects = [TrajectoryData(tokenizer, path, STYLE) for path in files]
     train, evaluation = interleave_data(objects, seed=3)
-    wanted = {"": [], "val": [], "test": []}
+    expected = {"": [], "val": [], "test": []}
     for path in files:
         for one in JsonLines(path, Trajectory.from_dict):
-            wanted[one.split].append(one)
+            expected[one.split].append(one)
     for mixture, split in ((train, ""), (evaluation, "val")):
-        rows = examples(wanted[split], tokenizer, STYLE, 10**6)[0]
+        rows = examples(expected[split], tokenizer, STYLE, 10**6)[0]
         assert sorted(row["input_ids"] for row in mixture) == sorted(list(row.input_ids) for row in rows)
         assert sorted(row["labels"] for row in mixture) == sorted(row.labels for row in rows)
     assert [row["source"] for row in train.table()] == ["one", "two"]

@@ -78,7 +78,10 @@ def check_launch(args: Any, gathers: bool = False) -> None:
         raise TrainingError(
             "FSDP: the flat weights of its first version can't be saved; set fsdp_version: 2 in the launch file"
         )
-    launched, expected = os.environ.get("ACCELERATE_MIXED_PRECISION", "no"), "bf16" if bfloat16(args.precision) else "no"
+    launched, expected = (
+        os.environ.get("ACCELERATE_MIXED_PRECISION", "no"),
+        "bf16" if bfloat16(args.precision) else "no",
+    )
     if launched not in ("no", expected):
         raise TrainingError(
             f"mixed_precision: the launch says {launched}, the setting precision ({args.precision}) means {expected}; "

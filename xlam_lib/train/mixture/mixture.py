@@ -26,7 +26,7 @@ from typing import Any
 from xlam_lib.errors import MixtureError
 from xlam_lib.seeds import device_seed, key_of
 from xlam_lib.train.mixture.readers import Shard, Source, open_source
-from xlam_lib.train.mixture.schedule import Schedule, apportion, shard_size, exact_shares, tempered
+from xlam_lib.train.mixture.schedule import Schedule, apportion, exact_shares, shard_size, tempered
 
 Shares = Mapping[str, float] | Sequence[float]
 
@@ -125,7 +125,9 @@ class Mixture:
     @property
     def fingerprint(self) -> str:
         """The same on all devices, and another one when seed, sources, shares or the number of devices differ."""
-        described = [(source.name, source.size, str(share)) for source, share in zip(self.sources, self.shares, strict=True)]
+        described = [
+            (source.name, source.size, str(share)) for source, share in zip(self.sources, self.shares, strict=True)
+        ]
         return f"{key_of(self.seed.base, self.world, str(self.stop), repr(described), repr(self.totals)):016x}"
 
     def set_epoch(self, epoch: int) -> None:

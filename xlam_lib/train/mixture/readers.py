@@ -108,7 +108,9 @@ class IterableSource:
                     f"source {self.name!r} gave {total} samples, but {before} before: it must not change"
                 )
             if not shard.size(total):
-                raise MixtureError(f"source {self.name!r} has {total} samples for {shard.world} devices: each needs one")
+                raise MixtureError(
+                    f"source {self.name!r} has {total} samples for {shard.world} devices: each needs one"
+                )
             yield from _shuffled(chunk, key_of(shard.own_key, cycle, chunks))
             cycle, before = cycle + 1, total
 

@@ -15,7 +15,7 @@ from typing import Any
 from xlam_lib.errors import MixtureError
 from xlam_lib.models.tokens import IGNORED, encode
 from xlam_lib.train.mixture.examples import Example
-from xlam_lib.train.mixture.readers import MapSource, Source, IterableSource
+from xlam_lib.train.mixture.readers import IterableSource, MapSource, Source
 
 ANSWERS = ("chosen", "completion", "answer")  # what the answer is called, beside "prompt"
 Row = dict[str, list[int]]

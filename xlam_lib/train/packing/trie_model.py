@@ -184,7 +184,9 @@ def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
         labelled = labels != IGNORED
         nodes = row["trie_node"][:, :-1][labelled]
         found = _outputs(
-            model.base_model, row, **({"output_router_logits": True} if with_aux_loss else {"scored": needed_nodes(nodes)})
+            model.base_model,
+            row,
+            **({"output_router_logits": True} if with_aux_loss else {"scored": needed_nodes(nodes)}),
         )
         # not by indexing: its way back adds up shared nodes from several threads, in an order that differs each time
         hidden = _node_states(found, row).index_select(0, nodes)
@@ -195,10 +197,17 @@ def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
     model.forward, model.reads_tries = forward, True
 
 
-def _with_aux_loss(output: TrieOutput, model: PreTrainedModel, found: Any, row: Mapping[str, torch.Tensor]) -> TrieOutput:
+def _with_aux_loss(
+    output: TrieOutput, model: PreTrainedModel, found: Any, row: Mapping[str, torch.Tensor]
+) -> TrieOutput:
     """With the loss of the routers over the sequences of the row, as transformers and trl give it of a padded batch."""
     load = router.expert_load(model.config, found, row["trie_count"])
-    output.aux_loss, output.chosen, output.probability, output.rows = load.loss(), load.chosen, load.probability, load.rows
+    output.aux_loss, output.chosen, output.probability, output.rows = (
+        load.loss(),
+        load.chosen,
+        load.probability,
+        load.rows,
+    )
     output.loss = output.loss + model.config.get_text_config().router_aux_loss_coef * output.aux_loss
     return output
 

@@ -153,7 +153,9 @@ def residual(layout: Layout) -> int:
     return 2 if layout.weights == "bfloat16" or layout.shard in ("zero1", "zero2", "zero3", "fsdp2") else 4
 
 
-def flops(sizes: Sizes, config: PretrainedConfig, tokens: float, labelled: float, depth: float, checkpointing: bool) -> float:
+def flops(
+    sizes: Sizes, config: PretrainedConfig, tokens: float, labelled: float, depth: float, checkpointing: bool
+) -> float:
     """Operations of a training step's way there and back over so many tokens, `depth` tokens before each on average.
 
     Two for each weight that a token passes, forward and for the gradient of what it read, two more for that of a
@@ -207,7 +209,9 @@ def _copies(sizes: Sizes, layout: Layout, layers_kept: int) -> float:
     """Weights a second time: gathered from the other GPUs, cast to bfloat16, or unfolded from four bits."""
     width = NF4 if layout.weights == "nf4" else 2 if layout.compute == "bfloat16" else 4
     copies = 0.0
-    if layout.num_shards > 1 or layout.offload == "all":  # the layer at work, the next one, and what is outside of all layers
+    if (
+        layout.num_shards > 1 or layout.offload == "all"
+    ):  # the layer at work, the next one, and what is outside of all layers
         outside = sizes.total - sizes.layers * sizes.layer
         copies += 2 * width * sizes.layer + 2 * outside + (0 if sizes.adapters else 2 * sizes.layer)
     elif layout.weights == "float32" and layout.compute == "bfloat16" and not layout.deepspeed:

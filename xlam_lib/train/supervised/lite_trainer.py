@@ -89,7 +89,9 @@ class SFTFoundationTrainerLite:
         accelerator.register_for_checkpointing(self.scheduler)
         dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
         self.meter = Meter(accelerator.unwrap_model(self.model), dtype, accelerator.device)
-        self.by_source = torch.zeros(2, len(self.source_names), device=accelerator.device)  # losses and weights to be told
+        self.by_source = torch.zeros(
+            2, len(self.source_names), device=accelerator.device
+        )  # losses and weights to be told
 
     def train(self, work: Path | None = None, last: Path | None = None, report: Report | None = None) -> None:
         """All steps, from a checkpoint on if there is one; logs and checkpoints go to the folder `work`, if given."""
@@ -247,7 +249,9 @@ class SFTFoundationTrainerLite:
             weighted = found if weights is None else found * weights[:, 1:]
             counted = weights[:, 1:] if weights is not None else (batch["labels"][:, 1:] != IGNORED).float()
             self._add_to_source(source, -weighted.detach(), counted)
-            return -weighted.sum(), router.ExpertLoad(output.chosen, output.probability, output.rows) if self.aux_loss_coef else None
+            return -weighted.sum(), router.ExpertLoad(
+                output.chosen, output.probability, output.rows
+            ) if self.aux_loss_coef else None
         labels = batch.pop("labels")[:, 1:]
         output = self.model(**batch, use_cache=False)
         logits = output.logits[:, :-1].flatten(0, 1).float()
