@@ -1,12 +1,12 @@
 """Are these the right calls? Exact match, parse rate, a breakdown by kind, and what kind of mistake was made.
 
 Used by notebooks 02, 03 and 05. A case is one turn of a trajectory; the calls made before it are given as they should
-have been. An answer is exact when it is clean JSON whose calls equal the wanted ones (`codec.same_calls`: any order,
+have been. An answer is exact when it is clean JSON whose calls equal the expected ones (`codec.same_calls`: any order,
 1 == 1.0); what it says besides is not compared.
 
     cases = cases_of(read_jsonl("test_seen.jsonl"), STYLES["brief"])
-    judged = judge(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
-    score(judged)  # {"n": 405, "exact": 0.82, "parse_rate": 0.99, "by_kind": {...}, "failures": {...}}
+    graded = grade(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
+    score(graded)  # {"n": 405, "exact": 0.82, "parse_rate": 0.99, "by_kind": {...}, "failures": {...}}
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ FAILURES = {
     "invalid_json": "the answer is not the JSON that was asked for",
     "called_though_irrelevant": "calls something though nothing had to be called",
     "no_call": "calls nothing though something had to be called",
-    "extra_call": "more calls than wanted",
-    "missing_call": "fewer calls than wanted",
-    "wrong_tool": "as many calls as wanted, another tool among them",
+    "extra_call": "more calls than expected",
+    "missing_call": "fewer calls than expected",
+    "wrong_tool": "as many calls as expected, another tool among them",
     "wrong_argument_name": "the right tool with an argument that it doesn't have",
     "extra_argument": "the right tool with an argument that was not asked for",
     "missing_argument": "the right tool without an argument that was asked for",
@@ -36,7 +36,7 @@ KINDS = ("single", "parallel", "irrelevant", "multi_step", "multi_turn")
 
 @dataclass(frozen=True)
 class Case:
-    """One turn to be answered: prompt, wanted answer, tools, and where it comes from."""
+    """One turn to be answered: prompt, expected answer, tools, and where it comes from."""
 
     trajectory_id: str
     step: int
@@ -47,13 +47,13 @@ class Case:
 
     @property
     def completion(self) -> str:
-        """The wanted answer as text: '{"thought": "", "tool_calls": [...]}'."""
+        """The expected answer as text: '{"thought": "", "tool_calls": [...]}'."""
         return render_answer(self.expected)
 
 
 @dataclass(frozen=True)
 class Graded:
-    """A case with what was answered: `judged.exact`, `judged.failure` ("" when exact), `judged.parsed`."""
+    """A case with what was answered: `graded.exact`, `graded.failure` ("" when exact), `graded.parsed`."""
 
     case: Case
     text: str
@@ -86,7 +86,7 @@ def kind_of(trajectory: Trajectory) -> str:
 
 
 def grade(cases: Sequence[Case], answers: Sequence[str]) -> list[Graded]:
-    """Each case with its answer, judged; as many answers as cases."""
+    """Each case with its answer, graded; as many answers as cases."""
     if len(cases) != len(answers):
         raise ValueError(f"{len(answers)} answers for {len(cases)} cases; expected one each, in the same order")
     return [_grade(case, text) for case, text in zip(cases, answers, strict=True)]
@@ -118,10 +118,8 @@ def failure_of(expected: Sequence[ToolCall], predicted: Sequence[ToolCall], tool
 
 
 def _argument_failure(expected: ToolCall, predicted: ToolCall, known: dict[str, set[str]]) -> str:
-    more, fewer = (
-        predicted.arguments.keys() - expected.arguments.keys(),
-        expected.arguments.keys() - predicted.arguments.keys(),
-    )
+    names, expected_names = predicted.arguments.keys(), expected.arguments.keys()
+    more, fewer = names - expected_names, expected_names - names
     if more - known.get(predicted.name, set(expected.arguments)):
         return "wrong_argument_name"
     if more:
@@ -171,7 +169,7 @@ def score(graded: Sequence[Graded]) -> dict[str, Any]:
 
 
 def mistakes(graded: Sequence[Graded], failure: str = "") -> list[Graded]:
-    """The answers that went wrong, of one type or of all, to be looked at: `mistakes(judged, "wrong_value")`."""
+    """The answers that went wrong, of one type or of all, to be looked at: `mistakes(graded, "wrong_value")`."""
     return [one for one in graded if one.failure and failure in ("", one.failure)]
 
 

@@ -102,7 +102,7 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def key_of(*parts: str | int) -> int:
-    """A 64-bit key of anything that tells it: `key_of(42, "webshop", 3)`; different parts give different keys."""
+    """A 64-bit key of anything that identifies it: `key_of(42, "webshop", 3)`; different parts give different keys."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
 
 

@@ -35,7 +35,7 @@ def option(default: Any, help: str, formerly: str = "") -> Any:
 
 
 def renamed(settings: Any) -> dict[str, str]:
-    """The settings that have another name than before: `renamed(SftSettings)["recompute"]` -> "gradient_checkpointing"."""
+    """Former names and today's: `renamed(SftSettings)["recompute"]` -> "gradient_checkpointing"."""
     fields = dataclasses.fields(settings)
     return {former: field.name for field in fields if (former := field.metadata.get("formerly"))}
 

@@ -67,7 +67,7 @@ def fresh_prompts(out: Path, seed: int, size: int) -> Path:
 
 
 def answered(model: Path, trajectories: Path, style: str) -> tuple[list[Graded], list[int]]:
-    """What a checkpoint answers to the turns of a file, judged, and the indices of answers that were cut off."""
+    """What a checkpoint answers to the turns of a file, graded, and the indices of answers that were cut off."""
     from xlam_lib.serve.engines.transformers import Greedy
 
     cases = cases_of(read_jsonl(trajectories), STYLES[style])
@@ -77,7 +77,7 @@ def answered(model: Path, trajectories: Path, style: str) -> tuple[list[Graded],
 
 
 def pairs_of(graded: Sequence[Graded], cut: Sequence[int], path: Path, seed: int) -> list[Pair]:
-    """Preference pairs of judged answers, written to a file and returned."""
+    """Preference pairs of graded answers, written to a file and returned."""
     pairs = build(graded, seed=seed, cut=cut)
     write_pairs(path, pairs)
     return pairs

@@ -3,7 +3,7 @@
     python -m xlam_lib.models.gguf runs/dpo runs/dpo.gguf --dtype float16
 
 Weights, configuration, tokenizer (`gguf_tokens.py`) and chat template go into the file (its format: the `gguf`
-package). An adapter is merged before. `LAYOUTS` says how llama.cpp holds each architecture; what it can't be told of a
+package). An adapter is merged before. `LAYOUTS` says how llama.cpp holds each architecture; what a file can't hold of a
 model (a window of attention, another activation, another scaling of positions) is refused.
 """
 
@@ -169,7 +169,7 @@ def _head_dim(config: Any) -> int:
 
 
 def _kind(name: str, shape: Sequence[int], requested: Any) -> Any:
-    """How a tensor is held, of the way that is wanted for matrices."""
+    """How a tensor is held, of the type that is requested for matrices."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
     if len(shape) < 2 or name.endswith(KEPT_FLOAT32):

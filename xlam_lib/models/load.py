@@ -81,7 +81,8 @@ def merged(folder: str | Path, dtype: str = "float32", base: str | Path = "") ->
 def nf4(folder: Any, dtype: str) -> PreTrainedModel:
     """The model of a checkpoint with linear layers (but the head) and experts of four bits, which compute in `dtype`.
 
-    Experts are dequantised a layer at a time and stay so until the way back; `gradient_checkpointing` lets them go in between.
+    Experts are dequantised a layer at a time and stay so until the backward pass; `gradient_checkpointing` lets them go
+    in between.
     """
     return load_model(folder, dtype, quantization_config=four_bits(getattr(torch, dtype)))
 
@@ -112,7 +113,7 @@ def _base_info(folder: Path) -> dict[str, str]:
 
 
 def _base_folder(folder: Path, info: dict[str, str]) -> Path:
-    """Beside the adapter as when it was saved, or where its training was told that it is."""
+    """Beside the adapter as when it was saved, or where its training was given it."""
     named = json.loads((folder / ADAPTER).read_text("utf-8")).get("base_model_name_or_path") or ""
     places = [folder / info["path"], Path(named)]
     for place in places:

@@ -1,7 +1,7 @@
 """Ways of reading the same samples compared, a row of figures each (`throughput.py`).
 
     rows = list(compared(trained, readings, groups, Trial(rounds=3), layout))
-    print(told(rows[0]))
+    print(as_line(rows[0]))
 
 A row has the median step: seconds by part, telemetry's figures, and the memory beside what the plan (`memory.py`)
 expects. Memory that runs out makes a row with the reason; any other error ends the run.
@@ -43,7 +43,7 @@ def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
     try:
         return make(), ""
     except torch.OutOfMemoryError as error:
-        return None, f"out of memory: {(str(error).splitlines() or ['no more is told'])[0]}"
+        return None, f"out of memory: {(str(error).splitlines() or ['no details'])[0]}"
 
 
 def compared(

@@ -5,7 +5,7 @@
 
 The reference is the checkpoint it starts from, its log-probabilities computed once; `preference/trainer.py` says
 more of losses and adapters. Pairs marked "held_out" are never trained on; after training, `held_out.json` beside the
-weights says, for all of them and for each origin and mistake, how often the wanted answer is preferred: by its
+weights says, for all of them and for each origin and mistake, how often the chosen answer is preferred: by its
 likelihood before and after, and by the reward that DPO defines (beta times how much more likely it became than the
 rejected one did).
 
@@ -62,7 +62,7 @@ class DpoSettings(LoraSettings):
     lr: float = option(1e-5, "peak learning rate")
     losses: tuple[str, ...] = option(("sigmoid",), f"added up, some of {', '.join(LOSSES)}")
     loss_weights: tuple[float, ...] = option((), "what each of the losses counts (nothing: 1)")
-    sft_weight: float = option(2.0, "weight of a term that trains the wanted answer as SFT does, unless losses name it")
+    sft_weight: float = option(2.0, "weight of a term that trains the chosen answer as SFT does, unless losses name it")
     label_smoothing: float = option(0.0, f"share of pairs that may be the wrong way round, for {', '.join(SMOOTHED)}")
     batch_size: int = option(16, "pairs a step, over all processes")
     per_device_batch_size: int = option(

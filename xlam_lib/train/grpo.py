@@ -5,8 +5,8 @@
     python -m xlam_lib.train.grpo --base runs/sft --data a.jsonl b.jsonl --shares 0.8 0.2 --out runs/lora --lora-rank 16
 
 The model answers each prompt several times; answers that earn more than the mean of their group become likelier, the
-others less so (DeepSeekMath, arXiv 2402.03300). Prompts are the turns of trajectories, whose answers say what is
-wanted (`prompts.py`); `rewards.py` and `execution.py` say what an answer earns. The log has each reward's mean and
+others less so (DeepSeekMath, arXiv 2402.03300). Prompts are the turns of trajectories, whose answers are what is
+expected (`prompts.py`); `rewards.py` and `execution.py` say what an answer earns. The log has each reward's mean and
 spread, the length of answers, the share of them that was cut, and the share of groups of equal rewards, from which
 nothing is learnt. With `--lora-rank` adapters are trained (`lora.py`); the reference is then the same model with its
 adapters switched off.
@@ -55,7 +55,7 @@ class GrpoSettings(LoraSettings):
 
     base: str = option(..., "folder of the checkpoint to start from, which is also the reference")
     data: tuple[str, ...] = option(
-        ..., "trajectories as JSON Lines, one file a source: each assistant turn is a prompt with its wanted answer"
+        ..., "trajectories as JSON Lines, one file a source: each assistant turn is a prompt with its expected answer"
     )
     out: str = option(..., "folder to make; appears when all is done")
     shares: tuple[float, ...] = option((), "how often prompts of each source are drawn; nothing: by their number")
@@ -79,9 +79,9 @@ class GrpoSettings(LoraSettings):
     format_weight: float = option(1.0, "reward for JSON as it was asked for")
     function_weight: float = option(1.0, "reward for the names of functions")
     arguments_weight: float = option(1.0, "reward for names and values of arguments")
-    plain_weight: float = option(1.0, "reward for words of a fitting length where no call is wanted")
-    exact_weight: float = option(1.0, "reward for exactly the wanted calls")
-    execution_weight: float = option(1.0, "reward for calls that run with the wanted results")
+    plain_weight: float = option(1.0, "reward for words of a fitting length where no call is expected")
+    exact_weight: float = option(1.0, "reward for exactly the expected calls")
+    execution_weight: float = option(1.0, "reward for calls that run with the expected results")
     functions: tuple[str, ...] = option((), "modules whose functions execution runs, for tools of your own")
     lr: float = option(1e-5, "peak learning rate")
     seed: int = option(0, "seed of order and answers")
@@ -114,8 +114,8 @@ def train(settings: GrpoSettings) -> Path:
         trainer = PolicyTrainer(
             model=model, args=arguments(settings, work, rewards), peft_config=lora.config(settings, model),
             reward_funcs=Grader(prompts.cases, tokenizer).functions(rewards), train_dataset=prompts.rows,
-            processing_class=tokenizer, callbacks=[runner.LogCallback(work, runner.report(settings.report, work, last))],
-            tries=not torch.cuda.is_available(),
+            callbacks=[runner.LogCallback(work, runner.report(settings.report, work, last))],
+            processing_class=tokenizer, tries=not torch.cuda.is_available(),
         )  # fmt: skip
         seconds = runner.run(trainer, last)
     report = prompts.report
@@ -153,8 +153,8 @@ def _check(settings: GrpoSettings) -> None:
         )
     if size % world or (settings.per_device_batch_size and size // world % settings.per_device_batch_size):
         raise TrainingError(
-            f"--batch-size {size} does not divide into {world} processes that read {settings.per_device_batch_size or 'all'} "
-            "answers at once; give multiples"
+            f"--batch-size {size} does not divide into {world} processes that read "
+            f"{settings.per_device_batch_size or 'all'} answers at once; give multiples"
         )
     if settings.use_vllm and not torch.cuda.is_available():
         raise TrainingError("--use-vllm needs a GPU, where vLLM is given the weights; leave it out on a CPU")

@@ -1,10 +1,10 @@
-"""What a recipe will take, told before anything is downloaded: parameters, memory, steps, hours (a shell command):
+"""What a recipe will take, known before anything is downloaded: parameters, memory, steps, hours (a shell command):
 
     python -m xlam_lib.train.plan experiments/04_model_family/recipes/xlam-8x7b-r-qlora.yaml --gpus 8 --memory 80
 
 The model is built without weights, so a laptop will do. A table and a line of JSON are printed; the exit status is 1 if
-a check fails or the memory doesn't suffice, 2 if the recipe can't be read. Notebook 02 names it. `memory.py` says how
-parts are counted; hours assume the recipe's share of the GPUs' peak, and no time for moving offloaded states.
+a check fails or the memory doesn't suffice, 2 if the recipe can't be read. Notebook 02 names it. `planning/memory.py`
+says how parts are counted; hours assume the recipe's share of the GPUs' peak, and no time for moving offloaded states.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is told of a recipe; bytes in `parts` (of a GPU) and `host` (of all machines together)."""
+    """All that is reported of a recipe; bytes in `parts` (of a GPU) and `host` (of all machines together)."""
 
     recipe: str
     model: str
@@ -187,8 +187,9 @@ def table(made: Plan) -> str:
     lines = [
         f"{made.recipe}: {made.model} ({made.architecture})",
         f"  parameters  {counts.total:,}, a token passes {made.active:,}; {counts.trainable:,} trained ({share:.2%})",
-        f"  layout      {gpu_layout.gpus} GPUs, {gpu_layout.shard}, offload {gpu_layout.offload}, weights {gpu_layout.weights}, "
-        f"computes {gpu_layout.compute}, {'recomputes layers' if gpu_layout.checkpointing else 'keeps activations'}",
+        f"  layout      {gpu_layout.gpus} GPUs, {gpu_layout.shard}, offload {gpu_layout.offload}, "
+        f"weights {gpu_layout.weights}, computes {gpu_layout.compute}, "
+        f"{'recomputes layers' if gpu_layout.checkpointing else 'keeps activations'}",
         *(f"  {'ok' if check.passed else 'NO':<3} {check.name:<9}{check.detail}" for check in made.checks),
         f"  GiB a GPU, rows of {made.row:,} tokens",
         *(f"    {part:<12}{size / GIB:8.2f}" for part, size in made.parts.items()),

@@ -4,11 +4,12 @@
     python -m xlam_lib.train.sft --base llama --data train.jsonl --out runs/lora --lora-rank 16 --quantize nf4
 
 The number of samples is fixed, never the time, so the same seed gives the same weights. On a CPU the rows of a
-trajectory stand together and are read as a trie (`trie_model.py`), on a GPU trl pads rows of similar length. The
-trainer is SFTFoundationTrainer (v1). With `--lora-rank` it trains adapters (`lora.py`), all that is then saved. With
-`--seconds` the run first measures its speed and plans fewer samples if need be: that is logged, and the schedule spans
-what was planned. Several files are drawn by `--shares` (`mixture/inputs.py`), and trajectories can be varied as they
-are read (`augmentation.py`); how much of it came to pass lies in the finished run's COMPLETE.
+trajectory stand together and are read as a trie (`packing/trie_model.py`), on a GPU trl pads rows of similar length.
+The trainer is SFTFoundationTrainer (v1). With `--lora-rank` it trains adapters (`models/lora.py`), all that is then
+saved. With `--seconds` the run first measures its speed and plans fewer samples if need be: that is logged, and the
+schedule spans what was planned. Several files are drawn by `--shares` (`mixture/inputs.py`), and trajectories can be
+varied as they are read (`data/augment/augmentation.py`); how much of it came to pass lies in the finished run's
+COMPLETE.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def _for_trl(settings: SftSettings, rows: list[Example], samples: int) -> Datase
 
 
 def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], dict[str, Any]]:
-    """The rows of all sources, and what is told of them."""
+    """The rows of all sources, and what is reported of them."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     rows = [row for _, some in inputs.read(settings, tokenizer, counts) for row in some]
     tokens = sum(len(row.input_ids) for row in rows)

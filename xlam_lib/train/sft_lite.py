@@ -7,7 +7,7 @@
 A step takes whole trajectories of a mixture, merges the samples of each into a trie and shares the tries out over the
 devices (`supervised/lite_trainer.py`, `packing/packers.py`). Any number of devices makes the same steps up to rounding,
 and a run that was broken off goes on from its last whole checkpoint to the same weights. Trajectories can be varied as
-they are read (`augmentation.py`).
+they are read (`data/augment/augmentation.py`).
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ def train(settings: LiteSettings) -> Path:
 
 
 def _mixture(settings: LiteSettings, tokenizer: Any) -> tuple[Mixture, dict[str, dict[str, dict[str, int]]]]:
-    """All sources in one stream, and what is told of them: {"left_out": {source: ...}, "augmented": {source: ...}}."""
+    """All sources in one stream, and counts of them: {"left_out": {source: ...}, "augmented": {source: ...}}."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     sources = {name: Trajectories(rows) for name, rows in inputs.read(settings, tokenizer, counts)}
-    seed = DeviceSeed(settings.seed, rank=0, world=1)  # every process reads all samples, see packing.py
+    seed = DeviceSeed(settings.seed, rank=0, world=1)  # every process reads all samples, see packing/packers.py
     return Mixture(sources, settings.shares or None, seed=seed), counts
 
 

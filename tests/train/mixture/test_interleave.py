@@ -18,8 +18,8 @@ from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.mixture.data_objects import TrajectoryData
 from xlam_lib.train.mixture.examples import examples
 from xlam_lib.train.mixture.interleave import interleave_data
-from xlam_lib.train.mixture.jsonl import JsonLines
 from xlam_lib.train.mixture.mixture import Mixture
+from xlam_lib.train.mixture.readers import JsonLines
 from xlam_lib.trajectory import Trajectory, write_jsonl
 
 

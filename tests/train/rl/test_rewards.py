@@ -10,12 +10,12 @@ from train_demo import STYLE, TOOLS, trajectory
 
 from xlam_lib.codec import Answer, render_answer
 from xlam_lib.grading import cases_of, grade
-from xlam_lib.train.rl.assignment import best_assignment
 from xlam_lib.train.rl.rewards import (
     RULES,
     Reward,
     RewardError,
     RewardSum,
+    best_assignment,
     graded,
     of_arguments,
     of_exact,

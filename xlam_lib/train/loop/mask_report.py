@@ -33,7 +33,7 @@ Conversation = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class MaskReport:
-    """Counts over rows; `str(report)` tells them in three lines.
+    """Counts over rows; `str(report)` gives them in three lines.
 
     `answers` are unbroken stretches of trained tokens, `ended` those whose last one is the end token (white space
     behind it doesn't matter), `marks` the template's own tokens that are trained, `shifted` the labels that aren't the
@@ -151,7 +151,7 @@ def sampled(rows: Sequence[Any], most: int = ROWS) -> list[Any]:
 
 
 def check(report: MaskReport, missing_eos_token: Literal["error", "warn"] = "error", log: bool = True) -> MaskReport:
-    """Log the report (if `tell`) and what is odd; a TrainingError if nothing, or no end token, would be trained."""
+    """Log the report (if `log`) and what is odd; a TrainingError if nothing, or no end token, would be trained."""
     if log:
         logger.info("%s", report)
         for problem in report.problems():
@@ -164,7 +164,8 @@ def check(report: MaskReport, missing_eos_token: Literal["error", "warn"] = "err
     if not report.ended and missing_eos_token == "error":
         raise TrainingError(
             f"none of {report.answers} answers ends with the end token {report.end!r}, a model that learns them would "
-            f"never stop; for example {report.example!r}. Put it at the end of each answer, or set missing_eos_token to warn"
+            f"never stop; for example {report.example!r}. Put it at the end of each answer, or set "
+            "missing_eos_token to warn"
         )
     return report
 

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RUN, CONFIG = "run.json", "config.yaml"
-PATHS = ("out", "report")  # what a run makes is the same wherever it lies and whoever is told
+PATHS = ("out", "report")  # what a run makes is the same wherever it lies and whatever is reported
 NO_WEIGHTS = ("log_every", "save_every")  # settings that change what is written on the way, not what is learnt
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "safetensors", "numpy")
 
@@ -89,7 +89,7 @@ def machine() -> dict[str, Any]:
 
 
 def started_record(work: Path, described: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run that begins, or goes on, in a folder; other code than before is told and kept in the record.
+    """The record of a run that begins, or goes on, in a folder; other code than before is logged and kept in it.
 
     {"settings": {...}, "code": {...}, "machine": {...}}; with "code_before": [...] if steps were made with other code.
     """

@@ -34,7 +34,8 @@ from xlam_lib.train.loop.telemetry import Meter, pace
 logger = logging.getLogger(__name__)
 
 __all__ = [
-    "RUN", "describe", "resolved", "LogCallback", "GuardedTrainer", "files", "finished", "planned", "prepare", "report", "run",
+    "RUN", "describe", "resolved", "LogCallback", "GuardedTrainer", "files", "finished", "planned", "prepare", "report",
+    "run",
 ]  # fmt: skip
 
 RENAMED = {"learning_rate": "lr", "mean_token_accuracy": "accuracy", "num_tokens": "tokens"}
@@ -74,7 +75,7 @@ class GuardedTrainer:
 
 
 class LogCallback(TrainerCallback):
-    """Writes the log, tells progress in one line now and then, and marks checkpoints that are whole."""
+    """Writes the log, prints progress in one line now and then, and marks checkpoints that are whole."""
 
     def __init__(self, folder: Path, report: Report | None = None) -> None:
         self.path, self.report = folder / FILE, report or NoReport()
@@ -134,7 +135,7 @@ class LogCallback(TrainerCallback):
 
 
 def run(trainer: Trainer, last: Path | None) -> float:
-    """Train, from a checkpoint if there is one; returns the seconds it took. Our diary is the only printer."""
+    """Train, from a checkpoint if there is one; returns the seconds it took. LogCallback is the only printer."""
     trainer.remove_callback(PrinterCallback)
     meter = Meter(trainer.model, torch.bfloat16 if trainer.args.bf16 else torch.float32)
     for one in (trainer, *trainer.callback_handler.callbacks):
@@ -158,7 +159,8 @@ def share(args: Any) -> int:
     rows = max(1, args.batch_size // state().num_processes)
     if args.per_device_batch_size and rows % args.per_device_batch_size:
         raise TrainingError(
-            f"per_device_batch_size is {args.per_device_batch_size}, but a process has {rows} rows a step; give a divisor of that"
+            f"per_device_batch_size is {args.per_device_batch_size}, but a process has {rows} rows a step; give a "
+            "divisor of that"
         )
     return args.per_device_batch_size or rows
 
@@ -194,7 +196,7 @@ def files(work: Path, command: str, settings: Any, **facts: Any) -> dict[str, st
 
 
 def report(kind: Kind, work: Path, last: Path | None) -> Report:
-    """Where the figures go beside the log; the main process alone tells them."""
+    """Where the figures go beside the log; the main process alone reports them."""
     if not state().is_main_process:
         return NoReport()
     found = record.read(work) or {}

@@ -5,9 +5,9 @@
 
 `prepare_accelerator` is for `supervised/lite_trainer.py`; trl's trainers go by `check_launch`. A step of the loop has
 several backward passes, equally many on each device, and its loss is divided by the weight of all labels. DeepSpeed's
-engine is told so: it counts no passes itself (`gradient_accumulation_steps` 1, so it divides nothing), and makes its
-step (averages, shortens, updates) where accelerate's `sync_gradients` says that a pass is the last one. It skips a step
-whose gradient isn't finite, and tells its length as infinite.
+engine is configured for it: it counts no passes itself (`gradient_accumulation_steps` 1, so it divides nothing), and
+makes its step (averages, shortens, updates) where accelerate's `sync_gradients` says that a pass is the last one. It
+skips a step whose gradient isn't finite, and reports its length as infinite.
 """
 
 from __future__ import annotations

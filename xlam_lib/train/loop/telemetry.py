@@ -133,7 +133,7 @@ class Meter:
         self.total = 0  # tokens of the samples of all devices, up to the last entry
 
     def count(self, batch: Mapping[str, Any], **known: int) -> None:
-        """Add a batch as the model is given it; `known` are counts that it doesn't tell, such as `tokens`."""
+        """Add a batch as the model is given it; `known` are counts that it doesn't show, such as `tokens`."""
         found = counts_of(batch) | known
         if found:
             row = [torch.as_tensor(found.get(name, 0), device=self.device) for name in COUNTS]

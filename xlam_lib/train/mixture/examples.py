@@ -52,7 +52,7 @@ def examples(
 ) -> tuple[list[Example], Counter[str]]:
     """Rows of all trainable turns and what was left out, by reason: ([...], Counter({"longer than max_length": 3})).
 
-    A turn is written in the style, or in the layout that its trajectory names (`variants.turns_of`).
+    A turn is written in the style, or in the layout that its trajectory names (`augment.layouts.turns_of`).
     """
     keys, prompts, answers = [], [], []
     left_out: Counter[str] = Counter()
@@ -80,7 +80,7 @@ def order(lengths: Sequence[int], batch_size: int, samples: int, seed: int, pass
 
     Each pass over the rows is shuffled, sorted by length within groups of 50 batches, cut into batches, and the batches
     are shuffled. So rows of a batch need little padding; the order depends on nothing but the arguments. What a pass
-    draws may be given (`sources.Draws`); it is every row once otherwise.
+    draws may be given (`inputs.Draws`); it is every row once otherwise.
     Example: `order([5, 9, 5, 9], 2, 4, seed=0)` -> [1, 3, 2, 0]
     """
     rng, drawn, rest = random.Random(seed), [], []
@@ -111,7 +111,7 @@ def order_together(
     Each pass over the groups is shuffled and cut into parts of half a batch, a group never in two parts unless it is
     larger; two parts that take about the same time make a batch, so that two processes do equal work, and the batches
     are shuffled. The order depends on nothing but the arguments. Which groups a pass draws may be given
-    (`sources.Draws`), each as its rows; it is every group once otherwise.
+    (`inputs.Draws`), each as its rows; it is every group once otherwise.
     Example: `order_together(["a", "b", "a", "b"], [5, 9, 5, 9], 4, 4, seed=0)` -> [0, 2, 1, 3]
     """
     rng, drawn, rest = random.Random(seed), [], []

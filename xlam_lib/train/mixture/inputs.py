@@ -1,6 +1,6 @@
 """The files of a training: their names, their rows, and how often each is drawn (all trainings).
 
-    rows = [row for name, some in read(settings, tokenizer, told := {}) for row in some]
+    rows = [row for name, some in read(settings, tokenizer, info := {}) for row in some]
     draws = Draws([row.source for row in rows], [row.trajectory_id for row in rows], settings.shares, settings.seed)
     order_together(groups, lengths, batch_size, samples, seed, draws.passes())
 
@@ -55,7 +55,7 @@ def read(
 ) -> Iterator[tuple[str, list[Example]]]:
     """(name, rows) of each file of `settings.data`; a file without rows is a TrainingError.
 
-    `settings` has data, style, max_length and the fields of Augmentation. `told` gets by name what was left out and how
+    `settings` has data, style, max_length and the fields of Augmentation. `info` gets by name what was left out and how
     many trajectories were varied: {"left_out": {"a": {"longer than max_length": 3}}, "augmented": {"a": {...}}}.
     """
     augmentation, wrapper = Augmentation.of(settings), checkpoint.wrapper(tokenizer)

@@ -1,4 +1,4 @@
-"""Batches of a mixture, read by worker processes if wanted, in the same order however many there are (notebook 02).
+"""Batches of a mixture, read by worker processes if asked for, in the same order however many there are (notebook 02).
 
     loader = Loader(mixture, 16, workers=2, collate=pad)
     for batch in loader: ...

@@ -5,8 +5,8 @@
     mixture.table()         # samples, draws, passes and share of each source, known before the first sample is read
 
 What holds, and is tested: from one seed each device gets a part of its own, in an order of its own; the parts are
-disjoint and together complete; every stretch holds the sources as wanted, to a draw or two; `state_dict` is a place in
-the epoch, and loading it gives the very next sample. `stop` says when an epoch ends:
+disjoint and together complete; every stretch holds the sources by their shares, to a draw or two; `state_dict` is a
+place in the epoch, and loading it gives the very next sample. `stop` says when an epoch ends:
 
     "all"    when every sample was drawn at least once (sources with a larger share than size are repeated)
     "first"  before any sample is repeated
@@ -80,7 +80,7 @@ class Mixture:
         return self._named(self.begin())
 
     def placed(self, start: int = 0, selected: Callable[[int], bool] | None = None) -> Iterator[tuple[int, str, Any]]:
-        """(place, name, sample) from a place on; what isn't wanted is passed over without being read."""
+        """(place, name, sample) from a place on; what isn't selected is passed over without being read."""
         readers: dict[int, Callable[[int], Any]] = {}
         for place, (index, number) in enumerate(self._schedule().draws(start), start):
             if selected is not None and not selected(place):
@@ -213,8 +213,8 @@ class Mixture:
         for source, draws in zip(self.sources, self.totals or [None] * len(self.sources), strict=True):
             if source.size is not None and source.size < self.world and (draws is None or draws > source.size):
                 raise MixtureError(
-                    f"source {source.name!r} has {source.size} samples for {self.world} devices, but is to be repeated: "
-                    "each device needs a sample of its own; give more samples, or a smaller share"
+                    f"source {source.name!r} has {source.size} samples for {self.world} devices, but is to be "
+                    "repeated: each device needs a sample of its own; give more samples, or a smaller share"
                 )
 
 

@@ -10,23 +10,73 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from xlam_lib.errors import MixtureError
 from xlam_lib.seeds import key_of
-from xlam_lib.train.mixture.jsonl import JsonLines
 from xlam_lib.train.mixture.schedule import Permutation, shard_size
 
 CHUNK = 1000  # samples of a stream that are shuffled together
 
 
+class JsonLines:
+    """The values of a file's lines, blank ones left out: `JsonLines("train.jsonl")[-1]["trajectory_id"]`.
+
+    The file isn't held in memory: one pass notes where the lines begin (8 bytes a line). Each process opens it itself.
+    """
+
+    def __init__(self, path: str | Path, parse: Callable[[Any], Any] | None = None) -> None:
+        self.path, self.parse, self.starts = Path(path), parse, array("Q")
+        self._opened: tuple[int, IO[bytes]] | None = None
+        start = 0
+        with open(self.path, "rb") as file:
+            for line in file:
+                if line.strip():
+                    self.starts.append(start)
+                start += len(line)
+        self.bytes = start
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> Any:
+        file = self._file()
+        file.seek(self.starts[index])
+        try:
+            value = json.loads(file.readline())
+            return self.parse(value) if self.parse else value
+        except ValueError as error:
+            raise ValueError(f"{self.path}: record {index + 1} of {len(self)}: {error}") from error
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    def _file(self) -> IO[bytes]:
+        """The file, opened by this very process: a forked one would share its place in it."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            file = open(self.path, "rb")  # noqa: SIM115  (kept open)
+            size = os.fstat(file.fileno()).st_size
+            if size != self.bytes:
+                file.close()
+                raise ValueError(
+                    f"{self.path} has {size} bytes, but had {self.bytes} when it was indexed: open it anew"
+                )
+            self._opened = (os.getpid(), file)
+        return self._opened[1]
+
+
 @dataclass(frozen=True)
 class Shard:
-    """Which samples of a source are a device's: each `world`-th from `lane` on, in an order told by the key."""
+    """Which samples of a source are a device's: each `world`-th from `index` on, in an order given by the key."""
 
     index: int
     world: int
@@ -34,12 +84,12 @@ class Shard:
     own_key: int  # of this device
 
     def size(self, total: int) -> int:
-        """How many of `total` samples: `Lot(1, 2, 0, 0).size(5)` -> 2."""
+        """How many of `total` samples: `Shard(1, 2, 0, 0).size(5)` -> 2."""
         return shard_size(total, 0, self.index, self.world)
 
 
 class MapSource:
-    """A source with random access: `Listed("demo", ["a", "b"]).size` -> 2."""
+    """A source with random access: `MapSource("demo", ["a", "b"]).size` -> 2."""
 
     def __init__(self, name: str, data: Any) -> None:
         self.name, self.data, self.size = name, data, len(data)
@@ -66,7 +116,7 @@ class MapSource:
 
 
 class IterableSource:
-    """A source that is read from front to back: `Streamed("demo", lambda: iter("ab")).counted().size` -> 2."""
+    """A source that is read from front to back: `IterableSource("demo", lambda: iter("ab")).sized().size` -> 2."""
 
     def __init__(self, name: str, begin: Callable[[], Iterable[Any]], size: int | None = None) -> None:
         self.name, self.begin, self.size = name, begin, size

@@ -1,7 +1,7 @@
 """The last layer computes what the loss reads: attention and MLP of scored nodes alone (SFT-lite, SFT v1, DPO, GRPO).
 
-    read = wanted(row["trie_node"][:, :-1][labelled])     # the nodes behind which a token is scored
-    backbone(..., scored=read)                            # hidden states of all other nodes mean nothing then
+    read = needed_nodes(row["trie_node"][:, :-1][labelled])   # the nodes behind which a token is scored
+    backbone(..., scored=read)                                # hidden states of all other nodes mean nothing then
 
 Keys and values of the last layer come from all nodes, but its output is read where a label follows: a quarter of the
 nodes of ALFWorld's trajectories, a tenth of tau-bench's. The loss and its gradients stay what they are. It isn't for
@@ -16,12 +16,12 @@ import torch
 
 
 def needed_nodes(nodes: torch.Tensor) -> torch.Tensor | None:
-    """Each node once, in order: `wanted(torch.tensor([4, 2, 4]))` -> tensor([2, 4]); None where there is none."""
+    """Each node once, in order: `needed_nodes(torch.tensor([4, 2, 4]))` -> tensor([2, 4]); None where there is none."""
     return torch.unique(nodes) if len(nodes) else None
 
 
 def is_last(module: torch.nn.Module) -> bool:
-    """Whether an attention module, which transformers tells its place, is that of the last layer."""
+    """Whether an attention module, which transformers gives its index, is that of the last layer."""
     config: Any = module.config
     return getattr(module, "layer_idx", None) == config.num_hidden_layers - 1
 

@@ -165,8 +165,8 @@ def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
     """Let `model(..., labels=labels)` read the trie that the batch holds, if it does; trl asks with `fused_lm_head`.
 
     Call it before a trainer prepares the model, whose autocast is laid around `forward`. A second call does nothing. Of
-    a model with adapters the one beneath is told, which they have been put into. Logits are divided by `temperature`,
-    as GRPO samples and scores.
+    a model with adapters the one beneath is changed, which they have been put into. Logits are divided by
+    `temperature`, as GRPO samples and scores.
     """
     model = model.get_base_model() if hasattr(model, "peft_config") else model
     if getattr(model, "reads_tries", False):

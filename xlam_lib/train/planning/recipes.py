@@ -4,7 +4,7 @@
     plan: {trainer: sft_lite, model: xLAM-7b-r, launch: ../launch/fsdp2.yaml, gpus: 8, memory_gib: 80, ...}
 
 Read by `plan.py`; `experiments/04_model_family` has one for each model. How the model lies on the GPUs isn't
-said twice: it is read from the file that `accelerate launch --config_file` takes.
+repeated: it is read from the file that `accelerate launch --config_file` takes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Named corruptions: from a right answer make one that is wrong in a known way.
 
-Used by `pairs.py` (notebook 03). Each function is named after the mistake it makes (`score.FAILURES`), takes the case
+Used by `pairs.py` (notebook 03). Each function is named after the mistake it makes (`grading.FAILURES`), takes the case
 and a random generator, and returns the text of a wrong answer, or None where the mistake can't be made (there is no
 second call to drop, say). `corrupt` draws one and makes sure that the result is the mistake it is called after.
 """
@@ -59,7 +59,7 @@ def no_call(case: Case, rng: random.Random) -> str | None:
 
 
 def extra_call(case: Case, rng: random.Random) -> str | None:
-    """One call too many: one of the wanted ones again with another value, or an invented one."""
+    """One call too many: one of the expected ones again with another value, or an invented one."""
     if not case.expected.calls:
         return None
     call = _with_other_value(rng.choice(case.expected.calls), case, rng) if rng.random() < 0.5 else None
@@ -207,7 +207,7 @@ def _other_text(text: str, case: Case, rng: random.Random) -> str:
 
 
 def _value(spec: dict[str, Any], case: Case, rng: random.Random) -> Any:
-    """A value of the wanted type."""
+    """A value of the expected type."""
     kind = spec.get("type")
     if spec.get("enum"):
         return rng.choice(spec["enum"])

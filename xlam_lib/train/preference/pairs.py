@@ -1,12 +1,12 @@
-"""Preference pairs: the wanted answer against a worse one, either the model's own or a corruption with a name.
+"""Preference pairs: the expected answer against a worse one, either the model's own or a corruption with a name.
 
 Used by DPO (notebook 03), which reads the pairs of a prompt as one trie. Every pair says where its rejected answer
 comes from: "own" (what the model answered to a training prompt) or "made" (`corruptions.py`), and which mistake it is,
-in the words of `score.FAILURES`. Pairs are held out by trajectory, so that no prompt is on both sides. Same cases,
+in the words of `grading.FAILURES`. Pairs are held out by trajectory, so that no prompt is on both sides. Same cases,
 answers and seed: same pairs. Two more kinds come from recorded trajectories (`contrasts.py`).
 
-    judged = judge(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
-    pairs = build(judged, seed=0); write_pairs("runs/quickstart/pairs.jsonl", pairs)
+    graded = grade(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
+    pairs = build(graded, seed=0); write_pairs("runs/quickstart/pairs.jsonl", pairs)
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Pair:
 def build(
     graded: Sequence[Graded], seed: int = 0, made_per_case: int = 4, held_out: float = 0.2, cut: Iterable[int] = ()
 ) -> list[Pair]:
-    """Pairs of judged answers: the own one where it was wrong, and `made_per_case` corruptions.
+    """Pairs of graded answers: the own one where it was wrong, and `made_per_case` corruptions.
 
     Corruptions are drawn like the model's own mistakes and their opposites (each type at least now and then), and what
     outweighs its opposite is thinned out by `balanced`, but for the mistake that `target` aims at. `cut` are the
@@ -101,7 +101,7 @@ def build(
 def target(graded: Iterable[Graded]) -> str:
     """The mistake to aim at: the most frequent one that has an opposite, for those are a matter of leaning to one side.
 
-    Example: `target(judged)` -> "called_though_irrelevant"; "" where there is none. A wrong value has no opposite.
+    Example: `target(graded)` -> "called_though_irrelevant"; "" where there is none. A wrong value has no opposite.
     """
     own = Counter(one.failure for one in graded if one.failure in OPPOSITES)
     return own.most_common(1)[0][0] if own else ""

@@ -1,12 +1,12 @@
 """The reward of calls that run: a child process runs them, and their results are compared (notebook 03, used by GRPO).
 
-    with Execution.embedded() as runs:
-        runs([one])    # [1.0]: every call gives what the wanted one gives, maybe by other arguments
+    with Execution.embedded() as execution:
+        execution([one])    # [1.0]: every call gives what the expected one gives, maybe by other arguments
 
-It applies where all wanted calls run. The embedded tools run in their own quick child (`apigen/sandbox/executor.py`);
+It applies where all expected calls run. The embedded tools run in their own quick child (`apigen/sandbox/executor.py`);
 functions of your own in the sandbox (`apigen/sandbox/sandbox.py`), each call confined:
 `Execution.of_modules(["my_module"])`. A made-up tool, or one that was renamed to be trained on, can't be run: a turn
-that wants it has no such reward.
+that expects it has no such reward.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ class EmbeddedTools(Executor):
     """The executor of the embedded tools, asked by name and arguments."""
 
     def batch(self, calls: Sequence[Any]) -> list[dict[str, Any]]:
-        """As `Runs.batch`; requests go through as they are."""
+        """As `CallRunner.batch`; requests go through as they are."""
         return super().batch([call if isinstance(call, Request) else Request(*call) for call in calls])
 
 
 class Execution:
-    """From 0 to 1: the results that equal those of the wanted calls, in any order, divided by the calls of the longer.
+    """From 0 to 1: results that equal those of the expected calls, in any order, divided by the calls of the longer.
 
-    A call counts when its tool is a wanted one and gives the same result; one that fails gives none. None where no call
-    is wanted, or where a wanted call doesn't run itself.
-    Example: wanted add(a=1, b=2) and now(), made add(a=2, b=1) -> 0.5, for the sum is the same
+    A call counts when its tool is an expected one and gives the same result; one that fails gives none. None where no
+    call is expected, or where an expected call doesn't run itself.
+    Example: expected add(a=1, b=2) and now(), predicted add(a=2, b=1) -> 0.5, for the sum is the same
     """
 
     def __init__(self, runner: CallRunner) -> None:

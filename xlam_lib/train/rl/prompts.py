@@ -40,7 +40,7 @@ class PromptReport:
     """What is trained on: `PromptReport(9, 24, 24, (80, 97.5, 120), {"single": 9}, {}, 1, "<|endoftext|>")`.
 
     `prompts` fit, `different` ones among `drawn` are asked; `tokens` of those asked: shortest, mean, longest. `kinds`
-    of turns are counted by prompt. `left_out` has counts by source and reason. The wanted answers of `out_of_reach`
+    of turns are counted by prompt. `left_out` has counts by source and reason. The expected answers of `out_of_reach`
     prompts have more than max_new_tokens, with the end token: nobody can give them.
     """
 
@@ -59,7 +59,7 @@ class PromptReport:
         why = f" ({self.left_out})" if left_out else ""
         return (
             f"{self.prompts} prompts, {left_out} left out{why}; {self.drawn} are drawn, {self.different} different "
-            f"ones of {shortest} to {longest} tokens, {mean:.0f} on the average; the wanted answers of "
+            f"ones of {shortest} to {longest} tokens, {mean:.0f} on the average; the expected answers of "
             f"{self.out_of_reach} are longer than an answer may be; answers end with {self.end!r}"
         )
 

@@ -1,14 +1,14 @@
-"""Verifiable rewards of an answer: rules alone say how good it is, no model judges (notebook 03, used by GRPO).
+"""Verifiable rewards of an answer: rules alone grade it, no model does (notebook 03, used by GRPO).
 
-    wanted = [ToolCall("get_weather", {"city": "Oslo"})]
-    one = judged('{"thought": "", "tool_calls": [{"name": "get_weather", "arguments": {"city": "Bergen"}}]}', wanted)
+    expected = [ToolCall("get_weather", {"city": "Oslo"})]
+    one = graded('{"thought": "", "tool_calls": [{"name": "get_weather", "arguments": {"city": "Bergen"}}]}', expected)
     of_format(one), of_function(one), of_arguments(one), of_exact(one)    # 1.0, 1.0, 0.5, 0.0
 
-How an answer is read and when it is exact is said by `grading.py`; here is what it is worth on the way there. Each
-reward lies between 0 and 1, whatever the text, and is None where it doesn't apply, which only the wanted answer
+`grading.py` defines how an answer is read and when it is exact; here is what it is worth on the way there. Each
+reward lies between 0 and 1, whatever the text, and is None where it doesn't apply, which only the expected answer
 decides: so all answers to a prompt are measured by the same rewards. After ToolRL (Qian et al. 2025, arXiv 2504.13958),
 which rewards the format and splits correctness into names of tools, names of parameters and values; theirs are added up
-into one figure from -3 to 3, ours stay apart. Whether a call runs is said by `execution.py`.
+into one figure from -3 to 3, ours stay apart. Whether a call runs, `execution.py` finds.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Protocol
 from xlam_lib.codec import Answer, same_calls
 from xlam_lib.errors import XlamError
 from xlam_lib.grading import Case, Graded, grade
-from xlam_lib.train.rl.assignment import best_assignment
 from xlam_lib.trajectory import Tool, ToolCall
 
 Scores = Mapping[str, float | None]  # by name of the reward; None: doesn't apply
 MIN_WORDS = 8  # a plain answer may always have so many words ...
-LENGTH_FACTOR = 2  # ... or so many times those of the wanted one, before it is worth less
+LENGTH_FACTOR = 2  # ... or so many times those of the expected one, before it is worth less
+INFINITY = float("inf")
 
 
 class RewardError(XlamError, ValueError):
@@ -35,7 +35,7 @@ class RewardError(XlamError, ValueError):
 
 
 def graded(text: str, expected: Sequence[ToolCall], tools: Sequence[Tool] = (), thought: str = "") -> Graded:
-    """An answer beside the calls that were wanted, as rewards look at it; `thought` is what was to be said besides."""
+    """An answer beside the expected calls, as rewards look at it; `thought` is the text expected besides."""
     return grade([Case("", 0, "", "", Answer(thought, tuple(expected)), tuple(tools))], [text])[0]
 
 
@@ -50,7 +50,7 @@ def of_format(one: Graded) -> float:
 def of_function(one: Graded) -> float:
     """How alike the names of the calls are, from 0 to 1: those in both, divided by those in either, repeats counted.
 
-    Example: wanted add and now, made add -> 0.5; wanted add, made add twice -> 0.5; nothing wanted, nothing made -> 1.0
+    Example: expected add and now, predicted add -> 0.5; expected add, predicted add twice -> 0.5; neither -> 1.0
     """
     expected, predicted = (Counter(call.name for call in answer.calls) for answer in (one.case.expected, one.predicted))
     union = (expected | predicted).total()
@@ -58,12 +58,12 @@ def of_function(one: Graded) -> float:
 
 
 def of_arguments(one: Graded) -> float | None:
-    """The share of parameters and values that are right, from 0 to 1; None where no call is wanted.
+    """The share of parameters and values that are right, from 0 to 1; None where no call is expected.
 
-    A wanted call can earn one point for the names of its parameters (those in both calls, divided by those in either)
-    and one for each value that equals the wanted one; it is paired with a call of the same tool so that the sum is
-    largest. Points divided by those to be had: `r_param + r_value` of ToolRL.
-    Example: wanted add(a=1, b=2), made add(a=1, b=3) -> (1 + 1) / (1 + 2)
+    An expected call can earn one point for the names of its parameters (those in both calls, divided by those in
+    either) and one for each value that equals the expected one; it is paired with a call of the same tool so that the
+    sum is largest. Points divided by those to be had: `r_param + r_value` of ToolRL.
+    Example: expected add(a=1, b=2), predicted add(a=1, b=3) -> (1 + 1) / (1 + 2)
     """
     expected = one.case.expected.calls
     if not expected:
@@ -87,12 +87,62 @@ def _as_call(value: object) -> ToolCall:
     return ToolCall("", {"": value})
 
 
-def of_plain(one: Graded) -> float | None:
-    """Where words and no call are wanted: 1 for words of a fitting length, 0 for a call or no words; else None.
+def best_assignment(worth: Sequence[Sequence[float]]) -> tuple[float, list[tuple[int, int]]]:
+    """(sum, pairs of row and column) of the pairing worth the most; min(rows, columns) pairs, in the rows' order.
 
-    It falls from 1 to 0 between twice the words of the wanted answer (8 at least) and twice that. What the words say
+    Which expected call goes with which predicted one, for the order of parallel calls must not matter: the assignment
+    problem, solved exactly in O(rows squared times columns) (Kuhn 1955, Munkres 1957).
+    Example: `best_assignment([[3.0, 1.0], [2.0, 2.0]])` -> (5.0, [(0, 0), (1, 1)])
+    """
+    if not worth or not worth[0]:
+        return 0.0, []
+    if len(worth) > len(worth[0]):
+        total, pairs = best_assignment([list(column) for column in zip(*worth, strict=True)])
+        return total, sorted((row, column) for column, row in pairs)
+    pairs = _min_cost_assignment([[-value for value in row] for row in worth])
+    return sum(worth[row][column] for row, column in pairs), pairs
+
+
+def _min_cost_assignment(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
+    """A column for each row, at the lowest cost; at least as many columns as rows.
+
+    Rows enter one by one. Potentials keep all reduced costs at zero or above, so the cheapest way to free a column for
+    the new row is a shortest path.
+    """
+    columns = len(costs[0])
+    of_row, of_column = [0.0] * (len(costs) + 1), [0.0] * (columns + 1)
+    holder = [0] * (columns + 1)  # the row, from 1 on, that has a column; column 0 stands for the row that enters
+    for row in range(1, len(costs) + 1):
+        holder[0], at = row, 0
+        least, before, done = [INFINITY] * (columns + 1), [0] * (columns + 1), [False] * (columns + 1)
+        while holder[at]:
+            done[at] = True
+            here = holder[at]
+            for column in range(1, columns + 1):
+                if not done[column]:
+                    reduced = costs[here - 1][column - 1] - of_row[here] - of_column[column]
+                    if reduced < least[column]:
+                        least[column], before[column] = reduced, at
+            step, nearest = min((least[column], column) for column in range(1, columns + 1) if not done[column])
+            for column in range(columns + 1):
+                if done[column]:
+                    of_row[holder[column]] += step
+                    of_column[column] -= step
+                else:
+                    least[column] -= step
+            at = nearest
+        while at:
+            holder[at] = holder[before[at]]
+            at = before[at]
+    return sorted((holder[column] - 1, column - 1) for column in range(1, columns + 1) if holder[column])
+
+
+def of_plain(one: Graded) -> float | None:
+    """Where words and no call are expected: 1 for words of a fitting length, 0 for a call or no words; else None.
+
+    It falls from 1 to 0 between twice the words of the expected answer (8 at least) and twice that. What the words say
     isn't compared, as in `grading.py`: with this alone, any short sentence would do.
-    Example: wanted "No tool fits.", said "I can't." -> 1.0, 12 words -> 0.5, 16 words -> 0.0
+    Example: expected "No tool fits.", predicted "I can't." -> 1.0, 12 words -> 0.5, 16 words -> 0.0
     """
     expected = one.case.expected
     if expected.calls or not expected.thought.strip():
@@ -105,7 +155,7 @@ def of_plain(one: Graded) -> float | None:
 
 
 def of_exact(one: Graded) -> float:
-    """1 when the answer is right as `grading.py` judges it, 0 otherwise: what is measured on held-out questions."""
+    """1 when the answer is right as `grading.py` grades it, 0 otherwise: what is measured on held-out questions."""
     return float(one.exact)
 
 

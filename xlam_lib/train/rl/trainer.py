@@ -110,7 +110,7 @@ class PolicyTrainer(runner.GuardedTrainer, GRPOTrainer):
         return found
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As trl, but tokens are those read since this process began: the diary adds what a resumed run read before."""
+        """As trl, but tokens are those read since this process began: LogCallback adds those from before."""
         self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen - (self.tokens_before or 0)]
         cut = self._metrics["train"].get(CUT)
         if cut and not self.ended:

@@ -89,9 +89,8 @@ class SFTFoundationTrainerLite:
         accelerator.register_for_checkpointing(self.scheduler)
         dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
         self.meter = Meter(accelerator.unwrap_model(self.model), dtype, accelerator.device)
-        self.by_source = torch.zeros(
-            2, len(self.source_names), device=accelerator.device
-        )  # losses and weights to be told
+        shape = (2, len(self.source_names))  # losses and weights that are not yet logged
+        self.by_source = torch.zeros(shape, device=accelerator.device)
 
     def train(self, work: Path | None = None, last: Path | None = None, report: Report | None = None) -> None:
         """All steps, from a checkpoint on if there is one; logs and checkpoints go to the folder `work`, if given."""
@@ -299,7 +298,7 @@ def _groups(samples: list[Any]) -> list[Any]:
 
 
 def _unlabelled(batch: Batch) -> Batch:
-    """The same tokens, of which none is scored or told of."""
+    """The same tokens, of which none is scored or counted for a source."""
     kept = {key: values for key, values in batch.items() if key != "source"}
     return kept | {"labels": torch.full_like(batch["labels"], IGNORED)}
 

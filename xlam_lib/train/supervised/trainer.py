@@ -3,9 +3,9 @@
     trainer = SFTFoundationTrainer(args=args, train_dataset=train, eval_dataset=evaluation, collator=collator)
     trainer.train()
 
-The call shape of the xLAM page; `sft.py` makes a command of it. The other trainer, SFTFoundationTrainerLite (lite.py),
-is a loop of our own for all weights. On a CPU, rows are read as tries (`trie_model.py`) unless a collator is given. The
-learning rate warms up, stays, and falls linearly over the share of the steps that `decay` says.
+The call shape of the xLAM page; `sft.py` makes a command of it. The other trainer, SFTFoundationTrainerLite
+(`lite_trainer.py`), is a loop of our own for all weights. On a CPU, rows are read as tries (`trie_model.py`) unless a
+collator is given. The learning rate warms up, stays, and falls linearly over the share of the steps that `decay` says.
 """
 
 from __future__ import annotations
@@ -136,8 +136,8 @@ def _drawn(mixture: Mixture, share: int) -> Iterator[Any]:
 def arguments(args: Any, work: Path, samples: int, evaluated: bool = False, aux_loss_coef: float = 0.0) -> SFTConfig:
     """trl's arguments: AdamW, warm-up, plateau and linear decay; nothing reported anywhere but our own log.
 
-    The loss that keeps the experts of a mixture equally busy counts `balanced` times, as the model's configuration says
-    (`router.py`); trl would turn it on by itself.
+    The loss that keeps the experts of a mixture equally busy counts `aux_loss_coef` times, as the model's configuration
+    says (`router.py`); trl would turn it on by itself.
     """
     steps = math.ceil(samples / args.batch_size)
     world, share, cuda = state().num_processes, runner.share(args), torch.cuda.is_available()
@@ -152,8 +152,9 @@ def arguments(args: Any, work: Path, samples: int, evaluated: bool = False, aux_
         optim="adamw_torch_fused", weight_decay=0.01, adam_beta2=0.99, max_grad_norm=1.0,
         train_sampling_strategy="sequential", max_length=args.max_length,
         dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False, bf16=bfloat16(args.precision),
-        gradient_checkpointing=args.gradient_checkpointing, use_cpu=not cuda, seed=args.seed, router_aux_loss_coef=aux_loss_coef,
-        data_seed=args.seed, logging_steps=min(args.log_every, steps), logging_nan_inf_filter=False,
+        gradient_checkpointing=args.gradient_checkpointing, use_cpu=not cuda, seed=args.seed,
+        router_aux_loss_coef=aux_loss_coef, data_seed=args.seed, logging_steps=min(args.log_every, steps),
+        logging_nan_inf_filter=False,
         save_steps=args.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
         eval_strategy="steps" if evaluated else "no", eval_steps=args.save_every if evaluated else None,
         dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
