@@ -219,7 +219,7 @@ def test_experts_lie_as_llama_cpp_publishes(tmp_path, pieces, name):
     assert kinds["blk.1.ffn_gate_inp.weight"] == "F32" and kinds["blk.1.ffn_down_exps.weight"] == "Q8_0"
 
 
-def test_positions_that_are_scaled_are_told(tmp_path, tokenizer):
+def test_positions_that_are_scaled_are_written(tmp_path, tokenizer):
     fields = fields_of(export(twin("xLAM-1b-fc-r", tokenizer, tmp_path / "a"), tmp_path / "a.gguf"))
     assert fields["llama.rope.scaling.type"] == "linear" and fields["llama.rope.scaling.factor"] == 4.0
     path = export(twin("Llama-xLAM-2-8b-fc-r", tokenizer, tmp_path / "b"), tmp_path / "b.gguf")

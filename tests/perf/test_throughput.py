@@ -85,7 +85,7 @@ def test_what_stays_in_memory_is_what_the_plan_expects(way, precision):
     assert found["planned_gib"]["read"] > 0 and "read" not in found["memory_gib"], "only a GPU counts it"
 
 
-def test_a_gpu_s_peak_is_told_by_part():
+def test_a_gpu_s_peak_is_reported_by_part():
     made, layout = trained(), Layout(1, weights="float32", compute="float32", dense_mask=False)
     way, groups = ways()[0], synthetic.single(256, 1, 4096, 0)
     step = made.step(way, groups)
@@ -227,8 +227,8 @@ def test_samples_apart_fill_rows_and_share_nothing():
 
 
 @pytest.mark.parametrize(("name", "grouped"), [("xLAM-1b-fc-r", False), ("xLAM-2-3b-fc-r", True)])
-def test_torch_s_flash_attention_is_told_where_samples_begin(monkeypatch, name, grouped):
-    """The kernel itself needs a GPU: in its place a plain one that reads what it is told."""
+def test_torch_s_flash_attention_is_given_where_samples_begin(monkeypatch, name, grouped):
+    """The kernel itself needs a GPU: in its place a plain one that reads what it is given."""
     told_of = []
 
     def kernel(query, key, value, starts, starts_k, longest, longest_k, scale, window_size, enable_gqa):

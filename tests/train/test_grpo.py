@@ -247,7 +247,7 @@ def test_the_record_says_what_was_trained_on_and_what_was_answered(trained, sett
     assert "| demo | CC0-1.0 | 60 |" in (trained / "README.md").read_text()
 
 
-def test_answers_that_never_end_are_told_once(settings, tmp_path, monkeypatch, caplog):
+def test_answers_that_never_end_are_logged_once(settings, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(trainer.PolicyTrainer, "_drawn", lambda self, logits: logits[:, 4:].argmax(-1) + 4)
     with caplog.at_level(logging.WARNING):
         out = grpo.train(replace(settings, out=str(tmp_path / "out"), steps=1, batch_size=8))

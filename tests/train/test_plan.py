@@ -61,7 +61,7 @@ def test_whole_copies_take_eighteen_bytes_a_parameter(capsys):
     assert states == pytest.approx([4, 4, 8, 1.9], abs=0.01)
 
 
-def test_too_little_memory_is_told_with_what_would_do(capsys):
+def test_too_little_memory_is_reported_with_what_would_do(capsys):
     code, table, made = planned(FOLDER / "recipes" / "xlam-1b-fc-r.yaml", capsys, "--memory", "30")
     assert code == 1 and not made["fits"]
     assert "doesn't fit: the largest part is activations; try gradient_checkpointing: true" in table

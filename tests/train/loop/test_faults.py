@@ -255,7 +255,7 @@ def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fau
         ({0: -signal.SIGTERM}, 1, "process 0 was ended by SIGTERM,"),
     ],
 )
-def test_the_cause_is_told_not_its_effects(capsys, codes, status, message):
+def test_the_cause_is_reported_not_its_effects(capsys, codes, status, message):
     assert launcher._told(codes) == status
     stderr = capsys.readouterr().err
     assert (message in stderr and stderr.startswith("error: ")) if message else not stderr

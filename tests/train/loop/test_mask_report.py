@@ -1,4 +1,4 @@
-"""What is trained is told for any rows and templates, and a run that would train nothing doesn't begin."""
+"""What is trained is reported for any rows and templates, and a run that would train nothing doesn't begin."""
 
 import json
 import logging
@@ -96,7 +96,7 @@ def test_a_template_that_trains_its_own_tokens_is_odd(chat):
     assert report.problems() == ["the template's own tokens are trained: '<|im_start|>' 3 times"]
 
 
-def test_answers_without_end_are_counted_and_told(chat, caplog):
+def test_answers_without_end_are_counted_and_reported(chat, caplog):
     without = TEMPLATE.replace("<|im_end|>{% endgeneration %}", "{% endgeneration %}<|im_end|>")
     report = of_template(chat, [CHAT], chat_template=without)
     assert (report.answers, report.ended) == (2, 0)
@@ -132,7 +132,7 @@ def test_a_template_that_trains_nothing_stops_the_run(chat):
         check(report)
 
 
-def test_rows_that_train_nothing_and_shifted_labels_are_told(tokenizer, caplog):
+def test_rows_that_train_nothing_and_shifted_labels_are_reported(tokenizer, caplog):
     end = tokenizer.eos_token_id
     rows = [
         {"input_ids": [7, 8, end], "labels": [IGNORED, 8, end]},

@@ -112,7 +112,7 @@ def test_the_run_id_changes_with_what_decides_on_the_weights(described, code, sa
     assert (record.run_id(described, code) == record.run_id(DESCRIBED, CODE)) is same
 
 
-def test_other_code_is_told_and_kept_but_the_run_stands(tmp_path, monkeypatch, caplog):
+def test_other_code_is_logged_and_kept_but_the_run_stands(tmp_path, monkeypatch, caplog):
     work, _ = runner.prepare(tmp_path / "out", {"lr": 1}, sft.SftSettings)
     (work / "checkpoint-4").mkdir()
     (work / "checkpoint-4" / "COMPLETE").write_text("{}")

@@ -210,7 +210,7 @@ class Broken(SFTWebShopMultiTurnV2):
         (lambda a: list(interleave_data([Broken(a.tokenizer, a.args)])[0]), "nothing would be trained"),
     ],
 )
-def test_what_cannot_be_interleaved_is_told(call, message):
+def test_what_cannot_be_interleaved_is_an_error(call, message):
     with pytest.raises(MixtureError, match=message):
         call(SFTWebShopMultiTurnV2(Letters(), SimpleNamespace(train=steps(4), valid=[])))
 

@@ -117,7 +117,7 @@ SIZES = {"large": 30_000, "tiny": 40, "small": 700, "huge": 10**9, "middle": 5_0
 
 @pytest.mark.parametrize("stop", ["never", "all", 48_000])
 @pytest.mark.parametrize("world", [1, 2, 4])
-def test_any_10_000_samples_hold_the_sources_as_wanted(world, stop):
+def test_any_10_000_samples_hold_the_sources_by_their_shares(world, stop):
     """Each share is met to within 1 % of itself, on each device, wherever one looks."""
     sources = {name: range(size) for name, size in SIZES.items()}
     for rank in range(world):
@@ -226,7 +226,7 @@ def test_a_stream_that_changes_is_noticed():
         (({"a": "rows.csv"},), "rows.csv is no .jsonl"),
     ],
 )
-def test_what_cannot_be_mixed_is_told(arguments, message):
+def test_what_cannot_be_mixed_is_an_error(arguments, message):
     with pytest.raises(MixtureError, match=message):
         Mixture(*arguments)
 

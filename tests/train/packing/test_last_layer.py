@@ -135,7 +135,7 @@ def test_the_hidden_states_of_another_caller_are_whole():
     assert torch.equal(trie_model.read(model.base_model, batch), before)
 
 
-def test_each_node_is_wanted_once():
+def test_each_node_is_needed_once():
     assert last_layer.needed_nodes(torch.tensor([4, 2, 4])).tolist() == [2, 4]
     assert last_layer.needed_nodes(torch.tensor([], dtype=torch.int64)) is None
 

@@ -48,7 +48,7 @@ def test_answers_that_were_cut_are_not_the_models_own(graded):
     assert counts(build(graded, made_per_case=0, cut=[1]))["own/invalid_json"] == 0
 
 
-def test_every_pair_prefers_the_wanted_answer_to_another(graded):
+def test_every_pair_prefers_the_expected_answer_to_another(graded):
     pairs = build(graded, made_per_case=3)
     expected = {(one.case.trajectory_id, one.case.step): one.case.completion for one in graded}
     for pair in pairs:
@@ -90,7 +90,7 @@ def test_no_mistake_outweighs_its_opposite_by_made_pairs():
     assert {one.rejected for one in left} != {one.rejected for one in balanced(pairs, seed=2)}
 
 
-def test_a_made_refusal_is_worded_as_the_wanted_ones(graded):
+def test_a_made_refusal_is_worded_as_the_expected_ones(graded):
     words = {one.case.completion for one in graded if one.case.kind == "irrelevant"}
     made = [p for p in build(graded, made_per_case=3) if (p.origin, p.failure) == ("made", "no_call")]
     assert made and {pair.rejected for pair in made} <= words

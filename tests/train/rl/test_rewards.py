@@ -77,7 +77,7 @@ def test_functions_by_jaccard_over_repeated_names(expected, made, value):
     ([call("now")], [call("now", zone="CET")], 0),
     ([], [], None),
     ([], [SUM], None),
-    # the first wanted call fits both, the second only the first of them: pairing in turns would lose a point
+    # the first expected call fits both, the second only the first of them: pairing in turns would lose a point
     ([call("f", x=1), call("f", x=1, y=2)], [call("f", x=1, y=2), call("f", x=1, y=3)], (1 / 2 + 1 + 1 + 2) / 5),
 ])  # fmt: skip
 def test_arguments_by_names_and_values(expected, made, value):
@@ -93,7 +93,7 @@ def test_plain_answers_by_their_length(words, value):
     assert of_plain(graded(text, [])) is None
 
 
-def test_a_long_plain_answer_is_fine_where_one_is_wanted():
+def test_a_long_plain_answer_is_fine_where_one_is_expected():
     assert of_plain(graded(reply(thought="word " * 40), [], thought="word " * 20)) == 1
     assert of_plain(graded(reply(OSLO, thought="word"), [], thought="word " * 20)) == 0
 
@@ -107,7 +107,7 @@ def test_format_and_exact_are_those_of_the_score():
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.trajectory_id}-{case.step}")
-def test_the_wanted_answer_of_data_has_the_highest_sum(case):
+def test_the_expected_answer_of_data_has_the_highest_sum(case):
     scores = SUMS.scores(grade([case], [case.completion]))[0]
     assert set(scores.values()) <= {1.0, None}
     assert SUMS(scores) == SUMS.highest(scores) >= 3
@@ -115,7 +115,7 @@ def test_the_wanted_answer_of_data_has_the_highest_sum(case):
 
 @settings(deadline=None)
 @given(MANY, WORDS)
-def test_any_wanted_answer_has_the_highest_sum(expected, thought):
+def test_any_expected_answer_has_the_highest_sum(expected, thought):
     one = graded(reply(*expected, thought=thought), expected, TOOLS, thought)
     scores = SUMS.scores([one])[0]
     assert SUMS(scores) == pytest.approx(SUMS.highest(scores))
@@ -139,13 +139,13 @@ def test_any_text_has_rewards_in_range(text, expected):
     scores = SUMS.scores([one])[0]
     assert all(value is None or 0 <= value <= 1 for value in scores.values())
     applies = {name for name, value in scores.items() if value is not None}
-    assert applies == {"format", "function", "exact", "arguments" if expected else "plain"}  # by what is wanted alone
+    assert applies == {"format", "function", "exact", "arguments" if expected else "plain"}  # by what is expected alone
     assert SUMS.highest(scores) == 4 and 0 <= SUMS(scores) <= 4
 
 
 @settings(deadline=None)
 @given(MANY, MANY)
-def test_only_the_wanted_calls_have_the_highest_sum(expected, made):
+def test_only_the_expected_calls_have_the_highest_sum(expected, made):
     one = graded(reply(*made), expected)
     scores = SUMS.scores([one])[0]
     if SUMS(scores) == SUMS.highest(scores):
