@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlam_lib.seeds import LARGEST, DeviceSeed, device_seed, init_device_seed, key_of, place, unit
-from xlam_lib.train.mixture.schedule import SMALL, Permutation, Schedule, apportion, dealt, exact_shares
+from xlam_lib.seeds import LARGEST, DeviceSeed, device_seed, init_device_seed, key_of, rank_and_world, unit
+from xlam_lib.train.mixture.schedule import SMALL, Permutation, Schedule, apportion, exact_shares, shard_size
 
 
 @pytest.fixture()
@@ -41,10 +41,10 @@ def test_the_random_numbers_of_a_device_are_its_own_and_repeatable(alone):
 
 
 def test_the_place_comes_from_the_environment_or_the_accelerator(alone, monkeypatch):
-    assert place() == (0, 1)
+    assert rank_and_world() == (0, 1)
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(ValueError, match="expected two numbers; start with torchrun"):
-        place()
+        rank_and_world()
     monkeypatch.setenv("WORLD_SIZE", "4")
     seed = init_device_seed(seed=42)
     assert (seed.rank, seed.world) == (1, 4) and device_seed(7).rank == 1 and device_seed(seed) is seed
@@ -98,7 +98,7 @@ def test_draws_are_apportioned_to_within_one(weights, total):
 
 @given(st.integers(0, 100), st.integers(0, 9), st.integers(1, 9))
 def test_dealing_gives_every_card_to_someone(total, offset, world):
-    hands = [dealt(total, offset % world, rank, world) for rank in range(world)]
+    hands = [shard_size(total, offset % world, rank, world) for rank in range(world)]
     cards = [(offset + card) % world for card in range(total)]
     assert hands == [cards.count(rank) for rank in range(world)]
 

@@ -1,12 +1,12 @@
 """Are these the right calls? Exact match, parse rate, a breakdown by kind, and what kind of mistake was made.
 
 Used by notebooks 02, 03 and 05. A case is one turn of a trajectory; the calls made before it are given as they should
-have been. An answer is exact when it is clean JSON whose calls equal the wanted ones (`codec.same_calls`: any order,
+have been. An answer is exact when it is clean JSON whose calls equal the expected ones (`codec.same_calls`: any order,
 1 == 1.0); what it says besides is not compared.
 
     cases = cases_of(read_jsonl("test_seen.jsonl"), STYLES["brief"])
-    judged = judge(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
-    score(judged)  # {"n": 405, "exact": 0.82, "parse_rate": 0.99, "by_kind": {...}, "failures": {...}}
+    graded = grade(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
+    score(graded)  # {"n": 405, "exact": 0.82, "parse_rate": 0.99, "by_kind": {...}, "failures": {...}}
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ FAILURES = {
     "invalid_json": "the answer is not the JSON that was asked for",
     "called_though_irrelevant": "calls something though nothing had to be called",
     "no_call": "calls nothing though something had to be called",
-    "extra_call": "more calls than wanted",
-    "missing_call": "fewer calls than wanted",
-    "wrong_tool": "as many calls as wanted, another tool among them",
+    "extra_call": "more calls than expected",
+    "missing_call": "fewer calls than expected",
+    "wrong_tool": "as many calls as expected, another tool among them",
     "wrong_argument_name": "the right tool with an argument that it doesn't have",
     "extra_argument": "the right tool with an argument that was not asked for",
     "missing_argument": "the right tool without an argument that was asked for",
@@ -36,28 +36,28 @@ KINDS = ("single", "parallel", "irrelevant", "multi_step", "multi_turn")
 
 @dataclass(frozen=True)
 class Case:
-    """One turn to be answered: prompt, wanted answer, tools, and where it comes from."""
+    """One turn to be answered: prompt, expected answer, tools, and where it comes from."""
 
     trajectory_id: str
     step: int
     kind: str
     prompt: str
-    wanted: Answer
+    expected: Answer
     tools: tuple[Tool, ...] = ()
 
     @property
     def completion(self) -> str:
-        """The wanted answer as text: '{"thought": "", "tool_calls": [...]}'."""
-        return render_answer(self.wanted)
+        """The expected answer as text: '{"thought": "", "tool_calls": [...]}'."""
+        return render_answer(self.expected)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A case with what was answered: `judged.exact`, `judged.failure` ("" when exact), `judged.parsed`."""
+class Graded:
+    """A case with what was answered: `graded.exact`, `graded.failure` ("" when exact), `graded.parsed`."""
 
     case: Case
     text: str
-    said: Answer
+    predicted: Answer
     parsed: bool
     exact: bool
     failure: str
@@ -85,60 +85,61 @@ def kind_of(trajectory: Trajectory) -> str:
     return ("irrelevant", "single", "parallel")[min(2, len(turns[0].tool_calls))]
 
 
-def judge(cases: Sequence[Case], answers: Sequence[str]) -> list[Judged]:
-    """Each case with its answer, judged; as many answers as cases."""
+def grade(cases: Sequence[Case], answers: Sequence[str]) -> list[Graded]:
+    """Each case with its answer, graded; as many answers as cases."""
     if len(cases) != len(answers):
         raise ValueError(f"{len(answers)} answers for {len(cases)} cases; expected one each, in the same order")
-    return [_judged(case, text) for case, text in zip(cases, answers, strict=True)]
+    return [_grade(case, text) for case, text in zip(cases, answers, strict=True)]
 
 
-def _judged(case: Case, text: str) -> Judged:
+def _grade(case: Case, text: str) -> Graded:
     parsed = parse_answer(text)
     clean = not parsed.problems
-    failure = failure_of(case.wanted.calls, parsed.answer.calls, case.tools) if clean else "invalid_json"
-    return Judged(case, text, parsed.answer, clean, not failure, failure)
+    failure = failure_of(case.expected.calls, parsed.answer.calls, case.tools) if clean else "invalid_json"
+    return Graded(case, text, parsed.answer, clean, not failure, failure)
 
 
-def failure_of(wanted: Sequence[ToolCall], said: Sequence[ToolCall], tools: Sequence[Tool] = ()) -> str:
+def failure_of(expected: Sequence[ToolCall], predicted: Sequence[ToolCall], tools: Sequence[Tool] = ()) -> str:
     """The first thing wrong with the calls, by the order of FAILURES; "" when they are the same.
 
     Example: `failure_of([ToolCall("now", {"zone": "UTC"})], [ToolCall("now", {"zone": "CET"})])` -> 'wrong_value'
     """
-    if same_calls(wanted, said):
+    if same_calls(expected, predicted):
         return ""
-    if not wanted or not said:
-        return "no_call" if wanted else "called_though_irrelevant"
-    if len(said) != len(wanted):
-        return "extra_call" if len(said) > len(wanted) else "missing_call"
-    if Counter(call.name for call in said) != Counter(call.name for call in wanted):
+    if not expected or not predicted:
+        return "no_call" if expected else "called_though_irrelevant"
+    if len(predicted) != len(expected):
+        return "extra_call" if len(predicted) > len(expected) else "missing_call"
+    if Counter(call.name for call in predicted) != Counter(call.name for call in expected):
         return "wrong_tool"
     known = {tool.name: set(tool.parameters.get("properties") or {}) for tool in tools}
-    found = {_argument_failure(*pair, known) for pair in _paired(wanted, said)}
+    found = {_argument_failure(*pair, known) for pair in _aligned(expected, predicted)}
     return next(name for name in FAILURES if name in found)
 
 
-def _argument_failure(wanted: ToolCall, said: ToolCall, known: dict[str, set[str]]) -> str:
-    more, fewer = said.arguments.keys() - wanted.arguments.keys(), wanted.arguments.keys() - said.arguments.keys()
-    if more - known.get(said.name, set(wanted.arguments)):
+def _argument_failure(expected: ToolCall, predicted: ToolCall, known: dict[str, set[str]]) -> str:
+    names, expected_names = predicted.arguments.keys(), expected.arguments.keys()
+    more, fewer = names - expected_names, expected_names - names
+    if more - known.get(predicted.name, set(expected.arguments)):
         return "wrong_argument_name"
     if more:
         return "extra_argument"
     if fewer:
         return "missing_argument"
-    return "" if same_calls([wanted], [said]) else "wrong_value"
+    return "" if same_calls([expected], [predicted]) else "wrong_value"
 
 
-def _paired(wanted: Sequence[ToolCall], said: Sequence[ToolCall]) -> list[tuple[ToolCall, ToolCall]]:
+def _aligned(expected: Sequence[ToolCall], predicted: Sequence[ToolCall]) -> list[tuple[ToolCall, ToolCall]]:
     """Calls of the same tool side by side, the most alike first."""
-    left, pairs = list(said), []
-    for call in sorted(wanted, key=lambda call: -max((_likeness(call, other) for other in said), default=0)):
-        other = max((other for other in left if other.name == call.name), key=lambda other: _likeness(call, other))
+    left, pairs = list(predicted), []
+    for call in sorted(expected, key=lambda call: -max((_similarity(call, other) for other in predicted), default=0)):
+        other = max((other for other in left if other.name == call.name), key=lambda other: _similarity(call, other))
         left.remove(other)
         pairs.append((call, other))
     return pairs
 
 
-def _likeness(a: ToolCall, b: ToolCall) -> float:
+def _similarity(a: ToolCall, b: ToolCall) -> float:
     if a.name != b.name:
         return -1.0
     equal = sum(
@@ -149,27 +150,27 @@ def _likeness(a: ToolCall, b: ToolCall) -> float:
     return equal + 0.01 * len(a.arguments.keys() & b.arguments.keys())
 
 
-def score(judged: Sequence[Judged]) -> dict[str, Any]:
+def score(graded: Sequence[Graded]) -> dict[str, Any]:
     """All figures: {"n", "exact", "parse_rate", "exact_calls", "by_kind": {kind: {"n", "exact"}}, "failures": {...}}.
 
     `exact_calls` leaves out turns where nothing had to be called. Shares of nothing are None. Failures are counted by
     type, from the most frequent on.
     """
-    by_kind = {kind: [one.exact for one in judged if one.case.kind == kind] for kind in {j.case.kind for j in judged}}
-    failures = Counter(one.failure for one in judged if one.failure)
+    by_kind = {kind: [one.exact for one in graded if one.case.kind == kind] for kind in {j.case.kind for j in graded}}
+    failures = Counter(one.failure for one in graded if one.failure)
     return {
-        "n": len(judged),
-        "exact": _share([one.exact for one in judged]),
-        "parse_rate": _share([one.parsed for one in judged]),
-        "exact_calls": _share([one.exact for one in judged if one.case.wanted.calls]),
+        "n": len(graded),
+        "exact": _share([one.exact for one in graded]),
+        "parse_rate": _share([one.parsed for one in graded]),
+        "exact_calls": _share([one.exact for one in graded if one.case.expected.calls]),
         "by_kind": {kind: {"n": len(flags), "exact": _share(flags)} for kind, flags in sorted(by_kind.items())},
         "failures": dict(sorted(failures.items(), key=lambda item: (-item[1], item[0]))),
     }
 
 
-def mistakes(judged: Sequence[Judged], failure: str = "") -> list[Judged]:
-    """The answers that went wrong, of one type or of all, to be looked at: `mistakes(judged, "wrong_value")`."""
-    return [one for one in judged if one.failure and failure in ("", one.failure)]
+def mistakes(graded: Sequence[Graded], failure: str = "") -> list[Graded]:
+    """The answers that went wrong, of one type or of all, to be looked at: `mistakes(graded, "wrong_value")`."""
+    return [one for one in graded if one.failure and failure in ("", one.failure)]
 
 
 def _share(flags: Sequence[bool]) -> float | None:

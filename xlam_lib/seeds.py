@@ -59,7 +59,9 @@ def init_device_seed(
     if (rank is None) != (world is None):
         raise ValueError(f"rank is {rank} and world is {world}: give both or neither")
     if rank is None or world is None:
-        rank, world = (accelerator.process_index, accelerator.num_processes) if accelerator is not None else place()
+        rank, world = (
+            (accelerator.process_index, accelerator.num_processes) if accelerator is not None else rank_and_world()
+        )
     if seed is None:
         if world > 1:
             raise ValueError(f"no seed, but {world} devices: give them one, as in init_device_seed(seed=42)")
@@ -79,28 +81,28 @@ def init_device_seed(
 
 def device_seed(seed: int | None) -> DeviceSeed:
     """A seed with its place: itself if it knows, else this process's; None is 0. `device_seed(7).base` -> 7."""
-    return seed if isinstance(seed, DeviceSeed) else DeviceSeed(seed or 0, *place())
+    return seed if isinstance(seed, DeviceSeed) else DeviceSeed(seed or 0, *rank_and_world())
 
 
-def place() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     """(rank, number of devices) of this process, (0, 1) when it is alone."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    told = {name: os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")}
-    if not any(told.values()):
+    environment = {name: os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")}
+    if not any(environment.values()):
         return 0, 1
     try:
-        rank, world = (int(value) for value in told.values())
+        rank, world = (int(value) for value in environment.values())
     except ValueError:
         raise ValueError(
-            f"the environment says {told}: expected two numbers; start with torchrun or accelerate"
+            f"the environment says {environment}: expected two numbers; start with torchrun or accelerate"
         ) from None
     return rank, world
 
 
 def key_of(*parts: str | int) -> int:
-    """A 64-bit key of anything that tells it: `key_of(42, "webshop", 3)`; different parts give different keys."""
+    """A 64-bit key of anything that identifies it: `key_of(42, "webshop", 3)`; different parts give different keys."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
 
 

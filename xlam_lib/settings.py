@@ -4,27 +4,56 @@
 
 Used by the commands of `xlam_lib.train`. A field's default is the option's default, its metadata the help; an option
 overrides the file, which is named first. Unknown options and keys, and ill-typed values, end with argparse's one-line
-error.
+error. A setting that was renamed is read under its former name, too, for one version, and a warning names the new one.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 PLAN = "plan"  # the section of a file that says what a training is planned for
 
 
-def option(default: Any, help: str) -> Any:
-    """A field with its help: `lr: float = option(1e-3, "peak learning rate")`; `...` makes the option required."""
+def option(default: Any, help: str, formerly: str = "") -> Any:
+    """A field with its help: `lr: float = option(1e-3, "peak learning rate")`; `...` makes the option required.
+
+    `formerly` is the name that the field had in the version before, under which files and command lines may still have
+    it: `gradient_checkpointing: bool = option(False, "...", formerly="recompute")`.
+    """
     given = {} if default is ... else {"default": default}
-    return dataclasses.field(**given, metadata={"help": help})
+    return dataclasses.field(**given, metadata={"help": help, "formerly": formerly})
+
+
+def renamed(settings: Any) -> dict[str, str]:
+    """Former names and today's: `renamed(SftSettings)["recompute"]` -> "gradient_checkpointing"."""
+    fields = dataclasses.fields(settings)
+    return {former: field.name for field in fields if (former := field.metadata.get("formerly"))}
+
+
+def current(settings: Any, values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The values under today's names, with a warning for each former one if `where` says where they were found.
+
+    `current(SftSettings, {"recompute": True})` -> {"gradient_checkpointing": True}. A ValueError where both are given.
+    """
+    found, names = dict(values), renamed(settings)
+    for former in [name for name in values if name in names]:
+        name = names[former]
+        if name in values:
+            raise ValueError(f"{name} and {former}, its former name, are both given: leave out {former}")
+        found[name] = found.pop(former)
+        if where:
+            logger.warning("%s: %s is called %s now; its former name is read for one version", where, former, name)
+    return found
 
 
 def from_command_line(settings: type[T], argv: Sequence[str] | None, prog: str, description: str) -> T:
@@ -36,19 +65,16 @@ def from_command_line(settings: type[T], argv: Sequence[str] | None, prog: str, 
     parser.add_argument("config", nargs="?", help="a YAML file with any of these settings")
     hints = get_type_hints(settings)
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
-        name, kind = f"--{field.name.replace('_', '-')}", hints[field.name]
-        given: dict[str, Any] = {"help": field.metadata.get("help", ""), "default": argparse.SUPPRESS}
-        if kind is bool:
-            parser.add_argument(name, action=argparse.BooleanOptionalAction, **given)
-        elif get_origin(kind) is tuple:
-            parser.add_argument(name, type=get_args(kind)[0], nargs="+", **given)
-        elif get_args(kind):
-            parser.add_argument(name, choices=get_args(kind), **given)
-        else:
-            parser.add_argument(name, type=kind, **given)
+        _add_argument(parser, field.name, hints[field.name], field.metadata.get("help", ""))
+        if former := field.metadata.get("formerly"):
+            _add_argument(parser, former, hints[field.name], argparse.SUPPRESS)
     named = vars(parser.parse_args(argv))
     path = named.pop("config")
-    values = {**(_from_yaml(path, hints, parser) if path else {}), **named}
+    try:
+        named = current(settings, named, "command line")
+    except ValueError as error:
+        parser.error(str(error))
+    values = {**(_from_yaml(path, settings, parser) if path else {}), **named}
     missing = [
         f"--{field.name.replace('_', '-')}"
         for field in dataclasses.fields(settings)  # type: ignore[arg-type]
@@ -59,6 +85,18 @@ def from_command_line(settings: type[T], argv: Sequence[str] | None, prog: str, 
     return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
+def _add_argument(parser: argparse.ArgumentParser, name: str, kind: Any, help: str) -> None:
+    flag, given = f"--{name.replace('_', '-')}", {"help": help, "default": argparse.SUPPRESS}
+    if kind is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, **given)
+    elif get_origin(kind) is tuple:
+        parser.add_argument(flag, type=get_args(kind)[0], nargs="+", **given)
+    elif get_args(kind):
+        parser.add_argument(flag, choices=get_args(kind), **given)
+    else:
+        parser.add_argument(flag, type=kind, **given)
+
+
 def planned(settings: type[T], path: str | Path) -> T:
     """What a file says under `plan:`, for `plan.py`: a ValueError says what is wrong with it."""
     given = (yaml.safe_load(Path(path).read_text("utf-8")) or {}).get(PLAN)
@@ -66,9 +104,9 @@ def planned(settings: type[T], path: str | Path) -> T:
         raise ValueError(f"{path}: expected a section `{PLAN}:` with `setting: value` lines, found {given!r}")
     values, hints = {}, get_type_hints(settings)
     for name, value in given.items():
-        values[name] = _typed(hints[name], value) if name in hints else None
+        values[name] = _converted(hints[name], value) if name in hints else None
         if values[name] is None:
-            expected = _named(hints[name]) if name in hints else f"one of {', '.join(hints)}"
+            expected = _type_name(hints[name]) if name in hints else f"one of {', '.join(hints)}"
             raise ValueError(f"{path}: {PLAN}: {name} is {value!r}, expected {expected}")
     missing = [
         field.name
@@ -80,7 +118,7 @@ def planned(settings: type[T], path: str | Path) -> T:
     return settings(**values)
 
 
-def _from_yaml(path: str, hints: Mapping[str, Any], parser: argparse.ArgumentParser) -> dict[str, Any]:
+def _from_yaml(path: str, settings: Any, parser: argparse.ArgumentParser) -> dict[str, Any]:
     """The settings that a file gives, each of the type that it declares; its section `plan:` is for `plan.py`."""
     try:
         found = yaml.safe_load(Path(path).read_text("utf-8")) or {}
@@ -89,19 +127,24 @@ def _from_yaml(path: str, hints: Mapping[str, Any], parser: argparse.ArgumentPar
     if not isinstance(found, dict):
         parser.error(f"{path}: expected `setting: value` lines, found {type(found).__name__}")
     found.pop(PLAN, None)
+    try:
+        found = current(settings, found, path)
+    except ValueError as error:
+        parser.error(f"{path}: {error}")
+    hints = get_type_hints(settings)
     for name, value in found.items():
         if name not in hints:
             parser.error(f"{path}: unknown setting {name!r}; known are {', '.join(hints)}")
-        found[name] = _typed(hints[name], value)
+        found[name] = _converted(hints[name], value)
         if found[name] is None:
-            parser.error(f"{path}: {name} is {value!r}, expected {_named(hints[name])}")
+            parser.error(f"{path}: {name} is {value!r}, expected {_type_name(hints[name])}")
     return found
 
 
-def _typed(hint: Any, value: Any) -> Any:
+def _converted(hint: Any, value: Any) -> Any:
     """The value as a field of that type holds it, None where it doesn't fit."""
     if get_origin(hint) is tuple:
-        items = [_typed(get_args(hint)[0], item) for item in (value if isinstance(value, list) else [value])]
+        items = [_converted(get_args(hint)[0], item) for item in (value if isinstance(value, list) else [value])]
         return None if None in items else items
     if get_origin(hint) is Literal:
         return value if value in get_args(hint) else None
@@ -113,9 +156,9 @@ def _typed(hint: Any, value: Any) -> Any:
     return value if type(value) is hint else None
 
 
-def _named(hint: Any) -> str:
+def _type_name(hint: Any) -> str:
     if get_origin(hint) is tuple:
-        return f"a list of {_named(get_args(hint)[0])}"
+        return f"a list of {_type_name(get_args(hint)[0])}"
     if get_origin(hint) is Literal:
         return f"one of {', '.join(map(str, get_args(hint)))}"
     return {str: "text", float: "a number", int: "a whole number", bool: "true or false"}[hint]

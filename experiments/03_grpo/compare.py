@@ -2,7 +2,7 @@
 
     python experiments/03_grpo/compare.py --out runs/grpo    # from the root of the repository
 
-The SFT checkpoint is the small one of `upstream.sft_checkpoint`; prompts are fresh draws that it never saw; questions
+The SFT checkpoint is the small one of `stages.sft_checkpoint`; prompts are fresh draws that it never saw; questions
 are the quickstart's. Writes `metrics.json` and `log.jsonl` (of GRPO) beside this file.
 """
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from xlam_lib.grading import judge
+from xlam_lib.grading import grade
 from xlam_lib.models import card
 from xlam_lib.models.checkpoint import digest
 from xlam_lib.train import dpo, sft
@@ -33,8 +33,8 @@ def test_the_card_names_base_data_licences_and_settings(trained, base):
     assert "Scores" not in text and "Held-out" not in text
 
 
-def test_the_data_of_the_base_is_handed_on_and_preferences_are_told(trained, cases, tmp_path):
-    write_pairs(tmp_path / "pairs.jsonl", build(judge(cases, [case.completion for case in cases]), held_out=0.3))
+def test_the_data_of_the_base_is_handed_on_and_preferences_are_listed(trained, cases, tmp_path):
+    write_pairs(tmp_path / "pairs.jsonl", build(grade(cases, [case.completion for case in cases]), held_out=0.3))
     out = str(tmp_path / "dpo")
     settings = dpo.DpoSettings(str(trained), str(tmp_path / "pairs.jsonl"), out, samples=8, processes=1, lora_rank=2)
     done = dpo.train(settings)

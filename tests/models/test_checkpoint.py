@@ -71,17 +71,17 @@ def test_pickled_weights_are_not_read(copy):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"pad_token": None}, "pad token of its own"),
         ({"pad_token": "<|endoftext|>"}, "pad token of its own"),
         ({"eos_token": None}, "no end token"),
     ],
 )
-def test_a_tokenizer_that_cannot_train_is_refused(copy, change, said):
+def test_a_tokenizer_that_cannot_train_is_refused(copy, change, message):
     path = copy / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         checkpoint.load_tokenizer(copy)
 
 

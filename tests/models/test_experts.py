@@ -108,10 +108,10 @@ def test_loading_never_holds_all_experts_in_full(mixture, tmp_path):
     del model
     steady = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what is freed goes back at once
     line = [sys.executable, "-c", PEAK, str(mixture), str(tmp_path)]
-    told = subprocess.run(line, env={**surroundings(), **steady}, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr[-2000:]
+    done = subprocess.run(line, env={**surroundings(), **steady}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
-    assert experts / 4 < int(told.stdout.split()[-1]) < 0.6 * experts
+    assert experts / 4 < int(done.stdout.split()[-1]) < 0.6 * experts
 
 
 def test_gradients_are_those_beside_the_rounded_weights(mixture):
@@ -140,7 +140,7 @@ def test_gradients_are_those_beside_the_rounded_weights(mixture):
 def test_a_mixture_of_experts_learns_in_four_bits(mixture, data, tmp_path, precision):
     settings = sft.SftSettings(
         base=str(mixture), data=str(data), out=str(tmp_path / "out"), samples=96, lr=2e-2, processes=1, log_every=1,
-        precision=precision, recompute=True, quantize="nf4", lora_rank=8,
+        precision=precision, gradient_checkpointing=True, quantize="nf4", lora_rank=8,
         lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"),
     )  # fmt: skip
     out = sft.train(settings)

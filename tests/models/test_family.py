@@ -33,9 +33,9 @@ def test_a_model_has_as_many_parameters_as_its_card_says(spec):
 
 @pytest.mark.parametrize("name", SEEDS)
 def test_the_seeds_table_holds(name):
-    spec, (told, context) = family()[name], SEEDS[name]
+    spec, (size, context) = family()[name], SEEDS[name]
     total = sizes(build(spec.config())).total / 1e9
-    assert f"{total:.{len(told.partition('.')[2])}f}" == told and spec.context == context * 1024
+    assert f"{total:.{len(size.partition('.')[2])}f}" == size and spec.context == context * 1024
 
 
 @pytest.mark.parametrize(("name", "billions"), [("xLAM-8x7b-r", 12.9), ("xLAM-8x22b-r", 39.1)])
@@ -48,7 +48,7 @@ def test_a_token_passes_two_experts(name, billions):
 
 @pytest.mark.parametrize("spec", family().values(), ids=family())
 def test_what_is_declared_can_be_used(spec):
-    before, after = checkpoint.carried(spec.template.before, spec.template.after)
+    before, after = checkpoint.normalized_wrapper(spec.template.before, spec.template.after)
     assert before and after and not before.endswith(" ") and spec.template.end != spec.template.pad
     assert spec.context <= spec.config().max_position_embeddings
     assert spec.hub.endswith(f"/{spec.name}") and spec.licence == "cc-by-nc-4.0"
@@ -72,7 +72,7 @@ def test_tries_give_the_loss_and_gradients_of_separate_samples(name, attention):
         found = model(input_ids=ids, labels=labels, use_cache=False)
         apart = apart + found.loss * (labels[:, 1:] != -100).sum()
     apart.backward()
-    wanted = {key: values.grad.clone() for key, values in model.named_parameters()}
+    expected = {key: values.grad.clone() for key, values in model.named_parameters()}
     model.zero_grad()
     read_tries(model)
     packed = TriePacker(1000).pack([rows[:5], rows[5:]])
@@ -82,4 +82,4 @@ def test_tries_give_the_loss_and_gradients_of_separate_samples(name, attention):
     together.backward()
     torch.testing.assert_close(together, apart, rtol=1e-5, atol=0)
     for key, values in model.named_parameters():
-        assert (values.grad - wanted[key]).norm() <= 1e-4 * wanted[key].norm(), key
+        assert (values.grad - expected[key]).norm() <= 1e-4 * expected[key].norm(), key

@@ -20,7 +20,7 @@ from xlam_lib.codec import STYLES, prompts_of
 from xlam_lib.models import checkpoint, load
 from xlam_lib.models.family import configuration, family, shrunk
 from xlam_lib.models.gguf import export, main
-from xlam_lib.models.gguf_tokens import BYTES, CUTS, SPACE, pre_of, scores_of, space_prefix
+from xlam_lib.models.gguf_tokens import BYTES, PRE_TOKENIZERS, SPACE, pre_of, scores_of, space_prefix
 
 gguf = pytest.importorskip("gguf")
 THETA = {"rope_type": "default", "rope_theta": 5000.0}
@@ -45,17 +45,17 @@ def byte_level(texts, *steps, whole_words=False, normalizer=None):
         core.normalizer = normalizer
     special = ["<|endoftext|>", "<|pad|>", BEFORE, AFTER]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    told = dict(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
-    core.train_from_iterator(texts, trainers.BpeTrainer(**told))
+    fields = dict(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    core.train_from_iterator(texts, trainers.BpeTrainer(**fields))
     ends = dict(eos_token="<|endoftext|>", pad_token="<|pad|>", clean_up_tokenization_spaces=False)
     return PreTrainedTokenizerFast(tokenizer_object=core, **ends)
 
 
 def steps_of(name):
     """The steps of a tokenizer.json that cut as llama.cpp's rule does: a Split for each expression, digits apart."""
-    rules = [rule for rule in CUTS[name].rules if rule != r"\p{N}"]
+    rules = [rule for rule in PRE_TOKENIZERS[name].rules if rule != r"\p{N}"]
     steps = [pre_tokenizers.Split(Regex(rule), "isolated") for rule in rules]
-    if len(rules) < len(CUTS[name].rules):
+    if len(rules) < len(PRE_TOKENIZERS[name].rules):
         steps.append(pre_tokenizers.Digits(individual_digits=True))
     return [*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
 
@@ -133,9 +133,9 @@ def test_the_file_gives_the_same_tokens_and_logits(tmp_path, tokenizer, texts, t
     for values in ours.parameters():
         if values.ndim > 1:
             values.data = values.data.to(getattr(torch, dtype)).float()  # as the file holds them
-    wanted, found = logits_of(ours, ids), logits_of(model, ids)
-    assert wanted.std() > 0.5
-    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
+    expected, found = logits_of(ours, ids), logits_of(model, ids)
+    assert expected.std() > 0.5
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_rounding_changes_probabilities_little(tmp_path, tokenizer, texts, dtype
     export(folder, tmp_path / "m.gguf", dtype)
     read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="m.gguf", dtype=torch.float32)
     ids = torch.tensor([tokenizer.encode(texts[0])[:200]])
-    wanted, found = (logits_of(model, ids).softmax(-1) for model in (load.load_model(folder), read))
-    assert 0 < (wanted - found).abs().sum(-1).max() / 2 < most  # total variation distance
+    expected, found = (logits_of(model, ids).softmax(-1) for model in (load.load_model(folder), read))
+    assert 0 < (expected - found).abs().sum(-1).max() / 2 < most  # total variation distance
 
 
 def test_rows_that_are_no_blocks_stay_float16(tmp_path, tokenizer):
@@ -181,15 +181,15 @@ def test_experts_lie_as_llama_cpp_publishes(tmp_path, pieces, name):
     """Its load_arch_tensors: a router and three tensors (experts, out, in) a layer; transformers can't read them."""
     folder = twin(name, pieces, tmp_path / "model")
     path = export(folder, tmp_path / "m.gguf", "float32")
-    told, reader = fields_of(path), gguf.GGUFReader(path)
-    assert (told["general.architecture"], told["llama.expert_count"], told["llama.expert_used_count"]) == (
+    fields, reader = fields_of(path), gguf.GGUFReader(path)
+    assert (fields["general.architecture"], fields["llama.expert_count"], fields["llama.expert_used_count"]) == (
         "llama",
         4,
         2,
     )
     found = {one.name: torch.from_numpy(np.array(one.data)) for one in reader.tensors}
     own = load.load_model(folder).state_dict()
-    wanted = {
+    expected = {
         "token_embd.weight": own["model.embed_tokens.weight"],
         "output_norm.weight": own["model.norm.weight"],
         "output.weight": own["lm_head.weight"],
@@ -197,7 +197,7 @@ def test_experts_lie_as_llama_cpp_publishes(tmp_path, pieces, name):
     for layer in range(2):
         ours = {key.removeprefix(f"model.layers.{layer}."): value for key, value in own.items() if f".{layer}." in key}
         gates, ups = ours["mlp.experts.gate_up_proj"].split(96, dim=1)
-        wanted |= {
+        expected |= {
             f"blk.{layer}.{key}.weight": value
             for key, value in {
                 "attn_norm": ours["input_layernorm.weight"],
@@ -212,36 +212,36 @@ def test_experts_lie_as_llama_cpp_publishes(tmp_path, pieces, name):
                 "ffn_down_exps": ours["mlp.experts.down_proj"],
             }.items()
         }
-    assert found.keys() == wanted.keys()
-    assert all(torch.equal(found[key], value) for key, value in wanted.items())
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
     half = gguf.GGUFReader(export(folder, tmp_path / "half.gguf", "q8_0")).tensors
     kinds = {one.name: one.tensor_type.name for one in half}
     assert kinds["blk.1.ffn_gate_inp.weight"] == "F32" and kinds["blk.1.ffn_down_exps.weight"] == "Q8_0"
 
 
-def test_positions_that_are_scaled_are_told(tmp_path, tokenizer):
-    told = fields_of(export(twin("xLAM-1b-fc-r", tokenizer, tmp_path / "a"), tmp_path / "a.gguf"))
-    assert told["llama.rope.scaling.type"] == "linear" and told["llama.rope.scaling.factor"] == 4.0
+def test_positions_that_are_scaled_are_written(tmp_path, tokenizer):
+    fields = fields_of(export(twin("xLAM-1b-fc-r", tokenizer, tmp_path / "a"), tmp_path / "a.gguf"))
+    assert fields["llama.rope.scaling.type"] == "linear" and fields["llama.rope.scaling.factor"] == 4.0
     path = export(twin("Llama-xLAM-2-8b-fc-r", tokenizer, tmp_path / "b"), tmp_path / "b.gguf")
     assert "llama.rope.scaling.type" not in fields_of(path)
     (found,) = [one.data for one in gguf.GGUFReader(path).tensors if one.name == "rope_freqs.weight"]
     waves = [2 * math.pi * 500000 ** (2 * pair / 16) for pair in range(8)]  # Llama 3.1's rule, head of 16
     smooth = [(8192 / wave - 1) / (4 - 1) for wave in waves]
-    wanted = [1 if part > 1 else 8 if part < 0 else 1 / ((1 - part) / 8 + part) for part in smooth]
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
-    assert 1 < wanted[5] < 8 or 1 < wanted[4] < 8 or 1 < wanted[3] < 8
+    expected = [1 if part > 1 else 8 if part < 0 else 1 / ((1 - part) / 8 + part) for part in smooth]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert 1 < expected[5] < 8 or 1 < expected[4] < 8 or 1 < expected[3] < 8
 
 
 def test_the_file_says_what_llama_cpp_reads(tmp_path, tokenizer):
     out = export(saved(tmp_path / "model", tokenizer), tmp_path / "m.gguf")
     fields = gguf.GGUFReader(out).fields
-    told = {name: field.contents() for name, field in fields.items()}
-    assert told["general.architecture"] == "llama" and told["tokenizer.ggml.pre"] == "gpt-2"
-    assert told["llama.attention.head_count_kv"] == 2 and told["llama.context_length"] == 512
-    assert told["tokenizer.ggml.tokens"][-1] == f"[PAD{len(tokenizer) + 2}]"
-    assert told["tokenizer.ggml.token_type"][0] == gguf.TokenType.CONTROL
-    assert told["tokenizer.ggml.token_type"][-1] == gguf.TokenType.UNUSED
-    assert told["tokenizer.ggml.add_bos_token"] is False
+    fields = {name: field.contents() for name, field in fields.items()}
+    assert fields["general.architecture"] == "llama" and fields["tokenizer.ggml.pre"] == "gpt-2"
+    assert fields["llama.attention.head_count_kv"] == 2 and fields["llama.context_length"] == 512
+    assert fields["tokenizer.ggml.tokens"][-1] == f"[PAD{len(tokenizer) + 2}]"
+    assert fields["tokenizer.ggml.token_type"][0] == gguf.TokenType.CONTROL
+    assert fields["tokenizer.ggml.token_type"][-1] == gguf.TokenType.UNUSED
+    assert fields["tokenizer.ggml.add_bos_token"] is False
 
 
 def test_a_tokenizer_that_llama_cpp_would_cut_otherwise_is_refused(base, tmp_path, capsys):
@@ -251,9 +251,9 @@ def test_a_tokenizer_that_llama_cpp_would_cut_otherwise_is_refused(base, tmp_pat
     assert main([str(base), str(tmp_path / "m.gguf"), "--pre", "gpt-2"]) == 0
 
 
-@pytest.mark.parametrize("name", [name for name in CUTS if name != "gpt-2"])  # which the other tests have
+@pytest.mark.parametrize("name", [name for name in PRE_TOKENIZERS if name != "gpt-2"])  # which the other tests have
 def test_rules_of_other_families_are_known_by_name(tmp_path, texts, name):
-    made = byte_level(texts, *steps_of(name), whole_words=CUTS[name].whole_words)
+    made = byte_level(texts, *steps_of(name), whole_words=PRE_TOKENIZERS[name].whole_words)
     assert pre_of(made) == name
     if name in ("llama-bpe", "qwen2"):
         folder = saved(tmp_path / "model", made)
@@ -299,19 +299,19 @@ def merged_by_score(text, scores):
 
 def test_pieces_with_bytes_are_merged_by_score(tmp_path, pieces, texts):
     folder = twin("xLAM-7b-r", pieces, tmp_path / "model")
-    told = fields_of(export(folder, tmp_path / "m.gguf"))
-    assert (told["tokenizer.ggml.model"], told["tokenizer.ggml.pre"]) == ("llama", "default")
-    assert told["tokenizer.ggml.add_space_prefix"] is True and told["tokenizer.ggml.add_bos_token"] is False
-    tokens, kinds = told["tokenizer.ggml.tokens"], told["tokenizer.ggml.token_type"]
+    fields = fields_of(export(folder, tmp_path / "m.gguf"))
+    assert (fields["tokenizer.ggml.model"], fields["tokenizer.ggml.pre"]) == ("llama", "default")
+    assert fields["tokenizer.ggml.add_space_prefix"] is True and fields["tokenizer.ggml.add_bos_token"] is False
+    tokens, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
     kind = gguf.TokenType
     assert [kinds[at] for at in range(4)] == [kind.UNKNOWN, kind.CONTROL, kind.CONTROL, kind.BYTE]
     assert kinds[tokens.index("<0xFF>")] == kind.BYTE and kinds[-1] == kind.UNUSED
-    normal = {t: s for t, s, k in zip(tokens, told["tokenizer.ggml.scores"], kinds, strict=True) if k == kind.NORMAL}
+    normal = {t: s for t, s, k in zip(tokens, fields["tokenizer.ggml.scores"], kinds, strict=True) if k == kind.NORMAL}
     read = AutoTokenizer.from_pretrained(tmp_path, gguf_file="m.gguf")
     for text in [*(text[-300:] for text in texts[:8]), ODD, *(f"a{' ' * count}b" for count in range(1, 20))]:
-        wanted = pieces.encode(text, add_special_tokens=False)
-        assert merged_by_score(f" {text}", normal) == pieces.convert_ids_to_tokens(wanted)
-        assert read.encode(text, add_special_tokens=False) == wanted
+        expected = pieces.encode(text, add_special_tokens=False)
+        assert merged_by_score(f" {text}", normal) == pieces.convert_ids_to_tokens(expected)
+        assert read.encode(text, add_special_tokens=False) == expected
     assert len(pieces.encode(ODD)) > len(ODD), "bytes are among them"
 
 
@@ -350,7 +350,7 @@ def test_whether_a_space_is_put_before_text(pieces):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}}, "positions of type 'yarn'"),
         ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
@@ -361,10 +361,10 @@ def test_whether_a_space_is_put_before_text(pieces):
         ),
     ],
 )
-def test_what_can_not_be_exported_is_named(tmp_path, tokenizer, capsys, more, said):
+def test_what_can_not_be_exported_is_named(tmp_path, tokenizer, capsys, more, message):
     config = configuration({**PLAIN, "vocab_size": len(tokenizer)} | more)
     config.eos_token_id, config.pad_token_id = 0, 1
     folder = saved(tmp_path / "model", tokenizer, config)
     assert main([str(folder), str(tmp_path / "m.gguf")]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

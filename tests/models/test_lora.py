@@ -52,7 +52,7 @@ def logits(made, tokenizer) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"lora_rank": -1}, "lora_rank is -1: expected 0"),
         ({"lora_alpha": -1.0}, "lora_alpha is -1: expected 0"),
@@ -62,11 +62,11 @@ def logits(made, tokenizer) -> torch.Tensor:
         ({"from_scratch": True}, "from_scratch with lora_rank"),
         ({"lora_targets": ("q_proj", "query")}, "'query' is no linear layer.* there are down_proj, .*, v_proj$"),
         ({"lora_targets": ("lm_head",)}, "'lm_head' is no linear layer of the model, or its head; there are"),
-        ({"micro_batch": 3}, "micro_batch is 3, but a process has 8 rows a step"),
+        ({"per_device_batch_size": 3}, "per_device_batch_size is 3, but a process has 8 rows a step"),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(settings, tmp_path, change, said):
-    with pytest.raises(runner.TrainingError, match=said):
+def test_options_that_cannot_be_meant_are_refused(settings, tmp_path, change, message):
+    with pytest.raises(runner.TrainingError, match=message):
         sft.train(replace(settings, out=str(tmp_path / "out"), **change))
     assert not (tmp_path / "out").exists()
 
@@ -152,9 +152,9 @@ def test_a_run_leaves_adapter_configuration_tokenizer_and_template(trained, sett
     assert {"adapter_model.safetensors", "adapter_config.json", "config.json", "base.json", "tokenizer.json"} <= names
     assert not {"model.safetensors", "adapter_model.bin"} & names
     assert checkpoint.load_tokenizer(trained).chat_template.startswith("{%- set before")
-    told = json.loads((trained / "base.json").read_text())
-    assert told["digest"] == checkpoint.digest(base) and told["quantize"] == "none"
-    assert (trained / told["path"]).resolve() == base.resolve()
+    info = json.loads((trained / "base.json").read_text())
+    assert info["digest"] == checkpoint.digest(base) and info["quantize"] == "none"
+    assert (trained / info["path"]).resolve() == base.resolve()
 
 
 def test_loading_the_folder_gives_the_adapter_models_answers(trained, settings):
@@ -179,8 +179,8 @@ def test_merging_leaves_a_checkpoint_of_full_size(trained, tmp_path):
 
 def test_an_adapter_on_an_adapter_knows_its_base(trained, settings, tmp_path):
     out = sft.train(replace(settings, base=str(trained), out=str(tmp_path / "second"), samples=16))
-    told = json.loads((out / "adapter_config.json").read_text())
-    assert told["base_model_name_or_path"] == str(trained)
+    info = json.loads((out / "adapter_config.json").read_text())
+    assert info["base_model_name_or_path"] == str(trained)
     tokenizer = checkpoint.load_tokenizer(out)
     first, second = (logits(load.load_model(folder), tokenizer) for folder in (trained, out))
     assert (first - second).abs().max() > 0.01
@@ -206,7 +206,7 @@ def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path
 
 
 def test_a_broken_off_run_ends_in_the_same_adapter(trained, settings, monkeypatch):
-    cut, original, steps = replace(settings, out=settings.out + "-cut"), runner.FiniteLoss.training_step, []
+    cut, original, steps = replace(settings, out=settings.out + "-cut"), runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         steps.append(1)
@@ -214,7 +214,7 @@ def test_a_broken_off_run_ends_in_the_same_adapter(trained, settings, monkeypatc
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     with pytest.raises(KeyboardInterrupt):
         sft.train(cut)
     sft.train(cut)
@@ -226,7 +226,7 @@ def test_a_broken_off_run_ends_in_the_same_adapter(trained, settings, monkeypatc
 def test_accumulated_and_recomputed_steps_are_the_same_steps(settings, tmp_path):
     plain = replace(settings, lora_dropout=0.0, samples=24)
     whole = sft.train(replace(plain, out=str(tmp_path / "whole")))
-    parts = sft.train(replace(plain, out=str(tmp_path / "parts"), micro_batch=2, recompute=True))
+    parts = sft.train(replace(plain, out=str(tmp_path / "parts"), per_device_batch_size=2, gradient_checkpointing=True))
     one, two = (read_log(folder) for folder in (whole, parts))
     for key in ("loss", "grad_norm"):
         assert curve(one, key)[0] == curve(two, key)[0] == [1, 2, 3]
@@ -285,7 +285,7 @@ def test_experts_are_held_in_four_bits_too(settings, tmp_path):
 def test_two_processes_learn_as_one_does(settings, tmp_path):
     plain = replace(settings, lora_dropout=0.0, samples=24)
     one = sft.train(replace(plain, out=str(tmp_path / "one")))
-    two = replace(plain, out=str(tmp_path / "two"), processes=2, micro_batch=2)
+    two = replace(plain, out=str(tmp_path / "two"), processes=2, per_device_batch_size=2)
     given = {name: getattr(two, name) for name in two.__dataclass_fields__}
     run("xlam_lib.train.sft", given, tmp_path / "two.txt", lambda line: None)
     for key in ("loss", "grad_norm"):

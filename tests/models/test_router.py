@@ -45,8 +45,8 @@ def gradients(model):
     return {name: values.grad.clone() for name, values in model.named_parameters()}
 
 
-def assert_same(found, wanted):
-    for name, values in wanted.items():
+def assert_same(found, expected):
+    for name, values in expected.items():
         assert (found[name] - values).norm() <= 1e-5 * values.norm(), name
 
 
@@ -55,9 +55,9 @@ def apart(model, rows):
     model.set_attn_implementation("sdpa")
     found = model(**COLLATE([{key: list(row[key]) for key in ("input_ids", "labels")} for row in rows]))
     found.loss.backward()
-    wanted = found.loss.item(), found.aux_loss.item(), gradients(model)
+    expected = found.loss.item(), found.aux_loss.item(), gradients(model)
     model.zero_grad()
-    return wanted
+    return expected
 
 
 @pytest.mark.parametrize("attention", ["causal_blocks", "sdpa"])
@@ -65,7 +65,7 @@ def apart(model, rows):
 def test_a_trie_has_the_loss_of_one_padded_batch(kind, attention):
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(KINDS[kind])
-    loss, aux, wanted = apart(model, ROWS)
+    loss, aux, expected = apart(model, ROWS)
     use_causal_blocks(model) if attention == "causal_blocks" else model.set_attn_implementation(attention)
     read_tries(model)
     batch = TriePacker(1000).pack(GROUPS).batches[0]
@@ -73,7 +73,7 @@ def test_a_trie_has_the_loss_of_one_padded_batch(kind, attention):
     found = model(**{key: values for key, values in batch.items() if key != "weights"})
     found.loss.backward()
     assert found.aux_loss.item() == pytest.approx(aux, rel=1e-6) and found.loss.item() == pytest.approx(loss, rel=1e-6)
-    assert_same(gradients(model), wanted)
+    assert_same(gradients(model), expected)
     model.zero_grad()  # and nodes that count once each give something else, or this would prove nothing
     once = {"trie_count": torch.ones_like(batch["trie_count"])}
     found = model(**{key: values for key, values in batch.items() if key != "weights"} | once)
@@ -112,11 +112,11 @@ def test_pairs_and_answers_have_the_loss_of_their_padded_rows():
     assert found.aux_loss.item() == pytest.approx(aux, rel=1e-6)
     ids = [[0] * (5 - len(row[:-3])) + row for row in rows if len(row) in (8, 6)]
     mask = torch.tensor([[int(token > 0) for token in row] for row in ids])
-    wanted = apart(model, [{"input_ids": row, "labels": row} for row in rows if len(row) in (8, 6)])[1]
+    expected = apart(model, [{"input_ids": row, "labels": row} for row in rows if len(row) in (8, 6)])[1]
     use_causal_blocks(model)
     batch, _ = answers_as_tries(torch.tensor(ids), mask, 3)
     found = model(**batch, fused_lm_head=True, output_router_logits=True)
-    assert found.aux_loss.item() == pytest.approx(wanted, rel=1e-6)
+    assert found.aux_loss.item() == pytest.approx(expected, rel=1e-6)
     assert model(**batch, fused_lm_head=True, output_router_logits=False).aux_loss is None
 
 
@@ -134,27 +134,27 @@ def test_parts_add_up_to_the_loss_of_transformers(parts):
     torch.manual_seed(0)
     logits = [torch.randn(30, 6, requires_grad=True) for _ in range(3)]
     count = torch.randint(0, 5, (30,))
-    wanted = load_balancing_loss_func(tuple(logits), 6, 2, count)
+    expected = load_balancing_loss_func(tuple(logits), 6, 2, count)
     pieces = list(zip(*[layer.chunk(parts) for layer in logits], strict=True))
-    busy = [router.Busy.of(piece, some, 2) for piece, some in zip(pieces, count.chunk(parts), strict=True)]
+    busy = [router.ExpertLoad.of(piece, some, 2) for piece, some in zip(pieces, count.chunk(parts), strict=True)]
     with torch.no_grad():
-        whole = router.together(busy, lambda values: values)
+        whole = router.summed(busy, lambda values: values)
     found = sum(one.loss(whole) for one in busy)
-    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=0)
-    for a, b in zip(*(torch.autograd.grad(loss, logits) for loss in (found, wanted)), strict=True):
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+    for a, b in zip(*(torch.autograd.grad(loss, logits) for loss in (found, expected)), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-9)
 
 
 def test_equally_busy_experts_have_a_loss_of_top_k():
-    assert router.Busy(torch.ones(4), torch.ones(4) / 2, torch.tensor(2.0)).loss() == 2.0
-    nothing = router.Busy.of([torch.randn(2, 4)], empty()["trie_count"], 2)
+    assert router.ExpertLoad(torch.ones(4), torch.ones(4) / 2, torch.tensor(2.0)).loss() == 2.0
+    nothing = router.ExpertLoad.of([torch.randn(2, 4)], empty()["trie_count"], 2)
     assert nothing.rows == 0 and nothing.loss() == 0 and not nothing.chosen.any()
 
 
 def test_a_configuration_asks_for_it_or_not():
-    assert router.coefficient(KINDS["olmoe"]) == 0.5
-    assert router.coefficient(shrunk(family()["xLAM-8x7b-r"].architecture, 64)) == 0
-    assert router.coefficient(shrunk(family()["xLAM-7b-r"].architecture, 64)) == 0
+    assert router.aux_loss_coef(KINDS["olmoe"]) == 0.5
+    assert router.aux_loss_coef(shrunk(family()["xLAM-8x7b-r"].architecture, 64)) == 0
+    assert router.aux_loss_coef(shrunk(family()["xLAM-7b-r"].architecture, 64)) == 0
 
 
 @pytest.mark.real_data
@@ -164,7 +164,7 @@ def test_real_records(real_data, tmp_path):
     size = max(max(row["input_ids"]) for row in rows) + 1
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(MixtralConfig(vocab_size=size, num_local_experts=4, **SIZES, **BALANCED))
-    loss, aux, wanted = apart(model, rows)
+    loss, aux, expected = apart(model, rows)
     use_causal_blocks(model)
     read_tries(model)
     packed = TriePacker(20_000).pack(groups)
@@ -172,7 +172,7 @@ def test_real_records(real_data, tmp_path):
     found = model(**{key: values for key, values in packed.batches[0].items() if key not in ("weights", "source")})
     found.loss.backward()
     assert found.aux_loss.item() == pytest.approx(aux, rel=1e-6) and found.loss.item() == pytest.approx(loss, rel=1e-6)
-    assert_same(gradients(model), wanted)
+    assert_same(gradients(model), expected)
 
 
 @pytest.fixture(scope="module")
@@ -219,15 +219,15 @@ def test_how_a_step_is_packed_changes_nothing(settings, start, again):
     tokenizer, found = checkpoint.load_tokenizer(settings.base), []
     for packer in (None, TriePacker(300), PaddedPacker(COLLATE, 64), PaddedPacker(COLLATE, 3)):
         mixture, _ = sft_lite._mixture(settings, tokenizer)
-        given = replace(settings, recompute=again, max_grad_norm=1e9)
+        given = replace(settings, gradient_checkpointing=again, max_grad_norm=1e9)
         trainer = SFTFoundationTrainerLite(given, prepare_accelerator(given), mixture, collator=packer)
         groups = next(trainer._batches(0))
         trainer.model.train()
         found.append(trainer._step(1, groups))
     rows = [row for group in groups for row in group]
     model = load.load_model(settings.base)
-    loss, aux, wanted = apart(model, rows)
-    norm = torch.stack([values.norm() for values in wanted.values()]).norm().item()
+    loss, aux, expected = apart(model, rows)
+    norm = torch.stack([values.norm() for values in expected.values()]).norm().item()
     for step in found:
         assert step["loss"] == pytest.approx(loss, rel=1e-6) and step["aux_loss"] == pytest.approx(aux, rel=1e-6)
         assert step["grad_norm"] == pytest.approx(norm, rel=1e-5)
@@ -240,7 +240,7 @@ def test_sft_of_tries_is_trl_s_of_padded_rows(start, data, tmp_path, micro):
     for collator in (None, COLLATE):
         args = sft.SftSettings(
             base=str(start["on"]), data=str(data), out=str(tmp_path / str(collator is None)), precision="float32",
-            batch_size=8, micro_batch=micro, lr=1e-3, log_every=1, processes=1,
+            batch_size=8, per_device_batch_size=micro, lr=1e-3, log_every=1, processes=1,
         )  # fmt: skip
         trainer = SFTFoundationTrainer(args, [*GROUPS, token_rows([3, 4, 5], 6)], collator=collator)
         trainer.train()

@@ -1,4 +1,4 @@
-"""What `make speed` compares: each way makes the same step, and what falls short of its floor is told."""
+"""What `make speed` compares: each way makes the same step, and what falls short of its floor is reported."""
 
 import json
 import operator
@@ -69,7 +69,7 @@ def test_memory_is_that_of_the_way_alone():
     assert large - small == pytest.approx(199e6, rel=0.1)
 
 
-def test_a_way_that_dies_is_told():
+def test_a_way_that_dies_is_reported():
     with pytest.raises(RuntimeError, match="ended with status 1"):
         speed.measure(operator.truediv, 1, 0)
 
@@ -78,7 +78,7 @@ CASE = Case("alfworld", "nowhere", floors={"bfd": 20})
 
 
 @pytest.mark.parametrize(("seconds", "code"), [(30.0, 0), (3.0, 1)])
-def test_a_ratio_below_its_floor_is_told(tmp_path, monkeypatch, capsys, seconds, code):
+def test_a_ratio_below_its_floor_is_reported(tmp_path, monkeypatch, capsys, seconds, code):
     monkeypatch.setattr(speed, "CASES", [CASE])
     monkeypatch.setattr(speed, "samples", lambda *_: (None, GROUPS))
     monkeypatch.setattr(speed.baselines, "tries", lambda *_: 1.0)

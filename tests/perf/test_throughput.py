@@ -13,17 +13,17 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.perf import synthetic, throughput, throughput_rows, throughput_step
 from xlam_lib.perf.throughput import SMALL, Settings, main, model_of, readings, run
-from xlam_lib.perf.throughput_rows import Trial, compared, median_step, told
+from xlam_lib.perf.throughput_rows import Trial, as_line, compared, median_step
 from xlam_lib.perf.throughput_step import Clock, Trained
 from xlam_lib.train.packing import padding_free
 from xlam_lib.train.packing.attention import use_causal_blocks
-from xlam_lib.train.packing.packers import ApartPacker, TriePacker
+from xlam_lib.train.packing.packers import SeparatePacker, TriePacker
 from xlam_lib.train.packing.trie import common
 from xlam_lib.train.packing.trie_model import TrieRow, read
 from xlam_lib.train.planning.memory import Layout
 
 CPU = torch.device("cpu")
-SHAPE = synthetic.Shape(start=60, own=20, turn=10, tail=5, answer=4, steps=(2, 4))
+SHAPE = synthetic.TrajectoryShape(prefix=60, own=20, turn=10, tail=5, answer=4, steps=(2, 4))
 ARGS = Settings(models=("tiny",), lengths=(256,), batch=2, rounds=1, warmup=0, precision="float32", scale=0.05)
 COMMAND = "--models tiny --lengths 256 --scale 0.05 --batch 2 --rounds 1 --warmup 0 --precision float32".split()
 
@@ -37,7 +37,7 @@ def ways(length=256):
 
 
 def test_the_whole_command(tmp_path, capsys):
-    assert main([*COMMAND, "--recompute", "--out", str(tmp_path)]) == 0
+    assert main([*COMMAND, "--gradient-checkpointing", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "throughput.json").read_text("utf-8"))
     names = ("way", "data", "reading")
     assert [tuple(row[name] for name in names) for row in rows] == [
@@ -85,7 +85,7 @@ def test_what_stays_in_memory_is_what_the_plan_expects(way, precision):
     assert found["planned_gib"]["read"] > 0 and "read" not in found["memory_gib"], "only a GPU counts it"
 
 
-def test_a_gpu_s_peak_is_told_by_part():
+def test_a_gpu_s_peak_is_reported_by_part():
     made, layout = trained(), Layout(1, weights="float32", compute="float32", dense_mask=False)
     way, groups = ways()[0], synthetic.single(256, 1, 4096, 0)
     step = made.step(way, groups)
@@ -95,7 +95,7 @@ def test_a_gpu_s_peak_is_told_by_part():
         1 + stays / 2**30, abs=1e-3
     )
     row = throughput_rows.figures(made, step, step) | found
-    assert "1.01 GiB (" in told(row) and "stays" not in told(row)
+    assert "1.01 GiB (" in as_line(row) and "stays" not in as_line(row)
     flex = replace(way, attention=padding_free.FLEX)
     wider = throughput_rows.memory_of(made, flex, step, layout)
     assert wider["planned_gib"]["read"] > 2 * found["planned_gib"]["read"], "FlexAttention fills rows up to 1,024"
@@ -110,11 +110,11 @@ def test_operations_are_those_that_torch_counts():
     assert step.counts["pairs"] == length * (length + 1) and step.rows == 2
     flops = made.meter.flops
     norms = 6 * 2 * length * sum(values.numel() for values in made.weights if values.ndim == 1)  # of no product
-    computed = {"pairs": 2 * length**2, "spared_pairs": step.counts["spared"] * length}
+    computed = {"pairs": 2 * length**2, "skipped_pairs": step.counts["skipped"] * length}
     ours = flops.work({**step.counts, **computed}) - norms
     assert ours == pytest.approx(counter.get_total_flops(), rel=1e-9)
     row = throughput_rows.figures(made, step, step)
-    assert row["operations"] == flops.work(step.counts) < flops.work({**step.counts, "spared": 0, "spared_pairs": 0})
+    assert row["operations"] == flops.work(step.counts) < flops.work({**step.counts, "skipped": 0, "skipped_pairs": 0})
 
 
 @pytest.mark.parametrize("broken", ["tries", "apart"])
@@ -146,7 +146,7 @@ def test_a_model_that_finds_no_room_is_a_row_and_the_next_one_goes_on(monkeypatc
     monkeypatch.setattr(throughput, "model_of", full)
     rows = list(run(replace(ARGS, ways=("full", "lora"), data=("single",))))
     assert [row.get("failed") for row in rows] == ["out of memory: no room", None, None]
-    assert told(rows[0]) == "tiny full: out of memory: no room"
+    assert as_line(rows[0]) == "tiny full: out of memory: no room"
 
 
 def test_any_other_error_ends_the_run(monkeypatch):
@@ -168,7 +168,7 @@ def test_after_memory_ran_out_nothing_of_that_step_is_left():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ([], SMALL),
         (["--models", "tiny", "--lengths", "512"], "a smaller --scale"),
@@ -177,10 +177,10 @@ def test_after_memory_ran_out_nothing_of_that_step_is_left():
         ([*COMMAND, "--rounds", "0"], "--rounds is 0: expected at least 1"),
     ],
 )
-def test_what_can_t_be_run_is_one_line(given, said, capsys):
+def test_what_can_t_be_run_is_one_line(given, message, capsys):
     assert main(given) == 2
     error = capsys.readouterr().err
-    assert said in error and error.startswith("error: ") and error.count("\n") == 1
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
 def test_only_a_cpu_refuses_large_models():
@@ -218,7 +218,7 @@ def test_alfworld_is_declared_as_it_is(real_data):
 
 def test_samples_apart_fill_rows_and_share_nothing():
     groups = synthetic.trajectories(SHAPE, 4, 1000, seed=0)
-    packed, merged = ApartPacker(300).pack(groups), TriePacker(300).pack(groups)
+    packed, merged = SeparatePacker(300).pack(groups), TriePacker(300).pack(groups)
     rows = [row for group in groups for row in group]
     assert packed.read == packed.tokens == merged.tokens == sum(len(row["input_ids"]) for row in rows)
     assert packed.weight == merged.weight == 4 * len(rows) and merged.read < packed.read / 2
@@ -227,8 +227,8 @@ def test_samples_apart_fill_rows_and_share_nothing():
 
 
 @pytest.mark.parametrize(("name", "grouped"), [("xLAM-1b-fc-r", False), ("xLAM-2-3b-fc-r", True)])
-def test_torch_s_flash_attention_is_told_where_samples_begin(monkeypatch, name, grouped):
-    """The kernel itself needs a GPU: in its place a plain one that reads what it is told."""
+def test_torch_s_flash_attention_is_given_where_samples_begin(monkeypatch, name, grouped):
+    """The kernel itself needs a GPU: in its place a plain one that reads what it is given."""
     told_of = []
 
     def kernel(query, key, value, starts, starts_k, longest, longest_k, scale, window_size, enable_gqa):
@@ -250,9 +250,9 @@ def test_torch_s_flash_attention_is_told_where_samples_begin(monkeypatch, name, 
     use_causal_blocks(model)
     samples = [[1, 2, 3, 4], [1, 2, 5], [7] * 9]
     row = TrieRow.of([[one] for one in samples]).tensors()
-    wanted = read(model.base_model, row)
+    expected = read(model.base_model, row)
     model.set_attn_implementation(padding_free.VARLEN)
-    torch.testing.assert_close(read(model.base_model, row), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(read(model.base_model, row), expected, rtol=1e-4, atol=1e-5)
     assert told_of[0] == ([0, 4, 7, 16], 9, grouped)
     with pytest.raises(ValueError, match="2 samples in 1 tries"):
         read(model.base_model, TrieRow.of([samples[:2]]).tensors())

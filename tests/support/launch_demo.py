@@ -17,7 +17,7 @@ from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu
 from xlam_lib.settings import to_arguments
 from xlam_lib.train.loop.child import surroundings
 
-# accelerate shards between GPUs only; told that these processes had some, it takes the very same path
+# accelerate shards between GPUs only; given that these processes had some, it takes the very same path
 SCRIPT = """
 import importlib, json, os, sys
 import torch
@@ -75,10 +75,10 @@ class Job:
     options: tuple[str, ...] = ()  # of accelerate launch, beside the file
 
     def described(self) -> dict[str, Any]:
-        """What the processes are told of it, with the environment that accelerate makes of the launch file."""
+        """What the processes are given of it, with the environment that accelerate makes of the launch file."""
         given = ["--config_file", str(self.launch), "--num_processes", "2", "--main_process_port", "0", *self.options]
         args, *_ = _validate_launch_command(launch_command_parser().parse_args([*given, "script.py"]))
-        args.deepspeed_fields_from_accelerate_config = ""  # told to files of DeepSpeed's own
+        args.deepspeed_fields_from_accelerate_config = ""  # for files of DeepSpeed's own
         env = prepare_deepspeed_cmd_env(args)[1] if args.use_deepspeed else prepare_multi_gpu_env(args)
         own = {name: value for name, value in env.items() if name.startswith(("ACCELERATE_", "FSDP_"))}
         argv = to_arguments(asdict(self.settings))
@@ -86,7 +86,7 @@ class Job:
 
 
 def launched(folder: Path, *jobs: Job) -> tuple[list[tuple[str, int, list[int]]], str]:
-    """Do the jobs one after another; of each how the model lay, the exit status and the steps, then what was said."""
+    """Do the jobs one after another; of each how the model lay, the exit status and the steps, then their output."""
     script, file = folder / "launched.py", folder / "jobs.json"
     script.write_text(SCRIPT)
     file.write_text(json.dumps([job.described() for job in jobs]))
@@ -101,7 +101,7 @@ def launched(folder: Path, *jobs: Job) -> tuple[list[tuple[str, int, list[int]]]
     return list(_results(ended.stdout)), ended.stderr
 
 
-def _results(said: str) -> Iterator[tuple[str, int, list[int]]]:
-    for line in said.splitlines():
+def _results(output: str) -> Iterator[tuple[str, int, list[int]]]:
+    for line in output.splitlines():
         if line.startswith("result "):
             yield tuple(json.loads(line.removeprefix("result ")))

@@ -121,8 +121,8 @@ def train(model, tokenizer, steps):
     rows = []
     for conversation, answer in LEARNT.values():
         prompt = tokenizer(prompt_text(tokenizer, conversation))["input_ids"]
-        said = tokenizer(answer)["input_ids"] + [tokenizer.eos_token_id]
-        rows.append((prompt + said, [-100] * len(prompt) + said))
+        answer_ids = tokenizer(answer)["input_ids"] + [tokenizer.eos_token_id]
+        rows.append((prompt + answer_ids, [-100] * len(prompt) + answer_ids))
     width = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([row + [tokenizer.eos_token_id] * (width - len(row)) for row, _ in rows])
     labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])

@@ -12,7 +12,7 @@ from xlam_lib.chat_template import chat_template, model_prompt
 from xlam_lib.codec import prompts_of
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
-from xlam_lib.grading import judge
+from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.train import dpo
 from xlam_lib.train.loop import runner
@@ -25,7 +25,7 @@ from xlam_lib.views import to_openai, tools_to_openai
 @pytest.fixture(scope="module")
 def settings(base, cases, tmp_path_factory):
     folder = tmp_path_factory.mktemp("dpo")
-    write_pairs(folder / "pairs.jsonl", build(judge(cases, [case.completion for case in cases]), held_out=0.3))
+    write_pairs(folder / "pairs.jsonl", build(grade(cases, [case.completion for case in cases]), held_out=0.3))
     return dpo.DpoSettings(
         base=str(base),
         pairs=str(folder / "pairs.jsonl"),
@@ -73,7 +73,7 @@ def test_the_run_leaves_a_whole_checkpoint(trained, settings):
 
 
 def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeypatch):
-    original, count = runner.FiniteLoss.training_step, []
+    original, count = runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -81,7 +81,7 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(trained, settings, monkeyp
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     cut = replace(settings, out=settings.out + "-cut")
     with pytest.raises(KeyboardInterrupt):
         dpo.train(cut)
@@ -123,9 +123,9 @@ def test_each_loss_of_trl_takes_a_step(settings, tmp_path, name):
 def test_the_known_losses_are_trls(settings, tmp_path):
     trainer = DPOFoundationTrainer(settings, read_pairs(settings.pairs)[:4], work=tmp_path)
     trainer.loss_types = ["no such loss"]
-    with pytest.raises(ValueError, match="Should be one of") as told:
+    with pytest.raises(ValueError, match="Should be one of") as caught:
         trainer.compute_loss(trainer.model, next(iter(trainer.get_train_dataloader())))
-    assert tuple(re.findall(r"'(\w+)'", str(told.value))) == LOSSES
+    assert tuple(re.findall(r"'(\w+)'", str(caught.value))) == LOSSES
 
 
 def test_losses_are_added_up_by_their_weights(settings, tmp_path):
@@ -140,7 +140,7 @@ def test_losses_are_added_up_by_their_weights(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"losses": ("sigmoid", "kto")}, "losses: 'kto' is unknown; expected some of sigmoid, hinge"),
         ({"losses": ()}, "expected at least one, each once"),
@@ -150,17 +150,17 @@ def test_losses_are_added_up_by_their_weights(settings, tmp_path):
         ({"losses": ("robust",), "label_smoothing": 0.5}, "expected a share from 0 to below 0.5"),
         ({"losses": ("exo_pair",)}, "expected a share above 0"),
         ({"lora_targets": ("q_proj",)}, "lora_targets without lora_rank"),
-        ({"micro_batch": 5}, "micro_batch is 5, but a process has 8 rows a step"),
+        ({"per_device_batch_size": 5}, "per_device_batch_size is 5, but a process has 8 rows a step"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(settings, tmp_path, change, said):
-    with pytest.raises(runner.TrainingError, match=said):
+def test_settings_that_do_not_fit_are_refused(settings, tmp_path, change, message):
+    with pytest.raises(runner.TrainingError, match=message):
         dpo.train(replace(settings, out=str(tmp_path / "out"), **change))
 
 
 @pytest.fixture(scope="module")
 def adapted(settings):
-    return replace(settings, out=settings.out + "-lora", lora_rank=4, lr=1e-2, micro_batch=4, samples=40)
+    return replace(settings, out=settings.out + "-lora", lora_rank=4, lr=1e-2, per_device_batch_size=4, samples=40)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_the_margin_measured_is_that_of_the_merged_model(lora_trained, adapted, 
 
 
 def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained, adapted, monkeypatch):
-    original, count = runner.FiniteLoss.training_step, []
+    original, count = runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -201,7 +201,7 @@ def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     cut = replace(adapted, out=adapted.out + "-cut")
     with pytest.raises(KeyboardInterrupt):
         dpo.train(cut)
@@ -237,11 +237,11 @@ def test_conversations_with_tools_become_what_the_codec_writes(trained, base, tr
     pair = Pair(prompt, answer, answer.replace("4 degrees", "40 degrees"), "own", "wrong_value", "t", index)
     assert as_row(pair, tokenizer) == made
     assert as_row({key: getattr(pair, key) for key in ("prompt", "chosen", "rejected")}, tokenizer) == made
-    for change, said in (
+    for change, message in (
         ({"rejected": messages[index]}, "pair 7: chosen and rejected are the same"),
         ({"chosen": messages[:2]}, r"pair 7, chosen: expected one assistant message, found \['user', 'assistant'\]"),
     ):
-        with pytest.raises(PairError, match=said):
+        with pytest.raises(PairError, match=message):
             as_row(row | change, tokenizer, 7)
     with pytest.raises(PairError, match="pair 0: no rejected; found prompt, chosen"):
         as_row({"prompt": "p", "chosen": "c"}, tokenizer)

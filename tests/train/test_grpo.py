@@ -65,7 +65,7 @@ def untimed(entry):
 
 def broken_off_and_resumed(settings, monkeypatch, after):
     """The folder of a run that is interrupted at its n-th part of a step and begun again."""
-    original, count = runner.FiniteLoss.training_step, []
+    original, count = runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         count.append(1)
@@ -73,7 +73,7 @@ def broken_off_and_resumed(settings, monkeypatch, after):
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     with pytest.raises(KeyboardInterrupt):
         grpo.train(settings)
     assert not (Path(settings.out)).exists()
@@ -108,7 +108,7 @@ def test_the_run_leaves_a_whole_checkpoint(trained, settings, cases):
 def test_a_broken_off_run_ends_as_the_undisturbed_one(settings, tmp_path, monkeypatch):
     """With several updates a round, parts of a batch and a reference, that is with all that has a state."""
     monkeypatch.setitem(grpo.RULES, "format", vowels)
-    more = {"iterations": 2, "read_at_once": 12, "beta": 0.1, "save_every": 1, "steps": 4}
+    more = {"iterations": 2, "per_device_batch_size": 12, "beta": 0.1, "save_every": 1, "steps": 4}
     whole = grpo.train(replace(settings, out=str(tmp_path / "whole"), **more))
     again, parts = broken_off_and_resumed(replace(settings, out=str(tmp_path / "cut"), **more), monkeypatch, 12)
     assert parts == 12 + 8  # from the checkpoint after two rounds of four parts each
@@ -135,14 +135,14 @@ def test_a_reward_that_is_not_a_number_ends_the_run(settings, tmp_path, monkeypa
 
 def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch):
     monkeypatch.setitem(grpo.RULES, "format", vowels)
-    original = runner.FiniteLoss.training_step
+    original = runner.GuardedTrainer.training_step
 
     def step(self, model, *args):
         loss = original(self, model, *args)
         next(model.parameters()).data[:] = float("inf")
         return loss
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     with pytest.raises(TrainingError, match="step 2: the model's probabilities are not finite.*Lower --lr"):
         grpo.train(replace(settings, out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
@@ -153,7 +153,7 @@ def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch):
     ({"batch_size": 12}, "give a multiple of 8"),
     ({"batch_size": 0}, "give a multiple of 8"),
     ({"steps": 0}, "--steps of 1 or more"),
-    ({"read_at_once": 5}, "does not divide into 1 processes"),
+    ({"per_device_batch_size": 5}, "does not divide into 1 processes"),
     ({"max_length": 20}, "none of 72 prompts has at most 12 tokens"),
     ({"exact_weight": -1.0}, "reward 'exact': the weight is -1.0"),
     ({"use_vllm": True}, "needs a GPU"),
@@ -219,9 +219,11 @@ def test_several_sources_are_drawn_by_their_shares(settings, trajectories, tmp_p
     assert rows == {"a": sum(drawn), "b": 160 - sum(drawn)} and sum(drawn) / 160 == pytest.approx(0.75, abs=0.05)
     assert found.report.left_out == {"a": {NO_TURN: 1}}
     out = grpo.train(replace(many, steps=1, batch_size=8, out=str(tmp_path / "out")))
-    told = json.loads((out / "run.json").read_text())
-    assert told["settings"]["sources"] == ["a", "b"] and {"data_0_digest", "data_1_digest"} <= told["settings"].keys()
-    assert {line["source"]: line["share"] for line in told["mixture"]} == {"a": 0.75, "b": 0.25}
+    record = json.loads((out / "run.json").read_text())
+    assert (
+        record["settings"]["sources"] == ["a", "b"] and {"data_0_digest", "data_1_digest"} <= record["settings"].keys()
+    )
+    assert {line["source"]: line["share"] for line in record["mixture"]} == {"a": 0.75, "b": 0.25}
     long = replace(trajectories[0].steps[0], content="weather " * 2000)
     write_jsonl(tmp_path / "b.jsonl", [replace(trajectories[0], steps=(long, *trajectories[0].steps[1:]))])
     with pytest.raises(TrainingError, match="b.jsonl: none of .* prompts has at most"):
@@ -229,21 +231,23 @@ def test_several_sources_are_drawn_by_their_shares(settings, trajectories, tmp_p
 
 
 def test_the_record_says_what_was_trained_on_and_what_was_answered(trained, settings, base):
-    told, log = json.loads((trained / "run.json").read_text()), read_log(trained)
-    assert told["settings"]["base_digest"] == checkpoint.digest(base) and len(told["run_id"]) == 16
-    assert told["mixture"] == [
+    record, log = json.loads((trained / "run.json").read_text()), read_log(trained)
+    assert record["settings"]["base_digest"] == checkpoint.digest(base) and len(record["run_id"]) == 16
+    assert record["mixture"] == [
         {"source": "train", "samples": 72, "draws": 72, "passes": 1.0, "share": 1.0, "realised": 1.0, "rows": 36}
     ]
-    assert told["prompts"]["prompts"] == 72 and told["prompts"]["out_of_reach"] == told["prompts"]["different"] == 36
+    assert (
+        record["prompts"]["prompts"] == 72 and record["prompts"]["out_of_reach"] == record["prompts"]["different"] == 36
+    )
     cut = [entry["completions/clipped_ratio"] for entry in log]
-    assert told["answers"]["cut"] == pytest.approx(sum(cut) / len(cut), abs=1e-4)
-    assert told["answers"]["cut_last"] == pytest.approx(cut[-1], abs=1e-4)
+    assert record["answers"]["cut"] == pytest.approx(sum(cut) / len(cut), abs=1e-4)
+    assert record["answers"]["cut_last"] == pytest.approx(cut[-1], abs=1e-4)
     again = grpo.main([str(trained / "config.yaml"), "--out", settings.out])
     assert again == 0, "the configuration that it leaves is the one that it had"
     assert "| demo | CC0-1.0 | 60 |" in (trained / "README.md").read_text()
 
 
-def test_answers_that_never_end_are_told_once(settings, tmp_path, monkeypatch, caplog):
+def test_answers_that_never_end_are_logged_once(settings, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(trainer.PolicyTrainer, "_drawn", lambda self, logits: logits[:, 4:].argmax(-1) + 4)
     with caplog.at_level(logging.WARNING):
         out = grpo.train(replace(settings, out=str(tmp_path / "out"), steps=1, batch_size=8))
@@ -257,8 +261,8 @@ def test_tensorboard_has_the_figures_of_the_log(settings, trained, tmp_path, mon
     out = grpo.train(replace(settings, out=str(tmp_path / "out"), report="tensorboard"))
     found, log = accumulator(str(out / reporting.FOLDER)).Reload(), read_log(out)
     for name in ("loss", "reward", "completions/clipped_ratio", "tokens_per_second", "utilisation", "trained"):
-        told = {event.step: event.value for event in found.Scalars(name)}
-        assert told == pytest.approx({entry["step"]: entry[name] for entry in log if name in entry}, rel=1e-6)
+        record = {event.step: event.value for event in found.Scalars(name)}
+        assert record == pytest.approx({entry["step"]: entry[name] for entry in log if name in entry}, rel=1e-6)
     assert all(0 < entry["trained"] < 1 and entry["read"] < 1 for entry in log), "prompts are read once for a group"
     assert [untimed(entry) for entry in log] == [untimed(entry) for entry in read_log(trained)]
     assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
@@ -299,10 +303,10 @@ def test_an_adapter_is_merged_into_a_checkpoint_of_its_own(lora_trained, base, c
     folder = adapters.merge_adapter(lora_trained, tmp_path / "merged")
     ids = torch.tensor(encode(checkpoint.load_tokenizer(folder), [cases[0].prompt]))
     with torch.no_grad():
-        wanted, found = (
+        expected, found = (
             model.eval()(ids).logits for model in (load.load_adapter(lora_trained), load.load_model(folder))
         )
-    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert "BEGIN OF" in checkpoint.load_tokenizer(folder).chat_template
     assert json.loads((folder / "run.json").read_text())["command"] == "xlam_lib.train.grpo"
 

@@ -36,7 +36,7 @@ def changed(recipe: str, folder: Path, plan: dict | None = None, **settings: obj
     return path
 
 
-def told(path: Path, capsys: pytest.CaptureFixture, *options: str) -> tuple[int, str, dict]:
+def planned(path: Path, capsys: pytest.CaptureFixture, *options: str) -> tuple[int, str, dict]:
     """Exit status, table and JSON of a plan."""
     code = plan.main([str(path), *options])
     *table, line = capsys.readouterr().out.splitlines()
@@ -45,7 +45,7 @@ def told(path: Path, capsys: pytest.CaptureFixture, *options: str) -> tuple[int,
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_planned_and_fits(path, capsys):
-    code, table, made = told(path, capsys)
+    code, table, made = planned(path, capsys)
     assert code == 0 and made["fits"] and table.endswith("  fits"), table
     assert all(check["passed"] for check in made["checks"])
     assert made["sizes"]["total"] / 1e9 == pytest.approx(family()[made["model"]].parameters, rel=0.005)
@@ -55,42 +55,42 @@ def test_a_recipe_is_planned_and_fits(path, capsys):
 
 def test_whole_copies_take_eighteen_bytes_a_parameter(capsys):
     """Float32 weights, gradients and two moments, and autocast's bfloat16 copy of all but the embedding."""
-    _, _, made = told(FOLDER / "recipes" / "xlam-1b-fc-r.yaml", capsys)
+    _, _, made = planned(FOLDER / "recipes" / "xlam-1b-fc-r.yaml", capsys)
     total = made["sizes"]["total"] / 2**30
     states = [made["parts"][part] / total for part in ("weights", "gradients", "optimizer", "copies")]
     assert states == pytest.approx([4, 4, 8, 1.9], abs=0.01)
 
 
-def test_too_little_memory_is_told_with_what_would_do(capsys):
-    code, table, made = told(FOLDER / "recipes" / "xlam-1b-fc-r.yaml", capsys, "--memory", "30")
+def test_too_little_memory_is_reported_with_what_would_do(capsys):
+    code, table, made = planned(FOLDER / "recipes" / "xlam-1b-fc-r.yaml", capsys, "--memory", "30")
     assert code == 1 and not made["fits"]
-    assert "doesn't fit: the largest part is activations; try recompute: true" in table
-    code, table, _ = told(FOLDER / "recipes" / "xlam-8x7b-r-qlora.yaml", capsys, "--memory", "24")
+    assert "doesn't fit: the largest part is activations; try gradient_checkpointing: true" in table
+    code, table, _ = planned(FOLDER / "recipes" / "xlam-8x7b-r-qlora.yaml", capsys, "--memory", "24")
     assert code == 1 and "the largest part is weights; try more GPUs" in table
     assert "NO  loading  takes 28.5 of 20.0 GiB while weights are read" in table
 
 
 def test_the_machines_need_memory_to_read_weights(capsys):
     """46.7 billion parameters of two bytes in each of 8 processes; 7.24 billion of four in the first one alone."""
-    _, table, zero3 = told(FOLDER / "recipes" / "xlam-8x7b-r-zero3.yaml", capsys)
+    _, table, zero3 = planned(FOLDER / "recipes" / "xlam-8x7b-r-zero3.yaml", capsys)
     assert zero3["reading_gib"] * 2**30 == 8 * 2 * zero3["sizes"]["total"]
     assert "GiB in the machines' memory while weights are read: 696" in table
-    _, _, fsdp = told(FOLDER / "recipes" / "xlam-7b-fc-r.yaml", capsys)
+    _, _, fsdp = planned(FOLDER / "recipes" / "xlam-7b-fc-r.yaml", capsys)
     assert fsdp["reading_gib"] * 2**30 == pytest.approx(4 * fsdp["sizes"]["total"])
-    _, table, four_bits = told(FOLDER / "recipes" / "xlam-8x7b-r-qlora.yaml", capsys)
+    _, table, four_bits = planned(FOLDER / "recipes" / "xlam-8x7b-r-qlora.yaml", capsys)
     assert four_bits["reading_gib"] == 0 and "while weights are read:" not in table
 
 
 def test_fewer_gpus_hold_larger_shards(capsys):
     path = FOLDER / "recipes" / "xlam-7b-fc-r.yaml"
-    (_, _, eight), (code, table, two) = told(path, capsys), told(path, capsys, "--gpus", "2")
+    (_, _, eight), (code, table, two) = planned(path, capsys), planned(path, capsys, "--gpus", "2")
     assert two["parts"]["optimizer"] == pytest.approx(4 * eight["parts"]["optimizer"])
     assert two["hours"] == pytest.approx(4 * eight["hours"])
     assert code == 1 and "NO  launch   FSDP, 8 processes in the launch file, 2 GPUs" in table
 
 
 @pytest.mark.parametrize(
-    ("recipe", "plan_", "settings", "said"),
+    ("recipe", "plan_", "settings", "message"),
     [
         ("xlam-8x7b-r-qlora", {}, {"lora_targets": ["q_proj", "w1"]}, "NO  trained  lora_targets: 'w1' is no linear"),
         (
@@ -108,13 +108,13 @@ def test_fewer_gpus_hold_larger_shards(capsys):
         ("xlam-7b-r", {}, {"base": str(paths.base_model_dir())}, "is another model than mistralai/"),
     ],
 )
-def test_what_would_fail_later_fails_now(recipe, plan_, settings, said, tmp_path, capsys):
-    code, table, _ = told(changed(recipe, tmp_path, plan_, **settings), capsys)
-    assert code == 1 and said in table, table
+def test_what_would_fail_later_fails_now(recipe, plan_, settings, message, tmp_path, capsys):
+    code, table, _ = planned(changed(recipe, tmp_path, plan_, **settings), capsys)
+    assert code == 1 and message in table, table
 
 
 @pytest.mark.parametrize(
-    ("plan_", "said"),
+    ("plan_", "message"),
     [
         ({"model": "xLAM-9b"}, "no model 'xLAM-9b'; known are xLAM-7b-r"),
         ({"gpus": "many"}, "gpus is 'many', expected a whole number"),
@@ -122,10 +122,10 @@ def test_what_would_fail_later_fails_now(recipe, plan_, settings, said, tmp_path
         ({"launch": "../launch/none.yaml"}, "No such file"),
     ],
 )
-def test_a_recipe_that_can_not_be_read_ends_in_one_line(plan_, said, tmp_path, capsys):
+def test_a_recipe_that_can_not_be_read_ends_in_one_line(plan_, message, tmp_path, capsys):
     assert plan.main([str(changed("xlam-7b-r", tmp_path, plan_))]) == 2
     found = capsys.readouterr().err
-    assert said in found and found.startswith("error: ") and found.count("\n") == 1
+    assert message in found and found.startswith("error: ") and found.count("\n") == 1
 
 
 def test_a_recipe_without_a_plan_is_an_error(tmp_path):

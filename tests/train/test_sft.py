@@ -112,7 +112,7 @@ def test_same_seed_same_bytes_another_seed_others(trained, settings):
 
 
 def test_a_broken_off_run_goes_on_and_ends_as_the_undisturbed_one(trained, settings, monkeypatch):
-    disturbed, original, steps = replace(settings, out=settings.out + "-cut"), runner.FiniteLoss.training_step, []
+    disturbed, original, steps = replace(settings, out=settings.out + "-cut"), runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         steps.append(self.state.global_step)
@@ -120,7 +120,7 @@ def test_a_broken_off_run_goes_on_and_ends_as_the_undisturbed_one(trained, setti
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     with pytest.raises(KeyboardInterrupt):
         sft.train(disturbed)
     work = Path(disturbed.out + ".partial")
@@ -142,7 +142,7 @@ def test_another_command_does_not_go_on_from_what_is_not_its_own(settings):
     (work / "checkpoint-4").mkdir(parents=True)
     (work / "checkpoint-4" / "COMPLETE").write_text("{}")
     (work / runner.RUN).write_text('{"lr": 1}')
-    _, last = runner.prepare(Path(settings.out + "-mine"), {"lr": 2})
+    _, last = runner.prepare(Path(settings.out + "-mine"), {"lr": 2}, settings)
     assert last is None and not (work / "checkpoint-4").exists()
 
 
@@ -204,19 +204,19 @@ def test_data_without_anything_to_train_on_is_an_error(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"base": "nowhere"}, "nowhere: no such file or folder"),
         ({"data": "nothing.jsonl"}, "nothing.jsonl: no such file or folder"),
     ],
 )
-def test_what_is_missing_is_named(settings, tmp_path, change, said):
-    with pytest.raises(checkpoint.CheckpointError, match=said):
+def test_what_is_missing_is_named(settings, tmp_path, change, message):
+    with pytest.raises(checkpoint.CheckpointError, match=message):
         sft.train(replace(settings, out=str(tmp_path / "out"), **change))
 
 
 @pytest.mark.parametrize(
-    ("launch", "said"),
+    ("launch", "message"),
     [
         (
             {"ACCELERATE_USE_DEEPSPEED": "true"},
@@ -227,12 +227,12 @@ def test_what_is_missing_is_named(settings, tmp_path, change, said):
         ({"ACCELERATE_MIXED_PRECISION": "fp16"}, "mixed_precision: the launch says fp16.*make them agree"),
     ],
 )
-def test_launches_whose_weights_can_not_be_saved_are_refused(settings, data, tmp_path, monkeypatch, launch, said):
+def test_launches_whose_weights_can_not_be_saved_are_refused(settings, data, tmp_path, monkeypatch, launch, message):
     for name, value in launch.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TrainingError, match=message):
         sft.train(replace(settings, out=str(tmp_path / "out")))
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TrainingError, match=message):
         SFTFoundationTrainer(settings, None, work=tmp_path)
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "false")

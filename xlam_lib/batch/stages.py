@@ -16,7 +16,7 @@ from xlam_lib import paths
 from xlam_lib.codec import STYLES
 from xlam_lib.data.apigen.embedded import embedded
 from xlam_lib.files import is_complete
-from xlam_lib.grading import Judged, cases_of, judge
+from xlam_lib.grading import Graded, cases_of, grade
 from xlam_lib.train.loop import child
 from xlam_lib.train.loop.launcher import usual
 from xlam_lib.train.preference.pairs import Pair, build, write_pairs
@@ -66,19 +66,19 @@ def fresh_prompts(out: Path, seed: int, size: int) -> Path:
     return embedded(out / "data_preference", seed=seed + 1_000_003, **sizes)["train"]
 
 
-def answered(model: Path, trajectories: Path, style: str) -> tuple[list[Judged], list[int]]:
-    """What a checkpoint answers to the turns of a file, judged, and the indices of answers that were cut off."""
+def answered(model: Path, trajectories: Path, style: str) -> tuple[list[Graded], list[int]]:
+    """What a checkpoint answers to the turns of a file, graded, and the indices of answers that were cut off."""
     from xlam_lib.serve.engines.transformers import Greedy
 
     cases = cases_of(read_jsonl(trajectories), STYLES[style])
     decoded = Greedy(model).decode([case.prompt for case in cases])
     cut = [index for index, one in enumerate(decoded) if one.truncated]
-    return judge(cases, [one.text for one in decoded]), cut
+    return grade(cases, [one.text for one in decoded]), cut
 
 
-def pairs_of(judged: Sequence[Judged], cut: Sequence[int], path: Path, seed: int) -> list[Pair]:
-    """Preference pairs of judged answers, written to a file and returned."""
-    pairs = build(judged, seed=seed, cut=cut)
+def pairs_of(graded: Sequence[Graded], cut: Sequence[int], path: Path, seed: int) -> list[Pair]:
+    """Preference pairs of graded answers, written to a file and returned."""
+    pairs = build(graded, seed=seed, cut=cut)
     write_pairs(path, pairs)
     return pairs
 
@@ -110,7 +110,7 @@ def checkpoints(out: Path, seed: int = 0, style: str = "brief") -> dict[str, Pat
     found = {"base": base(), "sft": sft_checkpoint(out, seed, style), "dpo": out / "dpo"}
     if not is_complete(found["dpo"]):
         logger.warning("%s is not there: training the small one", found["dpo"])
-        judged, cut = answered(found["sft"], fresh_prompts(out, seed, PROMPTS), style)
-        pairs_of(judged, cut, out / "pairs.jsonl", seed)
+        graded, cut = answered(found["sft"], fresh_prompts(out, seed, PROMPTS), style)
+        pairs_of(graded, cut, out / "pairs.jsonl", seed)
         dpo(out, found["sft"], out / "pairs.jsonl", seed=seed)
     return found

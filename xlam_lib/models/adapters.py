@@ -29,7 +29,7 @@ from xlam_lib.models.load import BASE, base_dtype, merged
 
 logger = logging.getLogger(__name__)
 
-KEPT = (
+COPIED = (
     "README.md",
     "origin.json",
     "run.json",
@@ -42,13 +42,13 @@ def base_of(settings: Any) -> dict[str, str]:
     """The text of `base.json` by its name, for the folder that a run with these settings saves; {} without adapters."""
     if not settings.lora_rank:
         return {}
-    told = {
+    facts = {
         "path": os.path.relpath(settings.base, settings.out),
         "digest": checkpoint.digest(settings.base),
         "quantize": settings.quantize,
         "dtype": base_dtype(settings),
     }
-    return {BASE: to_json(told) + "\n"}
+    return {BASE: to_json(facts) + "\n"}
 
 
 def merge_adapter(folder: str | Path, out: str | Path, dtype: str = "float32", base: str | Path = "") -> Path:
@@ -56,8 +56,8 @@ def merge_adapter(folder: str | Path, out: str | Path, dtype: str = "float32", b
     if not (Path(folder) / ADAPTER).is_file():
         raise CheckpointError(f"{folder}: no adapter there (no {ADAPTER}); there is nothing to merge")
     model, tokenizer = merged(folder, dtype, base), checkpoint.load_tokenizer(folder)
-    kept = {name: (Path(folder) / name).read_text("utf-8") for name in KEPT if (Path(folder) / name).is_file()}
-    return checkpoint.save(out, model, tokenizer, files=kept, info={"merged": checkpoint.digest(folder)})
+    copied = {name: (Path(folder) / name).read_text("utf-8") for name in COPIED if (Path(folder) / name).is_file()}
+    return checkpoint.save(out, model, tokenizer, files=copied, info={"merged": checkpoint.digest(folder)})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

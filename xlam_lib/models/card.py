@@ -50,21 +50,21 @@ def origin(base: str | Path, data: Sequence[dict[str, Any]] = ()) -> dict[str, A
 
 
 def files(
-    come_from: Mapping[str, Any], run: Mapping[str, Any], info: Mapping[str, Any], held_out: Any = None
+    origin_info: Mapping[str, Any], run: Mapping[str, Any], info: Mapping[str, Any], held_out: Any = None
 ) -> dict[str, str]:
     """The files that a training adds to its checkpoint, name -> text: the card and where the model comes from."""
-    return {FILE: text(come_from, run, info, held_out), ORIGIN: to_json(come_from) + "\n"}
+    return {FILE: text(origin_info, run, info, held_out), ORIGIN: to_json(origin_info) + "\n"}
 
 
 def text(
-    come_from: Mapping[str, Any],
+    origin_info: Mapping[str, Any],
     run: Mapping[str, Any],
     info: Mapping[str, Any],
     held_out: Any = None,
     scores: Any = None,
 ) -> str:
     """The card: front matter of the hub, then a table for each of data, settings and figures that there are."""
-    base, data = come_from["base"], come_from["data"]
+    base, data = origin_info["base"], origin_info["data"]
     adapter = bool(run.get("lora_rank"))
     what = f"LoRA adapter of rank {run['lora_rank']} for" if adapter else "Model that continues"
     parts = [
@@ -89,11 +89,11 @@ def text(
 def write(folder: str | Path, scores: str | Path = "") -> Path:
     """Write the card of a checkpoint anew: `write("runs/dpo", "runs/quickstart/scorecard.json")`."""
     folder = Path(folder)
-    come_from, run, info = (_read(folder / name) for name in (ORIGIN, RUN, MARKER))
+    origin_info, run, info = (_read(folder / name) for name in (ORIGIN, RUN, MARKER))
     run = run.get("settings", run)
     held_out = _read(folder / HELD_OUT) if (folder / HELD_OUT).is_file() else None
     figures = _read(Path(scores)) if scores else None
-    return write_text(folder / FILE, text(come_from, run, info, held_out, figures))
+    return write_text(folder / FILE, text(origin_info, run, info, held_out, figures))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -67,23 +67,23 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
     if not found:
         raise CheckpointError(
             "the tokenizer's chat template doesn't repeat a user's message as it stands, so what it puts around one "
-            "can't be told. Remove the template to train with our own wrapper"
+            "can't be determined. Remove the template to train with our own wrapper"
         )
-    return carried(before, after)
+    return normalized_wrapper(before, after)
 
 
-def carried(before: str, after: str) -> tuple[str, str]:
+def normalized_wrapper(before: str, after: str) -> tuple[str, str]:
     """What another template puts around a message, for ours, where both end in a line break.
 
     One that ends otherwise gets a line break there, instead of a space if there is one, in training as in serving:
-    `carried("[INST] ", " [/INST]")` -> ("[INST]", " [/INST]").
+    `normalized_wrapper("[INST] ", " [/INST]")` -> ("[INST]", " [/INST]").
     """
     if not (before.endswith("\n") and after.endswith("\n")):
         logger.info("%r and %r of the chat template end in a line break from now on", before, after)
-    return _ended(before), _ended(after)
+    return _without_break(before), _without_break(after)
 
 
-def _ended(text: str) -> str:
+def _without_break(text: str) -> str:
     return text.removesuffix("\n") if text.endswith("\n") else text.rstrip(" ")
 
 
@@ -94,7 +94,7 @@ def _rendered(tokenizer: PreTrainedTokenizerBase) -> str:
         return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
     except TemplateError as error:
         raise CheckpointError(
-            f"the tokenizer's chat template can't write a user's message ({error}). Mend it, or remove it to train "
+            f"the tokenizer's chat template can't write a user's message ({error}). Fix it, or remove it to train "
             "with our own wrapper"
         ) from error
 
@@ -168,7 +168,7 @@ def saving(folder: str | Path) -> Iterator[None]:
 def check_context(folder: str | Path, longest: int, what: str) -> None:
     """A CheckpointError if that many tokens are more than the model's context: `check_context(base, 900, "a.jsonl")`.
 
-    Positions beyond it were never trained, so they would be learnt badly, and nobody would be told.
+    Positions beyond it were never trained, so they would be learnt badly, and nobody would notice.
     """
     config = AutoConfig.from_pretrained(checked(folder)).get_text_config()
     context = getattr(config, "max_position_embeddings", None)

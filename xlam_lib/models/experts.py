@@ -6,7 +6,7 @@
 Used by SFT and DPO with `quantize: nf4` (`lora.py`). Each weight is quantised as soon as it is read, so loading takes
 the room of the quantised model and twice that of one layer's experts in 16 bits (they are read one by one, then laid
 into one weight). In training the weights of a layer are unfolded when the layer is entered, and stay so as long as the
-way back needs them: with `recompute`, one layer at a time (`memory.py` counts that).
+way back needs them: with `gradient_checkpointing`, one layer at a time (`memory.py` counts that).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m xlam_lib.models.gguf runs/dpo runs/dpo.gguf --dtype float16
 
 Weights, configuration, tokenizer (`gguf_tokens.py`) and chat template go into the file (its format: the `gguf`
-package). An adapter is merged before. `LAYOUTS` says how llama.cpp holds each architecture; what it can't be told of a
+package). An adapter is merged before. `LAYOUTS` says how llama.cpp holds each architecture; what a file can't hold of a
 model (a window of attention, another activation, another scaling of positions) is refused.
 """
 
@@ -61,7 +61,7 @@ ROPES = {  # by rope_type: the values that it is made of, all of which the file 
     },
 }  # fmt: skip
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "q8_0": "Q8_0"}
-WHOLE = ("ffn_gate_inp.weight",)  # matrices that llama.cpp wants as float32: the routers of experts
+KEPT_FLOAT32 = ("ffn_gate_inp.weight",)  # matrices that llama.cpp wants as float32: the routers of experts
 
 
 def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str = "") -> Path:
@@ -75,7 +75,7 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
     import gguf
 
     _check(folder, AutoConfig.from_pretrained(folder))
-    model, tokenizer = load.load_model(folder, _stored(folder)), checkpoint.load_tokenizer(folder)
+    model, tokenizer = load.load_model(folder, _stored_dtype(folder)), checkpoint.load_tokenizer(folder)
     config, layout = model.config, LAYOUTS[model.config.model_type]
     architecture = gguf.MODEL_ARCH[layout.architecture]
     out, partial = Path(out), Path(f"{out}.partial")
@@ -88,16 +88,16 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
         writer.add_expert_used_count(config.num_experts_per_tok)
     add_tokenizer(writer, tokenizer, config.vocab_size, pre)
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-    wanted = gguf.GGMLQuantizationType[DTYPES[dtype]]
+    requested = gguf.GGMLQuantizationType[DTYPES[dtype]]
     kinds = {}
     for name, values in _tensors(model, layout):
-        written = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        if written is None:
+        gguf_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if gguf_name is None:
             raise CheckpointError(f"{folder}: the weights {name!r} have no place in a GGUF file of {config.model_type}")
-        written = written if written.endswith((".weight", ".bias")) else f"{written}.weight"
-        kinds[name] = kind = _kind(written, values.shape, wanted)
+        gguf_name = gguf_name if gguf_name.endswith((".weight", ".bias")) else f"{gguf_name}.weight"
+        kinds[name] = kind = _kind(gguf_name, values.shape, requested)
         block, size = gguf.GGML_QUANT_SIZES[kind]
-        writer.add_tensor_info(written, values.shape, np.dtype(np.float32), values.numel() // block * size, kind)
+        writer.add_tensor_info(gguf_name, values.shape, np.dtype(np.float32), values.numel() // block * size, kind)
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -135,7 +135,7 @@ def _check(folder: str | Path, config: Any) -> None:
         raise CheckpointError(f"{folder}: hidden_act is {config.hidden_act!r}; llama.cpp computes silu")
 
 
-def _stored(folder: str | Path) -> str:
+def _stored_dtype(folder: str | Path) -> str:
     """The precision in which the weights lie there, which loses nothing; float32 where an adapter is to be merged."""
     dtype = str(AutoConfig.from_pretrained(folder).dtype).removeprefix("torch.")
     return dtype if dtype in ("float16", "bfloat16") and not (Path(folder) / ADAPTER).is_file() else "float32"
@@ -168,13 +168,13 @@ def _head_dim(config: Any) -> int:
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
-def _kind(name: str, shape: Sequence[int], wanted: Any) -> Any:
-    """How a tensor is held, of the way that is wanted for matrices."""
+def _kind(name: str, shape: Sequence[int], requested: Any) -> Any:
+    """How a tensor is held, of the type that is requested for matrices."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    if len(shape) < 2 or name.endswith(WHOLE):
+    if len(shape) < 2 or name.endswith(KEPT_FLOAT32):
         return GGMLQuantizationType.F32
-    return wanted if shape[-1] % GGML_QUANT_SIZES[wanted][0] == 0 else GGMLQuantizationType.F16
+    return requested if shape[-1] % GGML_QUANT_SIZES[requested][0] == 0 else GGMLQuantizationType.F16
 
 
 def _tensors(model: PreTrainedModel, layout: Layout) -> Iterator[tuple[str, torch.Tensor]]:
@@ -193,10 +193,10 @@ def _tensors(model: PreTrainedModel, layout: Layout) -> Iterator[tuple[str, torc
         else:
             yield name, values
     if config.rope_parameters["rope_type"] == "llama3":
-        yield "rope_freqs", _slowed(config)
+        yield "rope_freqs", _rope_factors(config)
 
 
-def _slowed(config: Any) -> torch.Tensor:
+def _rope_factors(config: Any) -> torch.Tensor:
     """How many times slower each pair of a head turns than unscaled, (head / 2,), by transformers' own formula."""
     head, theta = _head_dim(config), config.rope_parameters["rope_theta"]
     unscaled = 1.0 / theta ** (torch.arange(0, head, 2, dtype=torch.float32) / head)

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Cut:
+class PreTokenizer:
     """Expressions that cut text one after the other; `whole_words`: pieces that are tokens aren't merged anew."""
 
     rules: tuple[str, ...]
@@ -40,16 +40,16 @@ DEEPSEEK_LETTERS = (
     "Ꞌ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
 )
 DEEPSEEK_MARKS = "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+"
-CUTS = {  # by llama.cpp's name; src/llama-vocab.cpp has them all
-    "gpt-2": Cut((GPT2,)),
-    "llama-bpe": Cut((SPLITS["llama-bpe"],), whole_words=True),
-    "smaug-bpe": Cut((SPLITS["smaug-bpe"],)),
-    "qwen2": Cut((SPLITS["qwen2"],)),
-    "tekken": Cut((SPLITS["tekken"],), whole_words=True),
-    "gpt-4o": Cut((SPLITS["gpt-4o"],)),
-    "deepseek-coder": Cut(("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", HAN, r"\p{N}")),
+PRE_TOKENIZERS = {  # by llama.cpp's name; src/llama-vocab.cpp has them all
+    "gpt-2": PreTokenizer((GPT2,)),
+    "llama-bpe": PreTokenizer((SPLITS["llama-bpe"],), whole_words=True),
+    "smaug-bpe": PreTokenizer((SPLITS["smaug-bpe"],)),
+    "qwen2": PreTokenizer((SPLITS["qwen2"],)),
+    "tekken": PreTokenizer((SPLITS["tekken"],), whole_words=True),
+    "gpt-4o": PreTokenizer((SPLITS["gpt-4o"],)),
+    "deepseek-coder": PreTokenizer(("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", HAN, r"\p{N}")),
     # digits stay together there; of merges that were learnt from single ones, none joins them
-    "deepseek-llm": Cut(("[\r\n]", DEEPSEEK_LETTERS, DEEPSEEK_MARKS, r"\s+$", HAN, r"\p{N}")),
+    "deepseek-llm": PreTokenizer(("[\r\n]", DEEPSEEK_LETTERS, DEEPSEEK_MARKS, r"\s+$", HAN, r"\p{N}")),
 }
 SPACE = "▁"  # how SentencePiece writes a space
 BYTES = {f"<0x{byte:02X}>" for byte in range(256)}
@@ -109,7 +109,11 @@ def pre_of(tokenizer: PreTrainedTokenizerBase) -> str:
         )
     _check_normalizer(state["normalizer"])
     whole = bool(model.get("ignore_merges"))
-    known = [name for name, cut in CUTS.items() if (_plain(cut.rules), cut.whole_words) == (_plain(rules), whole)]
+    known = [
+        name
+        for name, known_rule in PRE_TOKENIZERS.items()
+        if (_plain(known_rule.rules), known_rule.whole_words) == (_plain(rules), whole)
+    ]
     if not known:
         raise CheckpointError(
             f"the tokenizer cuts text by {list(rules)}{' and keeps whole words' if whole else ''}, which llama.cpp "

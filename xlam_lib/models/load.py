@@ -57,17 +57,17 @@ def load_adapter(folder: str | Path, dtype: str = "float32", base: str | Path = 
     The base is looked for where it was when the adapter was saved; `base` names another place of the same one.
     """
     folder = Path(folder)
-    told = _told(folder)
-    path = Path(base) if base else _found(folder, told)
-    if (found := digest(path)) != told["digest"]:
+    info = _base_info(folder)
+    path = Path(base) if base else _base_folder(folder, info)
+    if (found := digest(path)) != info["digest"]:
         raise CheckpointError(
-            f"{path}: not the base that {folder} was trained on (digest {found}, expected {told['digest']}); has it "
+            f"{path}: not the base that {folder} was trained on (digest {found}, expected {info['digest']}); has it "
             "been trained anew? Give the folder of the right one as base"
         )
-    if told["quantize"] == "none":
+    if info["quantize"] == "none":
         model = load_model(path, dtype)
     else:
-        model = dequantised(path, told["dtype"]).to(getattr(torch, dtype))
+        model = dequantised(path, info["dtype"]).to(getattr(torch, dtype))
     return PeftModel.from_pretrained(model, folder)
 
 
@@ -81,7 +81,8 @@ def merged(folder: str | Path, dtype: str = "float32", base: str | Path = "") ->
 def nf4(folder: Any, dtype: str) -> PreTrainedModel:
     """The model of a checkpoint with linear layers (but the head) and experts of four bits, which compute in `dtype`.
 
-    Experts are dequantised a layer at a time and stay so until the way back; `recompute` lets them go in between.
+    Experts are dequantised a layer at a time and stay so until the backward pass; `gradient_checkpointing` lets them go
+    in between.
     """
     return load_model(folder, dtype, quantization_config=four_bits(getattr(torch, dtype)))
 
@@ -101,20 +102,20 @@ def base_dtype(settings: Any) -> str:
     return "bfloat16" if settings.lora_rank and bfloat16(settings.precision) else "float32"
 
 
-def _told(folder: Path) -> dict[str, str]:
+def _base_info(folder: Path) -> dict[str, str]:
     try:
-        told = json.loads((folder / BASE).read_text("utf-8"))
+        info = json.loads((folder / BASE).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder}: an adapter without a {BASE} that can be read ({error})") from error
-    if not isinstance(told, dict) or any(not isinstance(told.get(key), str) for key in KEYS):
-        raise CheckpointError(f"{folder / BASE}: expected {', '.join(KEYS)}, found {str(told)[:80]}")
-    return told
+    if not isinstance(info, dict) or any(not isinstance(info.get(key), str) for key in KEYS):
+        raise CheckpointError(f"{folder / BASE}: expected {', '.join(KEYS)}, found {str(info)[:80]}")
+    return info
 
 
-def _found(folder: Path, told: dict[str, str]) -> Path:
-    """Beside the adapter as when it was saved, or where its training was told that it is."""
+def _base_folder(folder: Path, info: dict[str, str]) -> Path:
+    """Beside the adapter as when it was saved, or where its training was given it."""
     named = json.loads((folder / ADAPTER).read_text("utf-8")).get("base_model_name_or_path") or ""
-    places = [folder / told["path"], Path(named)]
+    places = [folder / info["path"], Path(named)]
     for place in places:
         if (place / "config.json").is_file():
             return place

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "baselines": ["padded", "sorted_batches", "tries", "trl_packed"],
         "exactness": ["Difference"],
         "speed": ["in_turns", "read_speed"],
-        "synthetic": ["Shape"],
+        "synthetic": ["TrajectoryShape"],
         "workloads": ["bpe", "model_of", "samples"],
     },
 )

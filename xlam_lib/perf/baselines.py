@@ -115,11 +115,11 @@ def preferences(
             trainer: Any = DPOFoundationTrainer(args, pairs, model=model, tokenizer=tokenizer, work=Path(folder))
         else:
             model.set_attn_implementation("sdpa")
-            theirs, data = (
+            config, data = (
                 arguments(args, Path(folder), len(pairs)),
                 Dataset.from_list([as_row(pair, tokenizer) for pair in pairs]),
             )
-            trainer = DPOTrainer(model=model, args=theirs, train_dataset=data, processing_class=tokenizer)
+            trainer = DPOTrainer(model=model, args=config, train_dataset=data, processing_class=tokenizer)
         trainer.train()
         seconds = time.perf_counter() - started
     return seconds, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -151,10 +151,10 @@ def _epoch(model: PreTrainedModel, steps: Iterable[tuple[float, list[dict[str, t
 def _plain(model: PreTrainedModel) -> Step:
     def loss(batch: dict[str, torch.Tensor]) -> torch.Tensor:
         labels = batch["labels"][:, 1:]
-        wanted = labels != IGNORED
+        labelled = labels != IGNORED
         hidden = model.base_model(input_ids=batch["input_ids"], use_cache=False).last_hidden_state
-        logits = model.get_output_embeddings()(hidden[:, :-1][wanted]).float()
-        return F.cross_entropy(logits, labels[wanted], reduction="sum")
+        logits = model.get_output_embeddings()(hidden[:, :-1][labelled]).float()
+        return F.cross_entropy(logits, labels[labelled], reduction="sum")
 
     return loss
 

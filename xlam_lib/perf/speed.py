@@ -127,7 +127,7 @@ def preferences(tries: bool, made: list[dict[str, str]], tokenizer: Any, model: 
     return baselines.preferences(model_of(MODELS[model]), made, tokenizer, tries, length)
 
 
-def preferred(case: Case, real: Path, work: Path, tokenizer: Any, model: str, rounds: int) -> Iterator[Found]:
+def compared_dpo(case: Case, real: Path, work: Path, tokenizer: Any, model: str, rounds: int) -> Iterator[Found]:
     """DPO on pairs with a case's prompts, by trl's trainer as it is and on tries."""
     made, name = pairs(case, real, work), f"DPO, {case.name}, {model}"
 
@@ -177,7 +177,7 @@ def _difference(case: str, ours: float, peer: str, theirs: float, found: float, 
     return _row(case, ours, peer, theirs, ratio, 1.0) | {"unit": "difference", "difference": found}
 
 
-def told(found: Found) -> str:
+def as_line(found: Found) -> str:
     """One line: "alfworld, 2 layers: ours 2.9 s, bfd 71.0 s, 24.48 times as fast (at least 20)"."""
     floor = f"(at least {found['floor']:g})"
     if found.get("unit") == "difference":
@@ -203,7 +203,7 @@ def run(real: Path, only: Sequence[str], models: Sequence[str], rounds: int) -> 
             for model in models:
                 yield from compared(case, groups, tokenizer, model, rounds)
             if case.pairs:
-                yield from preferred(case, real, work, tokenizer, models[0], rounds)
+                yield from compared_dpo(case, real, work, tokenizer, models[0], rounds)
         if "exact" in only:
             yield from exact(real, work / "exact")
         if "undisturbed" in only:
@@ -226,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found, out = [], paths.out_dir(options.out)
     for one in run(options.real, options.only, options.models, options.rounds):
         found.append(one)
-        print(told(one), flush=True)
+        print(as_line(one), flush=True)
         write_json(out / "speed.json", found)
     return int(any(one["ratio"] < one["floor"] for one in found))
 

@@ -19,42 +19,42 @@ SINGLE = 8  # an eighth of a single sample is its answer
 
 
 @dataclass(frozen=True)
-class Shape:
+class TrajectoryShape:
     """What the samples of a trajectory are made of, in tokens; sample `n` has n turns behind it."""
 
-    start: int  # instructions and tools that all trajectories begin with
+    prefix: int  # instructions and tools that all trajectories begin with
     own: int  # the task
     turn: int  # an earlier answer and what was observed, which later samples share
     tail: int  # what ends a prompt, which later samples don't repeat
     answer: int  # what is trained
     steps: tuple[int, int]  # the fewest and the most samples of a trajectory, all counts alike likely
 
-    def scaled(self, by: float) -> Shape:
+    def scaled(self, by: float) -> TrajectoryShape:
         """The same shape with shorter texts: `ALFWORLD.scaled(0.1).start` -> 114."""
-        sizes = (self.start, self.own, self.turn, self.tail, self.answer)
-        return Shape(*(max(1, round(by * size)) for size in sizes), self.steps)
+        sizes = (self.prefix, self.own, self.turn, self.tail, self.answer)
+        return TrajectoryShape(*(max(1, round(by * size)) for size in sizes), self.steps)
 
     @property
     def longest(self) -> int:
         """Tokens of the longest sample there can be: `ALFWORLD.longest` -> 2982."""
-        return self.start + self.own + self.turn * (self.steps[1] - 1) + self.tail + self.answer
+        return self.prefix + self.own + self.turn * (self.steps[1] - 1) + self.tail + self.answer
 
 
 # of 24 real ALFWorld trajectories with 4 to 34 samples (`workloads.py`): 1,140 tokens alike in all, the first 1,335,
 # 61 more with each turn, 46 at the end that the next sample doesn't repeat, of which 33 the answer; 16 samples each
-ALFWORLD = Shape(start=1140, own=149, turn=61, tail=13, answer=33, steps=(4, 28))
+ALFWORLD = TrajectoryShape(prefix=1140, own=149, turn=61, tail=13, answer=33, steps=(4, 28))
 
 
-def trajectories(shape: Shape, count: int, vocabulary: int, seed: int) -> list[list[Row]]:
+def trajectories(shape: TrajectoryShape, count: int, vocabulary: int, seed: int) -> list[list[Row]]:
     """`count` trajectories that begin alike: the rows {"input_ids", "labels"} of each."""
     rng = np.random.default_rng(seed)
 
     def drawn(size: int) -> list[int]:
         return rng.integers(vocabulary, size=size).tolist()
 
-    start, groups = drawn(shape.start), []
+    prefix, groups = drawn(shape.prefix), []
     for _ in range(count):
-        history, rows = start + drawn(shape.own), []
+        history, rows = prefix + drawn(shape.own), []
         for _ in range(rng.integers(shape.steps[0], shape.steps[1], endpoint=True)):
             rows.append(_row(history + drawn(shape.tail), drawn(shape.answer)))
             history = history + drawn(shape.turn)

@@ -30,7 +30,7 @@ from xlam_lib.files import write_json
 from xlam_lib.models import lora
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.perf import synthetic
-from xlam_lib.perf.throughput_rows import Found, Trial, attempt, compared, told
+from xlam_lib.perf.throughput_rows import Found, Trial, as_line, attempt, compared
 from xlam_lib.perf.throughput_step import Reading, Trained, release
 from xlam_lib.perf.workloads import CASES, samples
 from xlam_lib.settings import from_command_line, option
@@ -39,7 +39,7 @@ from xlam_lib.train.loop.processes import state
 from xlam_lib.train.packing import padding_free
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.grouping import Row
-from xlam_lib.train.packing.packers import ApartPacker, TriePacker
+from xlam_lib.train.packing.packers import SeparatePacker, TriePacker
 from xlam_lib.train.planning.memory import Layout
 
 TINY, VOCABULARY = "tiny", 4096  # a twin of the last model, for a rehearsal
@@ -47,7 +47,7 @@ MODELS = ("xLAM-1b-fc-r", "xLAM-2-3b-fc-r", "Llama-xLAM-2-8b-fc-r")
 WAYS, DATA = ("lora", "full"), ("trajectories", "single")
 CPU_MOST = 0.1  # billions of parameters that a CPU is asked to train
 SMALL = f"--models {TINY} --lengths 512 --scale 0.1"
-LEAST = {"batch": 1, "rounds": 1, "warmup": 0, "lora_rank": 1}
+MINIMUM = {"batch": 1, "rounds": 1, "warmup": 0, "lora_rank": 1}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class Settings:
     rounds: int = option(3, "steps that are timed, both ways of reading in turns; the median counts")
     warmup: int = option(1, "steps before these")
     precision: Literal["bfloat16", "float32"] = option("bfloat16", "of the weights and of what is computed")
-    recompute: bool = option(False, "compute layers a second time on the way back instead of keeping their values")
+    gradient_checkpointing: bool = option(
+        False, "keep fewer activations, and compute them again for the backward pass", formerly="recompute"
+    )
     lora_rank: int = option(16, "of the adapters")
     attention: Literal["auto", "flash_attention_2", "varlen", "flex_attention"] = option(
         "auto", "of samples apart on a GPU; auto: that of the package flash-attn if it is there, else torch's"
@@ -91,7 +93,7 @@ def check(args: Settings, device: torch.device) -> None:
         for one in [given] if isinstance(given, str) else given:
             if one not in values:
                 raise TrainingError(f"--{name}: {one!r} is unknown; known are {', '.join(values)}")
-    for name, value in LEAST.items():
+    for name, value in MINIMUM.items():
         if getattr(args, name) < value:
             raise TrainingError(f"--{name.replace('_', '-')} is {getattr(args, name)}: expected at least {value}")
     large = [name for name in args.models if name != TINY and family()[name].parameters > CPU_MOST]
@@ -118,7 +120,7 @@ def model_of(args: Settings, name: str, way: str, device: torch.device) -> Any:
         model = AutoModelForCausalLM.from_config(configuration(name), dtype=getattr(torch, args.precision))
     if device.type == "cpu":
         use_causal_blocks(model)
-    if args.recompute:
+    if args.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return lora.attach(model, Adapters(lora_rank=args.lora_rank, seed=args.seed)) if way == "lora" else model
 
@@ -144,10 +146,10 @@ def readings(args: Settings, device: torch.device, length: int, hidden: int) -> 
         apart = args.attention
     tries, kernel = padding_free.FLEX, "FlexAttention with a mask of tries"
     if device.type == "cpu":
-        tries, kernel = apart, padding_free.TOLD[apart]
+        tries, kernel = apart, padding_free.KERNELS[apart]
     return [
         Reading("tries", tries, kernel, TriePacker(length, 6 * hidden)),
-        Reading("apart", apart, padding_free.TOLD[apart], ApartPacker(length, 6 * hidden)),
+        Reading("apart", apart, padding_free.KERNELS[apart], SeparatePacker(length, 6 * hidden)),
     ]
 
 
@@ -156,7 +158,11 @@ def rows_of(args: Settings, name: str, way: str, device: torch.device) -> Iterat
     dtype = getattr(torch, args.precision)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {launcher.cores()} cores"
     about: Found = {"model": name, "way": way, "device": where, "precision": args.precision}
-    about |= {"recompute": args.recompute, "source": args.case if args.real else "declared", "scale": args.scale}
+    about |= {
+        "gradient_checkpointing": args.gradient_checkpointing,
+        "source": args.case if args.real else "declared",
+        "scale": args.scale,
+    }
     trained, reason = attempt(lambda: Trained(model_of(args, name, way, device), dtype, 1e12 * args.peak))
     if trained is None:
         yield about | {"failed": reason}
@@ -164,7 +170,9 @@ def rows_of(args: Settings, name: str, way: str, device: torch.device) -> Iterat
     config, trial = trained.base.config, Trial(args.rounds, args.warmup, args.profile)
     about["parameters"] = sum(values.numel() for values in trained.base.parameters())
     about["trained_parameters"] = sum(values.numel() for values in trained.weights)
-    layout = Layout(1, weights=args.precision, compute=args.precision, checkpointing=args.recompute, dense_mask=False)
+    layout = Layout(
+        1, weights=args.precision, compute=args.precision, checkpointing=args.gradient_checkpointing, dense_mask=False
+    )
     for length in args.lengths:
         for data in args.data:
             groups = groups_of(args, data, length, config.vocab_size)
@@ -195,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for row in run(args):
             made.append(row)
-            print(told(row), flush=True)
+            print(as_line(row), flush=True)
             for one in row.get("top", []) if isinstance(row.get("top"), list) else []:
                 print(f"    {one['share']:6.1%}  {one['operator'][:100]}", flush=True)
             write_json(paths.out_dir(args.out) / "throughput.json", made)

@@ -1,7 +1,7 @@
 """Ways of reading the same samples compared, a row of figures each (`throughput.py`).
 
     rows = list(compared(trained, readings, groups, Trial(rounds=3), layout))
-    print(told(rows[0]))
+    print(as_line(rows[0]))
 
 A row has the median step: seconds by part, telemetry's figures, and the memory beside what the plan (`memory.py`)
 expects. Memory that runs out makes a row with the reason; any other error ends the run.
@@ -38,12 +38,12 @@ class Trial:
     profile: bool = False
 
 
-def attempt(made: Callable[[], T]) -> tuple[T | None, str]:
+def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
     """What is made, or why the device's memory doesn't suffice for it; any other error goes on."""
     try:
-        return made(), ""
+        return make(), ""
     except torch.OutOfMemoryError as error:
-        return None, f"out of memory: {(str(error).splitlines() or ['no more is told'])[0]}"
+        return None, f"out of memory: {(str(error).splitlines() or ['no details'])[0]}"
 
 
 def compared(
@@ -71,8 +71,8 @@ def compared(
         first, *_ = steps[way.name]
         step = median_step(steps[way.name][1 + trial.warmup :])
         row |= figures(trained, first, step) | memory_of(trained, way, step, layout)
-        again = layout.checkpointing and row["utilisation"] is not None
-        row["hardware_utilisation"] = round(row["utilisation"] * repeated(trained, step), 4) if again else None
+        checkpointed = layout.checkpointing and row["utilisation"] is not None
+        row["hardware_utilisation"] = round(row["utilisation"] * repeated(trained, step), 4) if checkpointed else None
         if trial.profile:
             top, reason = attempt(partial(trained.profiled, way, groups))
             row["top"] = top if top is not None else reason
@@ -118,10 +118,10 @@ def memory_of(trained: Trained, way: Reading, step: Step, layout: Layout) -> Fou
     found = {part: float(step.memory[part]) for part in STAYS}
     if "peak" in step.memory:
         found["read"] = step.memory["peak"] - sum(found.values())
-    told = {"memory_gib": found, "planned_gib": planned}
+    totals = {"memory_gib": found, "planned_gib": planned}
     return {
         name: {part: round(size / GIB, 6) for part, size in (values | {"together": sum(values.values())}).items()}
-        for name, values in told.items()
+        for name, values in totals.items()
     }
 
 
@@ -133,13 +133,13 @@ def repeated(trained: Trained, step: Step) -> float:
     return twice / once
 
 
-def told(row: Found) -> str:
+def as_line(row: Found) -> str:
     """A row as a line: "xLAM-1b-fc-r lora 4096 trajectories, tries (flex_attention): 41,210 tokens/s, ..."."""
     where = [str(row[name]) for name in ("model", "way", "length", "data") if name in row]
     how = f", {row['reading']} ({row['attention']})" if "reading" in row else ""
-    start = f"{' '.join(where)}{how}: "
+    head = f"{' '.join(where)}{how}: "
     if "failed" in row:
-        return start + row["failed"]
+        return head + row["failed"]
     used, found, planned = row["utilisation"], row["memory_gib"], row["planned_gib"]
     lines = [
         f"{row['tokens_per_second']:,.0f} tokens/s, {row['read_per_second']:,.0f} read/s",
@@ -149,7 +149,7 @@ def told(row: Found) -> str:
     ]
     if "times_as_fast" in row:
         lines.append(f"{row['times_as_fast']:.2f} times as fast as apart")
-    return start + ", ".join(lines)
+    return head + ", ".join(lines)
 
 
 def _size(parts: Found, named: Found) -> str:

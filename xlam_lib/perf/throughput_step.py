@@ -34,7 +34,7 @@ HOST = "packing"  # the part that isn't the device's
 
 @dataclass(frozen=True)
 class Reading:
-    """A way of reading samples: `Reading("apart", "varlen", "varlen_attn", ApartPacker(4096))`."""
+    """A way of reading samples: `Reading("apart", "varlen", "varlen_attn", SeparatePacker(4096))`."""
 
     name: str
     attention: str  # as transformers names it
@@ -58,7 +58,7 @@ class Step:
 
 
 class Clock:
-    """Seconds of named parts, by events of a GPU, which does its work later than it is told, or by the wall clock."""
+    """Seconds of named parts, by events of a GPU, which does its work later than it is called, or by the wall clock."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -102,7 +102,7 @@ class Trained:
         self.optimizer = self._optimizer()
 
     def step(self, reading: Reading, groups: Sequence[Sequence[Row]], update: bool = True) -> Step:
-        """Pack, forward, backward, and AdamW unless told otherwise."""
+        """Pack, forward, backward, and AdamW if `update`."""
         if self.base.config._attn_implementation != reading.attention:
             self.base.set_attn_implementation(reading.attention)
         clock, total = Clock(self.device), torch.zeros((), device=self.device)

@@ -5,7 +5,7 @@
 
 The reference is the checkpoint it starts from, its log-probabilities computed once; `preference/trainer.py` says
 more of losses and adapters. Pairs marked "held_out" are never trained on; after training, `held_out.json` beside the
-weights says, for all of them and for each origin and mistake, how often the wanted answer is preferred: by its
+weights says, for all of them and for each origin and mistake, how often the chosen answer is preferred: by its
 likelihood before and after, and by the reward that DPO defines (beta times how much more likely it became than the
 rejected one did).
 
@@ -62,11 +62,15 @@ class DpoSettings(LoraSettings):
     lr: float = option(1e-5, "peak learning rate")
     losses: tuple[str, ...] = option(("sigmoid",), f"added up, some of {', '.join(LOSSES)}")
     loss_weights: tuple[float, ...] = option((), "what each of the losses counts (nothing: 1)")
-    sft_weight: float = option(2.0, "weight of a term that trains the wanted answer as SFT does, unless losses name it")
+    sft_weight: float = option(2.0, "weight of a term that trains the chosen answer as SFT does, unless losses name it")
     label_smoothing: float = option(0.0, f"share of pairs that may be the wrong way round, for {', '.join(SMOOTHED)}")
     batch_size: int = option(16, "pairs a step, over all processes")
-    micro_batch: int = option(0, "pairs a process reads at once, a divisor of its part of a step (0: all of them)")
-    recompute: bool = option(False, "keep fewer activations and compute them again (gradient checkpointing)")
+    per_device_batch_size: int = option(
+        0, "pairs a process reads at once, a divisor of its part of a step (0: all of them)", formerly="micro_batch"
+    )
+    gradient_checkpointing: bool = option(
+        False, "keep fewer activations, and compute them again for the backward pass", formerly="recompute"
+    )
     max_length: int = option(1024, "pairs with a longer row are left out, and counted")
     seed: int = option(0, "seed of the order")
     precision: Literal["auto", "float32", "bfloat16"] = option("float32", "bfloat16 blurs small margins")
@@ -74,7 +78,9 @@ class DpoSettings(LoraSettings):
     log_every: int = option(5, "steps between two lines of the log")
     save_every: int = option(100, "steps between two checkpoints to resume from")
     report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
-    end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
+    missing_eos_token: Literal["error", "warn"] = option(
+        "error", "where no answer trains the end token: stop, or go on with a warning", formerly="end_token"
+    )
 
 
 def train(settings: DpoSettings) -> Path:
@@ -84,14 +90,14 @@ def train(settings: DpoSettings) -> Path:
     losses(settings)
     out, settings = Path(settings.out), runner.resolved(settings)
     described = inputs.describe(settings, "pairs")
-    if runner.finished(out, described):
+    if runner.finished(out, described, settings):
         logger.info("%s is there already, made with the same settings and pairs", out)
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     pairs, info = _pairs(settings, tokenizer)
-    work, last = runner.prepare(out, described)
+    work, last = runner.prepare(out, described, settings)
     trainer = DPOFoundationTrainer(settings, pairs["train"], pairs["held_out"], tokenizer=tokenizer, work=work)
-    trainer.add_callback(runner.Diary(work, runner.report(settings.report, work, last)))
+    trainer.add_callback(runner.LogCallback(work, runner.report(settings.report, work, last)))
     mask = _mask(settings, trainer)
     seconds = runner.run(trainer, last)
     info |= {
@@ -120,7 +126,7 @@ def _mask(settings: DpoSettings, trainer: DPOFoundationTrainer) -> mask_report.M
         for side in ("chosen_ids", "rejected_ids")
     ]
     report = mask_report.of_rows(rows, trainer.processing_class)
-    return mask_report.check(report, settings.end_token, state().is_main_process)
+    return mask_report.check(report, settings.missing_eos_token, state().is_main_process)
 
 
 def measure(trainer: DPOFoundationTrainer, pairs: Sequence[Pair], beta: float) -> dict[str, dict[str, float]]:

@@ -5,8 +5,8 @@
     python -m xlam_lib.train.grpo --base runs/sft --data a.jsonl b.jsonl --shares 0.8 0.2 --out runs/lora --lora-rank 16
 
 The model answers each prompt several times; answers that earn more than the mean of their group become likelier, the
-others less so (DeepSeekMath, arXiv 2402.03300). Prompts are the turns of trajectories, whose answers say what is
-wanted (`prompts.py`); `rewards.py` and `execution.py` say what an answer earns. The log has each reward's mean and
+others less so (DeepSeekMath, arXiv 2402.03300). Prompts are the turns of trajectories, whose answers are what is
+expected (`prompts.py`); `rewards.py` and `execution.py` say what an answer earns. The log has each reward's mean and
 spread, the length of answers, the share of them that was cut, and the share of groups of equal rewards, from which
 nothing is learnt. With `--lora-rank` adapters are trained (`lora.py`); the reference is then the same model with its
 adapters switched off.
@@ -43,8 +43,8 @@ from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.mixture import inputs
 from xlam_lib.train.rl.execution import Execution
 from xlam_lib.train.rl.prompts import answers_of, read_prompts
-from xlam_lib.train.rl.rewards import RULES, Reward, RewardSum, each
-from xlam_lib.train.rl.trainer import Judge, PolicyTrainer
+from xlam_lib.train.rl.rewards import RULES, Reward, RewardSum, per_answer
+from xlam_lib.train.rl.trainer import Grader, PolicyTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class GrpoSettings(LoraSettings):
 
     base: str = option(..., "folder of the checkpoint to start from, which is also the reference")
     data: tuple[str, ...] = option(
-        ..., "trajectories as JSON Lines, one file a source: each assistant turn is a prompt with its wanted answer"
+        ..., "trajectories as JSON Lines, one file a source: each assistant turn is a prompt with its expected answer"
     )
     out: str = option(..., "folder to make; appears when all is done")
     shares: tuple[float, ...] = option((), "how often prompts of each source are drawn; nothing: by their number")
@@ -63,7 +63,9 @@ class GrpoSettings(LoraSettings):
     steps: int = option(100, "rounds: draw answers, then learn from them")
     batch_size: int = option(64, "answers a round, over all processes")
     generations: int = option(8, "answers to a prompt")
-    read_at_once: int = option(0, "answers that a process trains on at once (0: all of its share)")
+    per_device_batch_size: int = option(
+        0, "answers that a process trains on at once (0: all of its share)", formerly="read_at_once"
+    )
     iterations: int = option(1, "updates from the answers of a round")
     max_new_tokens: int = option(128, "longer answers are cut")
     max_length: int = option(1024, "prompts that leave no room for an answer below this are left out, and counted")
@@ -73,13 +75,13 @@ class GrpoSettings(LoraSettings):
     epsilon_high: float = option(0.0, "how far it may rise, where that differs (0: epsilon)")
     loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = option("dapo", "how the loss is averaged over tokens")
     scale_rewards: Literal["group", "batch", "none"] = option("group", "by whose spread advantages are divided")
-    mask_cut: bool = option(False, "learn nothing from answers that were cut")
+    mask_truncated: bool = option(False, "learn nothing from answers that were cut", formerly="mask_cut")
     format_weight: float = option(1.0, "reward for JSON as it was asked for")
     function_weight: float = option(1.0, "reward for the names of functions")
     arguments_weight: float = option(1.0, "reward for names and values of arguments")
-    plain_weight: float = option(1.0, "reward for words of a fitting length where no call is wanted")
-    exact_weight: float = option(1.0, "reward for exactly the wanted calls")
-    execution_weight: float = option(1.0, "reward for calls that run with the wanted results")
+    plain_weight: float = option(1.0, "reward for words of a fitting length where no call is expected")
+    exact_weight: float = option(1.0, "reward for exactly the expected calls")
+    execution_weight: float = option(1.0, "reward for calls that run with the expected results")
     functions: tuple[str, ...] = option((), "modules whose functions execution runs, for tools of your own")
     lr: float = option(1e-5, "peak learning rate")
     seed: int = option(0, "seed of order and answers")
@@ -98,22 +100,22 @@ def train(settings: GrpoSettings) -> Path:
     _check(settings)
     out, settings = Path(settings.out), runner.resolved(settings)
     described = inputs.describe(settings, "data")
-    if runner.finished(out, described):
+    if runner.finished(out, described, settings):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     prompts = read_prompts(settings, tokenizer)
     if state().is_main_process:
         logger.info("%s", prompts.report)
-    work, last = runner.prepare(out, described)
+    work, last = runner.prepare(out, described, settings)
     model = lora.load_base(settings)
     with Execution.of_modules(settings.functions) if settings.functions else Execution.embedded() as execution:
         rewards = _rewards(settings, execution)
         trainer = PolicyTrainer(
             model=model, args=arguments(settings, work, rewards), peft_config=lora.config(settings, model),
-            reward_funcs=Judge(prompts.cases, tokenizer).functions(rewards), train_dataset=prompts.rows,
-            processing_class=tokenizer, callbacks=[runner.Diary(work, runner.report(settings.report, work, last))],
-            tries=not torch.cuda.is_available(),
+            reward_funcs=Grader(prompts.cases, tokenizer).functions(rewards), train_dataset=prompts.rows,
+            callbacks=[runner.LogCallback(work, runner.report(settings.report, work, last))],
+            processing_class=tokenizer, tries=not torch.cuda.is_available(),
         )  # fmt: skip
         seconds = runner.run(trainer, last)
     report = prompts.report
@@ -121,8 +123,8 @@ def train(settings: GrpoSettings) -> Path:
     info = {"prompts": report.prompts, "left_out": left_out, "drawn": report.drawn, "mixture": prompts.mixture}
     info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
     if state().is_main_process:
-        told = {"mixture": prompts.mixture, "prompts": asdict(report), "answers": answers_of(read_log(work))}
-        files = runner.files(work, "xlam_lib.train.grpo", settings, **told) | adapters.base_of(settings)
+        record = {"mixture": prompts.mixture, "prompts": asdict(report), "answers": answers_of(read_log(work))}
+        files = runner.files(work, "xlam_lib.train.grpo", settings, **record) | adapters.base_of(settings)
         files |= card.files(card.origin(settings.base, card.sources(settings.data)), described, info)
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
@@ -149,10 +151,10 @@ def _check(settings: GrpoSettings) -> None:
             f"--batch-size {size} with --generations {settings.generations}: a round has whole groups of answers; "
             f"give a multiple of {settings.generations}, and --steps of 1 or more (now {settings.steps})"
         )
-    if size % world or (settings.read_at_once and size // world % settings.read_at_once):
+    if size % world or (settings.per_device_batch_size and size // world % settings.per_device_batch_size):
         raise TrainingError(
-            f"--batch-size {size} does not divide into {world} processes that read {settings.read_at_once or 'all'} "
-            "answers at once; give multiples"
+            f"--batch-size {size} does not divide into {world} processes that read "
+            f"{settings.per_device_batch_size or 'all'} answers at once; give multiples"
         )
     if settings.use_vllm and not torch.cuda.is_available():
         raise TrainingError("--use-vllm needs a GPU, where vLLM is given the weights; leave it out on a CPU")
@@ -160,7 +162,7 @@ def _check(settings: GrpoSettings) -> None:
 
 def _rewards(settings: GrpoSettings, execution: Execution) -> RewardSum:
     weights = {name: getattr(settings, f"{name}_weight") for name in (*RULES, "execution")}
-    scores = {name: each(rule) for name, rule in RULES.items()} | {"execution": execution}
+    scores = {name: per_answer(rule) for name, rule in RULES.items()} | {"execution": execution}
     try:
         return RewardSum(Reward(name, scores[name], weight) for name, weight in weights.items())
     except ValueError as error:
@@ -170,15 +172,15 @@ def _rewards(settings: GrpoSettings, execution: Execution) -> RewardSum:
 def arguments(settings: GrpoSettings, work: Path, rewards: RewardSum) -> GRPOConfig:
     """trl's arguments: AdamW, warm-up, then linear decay; rewards with their weights; our own log only."""
     share, cuda = settings.batch_size // state().num_processes, torch.cuda.is_available()
-    at_once, updates = settings.read_at_once or share, settings.steps * settings.iterations
+    per_device, updates = settings.per_device_batch_size or share, settings.steps * settings.iterations
     vllm = {"vllm_mode": settings.vllm_mode, "vllm_gpu_memory_utilization": settings.vllm_memory}
     return GRPOConfig(
-        output_dir=str(work), per_device_train_batch_size=at_once, gradient_accumulation_steps=share // at_once,
+        output_dir=str(work), per_device_train_batch_size=per_device, gradient_accumulation_steps=share // per_device,
         num_train_epochs=1, num_generations=settings.generations, num_iterations=settings.iterations,
         max_completion_length=settings.max_new_tokens, temperature=settings.temperature, shuffle_dataset=False,
         beta=settings.beta, epsilon=settings.epsilon, epsilon_high=settings.epsilon_high or None,
         loss_type=settings.loss_type, scale_rewards=settings.scale_rewards,
-        mask_truncated_completions=settings.mask_cut, reward_weights=[one.weight for one in rewards.rewards],
+        mask_truncated_completions=settings.mask_truncated, reward_weights=[one.weight for one in rewards.rewards],
         learning_rate=settings.lr, lr_scheduler_type="linear", warmup_steps=updates // 10,
         optim="adamw_torch_fused", weight_decay=0.0, adam_beta2=0.99, max_grad_norm=1.0,
         bf16=bfloat16(settings.precision), gradient_checkpointing=False, use_cpu=not cuda, seed=settings.seed,

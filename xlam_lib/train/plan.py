@@ -1,10 +1,10 @@
-"""What a recipe will take, told before anything is downloaded: parameters, memory, steps, hours (a shell command):
+"""What a recipe will take, known before anything is downloaded: parameters, memory, steps, hours (a shell command):
 
     python -m xlam_lib.train.plan experiments/04_model_family/recipes/xlam-8x7b-r-qlora.yaml --gpus 8 --memory 80
 
 The model is built without weights, so a laptop will do. A table and a line of JSON are printed; the exit status is 1 if
-a check fails or the memory doesn't suffice, 2 if the recipe can't be read. Notebook 02 names it. `memory.py` says how
-parts are counted; hours assume the recipe's share of the GPUs' peak, and no time for moving offloaded states.
+a check fails or the memory doesn't suffice, 2 if the recipe can't be read. Notebook 02 names it. `planning/memory.py`
+says how parts are counted; hours assume the recipe's share of the GPUs' peak, and no time for moving offloaded states.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint, lora
 from xlam_lib.models.family import ModelSpec, build, family
 from xlam_lib.train.loop.processes import KNOWN_ERRORS
-from xlam_lib.train.planning.memory import Layout, Sizes, flops, held, loading, memory, reading, sizes
+from xlam_lib.train.planning.memory import Layout, Sizes, base_weights, flops, host_loading, loading_peak, memory, sizes
 from xlam_lib.train.planning.recipes import Recipe, Workload, layout, read, workload
 
 GIB = 2**30
@@ -37,12 +37,12 @@ class Check:
 
     name: str
     passed: bool
-    told: str
+    detail: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is told of a recipe; bytes in `parts` (of a GPU) and `host` (of all machines together)."""
+    """All that is reported of a recipe; bytes in `parts` (of a GPU) and `host` (of all machines together)."""
 
     recipe: str
     model: str
@@ -78,26 +78,26 @@ def plan(recipe: Recipe, gpus: int = 0, memory_gib: float = 0.0) -> Plan:
         raise TrainingError(f"{recipe.path}: no model {recipe.plan.model!r}; known are {', '.join(family())}")
     spec, gpus = family()[recipe.plan.model], gpus or recipe.plan.gpus
     config, settings = spec.config(), recipe.settings
-    laid, load = layout(recipe, gpus), workload(recipe)
-    counted, targets = _counted(settings, config)
+    gpu_layout, load = layout(recipe, gpus), workload(recipe)
+    counts, targets = _model_sizes(settings, config)
     row, epochs = recipe.trainer.row(settings, gpus), recipe.epochs(load)
     nodes = load.nodes if recipe.trainer.tries else load.tokens
 
-    def needed(laid: Layout, row: int) -> tuple[dict[str, float], dict[str, float]]:
-        return memory(counted, config, laid, row, min(row, round(row * load.labels / max(1, nodes))))
+    def needed(gpu_layout: Layout, row: int) -> tuple[dict[str, float], dict[str, float]]:
+        return memory(counts, config, gpu_layout, row, min(row, round(row * load.labels / max(1, nodes))))
 
     room = ((memory_gib or recipe.plan.memory_gib) - recipe.plan.reserve_gib) * GIB
-    parts, host = needed(laid, row)
-    depth = row if laid.dense_mask else load.depth
-    work = epochs * flops(counted, config, nodes, load.labels, depth, laid.checkpointing)
+    parts, host = needed(gpu_layout, row)
+    depth = row if gpu_layout.dense_mask else load.depth
+    work = epochs * flops(counts, config, nodes, load.labels, depth, gpu_layout.checkpointing)
     return Plan(
         recipe=recipe.path.stem,
         model=spec.name,
         architecture=config.model_type,
-        sizes=counted,
-        layout=laid,
+        sizes=counts,
+        layout=gpu_layout,
         row=row,
-        checks=[targets, *_checks(recipe, spec, gpus), *_loads(counted, laid, room)],
+        checks=[targets, *_checks(recipe, spec, gpus), *_loads(counts, gpu_layout, room)],
         parts=parts,
         host=host,
         memory=room,
@@ -106,11 +106,11 @@ def plan(recipe: Recipe, gpus: int = 0, memory_gib: float = 0.0) -> Plan:
         tokens=round(epochs * load.tokens),
         read=round(epochs * nodes),
         hours=work / (gpus * recipe.plan.peak_tflops * 1e12 * recipe.plan.utilisation * 3600),
-        advice="" if sum(parts.values()) <= room else _advice(laid, row, room, needed),
+        advice="" if sum(parts.values()) <= room else _advice(gpu_layout, row, room, needed),
     )
 
 
-def _counted(settings: Any, config: PretrainedConfig) -> tuple[Sizes, Check]:
+def _model_sizes(settings: Any, config: PretrainedConfig) -> tuple[Sizes, Check]:
     """The model with its adapters, on the meta device, and whether the adapters find their layers."""
     model = build(config)
     if not getattr(settings, "lora_rank", 0):
@@ -134,69 +134,70 @@ def _checks(recipe: Recipe, spec: ModelSpec, gpus: int) -> Iterator[Check]:
     settings, template = recipe.settings, spec.template
     found = Path(settings.base) / "config.json"
     if found.is_file():
-        given, meant = json.loads(found.read_text("utf-8")), spec.config().to_dict()
-        other = [name for name in spec.architecture if given.get(name) != meant[name]]
-        told = f"{settings.base} is another model than {spec.base}: {', '.join(other)}" if other else settings.base
-        yield Check("base", not other, told)
+        given, expected = json.loads(found.read_text("utf-8")), spec.config().to_dict()
+        other = [name for name in spec.architecture if given.get(name) != expected[name]]
+        detail = f"{settings.base} is another model than {spec.base}: {', '.join(other)}" if other else settings.base
+        yield Check("base", not other, detail)
     else:
         yield Check("base", True, f"not there yet: hf download {spec.base} --local-dir {settings.base}")
-    before, after = checkpoint.carried(template.before, template.after)
-    told = f"{before!r} and {after!r} around a prompt, {template.end!r} ends an answer"
+    before, after = checkpoint.normalized_wrapper(template.before, template.after)
+    detail = f"{before!r} and {after!r} around a prompt, {template.end!r} ends an answer"
     if not template.pad_is_set:
-        told += f"; the base names no pad token: set pad_token in tokenizer_config.json, such as {template.pad!r}"
-    yield Check("template", template.end not in ("", template.pad), told)
-    told = f"samples of at most {settings.max_length:,} tokens, the model reads {spec.context:,}"
-    yield Check("context", settings.max_length <= spec.context, told)
+        detail += f"; the base names no pad token: set pad_token in tokenizer_config.json, such as {template.pad!r}"
+    yield Check("template", template.end not in ("", template.pad), detail)
+    detail = f"samples of at most {settings.max_length:,} tokens, the model reads {spec.context:,}"
+    yield Check("context", settings.max_length <= spec.context, detail)
     processes, kind = recipe.launch.get("num_processes", gpus), recipe.launch.get("distributed_type", "torchrun")
     refused = recipe.trainer.refused.get(kind, "")
-    told = refused or f"{kind}, {processes} processes in the launch file, {gpus} GPUs"
-    yield Check("launch", not refused and processes == gpus, told)
+    detail = refused or f"{kind}, {processes} processes in the launch file, {gpus} GPUs"
+    yield Check("launch", not refused and processes == gpus, detail)
 
 
-def _loads(counted: Sizes, laid: Layout, room: float) -> Iterator[Check]:
+def _loads(counts: Sizes, gpu_layout: Layout, room: float) -> Iterator[Check]:
     """Whether a base that is quantised as it is read finds room on the way."""
-    if peak := loading(counted, laid):
+    if peak := loading_peak(counts, gpu_layout):
         yield Check("loading", peak <= room, f"takes {peak / GIB:.1f} of {room / GIB:.1f} GiB while weights are read")
 
 
-def _advice(laid: Layout, row: int, room: float, needed: Callable[..., tuple[dict[str, float], Any]]) -> str:
+def _advice(gpu_layout: Layout, row: int, room: float, needed: Callable[..., tuple[dict[str, float], Any]]) -> str:
     """The first change that would do."""
-    again = {"checkpointing": True}
+    checkpointing = {"checkpointing": True}
     ways: list[tuple[str, dict[str, Any], int]] = [
-        ("recompute: true", again, row),
-        ("fewer tokens at once (row_tokens, or micro_batch and max_length)", {}, row // 4),
-        ("both, recompute and fewer tokens at once", again, row // 4),
-        ("shards (FSDP2) and recompute", {**again, "shard": "fsdp2"}, row),
-        ("shards offloaded to the machine's memory (ZeRO-3) and recompute",
-         {**again, "shard": "zero3", "offload": "all"}, row),
-        ("all of it: ZeRO-3, offload, recompute and fewer tokens at once",
-         {**again, "shard": "zero3", "offload": "all"}, row // 4),
+        ("gradient_checkpointing: true", checkpointing, row),
+        ("fewer tokens at once (row_tokens, or per_device_batch_size and max_length)", {}, row // 4),
+        ("both, gradient_checkpointing and fewer tokens at once", checkpointing, row // 4),
+        ("shards (FSDP2) and gradient_checkpointing", {**checkpointing, "shard": "fsdp2"}, row),
+        ("shards offloaded to the machine's memory (ZeRO-3) and gradient_checkpointing",
+         {**checkpointing, "shard": "zero3", "offload": "all"}, row),
+        ("all of it: ZeRO-3, offload, gradient_checkpointing and fewer tokens at once",
+         {**checkpointing, "shard": "zero3", "offload": "all"}, row // 4),
     ]  # fmt: skip
-    if laid.weights == "nf4":
+    if gpu_layout.weights == "nf4":
         ways = [way for way in ways if "shard" not in way[1]]
-    for told, change, tokens in ways:
-        if sum(needed(replace(laid, **change), tokens)[0].values()) <= room:
-            return told
+    for advice, change, tokens in ways:
+        if sum(needed(replace(gpu_layout, **change), tokens)[0].values()) <= room:
+            return advice
     return "more GPUs, adapters (lora_rank), or four bits (quantize: nf4)"
 
 
 def table(made: Plan) -> str:
     """The plan as text."""
-    counted, laid, load = made.sizes, made.layout, made.load
-    share = counted.trainable / (counted.total + counted.adapters)
+    counts, gpu_layout, load = made.sizes, made.layout, made.load
+    share = counts.trainable / (counts.total + counts.adapters)
     lines = [
         f"{made.recipe}: {made.model} ({made.architecture})",
-        f"  parameters  {counted.total:,}, a token passes {made.active:,}; {counted.trainable:,} trained ({share:.2%})",
-        f"  layout      {laid.gpus} GPUs, {laid.shard}, offload {laid.offload}, weights {laid.weights}, "
-        f"computes {laid.compute}, {'recomputes layers' if laid.checkpointing else 'keeps activations'}",
-        *(f"  {'ok' if check.passed else 'NO':<3} {check.name:<9}{check.told}" for check in made.checks),
+        f"  parameters  {counts.total:,}, a token passes {made.active:,}; {counts.trainable:,} trained ({share:.2%})",
+        f"  layout      {gpu_layout.gpus} GPUs, {gpu_layout.shard}, offload {gpu_layout.offload}, "
+        f"weights {gpu_layout.weights}, computes {gpu_layout.compute}, "
+        f"{'recomputes layers' if gpu_layout.checkpointing else 'keeps activations'}",
+        *(f"  {'ok' if check.passed else 'NO':<3} {check.name:<9}{check.detail}" for check in made.checks),
         f"  GiB a GPU, rows of {made.row:,} tokens",
         *(f"    {part:<12}{size / GIB:8.2f}" for part, size in made.parts.items()),
         f"    {'together':<12}{sum(made.parts.values()) / GIB:8.2f} of {made.memory / GIB:.2f}",
     ]
     if made.host:
         lines.append(f"  GiB in the machines' memory: {sum(made.host.values()) / GIB:,.0f} for {', '.join(made.host)}")
-    if of_all := reading(made.sizes, made.layout):
+    if of_all := host_loading(made.sizes, made.layout):
         lines.append(f"  GiB in the machines' memory while weights are read: {of_all / GIB:,.0f}")
     how = "counted" if load.counted else "declared"
     lines += [
@@ -213,11 +214,11 @@ def table(made: Plan) -> str:
 
 def as_json(made: Plan) -> dict[str, Any]:
     """The plan as plain values; memory in GiB."""
-    told = asdict(made) | {"fits": made.fits, "active": made.active, "memory": made.memory / GIB}
-    told |= {name: {part: size / GIB for part, size in getattr(made, name).items()} for name in ("parts", "host")}
-    return told | {
-        "weights_gib": held(made.sizes, made.layout) / GIB,
-        "reading_gib": reading(made.sizes, made.layout) / GIB,
+    values = asdict(made) | {"fits": made.fits, "active": made.active, "memory": made.memory / GIB}
+    values |= {name: {part: size / GIB for part, size in getattr(made, name).items()} for name in ("parts", "host")}
+    return values | {
+        "weights_gib": base_weights(made.sizes, made.layout) / GIB,
+        "reading_gib": host_loading(made.sizes, made.layout) / GIB,
     }
 
 

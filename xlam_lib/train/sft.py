@@ -4,11 +4,12 @@
     python -m xlam_lib.train.sft --base llama --data train.jsonl --out runs/lora --lora-rank 16 --quantize nf4
 
 The number of samples is fixed, never the time, so the same seed gives the same weights. On a CPU the rows of a
-trajectory stand together and are read as a trie (`trie_model.py`), on a GPU trl pads rows of similar length. The
-trainer is SFTFoundationTrainer (v1). With `--lora-rank` it trains adapters (`lora.py`), all that is then saved. With
-`--seconds` the run first measures its speed and plans fewer samples if need be: that is logged, and the schedule spans
-what was planned. Several files are drawn by `--shares` (`mixture/inputs.py`), and trajectories can be varied as they
-are read (`augmentation.py`); how much of it came to pass lies in the finished run's COMPLETE.
+trajectory stand together and are read as a trie (`packing/trie_model.py`), on a GPU trl pads rows of similar length.
+The trainer is SFTFoundationTrainer (v1). With `--lora-rank` it trains adapters (`models/lora.py`), all that is then
+saved. With `--seconds` the run first measures its speed and plans fewer samples if need be: that is logged, and the
+schedule spans what was planned. Several files are drawn by `--shares` (`mixture/inputs.py`), and trajectories can be
+varied as they are read (`data/augment/augmentation.py`); how much of it came to pass lies in the finished run's
+COMPLETE.
 """
 
 from __future__ import annotations
@@ -65,8 +66,12 @@ class SftSettings(LoraSettings):
     lr: float = option(5e-4, "peak learning rate")
     decay: float = option(0.5, "share of the steps, the last ones, over which the learning rate falls to 0")
     batch_size: int = option(8, "rows a step, over all processes")
-    micro_batch: int = option(0, "rows a process reads at once, a divisor of its part of a step (0: all of them)")
-    recompute: bool = option(False, "keep fewer activations and compute them again (gradient checkpointing)")
+    per_device_batch_size: int = option(
+        0, "rows a process reads at once, a divisor of its part of a step (0: all of them)", formerly="micro_batch"
+    )
+    gradient_checkpointing: bool = option(
+        False, "keep fewer activations, and compute them again for the backward pass", formerly="recompute"
+    )
     max_length: int = option(1024, "rows of more tokens are left out, and counted")
     seed: int = option(0, "seed of the order, of augmentation and of random weights")
     from_scratch: bool = option(False, "random weights instead of the base's")
@@ -75,7 +80,9 @@ class SftSettings(LoraSettings):
     log_every: int = option(10, "steps between two lines of the log")
     save_every: int = option(200, "steps between two checkpoints to resume from")
     report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
-    end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
+    missing_eos_token: Literal["error", "warn"] = option(
+        "error", "where no answer trains the end token: stop, or go on with a warning", formerly="end_token"
+    )
 
 
 def train(settings: SftSettings) -> Path:
@@ -84,30 +91,32 @@ def train(settings: SftSettings) -> Path:
     lora.check(settings)
     out, settings = Path(settings.out), runner.resolved(settings)
     described = inputs.describe(settings, "data")
-    if runner.finished(out, described):
+    if runner.finished(out, described, settings):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, info = _rows(settings, tokenizer)
-    shown = ({"input_ids": row.input_ids, "labels": row.labels} for row in mask_report.sampled(rows))
-    mask = mask_report.check(mask_report.of_rows(shown, tokenizer), settings.end_token, state().is_main_process)
-    work, last = runner.prepare(out, described)
+    first_rows = ({"input_ids": row.input_ids, "labels": row.labels} for row in mask_report.sampled(rows))
+    mask = mask_report.check(
+        mask_report.of_rows(first_rows, tokenizer), settings.missing_eos_token, state().is_main_process
+    )
+    work, last = runner.prepare(out, described, settings)
     model, draws = prepared(settings), _draws(settings, rows)
     samples = settings.samples or draws.rows(settings.epochs)
     if settings.seconds:
         samples = runner.planned(work, lambda: _affordable(settings, rows, model, samples))
     data = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
     trainer = SFTFoundationTrainer(settings, data, model=model, tokenizer=tokenizer, work=work)
-    trainer.add_callback(runner.Diary(work, runner.report(settings.report, work, last)))
+    trainer.add_callback(runner.LogCallback(work, runner.report(settings.report, work, last)))
     seconds = runner.run(trainer, last)
     info |= {"samples": samples, "mixture": draws.table(samples)}
     info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
     weights = checkpoint.gathered(trainer.accelerator, trainer.model)
     if state().is_main_process:
-        held = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
-        files = runner.files(work, "xlam_lib.train.sft", held, mixture=info["mixture"], mask=asdict(mask))
-        come_from = card.origin(settings.base, card.sources(settings.data))
-        files |= adapters.base_of(settings) | card.files(come_from, described, info)
+        final = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
+        files = runner.files(work, "xlam_lib.train.sft", final, mixture=info["mixture"], mask=asdict(mask))
+        origin = card.origin(settings.base, card.sources(settings.data))
+        files |= adapters.base_of(settings) | card.files(origin, described, info)
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
         shutil.rmtree(work)
@@ -137,15 +146,15 @@ def _for_trl(settings: SftSettings, rows: list[Example], samples: int) -> Datase
 
 
 def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], dict[str, Any]]:
-    """The rows of all sources, and what is told of them."""
-    told: dict[str, dict[str, dict[str, int]]] = {}
-    rows = [row for _, some in inputs.read(settings, tokenizer, told) for row in some]
+    """The rows of all sources, and what is reported of them."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    rows = [row for _, some in inputs.read(settings, tokenizer, counts) for row in some]
     tokens = sum(len(row.input_ids) for row in rows)
     trained = sum(len(row.input_ids) - row.prompt_length for row in rows)
     info = {
         "rows": len(rows),
         "tokens_a_row": round(tokens / len(rows), 1),
-        **told,
+        **counts,
         "trained_share": round(trained / tokens, 4),
     }
     if state().is_main_process:
@@ -154,8 +163,8 @@ def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[li
             len(rows),
             tokens / len(rows),
             100 * trained / tokens,
-            told["left_out"] or "nothing",
-            told["augmented"] or "nothing",
+            counts["left_out"] or "nothing",
+            counts["augmented"] or "nothing",
         )
     return rows, info
 

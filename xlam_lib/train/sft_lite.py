@@ -7,7 +7,7 @@
 A step takes whole trajectories of a mixture, merges the samples of each into a trie and shares the tries out over the
 devices (`supervised/lite_trainer.py`, `packing/packers.py`). Any number of devices makes the same steps up to rounding,
 and a run that was broken off goes on from its last whole checkpoint to the same weights. Trajectories can be varied as
-they are read (`augmentation.py`).
+they are read (`data/augment/augmentation.py`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class LiteSettings:
     epochs: float = option(1.0, "passes over the trajectories")
     batch_size: int = option(8, "trajectories a step, over all processes")
     row_tokens: int = option(8192, "nodes that are read at once; bounds the memory, changes nothing else")
-    recompute: bool = option(False, "keep fewer activations and compute them again (gradient checkpointing)")
+    gradient_checkpointing: bool = option(
+        False, "keep fewer activations, and compute them again for the backward pass", formerly="recompute"
+    )
     lr: float = option(5e-4, "peak learning rate")
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = option("linear", "of the learning rate")
     warmup: float = option(0.05, "share of the steps in which the learning rate rises")
@@ -68,20 +70,22 @@ class LiteSettings:
     log_every: int = option(10, "steps between two lines of the log")
     save_every: int = option(200, "steps between two checkpoints to resume from")
     report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
-    end_token: Literal["error", "warn"] = option("error", "where no answer trains it: stop, or go on with a warning")
+    missing_eos_token: Literal["error", "warn"] = option(
+        "error", "where no answer trains the end token: stop, or go on with a warning", formerly="end_token"
+    )
 
 
 def train(settings: LiteSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
     out, settings = Path(settings.out), runner.resolved(settings)
     described = inputs.describe(settings, "data")
-    if runner.finished(out, described):
+    if runner.finished(out, described, settings):
         logger.info("%s is there already, made with the same settings and data", out)
         return out
     accelerator = prepare_accelerator(settings)
     tokenizer = checkpoint.load_tokenizer(settings.base)
-    mixture, told = _mixture(settings, tokenizer)
-    work, last = runner.prepare(out, described)
+    mixture, counts = _mixture(settings, tokenizer)
+    work, last = runner.prepare(out, described, settings)
     trainer = SFTFoundationTrainerLite(settings, accelerator, mixture, tokenizer=tokenizer)
     started = time.perf_counter()
     trainer.train(work, last, runner.report(settings.report, work, last))
@@ -90,7 +94,7 @@ def train(settings: LiteSettings) -> Path:
         info = {
             "steps": trainer.steps,
             "seconds": round(time.perf_counter() - started, 1),
-            **told,
+            **counts,
             "mixture": mixture.table(),
         }
         files = runner.files(
@@ -104,11 +108,11 @@ def train(settings: LiteSettings) -> Path:
 
 
 def _mixture(settings: LiteSettings, tokenizer: Any) -> tuple[Mixture, dict[str, dict[str, dict[str, int]]]]:
-    """All sources in one stream, and what is told of them: {"left_out": {source: ...}, "augmented": {source: ...}}."""
-    told: dict[str, dict[str, dict[str, int]]] = {}
-    parts = {name: Trajectories(rows) for name, rows in inputs.read(settings, tokenizer, told)}
-    seed = DeviceSeed(settings.seed, rank=0, world=1)  # every process reads all samples, see packing.py
-    return Mixture(parts, settings.shares or None, seed=seed), told
+    """All sources in one stream, and counts of them: {"left_out": {source: ...}, "augmented": {source: ...}}."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    sources = {name: Trajectories(rows) for name, rows in inputs.read(settings, tokenizer, counts)}
+    seed = DeviceSeed(settings.seed, rank=0, world=1)  # every process reads all samples, see packing/packers.py
+    return Mixture(sources, settings.shares or None, seed=seed), counts
 
 
 def main(argv: Sequence[str] | None = None) -> int:

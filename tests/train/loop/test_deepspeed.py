@@ -82,16 +82,16 @@ def runs(settings, tmp_path_factory):
     for kind, changes in KINDS.items():
         (folder / kind).mkdir()
         launch = launch_file(folder / kind, changes)
-        recompute = replace(settings, recompute=kind == "zero3-offload")
-        undisturbed.append(Job(launch, replace(recompute, out=str(folder / kind / "whole"))))
-        broken.append(Job(launch, replace(recompute, out=str(folder / kind / "resumed")), stop=3))
+        varied = replace(settings, gradient_checkpointing=kind == "zero3-offload")
+        undisturbed.append(Job(launch, replace(varied, out=str(folder / kind / "whole"))))
+        broken.append(Job(launch, replace(varied, out=str(folder / kind / "resumed")), stop=3))
     wild = Job(ZERO3, replace(settings, out=str(folder / "wild"), lr=1e30))
     twin = Job(ZERO3, twin_settings(settings, folder))
-    found, said = launched(folder, *undisturbed, *broken, wild)
+    found, output = launched(folder, *undisturbed, *broken, wild)
     again, _ = launched(folder, *(replace(job, stop=10**6) for job in broken), twin)
     count = len(KINDS)
     return SimpleNamespace(
-        folder=folder, said=said, wild=found[-1], twin=again[-1], twin_settings=twin.settings,
+        folder=folder, output=output, wild=found[-1], twin=again[-1], twin_settings=twin.settings,
         whole=dict(zip(KINDS, found[:count], strict=True)),
         broken=dict(zip(KINDS, found[count : 2 * count], strict=True)),
         resumed=dict(zip(KINDS, again[:count], strict=True)),
@@ -144,7 +144,7 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(runs, kind):
 def test_a_loss_that_is_not_finite_stops_the_run_in_one_line(runs):
     assert runs.wild[1] == 2 and not (runs.folder / "wild").exists()
     assert re.search(
-        r"^error: step 2: the loss is \S+ and the length of its gradient inf; nothing of this", runs.said, re.M
+        r"^error: step 2: the loss is \S+ and the length of its gradient inf; nothing of this", runs.output, re.M
     )
 
 
@@ -174,12 +174,12 @@ def test_deepspeed_counts_no_passes_and_shortens_gradients():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (plugin(stage=1), "zero_stage is 1, expected 2 or 3"),
         (plugin(optimizer={"type": "Adam"}, scheduler={}), "remove optimizer and scheduler from its file"),
     ],
 )
-def test_a_configuration_that_the_loop_cannot_follow_is_refused(given, said):
-    with pytest.raises(TrainingError, match=said):
+def test_a_configuration_that_the_loop_cannot_follow_is_refused(given, message):
+    with pytest.raises(TrainingError, match=message):
         configure(given, 1.0)

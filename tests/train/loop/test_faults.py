@@ -17,7 +17,7 @@ import torch
 
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
-from xlam_lib.grading import judge
+from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.settings import to_arguments
 from xlam_lib.train import dpo, sft, sft_lite
@@ -34,7 +34,7 @@ PATIENCE = 120  # seconds in which whoever doesn't end is taken to hang
 def runs(base, data, cases, tmp_path_factory):
     """Settings of a short run of each command, with a checkpoint every second step."""
     folder = tmp_path_factory.mktemp("faults")
-    made = build(judge(cases, [case.completion for case in cases]), held_out=0.3)
+    made = build(grade(cases, [case.completion for case in cases]), held_out=0.3)
     few = [[one for one in made if one.split == split][:16] for split in ("train", "held_out")]
     write_pairs(folder / "pairs.jsonl", [*few[0], *few[1][:4]])
     same = {"base": str(base), "out": "", "processes": 1, "precision": "float32", "save_every": 2, "log_every": 1}
@@ -201,7 +201,7 @@ def test_a_file_that_is_missing_or_a_marker_that_cannot_be_read_is_damage(tmp_pa
     (tmp_path / "checkpoint-2").mkdir()
     (tmp_path / "checkpoint-2" / "a.bin").write_bytes(b"12")
     assert resume.damage(tmp_path / "checkpoint-2") == "it was cut off while it was written"
-    resume.mark_whole(tmp_path / "checkpoint-2")
+    resume.mark_checkpoint_complete(tmp_path / "checkpoint-2")
     assert resume.damage(tmp_path / "checkpoint-2") == ""
     (tmp_path / "checkpoint-2" / "a.bin").unlink()
     assert resume.damage(tmp_path / "checkpoint-2") == "a.bin has 0 of 2 bytes"
@@ -212,7 +212,7 @@ def test_a_file_that_is_missing_or_a_marker_that_cannot_be_read_is_damage(tmp_pa
 def test_the_two_newest_checkpoints_are_kept(tmp_path):
     for step in (90, 100, 110):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        resume.mark_whole(tmp_path / f"checkpoint-{step}")
+        resume.mark_checkpoint_complete(tmp_path / f"checkpoint-{step}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-100", "checkpoint-110"]
 
 
@@ -230,23 +230,23 @@ def test_rows_beyond_the_models_context_are_an_error(run, base, tmp_path):
 def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fault):
     module, settings = run
     broken = shutil.copytree(base, tmp_path / "broken")
-    path, said = broken / "tokenizer_config.json", "no end token"
+    path, message = broken / "tokenizer_config.json", "no end token"
     if fault == "weights":
-        weights, said = broken / "model.safetensors", "is a file cut off?"
+        weights, message = broken / "model.safetensors", "is a file cut off?"
         weights.write_bytes(weights.read_bytes()[:-1000])
     elif fault == "tokenizer":
         path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token": None}))
     else:
         (broken / "chat_template.jinja").write_text("{{ raise_exception('no') }}")
-        said = "chat template can't write"
+        message = "chat template can't write"
     assert module.main(to_arguments(asdict(replace(settings, base=str(broken))))) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert [said in line for line in told if line.startswith("error: ")] == [True]
+    stderr = capsys.readouterr().err.splitlines()
+    assert [message in line for line in stderr if line.startswith("error: ")] == [True]
     assert not Path(settings.out).exists()
 
 
 @pytest.mark.parametrize(
-    ("codes", "status", "said"),
+    ("codes", "status", "message"),
     [
         ({0: launcher.TOLD, 1: -signal.SIGTERM}, launcher.TOLD, None),
         ({0: launcher.LOST, 1: launcher.TOLD}, launcher.TOLD, None),
@@ -255,10 +255,10 @@ def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fau
         ({0: -signal.SIGTERM}, 1, "process 0 was ended by SIGTERM,"),
     ],
 )
-def test_the_cause_is_told_not_its_effects(capsys, codes, status, said):
+def test_the_cause_is_reported_not_its_effects(capsys, codes, status, message):
     assert launcher._told(codes) == status
-    told = capsys.readouterr().err
-    assert (said in told and told.startswith("error: ")) if said else not told
+    stderr = capsys.readouterr().err
+    assert (message in stderr and stderr.startswith("error: ")) if message else not stderr
 
 
 @pytest.mark.parametrize(
@@ -293,11 +293,11 @@ def test_a_process_that_is_killed_ends_the_run_and_its_checkpoint_stays(runs, tm
             time.sleep(0.05)
         workers = [one for one in psutil.Process(driver.pid).children() if settings.out in one.cmdline()]
         os.kill(workers[1].pid, signal.SIGKILL)
-        _, told = driver.communicate(timeout=PATIENCE)
+        _, stderr = driver.communicate(timeout=PATIENCE)
     finally:
         if driver.poll() is None:
             os.killpg(driver.pid, signal.SIGKILL)
-    errors = [line for line in told.splitlines() if line.startswith("error: ")]
+    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
     assert driver.returncode == 1 and len(workers) == 2
     assert len(errors) == 1 and "process 1 was ended by SIGKILL (out of memory?)" in errors[0]
-    assert "Traceback" not in told and steps_of(settings) and not any(one.is_running() for one in workers)
+    assert "Traceback" not in stderr and steps_of(settings) and not any(one.is_running() for one in workers)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from xlam_lib.train.loop.log import FILE, LogError, append, curve, cut_after, read_log
+from xlam_lib.train.loop.log import FILE, LogError, append, curve, read_log, truncate_after
 
 
 def test_entries_come_back_in_order(tmp_path):
@@ -32,10 +32,10 @@ def test_no_log_is_an_error(tmp_path):
 
 def test_what_came_after_the_checkpoint_is_forgotten(tmp_path):
     path = tmp_path / FILE
-    cut_after(path, 5)
+    truncate_after(path, 5)
     assert not path.exists()
     path.write_text("".join(json.dumps({"step": step}) + "\n" for step in (5, 10, 15)) + '{"st')
-    cut_after(path, 10)
+    truncate_after(path, 10)
     assert path.read_text() == '{"step": 5}\n{"step": 10}\n'
 
 

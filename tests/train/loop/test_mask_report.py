@@ -1,4 +1,4 @@
-"""What is trained is told for any rows and templates, and a run that would train nothing doesn't begin."""
+"""What is trained is reported for any rows and templates, and a run that would train nothing doesn't begin."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from xlam_lib.chat_template import chat_template
 from xlam_lib.errors import TrainingError
-from xlam_lib.grading import judge
+from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train import dpo, sft, sft_lite
@@ -96,7 +96,7 @@ def test_a_template_that_trains_its_own_tokens_is_odd(chat):
     assert report.problems() == ["the template's own tokens are trained: '<|im_start|>' 3 times"]
 
 
-def test_answers_without_end_are_counted_and_told(chat, caplog):
+def test_answers_without_end_are_counted_and_reported(chat, caplog):
     without = TEMPLATE.replace("<|im_end|>{% endgeneration %}", "{% endgeneration %}<|im_end|>")
     report = of_template(chat, [CHAT], chat_template=without)
     assert (report.answers, report.ended) == (2, 0)
@@ -132,7 +132,7 @@ def test_a_template_that_trains_nothing_stops_the_run(chat):
         check(report)
 
 
-def test_rows_that_train_nothing_and_shifted_labels_are_told(tokenizer, caplog):
+def test_rows_that_train_nothing_and_shifted_labels_are_reported(tokenizer, caplog):
     end = tokenizer.eos_token_id
     rows = [
         {"input_ids": [7, 8, end], "labels": [IGNORED, 8, end]},
@@ -144,8 +144,8 @@ def test_rows_that_train_nothing_and_shifted_labels_are_told(tokenizer, caplog):
     assert (report.trained, report.empty, report.answers, report.ended, report.shifted) == (4, 1, 3, 3, 1)
     with caplog.at_level(logging.INFO):
         check(report)
-    told = [record.message for record in caplog.records]
-    assert told[0] == str(report) and told[1:] == report.problems() and len(told) == 3
+    messages = [record.message for record in caplog.records]
+    assert messages[0] == str(report) and messages[1:] == report.problems() and len(messages) == 3
 
 
 def test_a_sample_is_spread_evenly():
@@ -180,13 +180,13 @@ def test_sft_and_sft_lite_do_not_begin_without_an_end_token(base, data, tmp_path
         with pytest.raises(TrainingError, match="never stop"):
             module.train(settings)
         assert not Path(out).exists()
-    assert module.train(replace(settings, end_token="warn")) == Path(out)
+    assert module.train(replace(settings, missing_eos_token="warn")) == Path(out)
     mask = json.loads((Path(out) / "run.json").read_text())["mask"]
     assert mask["ended"] == 0 and mask["answers"] == mask["rows"] > 60
 
 
 def test_dpo_reports_both_answers_as_trl_reads_them(base, cases, tmp_path):
-    write_pairs(tmp_path / "pairs.jsonl", build(judge(cases, [case.completion for case in cases]), held_out=0.3))
+    write_pairs(tmp_path / "pairs.jsonl", build(grade(cases, [case.completion for case in cases]), held_out=0.3))
     settings = dpo.DpoSettings(
         base=str(base), pairs=str(tmp_path / "pairs.jsonl"), out=str(tmp_path / "out"), samples=8, processes=1
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xlam_lib.grading import judge
+from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import record, runner
@@ -43,7 +43,7 @@ def sft_run(base, data, cases, folder):
 
 def dpo_run(base, data, cases, folder):
     path = folder / "pairs.jsonl"
-    write_pairs(path, build(judge(cases, [case.completion for case in cases]), held_out=0.3))
+    write_pairs(path, build(grade(cases, [case.completion for case in cases]), held_out=0.3))
     return dpo.DpoSettings(
         base=str(base), pairs=(str(path),), out=str(folder / "out"), samples=16, batch_size=8, lr=2e-4, processes=1
     )
@@ -112,21 +112,22 @@ def test_the_run_id_changes_with_what_decides_on_the_weights(described, code, sa
     assert (record.run_id(described, code) == record.run_id(DESCRIBED, CODE)) is same
 
 
-def test_other_code_is_told_and_kept_but_the_run_stands(tmp_path, monkeypatch, caplog):
-    work, _ = runner.prepare(tmp_path / "out", {"lr": 1})
+def test_other_code_is_logged_and_kept_but_the_run_stands(tmp_path, monkeypatch, caplog):
+    work, _ = runner.prepare(tmp_path / "out", {"lr": 1}, sft.SftSettings)
     (work / "checkpoint-4").mkdir()
     (work / "checkpoint-4" / "COMPLETE").write_text("{}")
     before = record.code()
     monkeypatch.setattr(record, "code", lambda: CODE)
     with caplog.at_level(logging.WARNING):
-        _, last = runner.prepare(tmp_path / "out", {"lr": 1})
+        _, last = runner.prepare(tmp_path / "out", {"lr": 1}, sft.SftSettings)
     assert last == work / "checkpoint-4"
     found = record.read(work)
     assert found["code"] == CODE and found["code_before"] == [before]
     assert "going on with other code than the run began with" in caplog.text and "now 1f (library 9a)" in caplog.text
     (work / "COMPLETE").write_text("{}")
     monkeypatch.setattr(record, "code", lambda: before)
-    assert runner.finished(work, {"lr": 1}) and not runner.finished(work, {"lr": 2})
+    kind = sft.SftSettings
+    assert runner.finished(work, {"lr": 1}, kind) and not runner.finished(work, {"lr": 2}, kind)
     assert "is left as it is" in caplog.text
 
 

@@ -41,8 +41,9 @@ def runs(start, data, tmp_path_factory):
         precision="float32", row_tokens=700, log_every=1, save_every=2,
     )  # fmt: skip
     tuned = sft.SftSettings(
-        base=str(start), data=str(data), out=str(folder / "adapter"), samples=24, batch_size=8, micro_batch=4, lr=1e-3,
-        processes=1, precision="float32", recompute=True, lora_rank=4, lora_targets=("q_proj", "o_proj"), log_every=1,
+        base=str(start), data=str(data), out=str(folder / "adapter"), samples=24, batch_size=8, lr=1e-3,
+        per_device_batch_size=4, processes=1, precision="float32", gradient_checkpointing=True, lora_rank=4,
+        lora_targets=("q_proj", "o_proj"), log_every=1,
     )  # fmt: skip
     sft_lite.train(lite)
     sft.train(tuned)

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from xlam_lib.errors import TrainingError
-from xlam_lib.grading import judge
+from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train import dpo, sft, sft_lite
@@ -74,9 +74,9 @@ def test_counts_of_tries_and_of_padded_rows():
     assert (found["read"], int(found["trained"])) == (made.read, 9)
     assert int(found["pairs"]) == int((depths + 1).sum())
     scored = made.batches[0]["trie_node"][:, :-1][made.batches[0]["labels"][:, 1:] != -100].unique()
-    assert int(found["spared"]) == made.read - len(scored) > 0
-    assert int(found["spared_pairs"]) == int((depths + 1).sum() - (depths[0, scored] + 1).sum())
-    assert not int(counts_of(empty())["spared"]), "a row without a label is computed as a whole"
+    assert int(found["skipped"]) == made.read - len(scored) > 0
+    assert int(found["skipped_pairs"]) == int((depths + 1).sum() - (depths[0, scored] + 1).sum())
+    assert not int(counts_of(empty())["skipped"]), "a row without a label is computed as a whole"
     padded = PaddedPacker(DataCollatorForLanguageModeling(0), 3).pack([rows])
     found = {name: int(value) for name, value in counts_of(padded.batches[0]).items()}
     pairs = sum(length * (length + 1) // 2 for length in (6, 8, 10))
@@ -190,7 +190,7 @@ def test_sft_and_dpo_log_all_figures(base, data, cases, tmp_path):
     same = {"base": str(base), "processes": 1, "precision": "float32", "log_every": 1}
     out = sft.train(sft.SftSettings(data=str(data), out=str(tmp_path / "sft"), samples=16, **same))
     assert all(set(entry) >= FIGURES and 0.5 < entry["read"] <= 1 for entry in read_log(out))
-    made = build(judge(cases, [case.completion for case in cases]), held_out=0.3)
+    made = build(grade(cases, [case.completion for case in cases]), held_out=0.3)
     few = [[one for one in made if one.split == split][:8] for split in ("train", "held_out")]
     write_pairs(tmp_path / "pairs.jsonl", [*few[0], *few[1]])
     out = dpo.train(dpo.DpoSettings(pairs=str(tmp_path / "pairs.jsonl"), out=str(tmp_path / "dpo"), **same))
@@ -222,8 +222,8 @@ def test_tensorboard_has_the_figures_of_the_log(two, lite_log, tmp_path):
     out = sft_lite.train(replace(two, out=str(tmp_path / "out"), report="tensorboard"))
     found = accumulator(str(out / reporting.FOLDER)).Reload()
     for name in ("loss", "tokens_per_second", "loss/calls"):
-        told = {event.step: event.value for event in found.Scalars(name)}
-        assert told == pytest.approx({entry["step"]: entry[name] for entry in read_log(out)}, rel=1e-6)
+        events = {event.step: event.value for event in found.Scalars(name)}
+        assert events == pytest.approx({entry["step"]: entry[name] for entry in read_log(out)}, rel=1e-6)
     weights = [Path(folder) / "model.safetensors" for folder in (two.out, out)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert (

@@ -11,7 +11,7 @@ import pytest
 from train_demo import trajectory
 
 from xlam_lib.errors import MixtureError
-from xlam_lib.grading import cases_of, judge
+from xlam_lib.grading import cases_of, grade
 from xlam_lib.models import checkpoint
 from xlam_lib.settings import from_command_line
 from xlam_lib.train import dpo, sft, sft_lite
@@ -72,8 +72,8 @@ def test_several_are_drawn_by_their_shares(how, samples):
     assert {name: line["samples"] for name, line in table.items()} == groups
     assert table["a"]["passes"] == 1 and table["b"]["realised"] == pytest.approx(0.75, abs=0.01)
     mean = {name: sum(row.source == name for row in rows) / groups[name] for name in "ab"}
-    wanted = 0.75 * mean["b"] / (0.75 * mean["b"] + 0.25 * mean["a"])
-    assert table["b"]["rows"] / samples == pytest.approx(wanted, abs=0.12 if samples < 100 else 0.05)
+    expected = 0.75 * mean["b"] / (0.75 * mean["b"] + 0.25 * mean["a"])
+    assert table["b"]["rows"] / samples == pytest.approx(expected, abs=0.12 if samples < 100 else 0.05)
 
 
 def test_a_pass_holds_whole_trajectories_together():
@@ -97,10 +97,10 @@ def test_trajectories_of_one_name_in_two_files_stay_apart():
 
 
 @pytest.mark.parametrize(
-    ("shares", "said"), [((0.5,), "1 probabilities for 2 sources"), ((0.5, 0.6), "sum to 1.1"), ((1, 0), "above 0")]
+    ("shares", "message"), [((0.5,), "1 probabilities for 2 sources"), ((0.5, 0.6), "sum to 1.1"), ((1, 0), "above 0")]
 )
-def test_shares_that_fit_no_mixture_are_refused(shares, said):
-    with pytest.raises(MixtureError, match=said):
+def test_shares_that_fit_no_mixture_are_refused(shares, message):
+    with pytest.raises(MixtureError, match=message):
         inputs.Draws(["a", "b"], ["t", "u"], shares, 0)
 
 
@@ -148,12 +148,12 @@ def test_a_mixture_trains_and_says_what_it_was(settings, monkeypatch):
     short, long = info["mixture"]
     assert (short["source"], short["share"], long["realised"]) == ("short", 0.8, pytest.approx(0.2, abs=0.01))
     assert short["rows"] + long["rows"] == 32 and short["rows"] > long["rows"] > 0
-    told = info["augmented"]["long"]
-    assert told["trajectories"] == 29 and 5 < told["masked"] < 25 and told["irrelevant"] > 0
+    described = info["augmented"]["long"]
+    assert described["trajectories"] == 29 and 5 < described["masked"] < 25 and described["irrelevant"] > 0
     losses = curve(read_log(out), "loss")[1]
     assert len(losses) == 4 and losses[-1] < losses[0]
 
-    original, steps = runner.FiniteLoss.training_step, []
+    original, steps = runner.GuardedTrainer.training_step, []
 
     def step(self, *args, **kwargs):
         steps.append(self.state.global_step)
@@ -161,7 +161,7 @@ def test_a_mixture_trains_and_says_what_it_was(settings, monkeypatch):
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(runner.FiniteLoss, "training_step", step)
+    monkeypatch.setattr(runner.GuardedTrainer, "training_step", step)
     cut = replace(settings, out=settings.out + "-cut")
     with pytest.raises(KeyboardInterrupt):
         sft.train(cut)
@@ -173,8 +173,8 @@ def test_sft_and_sft_lite_read_the_same_rows(settings, files):
     tokenizer = checkpoint.load_tokenizer(settings.base)
     rows, info = sft._rows(settings, tokenizer)
     lite = sft_lite.LiteSettings(settings.base, files, "o", masked=0.5, irrelevant=0.2, max_length=1024)
-    mixture, told = sft_lite._mixture(lite, tokenizer)
-    assert told == {name: info[name] for name in ("left_out", "augmented")}
+    mixture, described = sft_lite._mixture(lite, tokenizer)
+    assert described == {name: info[name] for name in ("left_out", "augmented")}
     assert sorted(row["input_ids"] for group in mixture for row in group) == sorted(list(r.input_ids) for r in rows)
     with pytest.raises(runner.TrainingError, match="long.jsonl: nothing to train on.*longer than max_length"):
         sft._rows(replace(settings, data=files[1:], max_length=5), tokenizer)
@@ -184,13 +184,16 @@ def test_what_files_hold_makes_a_run_and_where_they_lie_does_not(settings, files
     moved = tuple(str(tmp_path / Path(path).name) for path in files)
     for path, other in zip(files, moved, strict=True):
         Path(other).write_bytes(Path(path).read_bytes())
-    told = inputs.describe(settings, "data")
-    assert inputs.describe(replace(settings, data=moved), "data") == told and told["sources"] == ["short", "long"]
-    assert inputs.describe(replace(settings, data=files[::-1]), "data") != told
+    described = inputs.describe(settings, "data")
+    assert inputs.describe(replace(settings, data=moved), "data") == described and described["sources"] == [
+        "short",
+        "long",
+    ]
+    assert inputs.describe(replace(settings, data=files[::-1]), "data") != described
     one = inputs.describe(replace(settings, data=files[:1]), "data")
     assert inputs.describe(replace(settings, data=files[0]), "data") == one and "sources" not in one
     (tmp_path / "short.jsonl").write_text(Path(files[0]).read_text() * 2)
-    assert inputs.describe(replace(settings, data=moved), "data") != told
+    assert inputs.describe(replace(settings, data=moved), "data") != described
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +204,7 @@ def pairs(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
     for name, kind, first in (("short", "single", 0), ("long", "multi_step", 100)):
         cases = cases_of([trajectory(first + i, kind) for i in range(30)], STYLE)
-        write_pairs(folder / f"{name}.jsonl", build(judge(cases, [case.completion for case in cases]), held_out=0.3))
+        write_pairs(folder / f"{name}.jsonl", build(grade(cases, [case.completion for case in cases]), held_out=0.3))
     return str(folder / "short.jsonl"), str(folder / "long.jsonl")
 
 

@@ -18,8 +18,8 @@ from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.mixture.data_objects import TrajectoryData
 from xlam_lib.train.mixture.examples import examples
 from xlam_lib.train.mixture.interleave import interleave_data
-from xlam_lib.train.mixture.jsonl import JsonLines
 from xlam_lib.train.mixture.mixture import Mixture
+from xlam_lib.train.mixture.readers import JsonLines
 from xlam_lib.trajectory import Trajectory, write_jsonl
 
 
@@ -123,12 +123,12 @@ def test_trajectories_become_the_rows_of_sft(files):
     tokenizer = Letters()
     objects = [TrajectoryData(tokenizer, path, STYLE) for path in files]
     train, evaluation = interleave_data(objects, seed=3)
-    wanted = {"": [], "val": [], "test": []}
+    expected = {"": [], "val": [], "test": []}
     for path in files:
         for one in JsonLines(path, Trajectory.from_dict):
-            wanted[one.split].append(one)
+            expected[one.split].append(one)
     for mixture, split in ((train, ""), (evaluation, "val")):
-        rows = examples(wanted[split], tokenizer, STYLE, 10**6)[0]
+        rows = examples(expected[split], tokenizer, STYLE, 10**6)[0]
         assert sorted(row["input_ids"] for row in mixture) == sorted(list(row.input_ids) for row in rows)
         assert sorted(row["labels"] for row in mixture) == sorted(row.labels for row in rows)
     assert [row["source"] for row in train.table()] == ["one", "two"]
@@ -210,7 +210,7 @@ class Broken(SFTWebShopMultiTurnV2):
         (lambda a: list(interleave_data([Broken(a.tokenizer, a.args)])[0]), "nothing would be trained"),
     ],
 )
-def test_what_cannot_be_interleaved_is_told(call, message):
+def test_what_cannot_be_interleaved_is_an_error(call, message):
     with pytest.raises(MixtureError, match=message):
         call(SFTWebShopMultiTurnV2(Letters(), SimpleNamespace(train=steps(4), valid=[])))
 

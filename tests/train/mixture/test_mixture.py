@@ -95,20 +95,20 @@ def test_batches_are_the_stream_cut_up_whoever_reads_them(case, batch_size, even
     loader, whole = Loader(mixtures[rank], batch_size, even=even), list(mixtures[rank])
     if even and len(whole) < max(mixtures[0].lengths):
         whole.append(whole[0])
-    wanted = [whole[at : at + batch_size] for at in range(0, len(whole), batch_size)]
-    assert list(loader) == wanted and len(loader) == len(wanted)
+    expected = [whole[at : at + batch_size] for at in range(0, len(whole), batch_size)]
+    assert list(loader) == expected and len(loader) == len(expected)
     assert not even or len({len(Loader(mixture, batch_size, even=True)) for mixture in mixtures}) == 1
     for start in {0, min(batch_size, len(whole)), data.draw(st.integers(0, len(whole)))}:
         turns = [list(loader.read(start, worker, workers)) for worker in range(workers)]
         merged = [turns[number % workers][number // workers] for number in range(sum(map(len, turns)))]
         assert merged == [whole[at : at + batch_size] for at in range(start, len(whole), batch_size)]
-    stopped = data.draw(st.integers(0, len(wanted)))
+    stopped = data.draw(st.integers(0, len(expected)))
     for _ in zip(range(stopped), loader, strict=False):
         pass
     state = {**loader.state_dict(), "place": min(stopped * batch_size, len(whole))}
     other = Loader(devices(case, seed=1)[rank], batch_size, even=even)
     other.load_state_dict(state)
-    assert list(other) == wanted[stopped:]
+    assert list(other) == expected[stopped:]
 
 
 SHARES = {"large": 0.15, "tiny": 0.02, "small": 0.08, "huge": 0.7, "middle": 0.05}
@@ -117,7 +117,7 @@ SIZES = {"large": 30_000, "tiny": 40, "small": 700, "huge": 10**9, "middle": 5_0
 
 @pytest.mark.parametrize("stop", ["never", "all", 48_000])
 @pytest.mark.parametrize("world", [1, 2, 4])
-def test_any_10_000_samples_hold_the_sources_as_wanted(world, stop):
+def test_any_10_000_samples_hold_the_sources_by_their_shares(world, stop):
     """Each share is met to within 1 % of itself, on each device, wherever one looks."""
     sources = {name: range(size) for name, size in SIZES.items()}
     for rank in range(world):
@@ -226,7 +226,7 @@ def test_a_stream_that_changes_is_noticed():
         (({"a": "rows.csv"},), "rows.csv is no .jsonl"),
     ],
 )
-def test_what_cannot_be_mixed_is_told(arguments, message):
+def test_what_cannot_be_mixed_is_an_error(arguments, message):
     with pytest.raises(MixtureError, match=message):
         Mixture(*arguments)
 

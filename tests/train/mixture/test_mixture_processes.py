@@ -80,16 +80,16 @@ def test_workers_change_nothing(stop):
         shares = [0.4, 0.3, 0.2, 0.1]
         return Loader(Mixture(sources, shares, seed=DeviceSeed(1, 1, 2), stop=stop), 8, workers=workers)
 
-    wanted = list(islice(loader(0), 30))
+    expected = list(islice(loader(0), 30))
     for workers in (1, 2):
         one = loader(workers)
-        assert list(islice(one, 30)) == wanted
+        assert list(islice(one, 30)) == expected
         stopped = loader(workers)
-        assert list(islice(stopped, 11)) == wanted[:11]
+        assert list(islice(stopped, 11)) == expected[:11]
         state = stopped.state_dict()
         assert state["place"] == 88, "what the workers have read ahead doesn't count"
         one.load_state_dict(state)
-        assert list(islice(one, 19)) == wanted[11:]
+        assert list(islice(one, 19)) == expected[11:]
 
 
 def test_a_trainer_that_shares_out_by_itself_gets_the_whole():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from xlam_lib.train.packing.flex import SIZE, STRIDE, block_mask, filled
+from xlam_lib.train.packing.flex import SIZE, STRIDE, block_mask, padded
 from xlam_lib.train.packing.trie import trie
 from xlam_lib.train.packing.trie_model import allowed
 
@@ -29,7 +29,7 @@ def blocks(counts, places):
 @settings(max_examples=25, deadline=None)
 @given(FORKS)
 def test_blocks_are_those_that_torch_finds(forks):
-    exit = filled(row_of(forks))
+    exit = padded(row_of(forks))
     made = block_mask(exit)
     written = create_block_mask(
         lambda batch, head, query, key: (key <= query) & (query < exit[key]), None, None, len(exit), len(exit), "cpu"
@@ -44,16 +44,16 @@ def test_blocks_are_those_that_torch_finds(forks):
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_it_gives_the_attention_of_the_trie():
-    exit = filled(row_of([(300, 200), (40, 0), (200, 130)]))
+    exit = padded(row_of([(300, 200), (40, 0), (200, 130)]))
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 1, 2, len(exit), 16)
     found = flex_attention(query, key, value, block_mask=block_mask(exit))
-    wanted = torch.nn.functional.scaled_dot_product_attention(query, key, value, allowed(exit[None])[:, None])
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, allowed(exit[None])[:, None])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("nodes, length", [(1, STRIDE), (STRIDE, STRIDE), (STRIDE + 1, 2 * STRIDE)])
 def test_rows_are_filled_up_to_a_stride(nodes, length):
     exit = torch.full((nodes,), nodes)
-    assert len(filled(exit)) == length and torch.equal(filled(exit)[:nodes], exit)
-    assert filled(exit)[nodes:].tolist() == list(range(nodes + 1, length + 1))
+    assert len(padded(exit)) == length and torch.equal(padded(exit)[:nodes], exit)
+    assert padded(exit)[nodes:].tolist() == list(range(nodes + 1, length + 1))

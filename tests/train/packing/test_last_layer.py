@@ -53,7 +53,7 @@ def packed():
 
 
 def whole(monkeypatch):
-    monkeypatch.setattr(trie_model, "wanted", lambda nodes: None)
+    monkeypatch.setattr(trie_model, "needed_nodes", lambda nodes: None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -135,9 +135,9 @@ def test_the_hidden_states_of_another_caller_are_whole():
     assert torch.equal(trie_model.read(model.base_model, batch), before)
 
 
-def test_each_node_is_wanted_once():
-    assert last_layer.wanted(torch.tensor([4, 2, 4])).tolist() == [2, 4]
-    assert last_layer.wanted(torch.tensor([], dtype=torch.int64)) is None
+def test_each_node_is_needed_once():
+    assert last_layer.needed_nodes(torch.tensor([4, 2, 4])).tolist() == [2, 4]
+    assert last_layer.needed_nodes(torch.tensor([], dtype=torch.int64)) is None
 
 
 def test_experts_that_are_kept_busy_meet_all_nodes():

@@ -109,12 +109,12 @@ def gradients(model, batches, weight):
 def test_losses_and_gradients_are_those_of_separate_samples(model, devices, row_tokens):
     apart = [{key: torch.tensor([row[key]]) for key in ("input_ids", "labels")} for row in ROWS]
     weight = TriePacker().pack(GROUPS).weight
-    wanted, grads = gradients(model, apart, weight)
+    expected, grads = gradients(model, apart, weight)
     use_causal_blocks(model)
     read_tries(model)
     packs = [TriePacker(row_tokens).pack(GROUPS, rank, devices) for rank in range(devices)]
     found, ours = gradients(model, [batch for pack in packs for batch in pack.batches], weight)
-    assert found == pytest.approx(wanted, rel=1e-6)  # log-probabilities are float32
+    assert found == pytest.approx(expected, rel=1e-6)  # log-probabilities are float32
     for name, value in grads.items():
         torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-6)
 

@@ -140,6 +140,6 @@ def test_flex_attention_reads_tries(model: LlamaForCausalLM) -> None:
     """Its forward alone: on a CPU it has no way back. Not compiled, for that takes a minute."""
     row = TrieRow.of([[[1, 2, 3, 4], [1, 2, 5, 6, 7], [1, 2, 5, 8]], [[9] * 140]]).tensors()
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        wanted = read(model.base_model, row)
+        expected = read(model.base_model, row)
         model.set_attn_implementation("flex_attention")
-        torch.testing.assert_close(read(model.base_model, row), wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(read(model.base_model, row), expected, rtol=1e-4, atol=1e-5)

@@ -11,12 +11,12 @@ from xlam_lib.codec import prompts_of
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.sources import load_source
 from xlam_lib.train.preference import contrasts
-from xlam_lib.train.preference.contrasts import Contrasts, is_better, main, parting, task_key
+from xlam_lib.train.preference.contrasts import Contrasts, first_difference, is_better, main, task_key
 from xlam_lib.train.preference.pairs import read_pairs
 from xlam_lib.trajectory import Outcome, Rating, Task, ToolCall, write_jsonl
 
 
-def ran(name="a", city="", told="", thought="", reward=None, success=None, ratings=(), end="unknown", words=""):
+def ran(name="a", city="", observation="", thought="", reward=None, success=None, ratings=(), end="unknown", words=""):
     """The weather of a city: one call, its result, an answer."""
     one = trajectory(3, "multi_step")
     user, call, result, answer = one.steps
@@ -25,7 +25,7 @@ def ran(name="a", city="", told="", thought="", reward=None, success=None, ratin
     steps = (
         user,
         replace(call, reasoning=thought),
-        replace(result, content=told or result.content),
+        replace(result, content=observation or result.content),
         replace(answer, content=words or answer.content),
     )
     quality = tuple(Rating("critic", "critic", score) for score in ratings)
@@ -58,9 +58,9 @@ def test_thoughts_may_differ_on_the_way_for_what_happened_is_the_same():
 
 
 @pytest.mark.parametrize(
-    ("low", "said"),
+    ("low", "message"),
     [
-        (ran(told="no such city", reward=0.0), "what the agent was told differs before what it did"),
+        (ran(observation="no such city", reward=0.0), "what the agent was told differs before what it did"),
         (ran(words="It is cold.", reward=0.0), "they part in words, not in calls"),
         (ran("Malmö"), "no trajectory of its task ended better"),
         (ran(city="Malmö", reward=0.0, end="infra_error"), "no trajectory of its task ended better"),
@@ -68,10 +68,10 @@ def test_thoughts_may_differ_on_the_way_for_what_happened_is_the_same():
         (replace(ran(city="Malmö", reward=0.0), task=Task("", "t-2")), "the only trajectory of its task"),
     ],
 )
-def test_what_makes_no_pair_is_counted(low, said):
+def test_what_makes_no_pair_is_counted(low, message):
     found = collected(ran(reward=1.0), low)
-    assert not found.pairs and found.left_out[f"outcome: {said}"] >= 1
-    assert found.left_out.total() == 2 or said != "the only trajectory of its task"
+    assert not found.pairs and found.left_out[f"outcome: {message}"] >= 1
+    assert found.left_out.total() == 2 or message != "the only trajectory of its task"
 
 
 def test_a_step_that_is_not_to_be_learnt_makes_no_pair():
@@ -92,7 +92,7 @@ def test_the_better_run_that_goes_along_longest_is_taken():
     near, far = ran("near", reward=0.6, words="It is 4."), ran("far", "Turku", reward=1.0)
     low = ran("low", reward=0.0)
     low = replace(low, steps=(*low.steps[:3], replace(low.steps[3], tool_calls=(ToolCall("add", {}, "call_1"),))))
-    assert parting(near, low) == (3, "") and parting(far, low) == (1, "")
+    assert first_difference(near, low) == (3, "") and first_difference(far, low) == (1, "")
     by_good = {pair.trajectory_id: pair.step for pair in collected(far, near, low).pairs}
     assert by_good == {"near": 3, "far": 1}, "and near itself parts from far at the first call"
 
@@ -106,27 +106,27 @@ def test_tasks_are_told_apart_by_their_id_or_by_words_and_tools():
 def test_branches_that_a_search_left_become_pairs(tmp_path, capsys):
     raw, out = samples_dir("toolbench") / "raw", tmp_path / "pairs.jsonl"
     assert main(["--branches", f"toolbench={raw}", "--out", str(out), "--held-out", "0"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    summary = json.loads(capsys.readouterr().out)
     pairs = read_pairs(out)
-    assert told["pairs"] == len(pairs) == 2 and {pair.origin for pair in pairs} == {"branch"}
+    assert summary["pairs"] == len(pairs) == 2 and {pair.origin for pair in pairs} == {"branch"}
     assert all("get_track_info_for_pridnestrovie_post" in pair.rejected for pair in pairs)
     assert {pair.step for pair in pairs} == {1, 3} and {pair.split for pair in pairs} == {"train"}
-    assert told["left_out"]["branch: a search without a rejected branch"] > 0
+    assert summary["left_out"]["branch: a search without a rejected branch"] > 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--branches", "tau_bench=x"], "source 'tau_bench' keeps no rejected branches; those that do: .*toolbench"),
         (["--data", "nowhere.jsonl"], "nowhere.jsonl"),
         ([], "no pairs at all; left out: {}"),
     ],
 )
-def test_errors_are_one_line(tmp_path, capsys, arguments, said):
+def test_errors_are_one_line(tmp_path, capsys, arguments, message):
     import re
 
     assert main([*arguments, "--out", str(tmp_path / "pairs.jsonl")]) == 2
-    assert re.search(f"^error: .*{said}", capsys.readouterr().err)
+    assert re.search(f"^error: .*{message}", capsys.readouterr().err)
     assert not (tmp_path / "pairs.jsonl").exists()
 
 

@@ -27,7 +27,7 @@ RICH = Tool(
 
 def mistake(case: Case, text: str) -> str:
     parsed = parse_answer(text)
-    return "invalid_json" if parsed.problems else failure_of(case.wanted.calls, parsed.answer.calls, case.tools)
+    return "invalid_json" if parsed.problems else failure_of(case.expected.calls, parsed.answer.calls, case.tools)
 
 
 def test_every_failure_can_be_made_and_every_corruption_is_a_failure():
@@ -53,9 +53,9 @@ def test_the_same_seed_makes_the_same_corruption(cases):
 
 
 def test_unusual_values_and_empty_cases_are_survived():
-    wanted = Answer("", (ToolCall("plan", {"stops": ["Oslo"], "budget": 0.5, "options": {}, "pets": None, "x": ""}),))
+    expected = Answer("", (ToolCall("plan", {"stops": ["Oslo"], "budget": 0.5, "options": {}, "pets": None, "x": ""}),))
     for case in (
-        Case("t", 1, "single", "no query block", wanted, (RICH, *TOOLS)),
+        Case("t", 1, "single", "no query block", expected, (RICH, *TOOLS)),
         Case("t", 1, "irrelevant", "", Answer("No."), ()),
         Case("t", 1, "single", "", Answer("", (ToolCall("unknown", {}),)), ()),
     ):

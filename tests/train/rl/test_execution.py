@@ -9,7 +9,7 @@ from xlam_lib.codec import Answer, render_answer
 from xlam_lib.data.apigen.library.registry import TOOLS
 from xlam_lib.data.apigen.sandbox.sandbox import Limits
 from xlam_lib.train.rl.execution import EmbeddedTools, Execution
-from xlam_lib.train.rl.rewards import judged
+from xlam_lib.train.rl.rewards import graded
 from xlam_lib.trajectory import ToolCall
 
 
@@ -22,7 +22,7 @@ PRIME = call("check_prime", number=13)
 FAILS = call("add_numbers", numbers="text")
 
 
-def said(*calls: ToolCall) -> str:
+def reply(*calls: ToolCall) -> str:
     return render_answer(Answer("", calls))
 
 
@@ -32,7 +32,7 @@ def runs():
         yield found
 
 
-@pytest.mark.parametrize(("wanted", "made", "value"), [
+@pytest.mark.parametrize(("expected", "made", "value"), [
     ([ADD], [ADD], 1),
     ([ADD], [call("add_numbers", numbers=[2.0, 1])], 1),  # other arguments, the same result
     ([ADD], [call("add_numbers", numbers=[2, 2])], 0),
@@ -50,15 +50,15 @@ def runs():
     ([ADD, call("polish_lantern")], [ADD], None),
     ([FAILS], [FAILS], None),
 ])  # fmt: skip
-def test_results_are_compared(runs, wanted, made, value):
-    assert runs([judged(said(*made), wanted)]) == [value]
+def test_results_are_compared(runs, expected, made, value):
+    assert runs([graded(reply(*made), expected)]) == [value]
 
 
 def test_all_answers_are_run_together_and_each_call_once(runs, monkeypatch):
     asked = []
     original = EmbeddedTools.batch
     monkeypatch.setattr(EmbeddedTools, "batch", lambda self, calls: asked.append(calls) or original(self, calls))
-    ones = [judged(said(*made), [ADD]) for made in ([ADD], [PRIME], [ADD, PRIME], [])]
+    ones = [graded(reply(*made), [ADD]) for made in ([ADD], [PRIME], [ADD, PRIME], [])]
     assert runs(ones) == [1, 0, 1 / 2, 0]
     assert asked == [[("add_numbers", {"numbers": [1, 2]}), ("check_prime", {"number": 13})]]
 
@@ -72,7 +72,7 @@ WILD = st.lists(st.builds(ToolCall, NAMES, st.dictionaries(KEYS, VALUES, max_siz
 @settings(max_examples=60, deadline=None)
 @given(WILD)
 def test_whatever_is_called_gives_a_number(runs, made):
-    assert 0 <= runs([judged(said(*made), [ADD, PRIME])])[0] <= 1
+    assert 0 <= runs([graded(reply(*made), [ADD, PRIME])])[0] <= 1
 
 
 def test_functions_of_a_module_run_confined(tmp_path, monkeypatch):
@@ -85,7 +85,12 @@ def test_functions_of_a_module_run_confined(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     started = time.monotonic()
     with Execution.of_modules(["execution_functions"], Limits(seconds=1.0)) as found:
-        wanted = [call("double", number=2)]
-        for made, value in ((wanted, 1), ([call("double", number="2")], 0), ([call("wait")], 0), ([call("write")], 0)):
-            assert found([judged(said(*made), wanted)]) == [value]
+        expected = [call("double", number=2)]
+        for made, value in (
+            (expected, 1),
+            ([call("double", number="2")], 0),
+            ([call("wait")], 0),
+            ([call("write")], 0),
+        ):
+            assert found([graded(reply(*made), expected)]) == [value]
     assert time.monotonic() - started < 50 and not os.path.exists(tmp_path / "x")

@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from train_demo import STYLE, TOOLS, trajectory
 
 from xlam_lib.codec import Answer, render_answer
-from xlam_lib.grading import cases_of, judge
-from xlam_lib.train.rl.assignment import best
+from xlam_lib.grading import cases_of, grade
 from xlam_lib.train.rl.rewards import (
     RULES,
     Reward,
     RewardError,
     RewardSum,
-    each,
-    judged,
+    best_assignment,
+    graded,
     of_arguments,
     of_exact,
     of_format,
     of_function,
     of_plain,
+    per_answer,
 )
 from xlam_lib.trajectory import ToolCall
 
@@ -42,7 +42,7 @@ MANY = st.lists(CALLS, max_size=4)
 WORDS = st.text("ab {}[]\"':,\\\n", max_size=30) | st.text(max_size=30)
 
 
-def said(*calls: ToolCall, thought: str = "") -> str:
+def reply(*calls: ToolCall, thought: str = "") -> str:
     return render_answer(Answer(thought, calls))
 
 
@@ -50,7 +50,7 @@ def call(name: str, **arguments) -> ToolCall:
     return ToolCall(name, arguments)
 
 
-@pytest.mark.parametrize(("wanted", "made", "value"), [
+@pytest.mark.parametrize(("expected", "made", "value"), [
     ([SUM, OSLO], [SUM], 1 / 2),
     ([SUM], [SUM, SUM], 1 / 2),
     ([SUM], [call("add")], 1),  # names alone
@@ -60,11 +60,11 @@ def call(name: str, **arguments) -> ToolCall:
     ([], [OSLO], 0),
     ([OSLO], [], 0),
 ])  # fmt: skip
-def test_functions_by_jaccard_over_repeated_names(wanted, made, value):
-    assert of_function(judged(said(*made), wanted)) == value
+def test_functions_by_jaccard_over_repeated_names(expected, made, value):
+    assert of_function(graded(reply(*made), expected)) == value
 
 
-@pytest.mark.parametrize(("wanted", "made", "value"), [
+@pytest.mark.parametrize(("expected", "made", "value"), [
     ([SUM], [SUM], 1),
     ([SUM], [call("add", a=1, b=3)], (1 + 1) / 3),
     ([SUM], [call("add", a=1)], (1 / 2 + 1) / 3),
@@ -77,76 +77,76 @@ def test_functions_by_jaccard_over_repeated_names(wanted, made, value):
     ([call("now")], [call("now", zone="CET")], 0),
     ([], [], None),
     ([], [SUM], None),
-    # the first wanted call fits both, the second only the first of them: pairing in turns would lose a point
+    # the first expected call fits both, the second only the first of them: pairing in turns would lose a point
     ([call("f", x=1), call("f", x=1, y=2)], [call("f", x=1, y=2), call("f", x=1, y=3)], (1 / 2 + 1 + 1 + 2) / 5),
 ])  # fmt: skip
-def test_arguments_by_names_and_values(wanted, made, value):
-    found = of_arguments(judged(said(*made), wanted))
+def test_arguments_by_names_and_values(expected, made, value):
+    found = of_arguments(graded(reply(*made), expected))
     assert found == (value if value is None else pytest.approx(value))
 
 
 @pytest.mark.parametrize(("words", "value"), [(1, 1), (8, 1), (12, 0.5), (16, 0), (40, 0), (0, 0)])
 def test_plain_answers_by_their_length(words, value):
-    text = said(thought=" ".join(["word"] * words))
-    assert of_plain(judged(text, [], thought="No tool fits.")) == value
-    assert of_plain(judged(text, [OSLO], thought="No tool fits.")) is None
-    assert of_plain(judged(text, [])) is None
+    text = reply(thought=" ".join(["word"] * words))
+    assert of_plain(graded(text, [], thought="No tool fits.")) == value
+    assert of_plain(graded(text, [OSLO], thought="No tool fits.")) is None
+    assert of_plain(graded(text, [])) is None
 
 
-def test_a_long_plain_answer_is_fine_where_one_is_wanted():
-    assert of_plain(judged(said(thought="word " * 40), [], thought="word " * 20)) == 1
-    assert of_plain(judged(said(OSLO, thought="word"), [], thought="word " * 20)) == 0
+def test_a_long_plain_answer_is_fine_where_one_is_expected():
+    assert of_plain(graded(reply(thought="word " * 40), [], thought="word " * 20)) == 1
+    assert of_plain(graded(reply(OSLO, thought="word"), [], thought="word " * 20)) == 0
 
 
 def test_format_and_exact_are_those_of_the_score():
-    one = judged("Sure! " + said(OSLO), [OSLO])
+    one = graded("Sure! " + reply(OSLO), [OSLO])
     assert (of_format(one), of_exact(one), of_function(one), of_arguments(one)) == (0, 0, 1, 1)
-    one = judged(said(OSLO), [OSLO])
+    one = graded(reply(OSLO), [OSLO])
     assert (of_format(one), of_exact(one)) == (1, 1)
-    assert of_exact(judged(said(SUM), [OSLO])) == 0
+    assert of_exact(graded(reply(SUM), [OSLO])) == 0
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.trajectory_id}-{case.step}")
-def test_the_wanted_answer_of_data_has_the_highest_sum(case):
-    scores = SUMS.scores(judge([case], [case.completion]))[0]
+def test_the_expected_answer_of_data_has_the_highest_sum(case):
+    scores = SUMS.scores(grade([case], [case.completion]))[0]
     assert set(scores.values()) <= {1.0, None}
     assert SUMS(scores) == SUMS.highest(scores) >= 3
 
 
 @settings(deadline=None)
 @given(MANY, WORDS)
-def test_any_wanted_answer_has_the_highest_sum(wanted, thought):
-    one = judged(said(*wanted, thought=thought), wanted, TOOLS, thought)
+def test_any_expected_answer_has_the_highest_sum(expected, thought):
+    one = graded(reply(*expected, thought=thought), expected, TOOLS, thought)
     scores = SUMS.scores([one])[0]
     assert SUMS(scores) == pytest.approx(SUMS.highest(scores))
 
 
 @settings(deadline=None)
 @given(MANY, MANY, WORDS)
-def test_the_order_of_parallel_calls_is_of_no_account(wanted, made, thought):
-    first = SUMS.scores([judged(said(*made, thought=thought), wanted)])[0]
+def test_the_order_of_parallel_calls_is_of_no_account(expected, made, thought):
+    first = SUMS.scores([graded(reply(*made, thought=thought), expected)])[0]
     for seed in range(3):
         rng = random.Random(seed)
-        mixed, other = rng.sample(wanted, len(wanted)), rng.sample(made, len(made))
-        again = SUMS.scores([judged(said(*other, thought=thought), mixed)])[0]
+        mixed, other = rng.sample(expected, len(expected)), rng.sample(made, len(made))
+        again = SUMS.scores([graded(reply(*other, thought=thought), mixed)])[0]
         assert again == {name: pytest.approx(value) if value is not None else None for name, value in first.items()}
 
 
 @settings(deadline=None)
-@given(WORDS | st.builds(lambda value: json.dumps(value), VALUES) | st.builds(lambda made: said(*made), MANY), MANY)
-def test_any_text_has_rewards_in_range(text, wanted):
-    one = judged(text, wanted, TOOLS, "No tool fits.")
+@given(WORDS | st.builds(lambda value: json.dumps(value), VALUES) | st.builds(lambda made: reply(*made), MANY), MANY)
+def test_any_text_has_rewards_in_range(text, expected):
+    one = graded(text, expected, TOOLS, "No tool fits.")
     scores = SUMS.scores([one])[0]
     assert all(value is None or 0 <= value <= 1 for value in scores.values())
     applies = {name for name, value in scores.items() if value is not None}
-    assert applies == {"format", "function", "exact", "arguments" if wanted else "plain"}  # by what is wanted alone
+    assert applies == {"format", "function", "exact", "arguments" if expected else "plain"}  # by what is expected alone
     assert SUMS.highest(scores) == 4 and 0 <= SUMS(scores) <= 4
 
 
 @settings(deadline=None)
 @given(MANY, MANY)
-def test_only_the_wanted_calls_have_the_highest_sum(wanted, made):
-    one = judged(said(*made), wanted)
+def test_only_the_expected_calls_have_the_highest_sum(expected, made):
+    one = graded(reply(*made), expected)
     scores = SUMS.scores([one])[0]
     if SUMS(scores) == SUMS.highest(scores):
         assert one.exact
@@ -156,7 +156,7 @@ def test_only_the_wanted_calls_have_the_highest_sum(wanted, made):
 @given(st.integers(1, 4), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_the_best_pairing_is_the_best_of_all(rows, columns, rng):
     worth = [[rng.choice([0.0, 0.5, 1.0, 2.25]) for _ in range(columns)] for _ in range(rows)]
-    total, pairs = best(worth)
+    total, pairs = best_assignment(worth)
     few = min(rows, columns)
     options = (
         sum(worth[r][c] for r, c in zip(chosen, others, strict=True))
@@ -169,12 +169,12 @@ def test_the_best_pairing_is_the_best_of_all(rows, columns, rng):
 
 
 def test_nothing_is_paired_with_nothing():
-    assert best([]) == best([[], []]) == (0.0, [])
+    assert best_assignment([]) == best_assignment([[], []]) == (0.0, [])
 
 
 def test_weights_add_up_and_a_reward_of_none_counts_for_nothing():
     total = RewardSum.of_rules(format=0.5, arguments=3.0, plain=2.0, exact=0.0)
-    scores = total.scores([judged(said(call("add", a=1, b=3)), [SUM])])[0]
+    scores = total.scores([graded(reply(call("add", a=1, b=3)), [SUM])])[0]
     assert scores == {"format": 1, "arguments": pytest.approx(2 / 3), "plain": None, "exact": 0}
     assert total(scores) == pytest.approx(0.5 + 2) and total.highest(scores) == 3.5
     assert [reward.name for reward in SUMS.rewards] == list(RULES)
@@ -182,14 +182,14 @@ def test_weights_add_up_and_a_reward_of_none_counts_for_nothing():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.5])
 def test_a_reward_that_is_no_number_from_0_to_1_is_an_error(value):
-    broken = RewardSum([Reward("mine", each(lambda one: value)), Reward("format", each(of_format))])
+    broken = RewardSum([Reward("mine", per_answer(lambda one: value)), Reward("format", per_answer(of_format))])
     with pytest.raises(RewardError, match=f"'mine' is {value}.*'demo-0', step 1.*thought"):
-        broken.scores(judge(CASES[:1], [CASES[0].completion]))
+        broken.scores(grade(CASES[:1], [CASES[0].completion]))
 
 
 def test_a_reward_for_each_answer_is_an_error_when_one_is_missing():
     with pytest.raises(RewardError, match="gave 0 scores for 1 answers"):
-        RewardSum([Reward("mine", lambda ones: [])]).scores([judged("", [])])
+        RewardSum([Reward("mine", lambda ones: [])]).scores([graded("", [])])
 
 
 @pytest.mark.parametrize(("rewards", "message"), [
@@ -200,4 +200,4 @@ def test_a_reward_for_each_answer_is_an_error_when_one_is_missing():
 ])  # fmt: skip
 def test_weights_that_make_no_sense_are_refused(rewards, message):
     with pytest.raises(ValueError, match=message):
-        RewardSum(Reward(name, each(of_format), weight) for name, weight in rewards)
+        RewardSum(Reward(name, per_answer(of_format), weight) for name, weight in rewards)

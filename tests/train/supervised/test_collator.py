@@ -106,8 +106,8 @@ def test_the_snippet_of_the_page_runs(base, data, tmp_path):
     first = trainer._step(0, next(trainer._batches(0)))
     trainer.train(tmp_path)
     last = trainer._step(0, next(trainer._batches(0)))
-    told = read_log(tmp_path)[-1]
-    assert last["loss"] < first["loss"] and told["padding"] > 0, "padded rows are longer than their tokens"
+    logged = read_log(tmp_path)[-1]
+    assert last["loss"] < first["loss"] and logged["padding"] > 0, "padded rows are longer than their tokens"
 
 
 def test_the_snippet_of_the_page_runs_with_the_first_trainer(base, data, tmp_path):
@@ -147,8 +147,8 @@ def test_the_snippet_of_the_page_runs_with_the_first_trainer(base, data, tmp_pat
 
     first = trainer.evaluate()["eval_loss"]
     trainer.train()
-    told = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
-    assert len(told) == 1 + trainer.state.max_steps // 4 and told[-1] < first - 0.2
+    logged = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert len(logged) == 1 + trainer.state.max_steps // 4 and logged[-1] < first - 0.2
     assert len(trainer.train_dataset) == round(1.5 * len(train_dataset))
     without = SFTFoundationTrainer(script_args, train_dataset, eval_dataset, work=tmp_path / "work")
     assert without.evaluate()["eval_loss"] == pytest.approx(first, rel=1e-4), "tries, or padded rows: the same loss"
@@ -159,9 +159,9 @@ def test_the_parts_of_all_devices_are_trained_each_by_its_own(base, tmp_path, mo
     samples = [{"input_ids": [number] * 3, "labels": [number] * 3} for number in range(11)]
     args = sft.SftSettings(base=str(base), data="", out="", batch_size=4)
     parts = [list(Mixture({"a": samples}, seed=DeviceSeed(1, rank=rank, world=2))) for rank in range(2)]
-    told = SimpleNamespace(num_processes=2)
+    logged = SimpleNamespace(num_processes=2)
     for module in (trainer, runner):
-        monkeypatch.setattr(module, "state", lambda: told)
+        monkeypatch.setattr(module, "state", lambda: logged)
     for rank in range(2):
         mixture = Mixture({"a": samples}, seed=DeviceSeed(1, rank=rank, world=2))
         rows = trainer.as_dataset(mixture, args, 1.0)["input_ids"]
@@ -169,7 +169,7 @@ def test_the_parts_of_all_devices_are_trained_each_by_its_own(base, tmp_path, mo
         assert rows[:8] == [one["input_ids"] for part in (0, 2) for own in parts for one in own[part : part + 2]]
         twice = trainer.as_dataset(mixture, args, 2.0)["input_ids"]
         assert sorted(row[0] for row in twice[11:]) == list(range(11)) and twice[11:] != twice[:11]
-    told.num_processes = 3
+    logged.num_processes = 3
     with pytest.raises(TrainingError, match="the mixture is made for 2 devices, but there are 3"):
         trainer.as_dataset(mixture, args, 1.0)
     with pytest.raises(TrainingError, match="no folder for checkpoints"):

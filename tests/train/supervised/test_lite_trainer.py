@@ -108,7 +108,7 @@ def test_layers_computed_again_make_the_same_step(settings, base):
     for again in (False, True):
         mixture, _ = sft_lite._mixture(settings, checkpoint.load_tokenizer(base))
         trainer = SFTFoundationTrainerLite(
-            replace(settings, epochs=0.5, recompute=again), prepare_accelerator(settings), mixture
+            replace(settings, epochs=0.5, gradient_checkpointing=again), prepare_accelerator(settings), mixture
         )
         trainer.model.train()
         assert trainer.model.is_gradient_checkpointing == again
@@ -236,7 +236,7 @@ def test_samples_without_a_label_are_an_error(settings, base):
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         ("learning_rate: 1", "unknown setting 'learning_rate'; known are base, data"),
         ("lr: high", "lr is 'high', expected a number"),
@@ -246,11 +246,11 @@ def test_samples_without_a_label_are_an_error(settings, base):
         ("lr: 1e-3", "the following arguments are required: --base, --data, --out"),
     ],
 )
-def test_a_wrong_recipe_ends_in_one_line(tmp_path, capsys, lines, said):
+def test_a_wrong_recipe_ends_in_one_line(tmp_path, capsys, lines, message):
     (tmp_path / "recipe.yaml").write_text(lines)
     with pytest.raises(SystemExit):
         sft_lite.main([str(tmp_path / "recipe.yaml")])
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_options_go_before_the_recipe(tmp_path, monkeypatch):
@@ -266,5 +266,5 @@ def test_a_whole_run_of_other_data_is_not_taken_for_this_one(settings, trained, 
     other = replace(settings, data=(str(tmp_path / "train.jsonl"),))
     described = {name: value for name, value in runner.describe(other, base=other.base, data_0=other.data[0]).items()}
     described.pop("data")
-    assert not runner.finished(trained, described)
+    assert not runner.finished(trained, described, settings)
     assert lite_trainer.PLACE == "place.json"

@@ -55,10 +55,10 @@ def append(path: str | Path, entry: dict[str, Any]) -> None:
         file.write(line)
 
 
-def cut_after(path: str | Path, step: int) -> None:
+def truncate_after(path: str | Path, step: int) -> None:
     """Forget what was logged after `step` (a resumed run does those steps again), and a line left half written."""
     path = Path(path)
     if not path.is_file():
         return
-    kept = [json.dumps(entry, ensure_ascii=False) for entry in read_log(path) if entry["step"] <= step]
-    path.write_text("".join(line + "\n" for line in kept), "utf-8")
+    lines = [json.dumps(entry, ensure_ascii=False) for entry in read_log(path) if entry["step"] <= step]
+    path.write_text("".join(line + "\n" for line in lines), "utf-8")

@@ -33,7 +33,7 @@ Conversation = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class MaskReport:
-    """Counts over rows; `str(report)` tells them in three lines.
+    """Counts over rows; `str(report)` gives them in three lines.
 
     `answers` are unbroken stretches of trained tokens, `ended` those whose last one is the end token (white space
     behind it doesn't matter), `marks` the template's own tokens that are trained, `shifted` the labels that aren't the
@@ -66,7 +66,7 @@ class MaskReport:
             f"the template's own tokens are trained: {marks}": self.marks,
             f"{self.shifted} labels are not the token in their own place; labels are not to be shifted": self.shifted,
         }
-        return [said for said, wrong in found.items() if wrong]
+        return [message for message, wrong in found.items() if wrong]
 
     def __str__(self) -> str:
         own = "some" if self.marks else "none"
@@ -92,16 +92,16 @@ def of_rows(rows: Iterable[Mapping[str, Any]], tokenizer: Any, ends: Collection[
     for row in rows:
         ids, labels = list(row["input_ids"]), list(row["labels"])
         trained = _trained(row)
-        stretches = [[labels[at] for at in same] for on, same in groupby(range(len(ids)), trained.__getitem__) if on]
+        spans = [[labels[at] for at in same] for on, same in groupby(range(len(ids)), trained.__getitem__) if on]
         counts["rows"] += 1
         counts["tokens"] += len(ids)
         counts["trained"] += sum(trained)
-        counts["empty"] += not stretches
-        counts["answers"] += len(stretches)
-        counts["ended"] += sum(_ends(stretch, tokenizer, ends) for stretch in stretches)
+        counts["empty"] += not spans
+        counts["answers"] += len(spans)
+        counts["ended"] += sum(_ends(span, tokenizer, ends) for span in spans)
         counts["shifted"] += sum(on and label != token for on, label, token in zip(trained, labels, ids, strict=True))
-        marks.update(tokenizer.decode([label]) for stretch in stretches for label in stretch if label in special)
-        if stretches and not example:
+        marks.update(tokenizer.decode([label]) for span in spans for label in span if label in special)
+        if spans and not example:
             example = _example(ids, trained, tokenizer)
     names = ("rows", "tokens", "trained", "empty", "answers", "ended", "shifted")
     end = " or ".join(tokenizer.decode([number]) for number in sorted(ends))
@@ -150,9 +150,9 @@ def sampled(rows: Sequence[Any], most: int = ROWS) -> list[Any]:
     return [rows[number * len(rows) // count] for number in range(count)]
 
 
-def check(report: MaskReport, end_token: Literal["error", "warn"] = "error", tell: bool = True) -> MaskReport:
-    """Log the report (if `tell`) and what is odd; a TrainingError if nothing, or no end token, would be trained."""
-    if tell:
+def check(report: MaskReport, missing_eos_token: Literal["error", "warn"] = "error", log: bool = True) -> MaskReport:
+    """Log the report (if `log`) and what is odd; a TrainingError if nothing, or no end token, would be trained."""
+    if log:
         logger.info("%s", report)
         for problem in report.problems():
             logger.warning("%s", problem)
@@ -161,10 +161,11 @@ def check(report: MaskReport, end_token: Literal["error", "warn"] = "error", tel
             f"none of {report.rows} rows has a label, nothing would be trained; look at how their labels are made "
             "(mask_report.of_rows shows them)"
         )
-    if not report.ended and end_token == "error":
+    if not report.ended and missing_eos_token == "error":
         raise TrainingError(
             f"none of {report.answers} answers ends with the end token {report.end!r}, a model that learns them would "
-            f"never stop; for example {report.example!r}. Put it at the end of each answer, or set end_token to warn"
+            f"never stop; for example {report.example!r}. Put it at the end of each answer, or set "
+            "missing_eos_token to warn"
         )
     return report
 
@@ -176,9 +177,9 @@ def _trained(row: Mapping[str, Any]) -> list[bool]:
     return [False, *found[1:]]
 
 
-def _ends(stretch: list[int], tokenizer: Any, ends: Collection[int]) -> bool:
+def _ends(span: list[int], tokenizer: Any, ends: Collection[int]) -> bool:
     """Whether the end token is the last one of a stretch but for white space."""
-    for token in reversed(stretch):
+    for token in reversed(span):
         if token in ends:
             return True
         if tokenizer.decode([token]).strip():

@@ -30,6 +30,7 @@ from xlam_lib.files import to_json
 from xlam_lib.models.checkpoint import digest
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.provenance import git_state, library_sha256
+from xlam_lib.settings import current
 from xlam_lib.train.loop.processes import state
 from xlam_lib.train.loop.reporting import FOLDER
 
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RUN, CONFIG = "run.json", "config.yaml"
-PLACES = ("out", "report")  # what a run makes is the same wherever it lies and whoever is told
+PATHS = ("out", "report")  # what a run makes is the same wherever it lies and whatever is reported
 NO_WEIGHTS = ("log_every", "save_every")  # settings that change what is written on the way, not what is learnt
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "safetensors", "numpy")
 
@@ -51,18 +52,18 @@ def resolved(settings: T) -> T:
 
 def describe(settings: Any, **inputs: str) -> dict[str, Any]:
     """What makes a run the same run: its settings and the content of its inputs, wherever these lie."""
-    places = {*PLACES, *inputs}
+    paths = {*PATHS, *inputs}
     return {
-        **{key: _json(value) for key, value in asdict(settings).items() if key not in places},
+        **{key: _json(value) for key, value in asdict(settings).items() if key not in paths},
         **{f"{name}_digest": digest(path) for name, path in inputs.items()},
     }
 
 
 def run_id(described: Mapping[str, Any], code: Mapping[str, Any]) -> str:
     """The name of a run, from all that decides on its weights: '5e0c1f94b7a2d386'."""
-    decides = {name: value for name, value in described.items() if name not in NO_WEIGHTS}
-    told = json.dumps([decides, code["library"], code["packages"]], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    deciding = {name: value for name, value in described.items() if name not in NO_WEIGHTS}
+    payload = json.dumps([deciding, code["library"], code["packages"]], sort_keys=True)
+    return hashlib.sha256(payload.encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -87,8 +88,8 @@ def machine() -> dict[str, Any]:
     return {"device": device, "threads": torch.get_num_threads(), "python": platform.python_version()}
 
 
-def begun(work: Path, described: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run that begins, or goes on, in a folder; other code than before is told and kept in the record.
+def started_record(work: Path, described: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run that begins, or goes on, in a folder; other code than before is logged and kept in it.
 
     {"settings": {...}, "code": {...}, "machine": {...}}; with "code_before": [...] if steps were made with other code.
     """
@@ -97,7 +98,7 @@ def begun(work: Path, described: dict[str, Any]) -> dict[str, Any]:
     if found and "code" in found:
         before = found.get("code_before", [])
         record["code_before"] = before + ([found["code"]] if found["code"] != code() else [])
-        _tell_other_code(found["code"], "going on with other code than the run began with")
+        _warn_other_code(found["code"], "going on with other code than the run began with")
     return {name: value for name, value in record.items() if value != []}
 
 
@@ -108,8 +109,8 @@ def finished_files(work: Path, command: str, settings: Any, log: str, **facts: A
     `facts` what else is worth keeping, e.g. `mixture=mixture.table()`.
     """
     record = read(work) or {}
-    held = {name: _json(value) for name, value in asdict(settings).items()}
-    decided = {name: held.get(name, value) for name, value in record["settings"].items()}
+    final = {name: _json(value) for name, value in asdict(settings).items()}
+    decided = {name: final.get(name, value) for name, value in record["settings"].items()}
     asked = {} if decided == record["settings"] else {"asked": record["settings"]}
     record = {"run_id": run_id(decided, record["code"]), "command": command, **record, "settings": decided} | asked
     return {
@@ -121,22 +122,28 @@ def finished_files(work: Path, command: str, settings: Any, log: str, **facts: A
 
 def as_yaml(settings: Any, command: str, name: str) -> str:
     """The settings as a file that the command takes; None is left out, for that is the default."""
-    held = {key: _json(value) for key, value in asdict(settings).items() if value is not None}
+    values = {key: _json(value) for key, value in asdict(settings).items() if value is not None}
     head = f"# python -m {command} THIS_FILE --out ANOTHER_FOLDER gives the weights of run {name} once more\n"
-    return head + yaml.safe_dump(held, sort_keys=False, allow_unicode=True)
+    return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def same(folder: Path, described: dict[str, Any]) -> bool:
-    """Whether a folder holds this very run: same settings, same content of base and data. The code may be another."""
+def same_run(folder: Path, described: dict[str, Any], settings: Any) -> bool:
+    """Whether a folder holds this very run: same settings, same content of base and data. The code may be another.
+
+    A record of the version before has former names of settings; those of `settings` say which.
+    """
     found = read(folder)
-    return found is not None and described in (found.get("settings", found), found.get("asked"))
+    if found is None:
+        return False
+    records = (found.get("settings", found), found.get("asked") or {})
+    return described in [current(settings, record) for record in records]
 
 
-def tell_other_code(folder: Path) -> None:
+def warn_other_code(folder: Path) -> None:
     """Say so where a run was made by other code than this; it stays as it is."""
     found = read(folder) or {}
     if "code" in found:
-        _tell_other_code(found["code"], f"{folder} was made by other code, and is left as it is")
+        _warn_other_code(found["code"], f"{folder} was made by other code, and is left as it is")
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -148,7 +155,7 @@ def read(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _tell_other_code(before: Mapping[str, Any], what: str) -> None:
+def _warn_other_code(before: Mapping[str, Any], what: str) -> None:
     if before != code():
         was, now = (f"{one['revision']} (library {one['library']})" for one in (before, code()))
         packages = [f"{k} {v}" for k, v in before["packages"].items() if code()["packages"].get(k) != v]

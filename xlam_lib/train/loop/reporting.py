@@ -35,10 +35,10 @@ def open_report(kind: Kind, work: Path, step: int, run_id: str, settings: Mappin
     """What `kind` names, for a run in the folder `work` that goes on behind `step`; TrainingError if it is missing."""
     if kind == "tensorboard":
         return TensorBoard(work / FOLDER, step)
-    return WandB(work, run_id, settings) if kind == "wandb" else Nowhere()
+    return WandB(work, run_id, settings) if kind == "wandb" else NoReport()
 
 
-class Nowhere:
+class NoReport:
     """No report."""
 
     def write(self, entry: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from xlam_lib.files import MARKER, is_complete, mark_complete
 
 logger = logging.getLogger(__name__)
 
-KEPT = 2
+KEEP_LAST = 2
 
 
 def step_of(folder: Path) -> int:
@@ -31,7 +31,7 @@ def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("checkpoint-"))
 
 
-def mark_whole(folder: Path) -> None:
+def mark_checkpoint_complete(folder: Path) -> None:
     """Flush all files to the disk and mark the folder, with their sizes; then older ones than the last two go."""
     sizes = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARKER):
@@ -39,7 +39,7 @@ def mark_whole(folder: Path) -> None:
             os.fsync(file.fileno())
             sizes[path.relative_to(folder).as_posix()] = os.fstat(file.fileno()).st_size
     mark_complete(folder, {"files": sizes})
-    for old in sorted(folder.parent.glob("checkpoint-*"), key=step_of)[:-KEPT]:
+    for old in sorted(folder.parent.glob("checkpoint-*"), key=step_of)[:-KEEP_LAST]:
         shutil.rmtree(old)
 
 
@@ -58,7 +58,7 @@ def damage(folder: Path) -> str:
     return ""
 
 
-def newest_whole(work: Path) -> Path | None:
+def latest_complete(work: Path) -> Path | None:
     """The checkpoint to go on from; those that aren't whole, or newer than it, are removed, with a word about each."""
     last = None
     for folder in sorted(work.glob("checkpoint-*"), key=step_of, reverse=True):
@@ -76,8 +76,8 @@ def loading(folder: str | Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError) as error:
-        told = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        cause = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise TrainingError(
-            f"{folder} can't be read ({told}); remove this folder, and the same command goes on from the one before, "
+            f"{folder} can't be read ({cause}); remove this folder, and the same command goes on from the one before, "
             "or from the beginning"
         ) from error

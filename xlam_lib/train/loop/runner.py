@@ -24,24 +24,25 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete, write_json
 from xlam_lib.models.checkpoint import check_finite, saving
 from xlam_lib.train.loop import record
-from xlam_lib.train.loop.log import FILE, append, cut_after, read_log
+from xlam_lib.train.loop.log import FILE, append, read_log, truncate_after
 from xlam_lib.train.loop.processes import enough_memory, state
 from xlam_lib.train.loop.record import RUN, describe, resolved
-from xlam_lib.train.loop.reporting import Kind, Nowhere, Report, open_report
-from xlam_lib.train.loop.resume import loading, mark_whole, newest_whole, step_of
+from xlam_lib.train.loop.reporting import Kind, NoReport, Report, open_report
+from xlam_lib.train.loop.resume import latest_complete, loading, mark_checkpoint_complete, step_of
 from xlam_lib.train.loop.telemetry import Meter, pace
 
 logger = logging.getLogger(__name__)
 
 __all__ = [
-    "RUN", "describe", "resolved", "Diary", "FiniteLoss", "files", "finished", "planned", "prepare", "report", "run",
+    "RUN", "describe", "resolved", "LogCallback", "GuardedTrainer", "files", "finished", "planned", "prepare", "report",
+    "run",
 ]  # fmt: skip
 
 RENAMED = {"learning_rate": "lr", "mean_token_accuracy": "accuracy", "num_tokens": "tokens"}
-TOLD = ("loss", "accuracy", "rewards/accuracies", "reward")
+PRINTED = ("loss", "accuracy", "rewards/accuracies", "reward")
 
 
-class FiniteLoss:
+class GuardedTrainer:
     """Mixin for a trainer: a loss that is NaN or infinite ends the run, and so does what can't be saved or loaded."""
 
     meter: Meter | None = None
@@ -73,13 +74,13 @@ class FiniteLoss:
             super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
 
 
-class Diary(TrainerCallback):
-    """Writes the log, tells progress in one line now and then, and marks checkpoints that are whole."""
+class LogCallback(TrainerCallback):
+    """Writes the log, prints progress in one line now and then, and marks checkpoints that are whole."""
 
     def __init__(self, folder: Path, report: Report | None = None) -> None:
-        self.path, self.report = folder / FILE, report or Nowhere()
+        self.path, self.report = folder / FILE, report or NoReport()
         self.meter: Meter | None = None
-        self.started = self.told = 0.0
+        self.started = self.printed = 0.0
         self.first_step = 0
         self.before: dict[str, Any] = {}  # the last entry of the run that this one goes on from
 
@@ -112,20 +113,20 @@ class Diary(TrainerCallback):
         entry = {"step": state.global_step, **entry, **measured}
         append(self.path, entry)
         self.report.write(entry)
-        self._tell(state, entry, seconds)
+        self._print_progress(state, entry, seconds)
 
-    def _tell(self, state: Any, entry: dict[str, Any], seconds: float) -> None:
-        if seconds - self.told < 2 and state.global_step < state.max_steps:
+    def _print_progress(self, state: Any, entry: dict[str, Any], seconds: float) -> None:
+        if seconds - self.printed < 2 and state.global_step < state.max_steps:
             return
-        self.told = seconds
+        self.printed = seconds
         left = seconds / max(1, state.global_step - self.first_step) * (state.max_steps - state.global_step)
-        figures = "  ".join(f"{name} {entry[name]:.3g}" for name in TOLD if name in entry)
+        figures = "  ".join(f"{name} {entry[name]:.3g}" for name in PRINTED if name in entry)
         print(f"step {state.global_step}/{state.max_steps}  {figures}{pace(entry)}  {left:.0f} s to go", flush=True)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         PartialState().wait_for_everyone()  # the others write files of their own into it
         if state.is_world_process_zero:
-            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            mark_checkpoint_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
         if self.meter:
             self.meter.skip()
 
@@ -134,11 +135,11 @@ class Diary(TrainerCallback):
 
 
 def run(trainer: Trainer, last: Path | None) -> float:
-    """Train, from a checkpoint if there is one; returns the seconds it took. Our diary is the only printer."""
+    """Train, from a checkpoint if there is one; returns the seconds it took. LogCallback is the only printer."""
     trainer.remove_callback(PrinterCallback)
     meter = Meter(trainer.model, torch.bfloat16 if trainer.args.bf16 else torch.float32)
     for one in (trainer, *trainer.callback_handler.callbacks):
-        if isinstance(one, FiniteLoss | Diary):
+        if isinstance(one, GuardedTrainer | LogCallback):
             one.meter = meter
     started = time.perf_counter()
     with enough_memory("lower batch_size or max_length"):
@@ -156,22 +157,23 @@ def working_folder(args: Any) -> Path:
 def share(args: Any) -> int:
     """Rows that a process reads at once, of those that it has of a step: 8 of `batch_size` 16 on two processes."""
     rows = max(1, args.batch_size // state().num_processes)
-    if args.micro_batch and rows % args.micro_batch:
+    if args.per_device_batch_size and rows % args.per_device_batch_size:
         raise TrainingError(
-            f"micro_batch is {args.micro_batch}, but a process has {rows} rows a step; give a divisor of that"
+            f"per_device_batch_size is {args.per_device_batch_size}, but a process has {rows} rows a step; give a "
+            "divisor of that"
         )
-    return args.micro_batch or rows
+    return args.per_device_batch_size or rows
 
 
-def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
+def prepare(out: Path, run: dict[str, Any], settings: Any) -> tuple[Path, Path | None]:
     """The working folder and the checkpoint to go on from, if this very run was begun before."""
     work = out.with_name(out.name + ".partial")
     if state().is_main_process:
-        if not record.same(work, run):
+        if not record.same_run(work, run, settings):
             shutil.rmtree(work, ignore_errors=True)
-        last = newest_whole(work)
-        cut_after(work / FILE, step_of(last) if last else 0)
-        write_json(work / RUN, record.begun(work, run))
+        last = latest_complete(work)
+        truncate_after(work / FILE, step_of(last) if last else 0)
+        write_json(work / RUN, record.started_record(work, run))
         (work / FILE).touch()
         if last:
             logger.info("going on from step %d of an earlier run", step_of(last))
@@ -179,12 +181,12 @@ def prepare(out: Path, run: dict[str, Any]) -> tuple[Path, Path | None]:
     return work, max(work.glob("checkpoint-*"), key=step_of, default=None)
 
 
-def finished(out: Path, run: dict[str, Any]) -> bool:
+def finished(out: Path, run: dict[str, Any], settings: Any) -> bool:
     """Whether this very run (same settings, data and base) already lies at `out`, whole."""
-    if not is_complete(out) or not record.same(out, run):
+    if not is_complete(out) or not record.same_run(out, run, settings):
         return False
     if state().is_main_process:
-        record.tell_other_code(out)
+        record.warn_other_code(out)
     return True
 
 
@@ -194,9 +196,9 @@ def files(work: Path, command: str, settings: Any, **facts: Any) -> dict[str, st
 
 
 def report(kind: Kind, work: Path, last: Path | None) -> Report:
-    """Where the figures go beside the log; the main process alone tells them."""
+    """Where the figures go beside the log; the main process alone reports them."""
     if not state().is_main_process:
-        return Nowhere()
+        return NoReport()
     found = record.read(work) or {}
     name = record.run_id(found["settings"], found["code"])
     return open_report(kind, work, step_of(last) if last else 0, name, found["settings"])

@@ -5,9 +5,9 @@
 
 `prepare_accelerator` is for `supervised/lite_trainer.py`; trl's trainers go by `check_launch`. A step of the loop has
 several backward passes, equally many on each device, and its loss is divided by the weight of all labels. DeepSpeed's
-engine is told so: it counts no passes itself (`gradient_accumulation_steps` 1, so it divides nothing), and makes its
-step (averages, shortens, updates) where accelerate's `sync_gradients` says that a pass is the last one. It skips a step
-whose gradient isn't finite, and tells its length as infinite.
+engine is configured for it: it counts no passes itself (`gradient_accumulation_steps` 1, so it divides nothing), and
+makes its step (averages, shortens, updates) where accelerate's `sync_gradients` says that a pass is the last one. It
+skips a step whose gradient isn't finite, and reports its length as infinite.
 """
 
 from __future__ import annotations
@@ -78,21 +78,24 @@ def check_launch(args: Any, gathers: bool = False) -> None:
         raise TrainingError(
             "FSDP: the flat weights of its first version can't be saved; set fsdp_version: 2 in the launch file"
         )
-    asked, meant = os.environ.get("ACCELERATE_MIXED_PRECISION", "no"), "bf16" if bfloat16(args.precision) else "no"
-    if asked not in ("no", meant):
+    launched, expected = (
+        os.environ.get("ACCELERATE_MIXED_PRECISION", "no"),
+        "bf16" if bfloat16(args.precision) else "no",
+    )
+    if launched not in ("no", expected):
         raise TrainingError(
-            f"mixed_precision: the launch says {asked}, the setting precision ({args.precision}) means {meant}; "
+            f"mixed_precision: the launch says {launched}, the setting precision ({args.precision}) means {expected}; "
             "make them agree"
         )
 
 
 def groups_of(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameters for an optimizer: matrices decay, all else doesn't."""
-    matrices = [p for p in model.parameters() if len(whole_shape(p)) > 1]
-    others = [p for p in model.parameters() if len(whole_shape(p)) <= 1]
+    matrices = [p for p in model.parameters() if len(full_shape(p)) > 1]
+    others = [p for p in model.parameters() if len(full_shape(p)) <= 1]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def whole_shape(values: torch.Tensor) -> torch.Size:
+def full_shape(values: torch.Tensor) -> torch.Size:
     """The shape of a weight; ZeRO-3 leaves nothing but its size beside an empty tensor."""
     return getattr(values, "ds_shape", values.shape)

@@ -24,10 +24,10 @@ from accelerate.utils import reduce
 
 from xlam_lib.models import router
 from xlam_lib.models.tokens import IGNORED
-from xlam_lib.train.loop.sharding import whole_shape
+from xlam_lib.train.loop.sharding import full_shape
 from xlam_lib.train.packing import attention
 
-COUNTS = ("tokens", "read", "padding", "trained", "pairs", "spared", "spared_pairs")
+COUNTS = ("tokens", "read", "padding", "trained", "pairs", "skipped", "skipped_pairs")
 # dense bfloat16 and float32 (without TF32) operations a second, from NVIDIA's data sheets, by the name the device gives
 PEAKS = {
     r"H200|H100 80GB HBM3": (989.4e12, 66.9e12),
@@ -62,17 +62,17 @@ class Flops:
         """
         config = model.config.get_text_config()
         table, head = model.get_input_embeddings().weight, model.get_output_embeddings()
-        alone = {id(table)} | ({id(head.weight)} if head is not None else set())
-        met = _share_of_experts(config)
+        embeddings = {id(table)} | ({id(head.weight)} if head is not None else set())
+        experts_share = _share_of_experts(config)
         costs = {
-            name: _cost(weight) * (met if ".experts." in name else 1.0)
+            name: _cost(weight) * (experts_share if ".experts." in name else 1.0)
             for name, weight in model.named_parameters()
-            if id(weight) not in alone
+            if id(weight) not in embeddings
         }
         heads, layers = getattr(config, "num_attention_heads", 0), config.num_hidden_layers
         width = heads * (getattr(config, "head_dim", None) or config.hidden_size // max(1, heads))
         last = last_pair = 0.0
-        if getattr(model, "reads_tries", False) and not router.coefficient(model.config):
+        if getattr(model, "reads_tries", False) and not router.aux_loss_coef(model.config):
             last = sum(cost for name, cost in costs.items() if f".layers.{layers - 1}.mlp." in name)
             last_pair = 12.0 * width if config._attn_implementation == attention.NAME else 0.0
         scored = _cost(head.weight) if head is not None else 0.0
@@ -81,8 +81,8 @@ class Flops:
     def parts(self, counts: Mapping[str, float]) -> dict[str, float]:
         """Operations of COUNTS, by what they are for: weights, attention, head."""
         return {
-            "weights": self.token * counts["read"] - self.last * counts.get("spared", 0),
-            "attention": self.pair * counts["pairs"] - self.last_pair * counts.get("spared_pairs", 0),
+            "weights": self.token * counts["read"] - self.last * counts.get("skipped", 0),
+            "attention": self.pair * counts["pairs"] - self.last_pair * counts.get("skipped_pairs", 0),
             "head": self.scored * counts["trained"],
         }
 
@@ -93,7 +93,7 @@ class Flops:
 
 def _cost(weight: torch.Tensor) -> float:
     state = getattr(weight, "quant_state", None)  # of bitsandbytes, which packs two weights into a byte
-    shape = state.shape if state is not None else whole_shape(weight)
+    shape = state.shape if state is not None else full_shape(weight)
     return (6.0 if weight.requires_grad else 4.0) * shape.numel()
 
 
@@ -108,7 +108,7 @@ def peak(device: torch.device, dtype: torch.dtype) -> float | None:
     """Operations a second that the device can do at most: declared of a GPU, measured of a CPU, None if unknown."""
     if device.type == "cuda":
         name = torch.cuda.get_device_properties(device).name
-        known = next((both for pattern, both in PEAKS.items() if re.search(pattern, name)), None)
+        known = next((peaks for pattern, peaks in PEAKS.items() if re.search(pattern, name)), None)
         return known[dtype == torch.float32] if known else None
     if device.type != "cpu":
         return None
@@ -133,7 +133,7 @@ class Meter:
         self.total = 0  # tokens of the samples of all devices, up to the last entry
 
     def count(self, batch: Mapping[str, Any], **known: int) -> None:
-        """Add a batch as the model is given it; `known` are counts that it doesn't tell, such as `tokens`."""
+        """Add a batch as the model is given it; `known` are counts that it doesn't show, such as `tokens`."""
         found = counts_of(batch) | known
         if found:
             row = [torch.as_tensor(found.get(name, 0), device=self.device) for name in COUNTS]
@@ -152,8 +152,8 @@ class Meter:
 
         Utilisation is None where nobody knows what the device can do.
         """
-        told = torch.cat([self.counts, torch.ones_like(self.counts[:1])])
-        *summed, devices = reduce(told, "sum").tolist()
+        counted = torch.cat([self.counts, torch.ones_like(self.counts[:1])])
+        *summed, devices = reduce(counted, "sum").tolist()
         counts, seconds = dict(zip(COUNTS, summed, strict=True)), self.seconds
         tokens, read = counts["tokens"], counts["read"]
         self.counts.zero_()
@@ -175,14 +175,14 @@ def counts_of(batch: Mapping[str, Any]) -> dict[str, Any]:
     """COUNTS of a batch, as numbers or tensors; {} for one of another kind.
 
     `read` are the tokens the model is given, `padding` those among them that are nothing, `pairs` the (token, token)
-    pairs that attend, `trained` the labels; `spared` are the nodes of tries behind which no label stands, and
-    `spared_pairs` theirs.
+    pairs that attend, `trained` the labels; `skipped` are the nodes of tries behind which no label stands, and
+    `skipped_pairs` theirs.
     """
     mask = batch.get("attention_mask")
     if "trie_tokens" in batch:
         rows = batch.get("row_tokens", mask)
         found = {"read": batch["trie_tokens"].numel(), "pairs": (batch["trie_depth"] + 1).sum()}
-        found |= ({"tokens": rows.sum()} if rows is not None else {}) | _spared(batch)
+        found |= ({"tokens": rows.sum()} if rows is not None else {}) | _skipped(batch)
     elif "input_ids" in batch and mask is not None and mask.dim() == 2:
         lengths, size = mask.sum(1), batch["input_ids"].numel()
         found = {"tokens": lengths.sum(), "read": size, "padding": size - lengths.sum()}
@@ -197,7 +197,7 @@ def counts_of(batch: Mapping[str, Any]) -> dict[str, Any]:
     return found | ({"trained": batch["completion_mask"].sum()} if "completion_mask" in batch else {})
 
 
-def _spared(batch: Mapping[str, Any]) -> dict[str, Any]:
+def _skipped(batch: Mapping[str, Any]) -> dict[str, Any]:
     """The nodes of which the last layer gives nothing that is scored, without waiting for the device."""
     if "labels" not in batch:
         return {}
@@ -205,7 +205,7 @@ def _spared(batch: Mapping[str, Any]) -> dict[str, Any]:
     places = batch["trie_node"][:, :-1].masked_fill(~labelled, nodes)
     idle = torch.ones(nodes + 1, dtype=torch.bool, device=places.device).index_fill(0, places.flatten(), False)[:-1]
     idle = idle & labelled.any()
-    return {"spared": idle.sum(), "spared_pairs": ((batch["trie_depth"][0] + 1) * idle).sum()}
+    return {"skipped": idle.sum(), "skipped_pairs": ((batch["trie_depth"][0] + 1) * idle).sum()}
 
 
 def pace(entry: Mapping[str, Any]) -> str:

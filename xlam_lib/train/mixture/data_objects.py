@@ -20,7 +20,7 @@ from xlam_lib.chat_template import AFTER, BEFORE, model_text
 from xlam_lib.codec import SEED_STYLE, PromptStyle
 from xlam_lib.data.augment.augmentation import Augmentation
 from xlam_lib.data.augment.layouts import turns_of
-from xlam_lib.train.mixture.jsonl import JsonLines
+from xlam_lib.train.mixture.readers import JsonLines
 from xlam_lib.trajectory import Trajectory
 
 EVALUATION, HELD_OUT = ("val", "validation", "eval", "dev"), ("test",)
@@ -62,7 +62,7 @@ class TrajectoryData:
             if trajectory.split in EVALUATION:
                 evaluation.add(number, trajectory)
             elif trajectory.split not in HELD_OUT:
-                train.add(number, form(trajectory, told=self.augmented))
+                train.add(number, self.augmentation(trajectory, pool, self.augmented))
         return train, evaluation if len(evaluation) else None
 
     def prepare_sample_text(self, sample: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def examples(
 ) -> tuple[list[Example], Counter[str]]:
     """Rows of all trainable turns and what was left out, by reason: ([...], Counter({"longer than max_length": 3})).
 
-    A turn is written in the style, or in the layout that its trajectory names (`variants.turns_of`).
+    A turn is written in the style, or in the layout that its trajectory names (`augment.layouts.turns_of`).
     """
     keys, prompts, answers = [], [], []
     left_out: Counter[str] = Counter()
@@ -80,7 +80,7 @@ def order(lengths: Sequence[int], batch_size: int, samples: int, seed: int, pass
 
     Each pass over the rows is shuffled, sorted by length within groups of 50 batches, cut into batches, and the batches
     are shuffled. So rows of a batch need little padding; the order depends on nothing but the arguments. What a pass
-    draws may be given (`sources.Draws`); it is every row once otherwise.
+    draws may be given (`inputs.Draws`); it is every row once otherwise.
     Example: `order([5, 9, 5, 9], 2, 4, seed=0)` -> [1, 3, 2, 0]
     """
     rng, drawn, rest = random.Random(seed), [], []
@@ -111,7 +111,7 @@ def order_together(
     Each pass over the groups is shuffled and cut into parts of half a batch, a group never in two parts unless it is
     larger; two parts that take about the same time make a batch, so that two processes do equal work, and the batches
     are shuffled. The order depends on nothing but the arguments. Which groups a pass draws may be given
-    (`sources.Draws`), each as its rows; it is every group once otherwise.
+    (`inputs.Draws`), each as its rows; it is every group once otherwise.
     Example: `order_together(["a", "b", "a", "b"], [5, 9, 5, 9], 4, 4, seed=0)` -> [0, 2, 1, 3]
     """
     rng, drawn, rest = random.Random(seed), [], []
@@ -125,10 +125,10 @@ def order_together(
             rows = rows[:left]
             left -= len(rows)
             parts += [rows[at : at + size] for at in range(0, len(rows), size)]
-        whole, loose = _filled(parts, size)
-        whole.sort(key=lambda part: _work(part, groups, lengths))
-        batches = [a + b for a, b in zip(whole[::2], whole[1::2], strict=False)]
-        rest += [row for part in [*whole[2 * len(batches) :], loose] for row in part]
+        full, leftover = _filled(parts, size)
+        full.sort(key=lambda part: _work(part, groups, lengths))
+        batches = [a + b for a, b in zip(full[::2], full[1::2], strict=False)]
+        rest += [row for part in [*full[2 * len(batches) :], leftover] for row in part]
         rng.shuffle(batches)
         drawn += [row for rows in batches for row in rows]
     return drawn + rest
@@ -141,15 +141,15 @@ def _work(part: Sequence[int], groups: Sequence[Hashable], lengths: Sequence[int
 
 def _filled(parts: list[list[int]], size: int) -> tuple[list[list[int]], list[int]]:
     """(parts of exactly that size, rows that are over): small parts fill up larger ones."""
-    whole = [part for part in parts if len(part) == size]
+    full = [part for part in parts if len(part) == size]
     open_: dict[int, list[list[int]]] = {}  # by the room that is left
     for part in sorted((part for part in parts if 0 < len(part) < size), key=len, reverse=True):
         room = next((room for room in range(len(part), size) if open_.get(room)), 0)
         joined = (open_[room].pop() if room else []) + part
-        whole.append(joined) if len(joined) == size else open_.setdefault(size - len(joined), []).append(joined)
-    loose = [row for parts in open_.values() for part in parts for row in part]
-    cut = len(loose) // size * size  # few: cut apart after all
-    return whole + [loose[at : at + size] for at in range(0, cut, size)], loose[cut:]
+        full.append(joined) if len(joined) == size else open_.setdefault(size - len(joined), []).append(joined)
+    leftover = [row for parts in open_.values() for part in parts for row in part]
+    cut = len(leftover) // size * size  # few: cut apart after all
+    return full + [leftover[at : at + size] for at in range(0, cut, size)], leftover[cut:]
 
 
 def spans(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:

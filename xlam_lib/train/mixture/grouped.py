@@ -30,7 +30,7 @@ class Trajectories:
     """A sequence of trajectories, each a list of rows: `data[0]` -> [{"input_ids": [...], "labels": [...]}, ...]."""
 
     def __init__(self, rows: list[Example]) -> None:
-        self.kept = [
+        self.groups = [
             [(array("I", row.input_ids), row.prompt_length) for row in group]
             for _, group in groupby(rows, key=lambda row: row.trajectory_id)
         ]
@@ -38,15 +38,15 @@ class Trajectories:
     @property
     def longest(self) -> int:
         """Tokens of the longest row, 0 where there is none."""
-        return max((len(ids) for group in self.kept for ids, _ in group), default=0)
+        return max((len(ids) for group in self.groups for ids, _ in group), default=0)
 
     def __len__(self) -> int:
-        return len(self.kept)
+        return len(self.groups)
 
     def __getitem__(self, index: int) -> list[dict[str, Any]]:
         return [
-            {"input_ids": ids.tolist(), "labels": [IGNORED] * start + ids[start:].tolist()}
-            for ids, start in self.kept[index]
+            {"input_ids": ids.tolist(), "labels": [IGNORED] * prompt_length + ids[prompt_length:].tolist()}
+            for ids, prompt_length in self.groups[index]
         ]
 
 
@@ -72,11 +72,11 @@ def rows_of(
     Trajectories of the splits for tests and evaluation are left out, too; none of their tools becomes a distractor.
     """
     left_out: Counter[str] = Counter()
-    told: Counter[str] = Counter()
+    augmented: Counter[str] = Counter()
     pool = augmentation.pool(_training(path, Counter()))
-    changed = (augmentation(one, pool, told) for one in _training(path, left_out))
-    rows, lost = examples(changed, tokenizer, style, max_length, wrapper, source)
-    return rows, +(lost + left_out), +told
+    changed = (augmentation(one, pool, augmented) for one in _training(path, left_out))
+    rows, too_long = examples(changed, tokenizer, style, max_length, wrapper, source)
+    return rows, +(too_long + left_out), +augmented
 
 
 def _training(path: str | Path, left_out: Counter[str]) -> Iterator[Trajectory]:

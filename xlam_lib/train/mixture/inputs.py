@@ -1,6 +1,6 @@
 """The files of a training: their names, their rows, and how often each is drawn (all trainings).
 
-    rows = [row for name, some in read(settings, tokenizer, told := {}) for row in some]
+    rows = [row for name, some in read(settings, tokenizer, info := {}) for row in some]
     draws = Draws([row.source for row in rows], [row.trajectory_id for row in rows], settings.shares, settings.seed)
     order_together(groups, lengths, batch_size, samples, seed, draws.passes())
 
@@ -26,7 +26,7 @@ from xlam_lib.train.mixture.examples import Example, Passes
 from xlam_lib.train.mixture.grouped import rows_of
 from xlam_lib.train.mixture.mixture import Mixture
 
-USUAL = ("trajectories", "pairs")  # names that every folder has: then the folder's says more
+GENERIC_NAMES = ("trajectories", "pairs")  # names that every folder has: then the folder's says more
 
 
 def named(paths: str | Sequence[str]) -> dict[str, str]:
@@ -34,7 +34,7 @@ def named(paths: str | Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in [paths] if isinstance(paths, str) else paths:
         name = Path(path).stem
-        name = Path(path).parent.name or name if name in USUAL else name
+        name = Path(path).parent.name or name if name in GENERIC_NAMES else name
         if name in found:
             raise TrainingError(f"{path}: a second source called {name!r}; rename its file or folder")
         found[name] = path
@@ -51,11 +51,11 @@ def describe(settings: Any, field: str) -> dict[str, Any]:
 
 
 def read(
-    settings: Any, tokenizer: Any, told: dict[str, dict[str, dict[str, int]]]
+    settings: Any, tokenizer: Any, info: dict[str, dict[str, dict[str, int]]]
 ) -> Iterator[tuple[str, list[Example]]]:
     """(name, rows) of each file of `settings.data`; a file without rows is a TrainingError.
 
-    `settings` has data, style, max_length and the fields of Augmentation. `told` gets by name what was left out and how
+    `settings` has data, style, max_length and the fields of Augmentation. `info` gets by name what was left out and how
     many trajectories were varied: {"left_out": {"a": {"longer than max_length": 3}}, "augmented": {"a": {...}}}.
     """
     augmentation, wrapper = Augmentation.of(settings), checkpoint.wrapper(tokenizer)
@@ -66,7 +66,7 @@ def read(
             raise TrainingError(f"{path}: nothing to train on; left out: {dict(left_out)}")
         checkpoint.check_context(settings.base, max(len(row.input_ids) for row in rows), path)
         for what, counts in (("left_out", left_out), ("augmented", augmented)):
-            told.setdefault(what, {}).update({name: dict(counts)} if counts else {})
+            info.setdefault(what, {}).update({name: dict(counts)} if counts else {})
         yield name, rows
 
 
@@ -81,13 +81,13 @@ class Draws:
         together: dict[str, dict[Hashable, list[int]]] = {}
         for row, (source, group) in enumerate(zip(sources, groups, strict=True)):
             together.setdefault(source, {}).setdefault(group, []).append(row)
-        parts = {source: list(rows.values()) for source, rows in together.items()}
+        by_source = {source: list(rows.values()) for source, rows in together.items()}
         self.sources = sources
-        self.mixture = Mixture(parts, shares or None, seed=DeviceSeed(seed, rank=0, world=1))
+        self.mixture = Mixture(by_source, shares or None, seed=DeviceSeed(seed, rank=0, world=1))
 
     def passes(self) -> Passes | None:
         """The rows of each group in the order in which they are drawn, pass by pass; None for a single source."""
-        return self._epochs() if len(self.mixture.parts) > 1 else None
+        return self._epochs() if len(self.mixture.sources) > 1 else None
 
     def rows(self, epochs: float) -> int:
         """How many rows so many passes have: without shares, that many times all rows."""
@@ -104,7 +104,7 @@ class Draws:
         if passes:
             drawn = (row for groups in passes for group in groups for row in group)
             rows = Counter(self.sources[row] for row in islice(drawn, samples))
-        return [{**line, "rows": rows[line["source"]]} for line in self.mixture.table()]
+        return [{**entry, "rows": rows[entry["source"]]} for entry in self.mixture.table()]
 
     def _epochs(self) -> Passes:
         for epoch in count():

@@ -1,4 +1,4 @@
-"""Batches of a mixture, read by worker processes if wanted, in the same order however many there are (notebook 02).
+"""Batches of a mixture, read by worker processes if asked for, in the same order however many there are (notebook 02).
 
     loader = Loader(mixture, 16, workers=2, collate=pad)
     for batch in loader: ...
@@ -44,7 +44,7 @@ class Loader:
         return -(-self._samples() // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        return self._told(self.mixture.begin())
+        return self._tracked(self.mixture.begin())
 
     def read(self, start: int, worker: int = 0, workers: int = 1) -> Iterator[Any]:
         """The batches that one worker reads, from a place in the epoch on."""
@@ -73,7 +73,7 @@ class Loader:
         """Go on with the very next sample."""
         self.mixture.load_state_dict(state)
 
-    def _told(self, start: int) -> Iterator[Any]:
+    def _tracked(self, start: int) -> Iterator[Any]:
         for number, batch in enumerate(self._batches(start), 1):
             self.mixture.reached(start + number * self.batch_size)
             yield batch

@@ -5,8 +5,8 @@
     mixture.table()         # samples, draws, passes and share of each source, known before the first sample is read
 
 What holds, and is tested: from one seed each device gets a part of its own, in an order of its own; the parts are
-disjoint and together complete; every stretch holds the sources as wanted, to a draw or two; `state_dict` is a place in
-the epoch, and loading it gives the very next sample. `stop` says when an epoch ends:
+disjoint and together complete; every stretch holds the sources by their shares, to a draw or two; `state_dict` is a
+place in the epoch, and loading it gives the very next sample. `stop` says when an epoch ends:
 
     "all"    when every sample was drawn at least once (sources with a larger share than size are repeated)
     "first"  before any sample is repeated
@@ -25,8 +25,8 @@ from typing import Any
 
 from xlam_lib.errors import MixtureError
 from xlam_lib.seeds import device_seed, key_of
-from xlam_lib.train.mixture.readers import Lot, Part, open_source
-from xlam_lib.train.mixture.schedule import Schedule, apportion, dealt, exact_shares, tempered
+from xlam_lib.train.mixture.readers import Shard, Source, open_source
+from xlam_lib.train.mixture.schedule import Schedule, apportion, exact_shares, shard_size, tempered
 
 Shares = Mapping[str, float] | Sequence[float]
 
@@ -50,16 +50,16 @@ class Mixture:
             raise MixtureError("no sources: a mixture needs at least one")
         self.seed, self.stop = device_seed(seed), stop
         self.rank, self.world = self.seed.rank, self.seed.world
-        parts = [open_source(name, source) for name, source in sources.items()]
+        opened = [open_source(name, source) for name, source in sources.items()]
         unsized = stop == "never" and temperature is None and shares is not None
-        self.parts: list[Part] = parts if unsized else [part.counted() for part in parts]
-        for part in self.parts:
-            if part.size == 0:
-                raise MixtureError(f"source {part.name!r} is empty: leave it out, or correct its path")
-        self.shares = _shares(self.parts, shares, temperature)
+        self.sources: list[Source] = opened if unsized else [source.sized() for source in opened]
+        for source in self.sources:
+            if source.size == 0:
+                raise MixtureError(f"source {source.name!r} is empty: leave it out, or correct its path")
+        self.shares = _shares(self.sources, shares, temperature)
         self.totals = self._totals()  # draws of each source over all devices; empty when endless
-        dealt_out = self.totals or [part.size or 0 for part in self.parts]
-        self.offsets = [sum(dealt_out[:i]) % self.world for i in range(len(self.parts))]
+        counts = self.totals or [source.size or 0 for source in self.sources]
+        self.offsets = [sum(counts[:i]) % self.world for i in range(len(self.sources))]
         self._check_sizes()
         self.left_out: dict[str, int] = {}  # samples by source that were too long for `interleave_data`
         self.augmented: dict[str, dict[str, int]] = {}  # what it did to trajectories, by source
@@ -79,27 +79,27 @@ class Mixture:
         """(name of the source, sample), from the loaded place or the epoch's beginning on."""
         return self._named(self.begin())
 
-    def placed(self, start: int = 0, wanted: Callable[[int], bool] | None = None) -> Iterator[tuple[int, str, Any]]:
-        """(place, name, sample) from a place on; what isn't wanted is passed over without being read."""
+    def placed(self, start: int = 0, selected: Callable[[int], bool] | None = None) -> Iterator[tuple[int, str, Any]]:
+        """(place, name, sample) from a place on; what isn't selected is passed over without being read."""
         readers: dict[int, Callable[[int], Any]] = {}
-        for place, (source, number) in enumerate(self._schedule().draws(start), start):
-            if wanted is not None and not wanted(place):
+        for place, (index, number) in enumerate(self._schedule().draws(start), start):
+            if selected is not None and not selected(place):
                 continue
-            part = self.parts[source]
-            if source not in readers:
-                readers[source] = part.reader(self._lot(source))
-            yield place, part.name, readers[source](number)
+            source = self.sources[index]
+            if index not in readers:
+                readers[index] = source.reader(self._shard(index))
+            yield place, source.name, readers[index](number)
 
     def order(self) -> Iterator[str]:
         """The names of the sources as they will be drawn, without reading a sample."""
-        return (self.parts[source].name for source, _ in self._schedule().draws())
+        return (self.sources[index].name for index, _ in self._schedule().draws())
 
     @property
     def lengths(self) -> list[int]:
         """Samples of each device in one epoch; they differ by one at most: [7, 7, 6]."""
         if not self.totals:
             raise TypeError("an endless mixture has no length")  # what list() and len() expect of a stream
-        return [dealt(sum(self.totals), 0, rank, self.world) for rank in range(self.world)]
+        return [shard_size(sum(self.totals), 0, rank, self.world) for rank in range(self.world)]
 
     def of(self, rank: int) -> Mixture:
         """The part of another device, from the running epoch's beginning on: `mixture.of(1)`."""
@@ -109,24 +109,26 @@ class Mixture:
 
     def table(self) -> list[dict[str, Any]]:
         """What an epoch will hold, over all devices: [{"source": "webshop", "samples": 90, "draws": 90, ...}]."""
-        totals = self.totals or [None] * len(self.parts)
+        totals = self.totals or [None] * len(self.sources)
         return [
             {
-                "source": part.name,
-                "samples": part.size,
+                "source": source.name,
+                "samples": source.size,
                 "draws": draws,
-                "passes": None if draws is None or part.size is None else draws / part.size,
+                "passes": None if draws is None or source.size is None else draws / source.size,
                 "share": float(share),
                 "realised": None if draws is None else draws / sum(self.totals),
             }
-            for part, share, draws in zip(self.parts, self.shares, totals, strict=True)
+            for source, share, draws in zip(self.sources, self.shares, totals, strict=True)
         ]
 
     @property
     def fingerprint(self) -> str:
         """The same on all devices, and another one when seed, sources, shares or the number of devices differ."""
-        told = [(part.name, part.size, str(share)) for part, share in zip(self.parts, self.shares, strict=True)]
-        return f"{key_of(self.seed.base, self.world, str(self.stop), repr(told), repr(self.totals)):016x}"
+        described = [
+            (source.name, source.size, str(share)) for source, share in zip(self.sources, self.shares, strict=True)
+        ]
+        return f"{key_of(self.seed.base, self.world, str(self.stop), repr(described), repr(self.totals)):016x}"
 
     def set_epoch(self, epoch: int) -> None:
         """Begin another epoch; the running one keeps its place."""
@@ -177,23 +179,23 @@ class Mixture:
         self.ended()
 
     def _schedule(self) -> Schedule:
-        keys = [self._key("when", part.name, self.rank) for part in self.parts]
+        keys = [self._key("when", source.name, self.rank) for source in self.sources]
         if not self.totals:
             return Schedule([float(share) for share in self.shares], keys, endless=True)
         shared = zip(self.totals, self.offsets, strict=True)
-        return Schedule([dealt(total, offset, self.rank, self.world) for total, offset in shared], keys)
+        return Schedule([shard_size(total, offset, self.rank, self.world) for total, offset in shared], keys)
 
-    def _lot(self, source: int) -> Lot:
-        name = self.parts[source].name
-        lane = (self.rank - self.offsets[source]) % self.world
-        return Lot(lane, self.world, self._key("who", name), self._key("again", name, self.rank))
+    def _shard(self, number: int) -> Shard:
+        name = self.sources[number].name
+        index = (self.rank - self.offsets[number]) % self.world
+        return Shard(index, self.world, self._key("who", name), self._key("again", name, self.rank))
 
-    def _key(self, *parts: str | int) -> int:
-        return key_of(self.seed.base, self.epoch, *parts)
+    def _key(self, *sources: str | int) -> int:
+        return key_of(self.seed.base, self.epoch, *sources)
 
     def _totals(self) -> list[int]:
         """Draws of each source in an epoch, over all devices."""
-        sizes = [part.size or 0 for part in self.parts]
+        sizes = [source.size or 0 for source in self.sources]
         if self.stop == "never":
             return []
         if self.stop == "all":
@@ -208,18 +210,18 @@ class Mixture:
 
     def _check_sizes(self) -> None:
         """A device can't repeat what it doesn't have; one pass or less is fine with any size."""
-        for part, draws in zip(self.parts, self.totals or [None] * len(self.parts), strict=True):
-            if part.size is not None and part.size < self.world and (draws is None or draws > part.size):
+        for source, draws in zip(self.sources, self.totals or [None] * len(self.sources), strict=True):
+            if source.size is not None and source.size < self.world and (draws is None or draws > source.size):
                 raise MixtureError(
-                    f"source {part.name!r} has {part.size} samples for {self.world} devices, but is to be repeated: "
-                    "each device needs a sample of its own; give more samples, or a smaller share"
+                    f"source {source.name!r} has {source.size} samples for {self.world} devices, but is to be "
+                    "repeated: each device needs a sample of its own; give more samples, or a smaller share"
                 )
 
 
-def _shares(parts: Sequence[Part], shares: Shares | None, temperature: float | None) -> list[Any]:
-    names = [part.name for part in parts]
+def _shares(sources: Sequence[Source], shares: Shares | None, temperature: float | None) -> list[Any]:
+    names = [source.name for source in sources]
     if shares is None:
-        return tempered([part.size or 0 for part in parts], 1 if temperature is None else temperature)
+        return tempered([source.size or 0 for source in sources], 1 if temperature is None else temperature)
     if temperature is not None:
         raise MixtureError("both probabilities and a temperature: give one of them")
     if isinstance(shares, Mapping):

@@ -49,15 +49,15 @@ def apportion(total: int, shares: Sequence[Fraction]) -> list[int]:
     return draws
 
 
-def dealt(total: int, offset: int, rank: int, world: int) -> int:
-    """How many of `total` cards a device gets when dealing begins at `offset`: `dealt(5, 0, 0, 2)` -> 3."""
+def shard_size(total: int, offset: int, rank: int, world: int) -> int:
+    """How many of `total` samples a device gets when dealing begins at `offset`: `shard_size(5, 0, 0, 2)` -> 3."""
     return max(0, (total - (rank - offset) % world + world - 1) // world)
 
 
 class Schedule:
     """The order of the draws of one device: `next(Schedule([3, 1], [7, 8]).draws())` -> (0, 0), source and its draw.
 
-    `weights` are whole numbers of draws, or shares of an endless schedule. `keys` tell the places of the draws.
+    `weights` are whole numbers of draws, or shares of an endless schedule. `keys` determine the places of the draws.
     """
 
     def __init__(self, weights: Sequence[float], keys: Sequence[int], endless: bool = False) -> None:
@@ -114,7 +114,7 @@ class Schedule:
 
 
 class Permutation:
-    """The numbers below n in an order told by the key: `sorted(Permutation(5, 42)[i] for i in range(5))`.
+    """The numbers below n in an order given by the key: `sorted(Permutation(5, 42)[i] for i in range(5))`.
 
     Small ones are sorted by a hash; large ones go through a Feistel network over the next power of two, which is
     walked until it falls below n (less than two steps on average).

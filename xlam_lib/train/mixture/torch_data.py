@@ -55,8 +55,8 @@ class _Batches(IterableDataset):
 def in_workers(loader: Any, start: int) -> Iterator[Any]:
     """The batches from a place on, read ahead by the loader's workers, in order."""
     batches = _Batches(loader, start)
-    return iter(DataLoader(batches, batch_size=None, num_workers=loader.workers, collate_fn=_as_it_is))
+    return iter(DataLoader(batches, batch_size=None, num_workers=loader.workers, collate_fn=_unchanged))
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

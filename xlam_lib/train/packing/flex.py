@@ -18,11 +18,11 @@ STRIDE = 1024  # lengths of rows: a kernel is compiled for each
 SIZE = 128  # of a block; divides STRIDE
 
 
-def filled(exit: torch.Tensor) -> torch.Tensor:
+def padded(exit: torch.Tensor) -> torch.Tensor:
     """With nodes behind the others that see themselves alone, up to a multiple of STRIDE."""
     nodes = len(exit)
-    more = torch.arange(nodes + 1, nodes + -nodes % STRIDE + 1, device=exit.device, dtype=exit.dtype)
-    return torch.cat([exit, more])
+    padding = torch.arange(nodes + 1, nodes + -nodes % STRIDE + 1, device=exit.device, dtype=exit.dtype)
+    return torch.cat([exit, padding])
 
 
 def block_mask(exit: torch.Tensor) -> BlockMask:
@@ -37,12 +37,12 @@ def block_mask(exit: torch.Tensor) -> BlockMask:
     whole = before & (first >= begin + SIZE)  # every key's subtree reaches behind the queries
     part = (begin.mT == begin) | (before & (last > begin) & ~whole)
     return BlockMask.from_kv_blocks(
-        *_listed(part), *_listed(whole), BLOCK_SIZE=SIZE,
+        *_block_lists(part), *_block_lists(whole), BLOCK_SIZE=SIZE,
         mask_mod=lambda batch, head, query, key: (key <= query) & (query < exit[key]),
     )  # fmt: skip
 
 
-def _listed(blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _block_lists(blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """How many blocks of keys each block of queries has, and which, those first: (1, 1, n) and (1, 1, n, n)."""
     order = blocks.int().argsort(dim=-1, descending=True, stable=True)
     return blocks.sum(-1, dtype=torch.int32)[None, None], order.int()[None, None]

@@ -1,7 +1,7 @@
 """The last layer computes what the loss reads: attention and MLP of scored nodes alone (SFT-lite, SFT v1, DPO, GRPO).
 
-    read = wanted(row["trie_node"][:, :-1][labelled])     # the nodes behind which a token is scored
-    backbone(..., scored=read)                            # hidden states of all other nodes mean nothing then
+    read = needed_nodes(row["trie_node"][:, :-1][labelled])   # the nodes behind which a token is scored
+    backbone(..., scored=read)                                # hidden states of all other nodes mean nothing then
 
 Keys and values of the last layer come from all nodes, but its output is read where a label follows: a quarter of the
 nodes of ALFWorld's trajectories, a tenth of tau-bench's. The loss and its gradients stay what they are. It isn't for
@@ -15,18 +15,18 @@ from typing import Any
 import torch
 
 
-def wanted(nodes: torch.Tensor) -> torch.Tensor | None:
-    """Each node once, in order: `wanted(torch.tensor([4, 2, 4]))` -> tensor([2, 4]); None where there is none."""
+def needed_nodes(nodes: torch.Tensor) -> torch.Tensor | None:
+    """Each node once, in order: `needed_nodes(torch.tensor([4, 2, 4]))` -> tensor([2, 4]); None where there is none."""
     return torch.unique(nodes) if len(nodes) else None
 
 
 def is_last(module: torch.nn.Module) -> bool:
-    """Whether an attention module, which transformers tells its place, is that of the last layer."""
+    """Whether an attention module, which transformers gives its index, is that of the last layer."""
     config: Any = module.config
     return getattr(module, "layer_idx", None) == config.num_hidden_layers - 1
 
 
-def narrow(backbone: torch.nn.Module) -> None:
+def limit_last_mlp(backbone: torch.nn.Module) -> None:
     """Let the MLP of the last layer read the nodes that `backbone(..., scored=nodes)` names, and leave 0 elsewhere.
 
     By hooks, which are called again, too, where a layer is computed again on the way back. Without `scored` nothing
@@ -39,7 +39,7 @@ def narrow(backbone: torch.nn.Module) -> None:
         layers[-1].register_forward_pre_hook(hooks.begin, with_kwargs=True)
         layers[-1].register_forward_hook(hooks.end, always_call=True)
         mlp.register_forward_pre_hook(hooks.gather)
-        mlp.register_forward_hook(hooks.spread)
+        mlp.register_forward_hook(hooks.scatter)
 
 
 class _Hooks:
@@ -59,7 +59,7 @@ class _Hooks:
         self.length = given[0].shape[1]
         return (given[0].index_select(1, self.nodes), *given[1:])
 
-    def spread(self, _: torch.nn.Module, __: Any, found: torch.Tensor) -> torch.Tensor:
+    def scatter(self, _: torch.nn.Module, __: Any, found: torch.Tensor) -> torch.Tensor:
         if self.nodes is None:
             return found
         whole = found.new_zeros(found.shape[0], self.length, found.shape[2])

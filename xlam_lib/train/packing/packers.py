@@ -84,7 +84,7 @@ class TriePacker:
 
 
 @dataclass(frozen=True)
-class ApartPacker(TriePacker):
+class SeparatePacker(TriePacker):
     """The same rows with each sample a trie of its own, behind one another without padding: nothing is shared."""
 
     def merged(self, groups: Sequence[Sequence[Row]], devices: int) -> list[Samples]:
@@ -155,7 +155,7 @@ def into_rows(numbers: Sequence[int], lengths: Sequence[int], row_tokens: int) -
 
 
 def _batch(tries: Sequence[tuple[Sequence[Row], Trie]]) -> Batch:
-    made = TrieRow.behind([one for _, one in tries])
+    made = TrieRow.concatenated([one for _, one in tries])
     labels = torch.full(made.node.shape, IGNORED)
     weights = torch.zeros(made.node.shape)
     rows = [row for rows, _ in tries for row in rows]

@@ -4,8 +4,8 @@
     model.set_attn_implementation(name)
     read(model.base_model, row)             # `trie_model.read`, for rows in which each trie is one sample
 
-Kernels for sequences of many lengths (Dao, FlashAttention-2, arXiv 2307.08691) are told where each sample begins and
-need no mask. They can't read tries that branch. `throughput.py` uses it, `trie_model.read` gives what they are told.
+Kernels for sequences of many lengths (Dao, FlashAttention-2, arXiv 2307.08691) are given where each sample begins and
+need no mask. They can't read tries that branch. `throughput.py` uses it, `trie_model.read` gives what they take.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from transformers.utils import is_flash_attn_2_available
 from xlam_lib.train.packing import attention
 
 FLASH, VARLEN, FLEX = "flash_attention_2", "varlen", "flex_attention"
-TOLD = {
+KERNELS = {
     FLASH: "padding-free flash attention of the package flash-attn",
     VARLEN: "padding-free flash attention of torch (varlen_attn)",
     FLEX: "FlexAttention with a mask of documents",
@@ -31,7 +31,7 @@ AMPERE = (8, 0)  # the oldest GPUs that flash attention runs on
 
 
 def choose(device: torch.device) -> str:
-    """The attention for samples apart on this device, a key of TOLD: `choose(torch.device("cpu"))` -> causal_blocks."""
+    """The attention for samples apart on a device, a key of KERNELS: `choose(torch.device("cpu"))` -> causal_blocks."""
     if device.type == "cpu":
         return attention.NAME
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < AMPERE:
@@ -40,7 +40,7 @@ def choose(device: torch.device) -> str:
 
 
 def lengths(row: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """What the kernels are told of a row (keys of `trie_model.KEYS`); ValueError if a trie of it branches.
+    """What the kernels are given of a row (keys of `trie_model.KEYS`); ValueError if a trie of it branches.
 
     Example: samples of 3 and 2 tokens -> `cu_seq_lens_q` [0, 3, 5], `max_length_q` 3
     """
@@ -78,6 +78,6 @@ def varlen(
 
 
 def register() -> None:
-    """Let models be told `set_attn_implementation("varlen")`."""
+    """Let models take `set_attn_implementation("varlen")`."""
     AttentionInterface.register(VARLEN, varlen)
     AttentionMaskInterface.register(VARLEN, lambda *_, **__: None)

@@ -27,7 +27,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 from xlam_lib.models import router
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.packing import attention, flex, padding_free
-from xlam_lib.train.packing.last_layer import narrow, wanted
+from xlam_lib.train.packing.last_layer import limit_last_mlp, needed_nodes
 from xlam_lib.train.packing.trie import Trie, trie
 
 KEYS = ("trie_tokens", "trie_depth", "trie_exit", "trie_count", "trie_starts", "trie_node")
@@ -51,10 +51,10 @@ class TrieRow:
     @classmethod
     def of(cls, groups: Sequence[Sequence[Sequence[int]]], longest: int = 0) -> TrieRow:
         """A trie for each group of sequences; `node` has the sequences in order, padded to `longest` at least."""
-        return cls.behind([trie(group) for group in groups], longest)
+        return cls.concatenated([trie(group) for group in groups], longest)
 
     @classmethod
-    def behind(cls, tries: Sequence[Trie], longest: int = 0) -> TrieRow:
+    def concatenated(cls, tries: Sequence[Trie], longest: int = 0) -> TrieRow:
         """Tries one behind the other."""
         starts = np.cumsum([0, *map(len, tries)])[:-1]
         paths = [nodes + start for made, start in zip(tries, starts, strict=True) for nodes in made.nodes]
@@ -77,19 +77,19 @@ class TrieRow:
 
 @dataclass
 class TrieOutput(FusedCausalLMOutput):
-    """trl's output; of a mixture of experts also the parts of `aux_loss`, as `router.Busy` has them."""
+    """trl's output; of a mixture of experts also the parts of `aux_loss`, as `router.ExpertLoad` has them."""
 
     chosen: torch.Tensor | None = None
-    likely: torch.Tensor | None = None
+    probability: torch.Tensor | None = None
     rows: torch.Tensor | None = None
 
 
 def read(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> torch.Tensor:
     """Hidden states of all nodes, (row, width); `trie_node` says where those of a sequence are."""
-    return _of_nodes(_outputs(backbone, row, **more), row)
+    return _node_states(_outputs(backbone, row, **more), row)
 
 
-def _of_nodes(found: Any, row: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def _node_states(found: Any, row: Mapping[str, torch.Tensor]) -> torch.Tensor:
     hidden, nodes = found.last_hidden_state[0], row["trie_exit"].shape[1]
     return hidden if len(hidden) == nodes else hidden[:nodes]
 
@@ -117,7 +117,7 @@ def _outputs(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more:
 
 def _read_flex(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more: Any) -> Any:
     """With FlexAttention: rows are filled up to a length for which there is a kernel (`flex.py`)."""
-    exit = flex.filled(row["trie_exit"][0])
+    exit = flex.padded(row["trie_exit"][0])
     tokens, depth = (F.pad(row[key], (0, len(exit) - row[key].shape[1])) for key in ("trie_tokens", "trie_depth"))
     mask = flex.block_mask(exit)
     return backbone(input_ids=tokens, position_ids=depth, attention_mask=mask, use_cache=False, **more)
@@ -165,61 +165,70 @@ def read_tries(model: PreTrainedModel, temperature: float = 1.0) -> None:
     """Let `model(..., labels=labels)` read the trie that the batch holds, if it does; trl asks with `fused_lm_head`.
 
     Call it before a trainer prepares the model, whose autocast is laid around `forward`. A second call does nothing. Of
-    a model with adapters the one beneath is told, which they have been put into. Logits are divided by `temperature`,
-    as GRPO samples and scores.
+    a model with adapters the one beneath is changed, which they have been put into. Logits are divided by
+    `temperature`, as GRPO samples and scores.
     """
     model = model.get_base_model() if hasattr(model, "peft_config") else model
     if getattr(model, "reads_tries", False):
         return
     original = model.forward
-    narrow(model.base_model)
+    limit_last_mlp(model.base_model)
 
     @functools.wraps(original)
     def forward(*args: Any, **kwargs: Any) -> Any:
         row = {key: kwargs.pop(key) for key in KEYS if key in kwargs}
         if not row or kwargs.get("labels") is None:
             return original(*args, **kwargs)
-        balanced = bool(kwargs.get("output_router_logits", router.coefficient(model.config)))
+        with_aux_loss = bool(kwargs.get("output_router_logits", router.aux_loss_coef(model.config)))
         labels = kwargs["labels"][:, 1:]
         labelled = labels != IGNORED
         nodes = row["trie_node"][:, :-1][labelled]
         found = _outputs(
-            model.base_model, row, **({"output_router_logits": True} if balanced else {"scored": wanted(nodes)})
+            model.base_model,
+            row,
+            **({"output_router_logits": True} if with_aux_loss else {"scored": needed_nodes(nodes)}),
         )
         # not by indexing: its way back adds up shared nodes from several threads, in an order that differs each time
-        hidden = _of_nodes(found, row).index_select(0, nodes)
+        hidden = _node_states(found, row).index_select(0, nodes)
         logits = model.get_output_embeddings()(hidden).float() / temperature
         output = _scored(logits, labels, labelled, bool(kwargs.get("fused_lm_head")))
-        return _balanced(output, model, found, row) if balanced else output
+        return _with_aux_loss(output, model, found, row) if with_aux_loss else output
 
     model.forward, model.reads_tries = forward, True
 
 
-def _balanced(output: TrieOutput, model: PreTrainedModel, found: Any, row: Mapping[str, torch.Tensor]) -> TrieOutput:
+def _with_aux_loss(
+    output: TrieOutput, model: PreTrainedModel, found: Any, row: Mapping[str, torch.Tensor]
+) -> TrieOutput:
     """With the loss of the routers over the sequences of the row, as transformers and trl give it of a padded batch."""
-    busy = router.busy(model.config, found, row["trie_count"])
-    output.aux_loss, output.chosen, output.likely, output.rows = busy.loss(), busy.chosen, busy.likely, busy.rows
+    load = router.expert_load(model.config, found, row["trie_count"])
+    output.aux_loss, output.chosen, output.probability, output.rows = (
+        load.loss(),
+        load.chosen,
+        load.probability,
+        load.rows,
+    )
     output.loss = output.loss + model.config.get_text_config().router_aux_loss_coef * output.aux_loss
     return output
 
 
-def _scored(logits: torch.Tensor, labels: torch.Tensor, wanted: torch.Tensor, all_fields: bool) -> TrieOutput:
+def _scored(logits: torch.Tensor, labels: torch.Tensor, labelled: torch.Tensor, all_fields: bool) -> TrieOutput:
     """trl's output, from the logits of the labelled positions alone; entropies and means only for its DPO."""
-    targets = labels[wanted]
+    targets = labels[labelled]
     found = -F.cross_entropy(logits, targets, reduction="none")
 
-    def spread(values: torch.Tensor) -> torch.Tensor:
-        return values.new_zeros(wanted.shape).masked_scatter(wanted, values)
+    def scatter(values: torch.Tensor) -> torch.Tensor:
+        return values.new_zeros(labelled.shape).masked_scatter(labelled, values)
 
     output = TrieOutput(
-        loss=-found.sum() / wanted.sum().clamp(min=1),
-        log_probs=spread(found),
-        is_top1=spread(logits.detach().argmax(-1) == targets),
-        label_mask=wanted,
+        loss=-found.sum() / labelled.sum().clamp(min=1),
+        log_probs=scatter(found),
+        is_top1=scatter(logits.detach().argmax(-1) == targets),
+        label_mask=labelled,
     )
     if all_fields:
         with torch.no_grad():
             logs = logits.log_softmax(-1)
-            output.entropy = spread(-(logs.exp() * logs).sum(-1))
-            output.mean_logits = spread(logits.mean(-1))
+            output.entropy = scatter(-(logs.exp() * logs).sum(-1))
+            output.mean_logits = scatter(logits.mean(-1))
     return output

@@ -57,7 +57,7 @@ class Layout:
         return self.shard.startswith("zero")
 
     @property
-    def cut(self) -> int:
+    def num_shards(self) -> int:
         """Into how many parts the weights are cut."""
         return self.gpus if self.shard in ("zero3", "fsdp2") else 1
 
@@ -102,7 +102,7 @@ def memory(
     return {**states, **_read(sizes, config, layout, row, labelled)}, host
 
 
-def held(sizes: Sizes, layout: Layout) -> float:
+def base_weights(sizes: Sizes, layout: Layout) -> float:
     """Bytes of all weights of the base, wherever they are."""
     if layout.weights == "nf4":  # peft holds in float32 what isn't quantised
         quantised = sizes.linear + sizes.experts
@@ -110,16 +110,16 @@ def held(sizes: Sizes, layout: Layout) -> float:
     return sizes.total * (2 if layout.deepspeed or layout.weights == "bfloat16" else 4)
 
 
-def loading(sizes: Sizes, layout: Layout) -> float:
+def loading_peak(sizes: Sizes, layout: Layout) -> float:
     """Bytes of a GPU while a base is read that is quantised on the way (`experts.py`); nothing of others.
 
     All that is held in the end, and a layer's experts twice in full: one by one, and laid into one weight.
     """
     width = 4 if layout.compute == "float32" else 2
-    return held(sizes, layout) + 2 * width * sizes.experts / sizes.layers if layout.weights == "nf4" else 0.0
+    return base_weights(sizes, layout) + 2 * width * sizes.experts / sizes.layers if layout.weights == "nf4" else 0.0
 
 
-def reading(sizes: Sizes, layout: Layout) -> float:
+def host_loading(sizes: Sizes, layout: Layout) -> float:
     """Bytes of all machines' memory while a base is read: each process reads all of it, under FSDP2 only the first.
 
     ZeRO-3 reads it as it is stored (bfloat16), all else in float32; what is quantised is read onto the GPU.
@@ -153,7 +153,9 @@ def residual(layout: Layout) -> int:
     return 2 if layout.weights == "bfloat16" or layout.shard in ("zero1", "zero2", "zero3", "fsdp2") else 4
 
 
-def flops(sizes: Sizes, config: PretrainedConfig, tokens: float, labelled: float, depth: float, again: bool) -> float:
+def flops(
+    sizes: Sizes, config: PretrainedConfig, tokens: float, labelled: float, depth: float, checkpointing: bool
+) -> float:
     """Operations of a training step's way there and back over so many tokens, `depth` tokens before each on average.
 
     Two for each weight that a token passes, forward and for the gradient of what it read, two more for that of a
@@ -167,7 +169,7 @@ def flops(sizes: Sizes, config: PretrainedConfig, tokens: float, labelled: float
     )
     attended = 12 * config.num_hidden_layers * width * depth * tokens
     body = 4 * passed * tokens + 2 * trained * tokens + adapters + attended
-    repeated = 2 * passed * tokens + attended / 3 if again else 0
+    repeated = 2 * passed * tokens + attended / 3 if checkpointing else 0
     return body + repeated + (4 + 2 * (not sizes.adapters)) * sizes.head * labelled
 
 
@@ -175,7 +177,7 @@ def _states(sizes: Sizes, layout: Layout) -> tuple[dict[str, float], dict[str, f
     """Weights, gradients and optimizer states of a GPU, and what lies in the machine's memory instead."""
     gpus, deepspeed = layout.gpus, layout.deepspeed
     width = 2 if deepspeed or (layout.weights == "bfloat16" and not sizes.adapters) else 4
-    weights = (held(sizes, layout) + sizes.adapters * width) / layout.cut
+    weights = (base_weights(sizes, layout) + sizes.adapters * width) / layout.num_shards
     gradients = sizes.trainable * width / (gpus if layout.shard in ("zero2", "zero3", "fsdp2") else 1)
     optimizer = sizes.trainable * (12 if deepspeed else 2 * width) / (1 if layout.shard == "none" else gpus)
     parts, host = {"weights": weights, "gradients": gradients, "optimizer": optimizer}, {}
@@ -190,28 +192,30 @@ def _states(sizes: Sizes, layout: Layout) -> tuple[dict[str, float], dict[str, f
 def _read(sizes: Sizes, config: PretrainedConfig, layout: Layout, row: int, labelled: int) -> dict[str, float]:
     """What one row takes on its way there and back: copies of weights, activations, the mask, scores."""
     c, layers = (4 if layout.compute == "float32" else 2), config.num_hidden_layers
-    kept = 1 if layout.checkpointing else layers
+    layers_kept = 1 if layout.checkpointing else layers
     each = activation(sizes, config, layout) * row
     between = residual(layout) * config.hidden_size * row
     parts = {
         "activations": each + layers * between if layout.checkpointing else layers * each,
         "scores": SCORED * labelled * config.vocab_size,
-        "copies": _copies(sizes, layout, kept),
+        "copies": _copies(sizes, layout, layers_kept),
     }
     if layout.dense_mask:  # booleans once, and numbers that are added to the scores in each layer
-        parts["mask"] = row * row * (1 + c * kept)
+        parts["mask"] = row * row * (1 + c * layers_kept)
     return {name: value for name, value in parts.items() if value}
 
 
-def _copies(sizes: Sizes, layout: Layout, kept: int) -> float:
+def _copies(sizes: Sizes, layout: Layout, layers_kept: int) -> float:
     """Weights a second time: gathered from the other GPUs, cast to bfloat16, or unfolded from four bits."""
     width = NF4 if layout.weights == "nf4" else 2 if layout.compute == "bfloat16" else 4
     copies = 0.0
-    if layout.cut > 1 or layout.offload == "all":  # the layer at work, the next one, and what is outside of all layers
+    if (
+        layout.num_shards > 1 or layout.offload == "all"
+    ):  # the layer at work, the next one, and what is outside of all layers
         outside = sizes.total - sizes.layers * sizes.layer
         copies += 2 * width * sizes.layer + 2 * outside + (0 if sizes.adapters else 2 * sizes.layer)
     elif layout.weights == "float32" and layout.compute == "bfloat16" and not layout.deepspeed:
         copies += 2 * (sizes.linear + sizes.head)  # autocast's; it leaves the weights of experts as they are
     if layout.weights == "nf4" and sizes.experts:  # parametrised weights stay unfolded until their layer is left
-        copies += 2 * sizes.experts / sizes.layers * kept
+        copies += 2 * sizes.experts / sizes.layers * layers_kept
     return copies

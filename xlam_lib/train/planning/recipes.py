@@ -4,7 +4,7 @@
     plan: {trainer: sft_lite, model: xLAM-7b-r, launch: ../launch/fsdp2.yaml, gpus: 8, memory_gib: 80, ...}
 
 Read by `plan.py`; `experiments/04_model_family` has one for each model. How the model lies on the GPUs isn't
-said twice: it is read from the file that `accelerate launch --config_file` takes.
+repeated: it is read from the file that `accelerate launch --config_file` takes.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _sft_steps(settings: Any, load: Workload) -> int:
 
 def _rows(settings: Any, gpus: int) -> int:
     """Rows that a GPU reads at once."""
-    return settings.micro_batch or max(1, settings.batch_size // gpus)
+    return settings.per_device_batch_size or max(1, settings.batch_size // gpus)
 
 
 TRAINERS = {
@@ -163,8 +163,8 @@ def layout(recipe: Recipe, gpus: int) -> Layout:
         weights = settings.quantize
     elif kind == "DEEPSPEED":
         weights = compute  # float32 copies lie beside the optimizer
-    again = settings.recompute or given["fsdp"].get("fsdp_activation_checkpointing", False)
-    return Layout(gpus, shard, offload, weights, compute, bool(again), recipe.trainer.tries)
+    checkpointing = settings.gradient_checkpointing or given["fsdp"].get("fsdp_activation_checkpointing", False)
+    return Layout(gpus, shard, offload, weights, compute, bool(checkpointing), recipe.trainer.tries)
 
 
 def workload(recipe: Recipe) -> Workload:

@@ -68,8 +68,8 @@ class Contrasts:
                 if not better:
                     self.left_out["outcome: no trajectory of its task ended better"] += 1
                     continue
-                high = max(better, key=lambda one: parting(one, low)[0])
-                step, why = parting(high, low)
+                high = max(better, key=lambda one: first_difference(one, low)[0])
+                step, why = first_difference(high, low)
                 turns = {at: (prompt, answer) for at, prompt, answer in prompts_of(high, self.style)}
                 if why or step not in turns:
                     self.left_out[f"outcome: {why or 'the step is not to be learnt'}"] += 1
@@ -80,8 +80,8 @@ class Contrasts:
     def _add(
         self, origin: str, good: Trajectory, step: int, prompt: str, chosen: str, rejected: str, place: str
     ) -> None:
-        wanted, said = (parse_answer(text).answer.calls for text in (chosen, rejected))
-        failure = failure_of(wanted, said, good.tools)
+        expected, predicted = (parse_answer(text).answer.calls for text in (chosen, rejected))
+        failure = failure_of(expected, predicted, good.tools)
         if not failure:
             self.left_out[f"{origin}: the calls are the same"] += 1
             return
@@ -95,9 +95,9 @@ class Contrasts:
 
 def task_key(trajectory: Trajectory) -> tuple[str, str]:
     """(source, task): by the task's id where it has one, else by its first words of a user and the tools."""
-    said = next((step.content for step in trajectory.steps if step.role == "user"), "")
+    query = next((step.content for step in trajectory.steps if step.role == "user"), "")
     names = sorted(tool.name for tool in trajectory.tools)
-    return trajectory.source.name, trajectory.task.task_id or json.dumps([said, names], ensure_ascii=False)
+    return trajectory.source.name, trajectory.task.task_id or json.dumps([query, names], ensure_ascii=False)
 
 
 def is_better(one: Trajectory, other: Trajectory) -> bool:
@@ -115,7 +115,7 @@ def _scores(t: Trajectory) -> tuple[float | bool | None, ...]:
     return t.outcome.reward, t.outcome.success, sum(ratings) / len(ratings) if ratings else None
 
 
-def parting(good: Trajectory, bad: Trajectory) -> tuple[int, str]:
+def first_difference(good: Trajectory, bad: Trajectory) -> tuple[int, str]:
     """(the first step that differs, why it makes no pair): `(3, "")` where the same happened and then calls differ.
 
     Thoughts may differ before, since what they led to is the same.
@@ -136,11 +136,11 @@ def branches(name: str, path: str | Path, found: Contrasts) -> None:
     if not hasattr(source, "rejected_siblings"):
         able = ", ".join(other for other, module in SOURCES.items() if hasattr(module, "rejected_siblings"))
         raise PairError(f"source {name!r} keeps no rejected branches; those that do: {able}")
-    for trajectory, siblings in _searched(source, path, found.left_out):
+    for trajectory, siblings in _search_trees(source, path, found.left_out):
         found.add_branches(trajectory, siblings)
 
 
-def _searched(source: Any, path: str | Path, left_out: Counter[str]) -> Iterator[tuple[Trajectory, list[Any]]]:
+def _search_trees(source: Any, path: str | Path, left_out: Counter[str]) -> Iterator[tuple[Trajectory, list[Any]]]:
     given = find_input(source, path)
     if given.hub:
         raise PairError(f"{given.name}: a data set of the hub; download it and give the folder")
@@ -185,8 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PairError, ReadError, TrajectoryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    told = {"pairs": write_pairs(given.out, found.pairs), **counts(found.pairs), "left_out": dict(found.left_out)}
-    print(json.dumps(told))
+    summary = {"pairs": write_pairs(given.out, found.pairs), **counts(found.pairs), "left_out": dict(found.left_out)}
+    print(json.dumps(summary))
     return 0
 
 

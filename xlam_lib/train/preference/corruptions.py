@@ -1,6 +1,6 @@
 """Named corruptions: from a right answer make one that is wrong in a known way.
 
-Used by `pairs.py` (notebook 03). Each function is named after the mistake it makes (`score.FAILURES`), takes the case
+Used by `pairs.py` (notebook 03). Each function is named after the mistake it makes (`grading.FAILURES`), takes the case
 and a random generator, and returns the text of a wrong answer, or None where the mistake can't be made (there is no
 second call to drop, say). `corrupt` draws one and makes sure that the result is the mistake it is called after.
 """
@@ -17,14 +17,14 @@ from xlam_lib.codec import Answer, parse_answer, render_answer
 from xlam_lib.grading import Case, failure_of
 from xlam_lib.trajectory import Tool, ToolCall
 
-TRIES = 12
+ATTEMPTS = 12
 _QUERY = re.compile(r"\[BEGIN OF QUERY\]\n(.*?)\n\[END OF QUERY\]", re.S)
 
 
 def corrupt(case: Case, rng: random.Random, weights: Mapping[str, float] | None = None) -> tuple[str, str] | None:
     """One wrong answer and its name, drawn by weight: ("wrong_value", '{"thought": ...'), None if none can be made."""
     names = list(CORRUPTIONS)
-    for _ in range(TRIES):
+    for _ in range(ATTEMPTS):
         name = rng.choices(names, [(weights or {}).get(name, 1.0) for name in names])[0]
         text = CORRUPTIONS[name](case, rng)
         if text is not None and _mistake(case, text) == name:
@@ -34,7 +34,7 @@ def corrupt(case: Case, rng: random.Random, weights: Mapping[str, float] | None 
 
 def _mistake(case: Case, text: str) -> str:
     parsed = parse_answer(text)
-    return "invalid_json" if parsed.problems else failure_of(case.wanted.calls, parsed.answer.calls, case.tools)
+    return "invalid_json" if parsed.problems else failure_of(case.expected.calls, parsed.answer.calls, case.tools)
 
 
 def invalid_json(case: Case, rng: random.Random) -> str | None:
@@ -48,46 +48,46 @@ def invalid_json(case: Case, rng: random.Random) -> str | None:
 
 def called_though_irrelevant(case: Case, rng: random.Random) -> str | None:
     """A call, though nothing had to be called."""
-    if case.wanted.calls or not case.tools:
+    if case.expected.calls or not case.tools:
         return None
     return render_answer(Answer("", (_invented(rng.choice(case.tools), case, rng),)))
 
 
 def no_call(case: Case, rng: random.Random) -> str | None:
     """No call, though something had to be called."""
-    return render_answer(replace(case.wanted, calls=())) if case.wanted.calls else None
+    return render_answer(replace(case.expected, calls=())) if case.expected.calls else None
 
 
 def extra_call(case: Case, rng: random.Random) -> str | None:
-    """One call too many: one of the wanted ones again with another value, or an invented one."""
-    if not case.wanted.calls:
+    """One call too many: one of the expected ones again with another value, or an invented one."""
+    if not case.expected.calls:
         return None
-    call = _with_other_value(rng.choice(case.wanted.calls), case, rng) if rng.random() < 0.5 else None
+    call = _with_other_value(rng.choice(case.expected.calls), case, rng) if rng.random() < 0.5 else None
     if call is None and not case.tools:
         return None
     call = call or _invented(rng.choice(case.tools), case, rng)
-    calls = list(case.wanted.calls)
+    calls = list(case.expected.calls)
     calls.insert(rng.randint(0, len(calls)), call)
-    return _said(case, calls)
+    return _render(case, calls)
 
 
 def missing_call(case: Case, rng: random.Random) -> str | None:
     """One of several calls left out."""
-    if len(case.wanted.calls) < 2:
+    if len(case.expected.calls) < 2:
         return None
-    calls = list(case.wanted.calls)
+    calls = list(case.expected.calls)
     calls.pop(rng.randrange(len(calls)))
-    return _said(case, calls)
+    return _render(case, calls)
 
 
 def wrong_tool(case: Case, rng: random.Random) -> str | None:
     """Another tool of the list, given the same values as far as it takes them."""
-    others = [tool for tool in case.tools if all(tool.name != call.name for call in case.wanted.calls)]
-    if not case.wanted.calls or not others:
+    others = [tool for tool in case.tools if all(tool.name != call.name for call in case.expected.calls)]
+    if not case.expected.calls or not others:
         return None
-    at, tool = rng.randrange(len(case.wanted.calls)), rng.choice(others)
+    at, tool = rng.randrange(len(case.expected.calls)), rng.choice(others)
     invented = _invented(tool, case, rng)
-    values = iter(case.wanted.calls[at].arguments.values())
+    values = iter(case.expected.calls[at].arguments.values())
     given = {key: next(values, value) for key, value in invented.arguments.items()}
     return _changed(case, at, ToolCall(tool.name, given))
 
@@ -97,7 +97,7 @@ def wrong_argument_name(case: Case, rng: random.Random) -> str | None:
     at, key = _argument(case, rng)
     if key is None:
         return None
-    call = case.wanted.calls[at]
+    call = case.expected.calls[at]
     own = set(_properties(case, call.name))
     others = sorted({name for tool in case.tools for name in tool.parameters.get("properties") or {}} - own)
     name = rng.choice(others) if others and rng.random() < 0.7 else f"{key}_{rng.choice(('name', 'value', 'id'))}"
@@ -107,10 +107,10 @@ def wrong_argument_name(case: Case, rng: random.Random) -> str | None:
 
 def extra_argument(case: Case, rng: random.Random) -> str | None:
     """An optional argument of the tool that nobody asked for."""
-    if not case.wanted.calls:
+    if not case.expected.calls:
         return None
-    at = rng.randrange(len(case.wanted.calls))
-    call = case.wanted.calls[at]
+    at = rng.randrange(len(case.expected.calls))
+    call = case.expected.calls[at]
     free = {key: spec for key, spec in _properties(case, call.name).items() if key not in call.arguments}
     if not free:
         return None
@@ -123,7 +123,7 @@ def missing_argument(case: Case, rng: random.Random) -> str | None:
     at, key = _argument(case, rng)
     if key is None:
         return None
-    call = case.wanted.calls[at]
+    call = case.expected.calls[at]
     return _changed(case, at, replace(call, arguments={k: v for k, v in call.arguments.items() if k != key}))
 
 
@@ -132,7 +132,7 @@ def wrong_value(case: Case, rng: random.Random) -> str | None:
     at, key = _argument(case, rng)
     if key is None:
         return None
-    changed = _with_other_value(case.wanted.calls[at], case, rng)
+    changed = _with_other_value(case.expected.calls[at], case, rng)
     return _changed(case, at, changed) if changed else None
 
 
@@ -143,17 +143,17 @@ CORRUPTIONS: dict[str, Callable[[Case, random.Random], str | None]] = {
 }  # fmt: skip
 
 
-def _said(case: Case, calls: list[ToolCall]) -> str:
-    return render_answer(replace(case.wanted, calls=tuple(calls)))
+def _render(case: Case, calls: list[ToolCall]) -> str:
+    return render_answer(replace(case.expected, calls=tuple(calls)))
 
 
 def _changed(case: Case, at: int, call: ToolCall) -> str:
-    return _said(case, [call if index == at else old for index, old in enumerate(case.wanted.calls)])
+    return _render(case, [call if index == at else old for index, old in enumerate(case.expected.calls)])
 
 
 def _argument(case: Case, rng: random.Random) -> tuple[int, str | None]:
     """(index of a call, name of one of its arguments), drawn from all; (0, None) when there is none."""
-    found = [(at, key) for at, call in enumerate(case.wanted.calls) for key in call.arguments]
+    found = [(at, key) for at, call in enumerate(case.expected.calls) for key in call.arguments]
     return rng.choice(found) if found else (0, None)
 
 
@@ -207,7 +207,7 @@ def _other_text(text: str, case: Case, rng: random.Random) -> str:
 
 
 def _value(spec: dict[str, Any], case: Case, rng: random.Random) -> Any:
-    """A value of the wanted type."""
+    """A value of the expected type."""
     kind = spec.get("type")
     if spec.get("enum"):
         return rng.choice(spec["enum"])

@@ -1,12 +1,12 @@
-"""Preference pairs: the wanted answer against a worse one, either the model's own or a corruption with a name.
+"""Preference pairs: the expected answer against a worse one, either the model's own or a corruption with a name.
 
 Used by DPO (notebook 03), which reads the pairs of a prompt as one trie. Every pair says where its rejected answer
 comes from: "own" (what the model answered to a training prompt) or "made" (`corruptions.py`), and which mistake it is,
-in the words of `score.FAILURES`. Pairs are held out by trajectory, so that no prompt is on both sides. Same cases,
+in the words of `grading.FAILURES`. Pairs are held out by trajectory, so that no prompt is on both sides. Same cases,
 answers and seed: same pairs. Two more kinds come from recorded trajectories (`contrasts.py`).
 
-    judged = judge(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
-    pairs = build(judged, seed=0); write_pairs("runs/quickstart/pairs.jsonl", pairs)
+    graded = grade(cases, Greedy("runs/quickstart/sft").answers([case.prompt for case in cases]))
+    pairs = build(graded, seed=0); write_pairs("runs/quickstart/pairs.jsonl", pairs)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from xlam_lib.codec import Answer, render_answer
 from xlam_lib.errors import XlamError
 from xlam_lib.files import writing
-from xlam_lib.grading import Case, Judged
+from xlam_lib.grading import Case, Graded
 from xlam_lib.train.preference.corruptions import CORRUPTIONS, corrupt
 
 logger = logging.getLogger(__name__)
@@ -66,22 +66,22 @@ class Pair:
 
 
 def build(
-    judged: Sequence[Judged], seed: int = 0, made_per_case: int = 4, held_out: float = 0.2, cut: Iterable[int] = ()
+    graded: Sequence[Graded], seed: int = 0, made_per_case: int = 4, held_out: float = 0.2, cut: Iterable[int] = ()
 ) -> list[Pair]:
-    """Pairs of judged answers: the own one where it was wrong, and `made_per_case` corruptions.
+    """Pairs of graded answers: the own one where it was wrong, and `made_per_case` corruptions.
 
     Corruptions are drawn like the model's own mistakes and their opposites (each type at least now and then), and what
     outweighs its opposite is thinned out by `balanced`, but for the mistake that `target` aims at. `cut` are the
     indices of answers that max_new_tokens cut off: the model didn't end there, so they are no answers of its own.
     """
-    cut, mistakes = set(cut), Counter(one.failure for one in judged if one.failure)
+    cut, mistakes = set(cut), Counter(one.failure for one in graded if one.failure)
     share = {
         name: (mistakes[name] + mistakes[OPPOSITES.get(name, "")]) / max(1, mistakes.total()) for name in CORRUPTIONS
     }
     weights = {name: 1 + 20 * share[name] for name in CORRUPTIONS}
-    refusals = sorted({one.case.wanted.thought for one in judged if one.case.kind == "irrelevant"})
+    refusals = sorted({one.case.expected.thought for one in graded if one.case.kind == "irrelevant"})
     pairs = []
-    for index, one in enumerate(judged):
+    for index, one in enumerate(graded):
         rng = random.Random(f"{seed}:{one.case.trajectory_id}:{one.case.step}")
         rejected: dict[str, tuple[str, str]] = {}
         if one.failure and index not in cut:
@@ -93,17 +93,17 @@ def build(
             if made and made[1] not in rejected:
                 rejected[made[1]] = ("made", made[0])
         pairs += [_pair(one.case, text, *origin, seed, held_out) for text, origin in rejected.items()]
-    pairs = balanced(pairs, seed, target(judged))
+    pairs = balanced(pairs, seed, target(graded))
     logger.info("%d pairs: %s", len(pairs), dict(counts(pairs)))
     return pairs
 
 
-def target(judged: Iterable[Judged]) -> str:
+def target(graded: Iterable[Graded]) -> str:
     """The mistake to aim at: the most frequent one that has an opposite, for those are a matter of leaning to one side.
 
-    Example: `target(judged)` -> "called_though_irrelevant"; "" where there is none. A wrong value has no opposite.
+    Example: `target(graded)` -> "called_though_irrelevant"; "" where there is none. A wrong value has no opposite.
     """
-    own = Counter(one.failure for one in judged if one.failure in OPPOSITES)
+    own = Counter(one.failure for one in graded if one.failure in OPPOSITES)
     return own.most_common(1)[0][0] if own else ""
 
 
@@ -155,14 +155,14 @@ def held_out_elsewhere(pairs: Sequence[Pair], files: Sequence[str]) -> set[int]:
 
     Training on them would spoil the measure. Within a file `build` keeps the sides apart.
     """
-    held: dict[str, set[str]] = {}
+    held_out: dict[str, set[str]] = {}
     for pair, file in zip(pairs, files, strict=True):
         if pair.split == "held_out":
-            held.setdefault(pair.prompt, set()).add(file)
+            held_out.setdefault(pair.prompt, set()).add(file)
     return {
         number
         for number, (pair, file) in enumerate(zip(pairs, files, strict=True))
-        if pair.split == "train" and held.get(pair.prompt, set()) - {file}
+        if pair.split == "train" and held_out.get(pair.prompt, set()) - {file}
     }
 
 

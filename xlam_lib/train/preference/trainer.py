@@ -44,7 +44,7 @@ SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")  # those that read labe
 NOT_READ = ("completion_mask", "ref_chosen_logps", "ref_rejected_logps")  # by the model, of a batch
 
 
-class DPOFoundationTrainer(runner.FiniteLoss, DPOTrainer):
+class DPOFoundationTrainer(runner.GuardedTrainer, DPOTrainer):
     """trl's trainer on pairs: `DPOFoundationTrainer(args, pairs).train()`.
 
     `args` has the fields of DpoSettings. Pairs come in the order in which they are trained, once, those of a prompt
@@ -69,7 +69,7 @@ class DPOFoundationTrainer(runner.FiniteLoss, DPOTrainer):
             collator = collator or PairCollator(tokenizer.pad_token_id, args.max_length)
         super().__init__(
             model=model,
-            args=arguments(args, work, len(rows["train"]), router.coefficient(model.config)),
+            args=arguments(args, work, len(rows["train"]), router.aux_loss_coef(model.config)),
             train_dataset=rows["train"],
             eval_dataset=rows.get("held_out"),
             processing_class=tokenizer,
@@ -84,11 +84,11 @@ class DPOFoundationTrainer(runner.FiniteLoss, DPOTrainer):
         return super().compute_ref_log_probs(model, inputs)
 
     def log_probs(self, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of the wanted and the rejected answers of a batch, by the model as it is now (with its adapters)."""
-        kept = {key: value for key, value in inputs.items() if key not in NOT_READ}
+        """Of the chosen and the rejected answers of a batch, by the model as it is now (with its adapters)."""
+        model_inputs = {key: value for key, value in inputs.items() if key not in NOT_READ}
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
         with torch.no_grad(), self.accelerator.autocast():
-            found = self.model(**kept, labels=labels, use_cache=False, fused_lm_head=True).log_probs
+            found = self.model(**model_inputs, labels=labels, use_cache=False, fused_lm_head=True).log_probs
         return found.sum(1).chunk(2)
 
 
@@ -110,11 +110,11 @@ def losses(args: Any) -> dict[str, float]:
     return made if "sft" in made or not args.sft_weight else made | {"sft": args.sft_weight}
 
 
-def arguments(args: Any, work: Path, samples: int, balanced: float = 0.0) -> DPOConfig:
+def arguments(args: Any, work: Path, samples: int, aux_loss_coef: float = 0.0) -> DPOConfig:
     """trl's arguments: AdamW, warm-up, then linear decay; the reference computed once; our own log only.
 
-    The loss that keeps the experts of a mixture equally busy counts `balanced` times, as the model's configuration says
-    (`router.py`); trl would turn it on by itself.
+    The loss that keeps the experts of a mixture equally busy counts `aux_loss_coef` times, as the model's configuration
+    says (`router.py`); trl would turn it on by itself.
     """
     steps, chosen = math.ceil(samples / args.batch_size), losses(args)
     rows, cuda = max(1, args.batch_size // state().num_processes), torch.cuda.is_available()
@@ -125,9 +125,9 @@ def arguments(args: Any, work: Path, samples: int, balanced: float = 0.0) -> DPO
         loss_type=list(chosen), loss_weights=list(chosen.values()), precompute_ref_log_probs=True,
         precompute_ref_batch_size=8, max_length=args.max_length, learning_rate=args.lr,
         lr_scheduler_type="linear", warmup_steps=steps // 10, optim="adamw_torch_fused", weight_decay=0.0,
-        adam_beta2=0.99, max_grad_norm=1.0, train_sampling_strategy="sequential", router_aux_loss_coef=balanced,
-        bf16=bfloat16(args.precision), gradient_checkpointing=args.recompute, use_cpu=not cuda, seed=args.seed,
-        data_seed=args.seed, logging_steps=min(args.log_every, steps), logging_nan_inf_filter=False,
+        adam_beta2=0.99, max_grad_norm=1.0, train_sampling_strategy="sequential", router_aux_loss_coef=aux_loss_coef,
+        bf16=bfloat16(args.precision), gradient_checkpointing=args.gradient_checkpointing, use_cpu=not cuda,
+        seed=args.seed, data_seed=args.seed, logging_steps=min(args.log_every, steps), logging_nan_inf_filter=False,
         save_steps=args.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
         disable_dropout=not args.lora_dropout, dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
     )  # fmt: skip

@@ -1,12 +1,12 @@
 """The reward of calls that run: a child process runs them, and their results are compared (notebook 03, used by GRPO).
 
-    with Execution.embedded() as runs:
-        runs([one])    # [1.0]: every call gives what the wanted one gives, maybe by other arguments
+    with Execution.embedded() as execution:
+        execution([one])    # [1.0]: every call gives what the expected one gives, maybe by other arguments
 
-It applies where all wanted calls run. The embedded tools run in their own quick child (`apigen/sandbox/executor.py`);
+It applies where all expected calls run. The embedded tools run in their own quick child (`apigen/sandbox/executor.py`);
 functions of your own in the sandbox (`apigen/sandbox/sandbox.py`), each call confined:
 `Execution.of_modules(["my_module"])`. A made-up tool, or one that was renamed to be trained on, can't be run: a turn
-that wants it has no such reward.
+that expects it has no such reward.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from xlam_lib.data.apigen.apis import Library
 from xlam_lib.data.apigen.library.spec import Request
 from xlam_lib.data.apigen.sandbox.executor import Executor
 from xlam_lib.data.apigen.sandbox.sandbox import Limits
-from xlam_lib.grading import Judged
+from xlam_lib.grading import Graded
 from xlam_lib.trajectory import ToolCall
 
 
-class Runs(Protocol):
+class CallRunner(Protocol):
     """What runs calls, by name and arguments, and is closed at the end; `apis.Runner` does."""
 
     def batch(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -42,20 +42,20 @@ class EmbeddedTools(Executor):
     """The executor of the embedded tools, asked by name and arguments."""
 
     def batch(self, calls: Sequence[Any]) -> list[dict[str, Any]]:
-        """As `Runs.batch`; requests go through as they are."""
+        """As `CallRunner.batch`; requests go through as they are."""
         return super().batch([call if isinstance(call, Request) else Request(*call) for call in calls])
 
 
 class Execution:
-    """From 0 to 1: the results that equal those of the wanted calls, in any order, divided by the calls of the longer.
+    """From 0 to 1: results that equal those of the expected calls, in any order, divided by the calls of the longer.
 
-    A call counts when its tool is a wanted one and gives the same result; one that fails gives none. None where no call
-    is wanted, or where a wanted call doesn't run itself.
-    Example: wanted add(a=1, b=2) and now(), made add(a=2, b=1) -> 0.5, for the sum is the same
+    A call counts when its tool is an expected one and gives the same result; one that fails gives none. None where no
+    call is expected, or where an expected call doesn't run itself.
+    Example: expected add(a=1, b=2) and now(), predicted add(a=2, b=1) -> 0.5, for the sum is the same
     """
 
-    def __init__(self, runs: Runs) -> None:
-        self.runs = runs
+    def __init__(self, runner: CallRunner) -> None:
+        self.runner = runner
 
     @classmethod
     def embedded(cls) -> Execution:
@@ -69,18 +69,18 @@ class Execution:
         return cls(Library(apis).runner(limits))
 
     def __enter__(self) -> Execution:
-        self.runs.__enter__()
+        self.runner.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.runs.__exit__(kind, error, trace)
+        self.runner.__exit__(kind, error, trace)
 
-    def __call__(self, ones: Sequence[Judged]) -> list[float | None]:
+    def __call__(self, ones: Sequence[Graded]) -> list[float | None]:
         """The reward of each answer; a call that several of them make runs once."""
-        calls = {_key(call): call for one in ones for call in (*one.case.wanted.calls, *one.said.calls)}
-        answers = self.runs.batch([(call.name, call.arguments) for call in calls.values()])
+        calls = {_key(call): call for one in ones for call in (*one.case.expected.calls, *one.predicted.calls)}
+        answers = self.runner.batch([(call.name, call.arguments) for call in calls.values()])
         found = dict(zip(calls, answers, strict=True))
         return [_reward(one, found) for one in ones]
 
@@ -89,17 +89,17 @@ def _key(call: ToolCall) -> str:
     return json.dumps([call.name, call.arguments], sort_keys=True)
 
 
-def _reward(one: Judged, found: dict[str, dict[str, Any]]) -> float | None:
-    wanted, said = (
+def _reward(one: Graded, found: dict[str, dict[str, Any]]) -> float | None:
+    expected, predicted = (
         [ToolCall(call.name, answer) for call in calls if "result" in (answer := found[_key(call)])]
-        for calls in (one.case.wanted.calls, one.said.calls)
+        for calls in (one.case.expected.calls, one.predicted.calls)
     )
-    if not wanted or len(wanted) < len(one.case.wanted.calls):
+    if not expected or len(expected) < len(one.case.expected.calls):
         return None
     equal = 0
-    for result in wanted:
-        at = next((at for at, other in enumerate(said) if same_calls([result], [other])), None)
+    for result in expected:
+        at = next((at for at, other in enumerate(predicted) if same_calls([result], [other])), None)
         if at is not None:
             equal += 1
-            del said[at]
-    return equal / max(len(wanted), len(one.said.calls))
+            del predicted[at]
+    return equal / max(len(expected), len(one.predicted.calls))

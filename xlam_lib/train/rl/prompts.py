@@ -40,7 +40,7 @@ class PromptReport:
     """What is trained on: `PromptReport(9, 24, 24, (80, 97.5, 120), {"single": 9}, {}, 1, "<|endoftext|>")`.
 
     `prompts` fit, `different` ones among `drawn` are asked; `tokens` of those asked: shortest, mean, longest. `kinds`
-    of turns are counted by prompt. `left_out` has counts by source and reason. The wanted answers of `out_of_reach`
+    of turns are counted by prompt. `left_out` has counts by source and reason. The expected answers of `out_of_reach`
     prompts have more than max_new_tokens, with the end token: nobody can give them.
     """
 
@@ -59,7 +59,7 @@ class PromptReport:
         why = f" ({self.left_out})" if left_out else ""
         return (
             f"{self.prompts} prompts, {left_out} left out{why}; {self.drawn} are drawn, {self.different} different "
-            f"ones of {shortest} to {longest} tokens, {mean:.0f} on the average; the wanted answers of "
+            f"ones of {shortest} to {longest} tokens, {mean:.0f} on the average; the expected answers of "
             f"{self.out_of_reach} are longer than an answer may be; answers end with {self.end!r}"
         )
 
@@ -90,26 +90,26 @@ def read_prompts(settings: Any, tokenizer: PreTrainedTokenizerBase) -> Prompts:
         left_out[name][TOO_LONG] = len(found) - sum(found)
     longest = max(lengths[number] for number in fitting) + settings.max_new_tokens
     checkpoint.check_context(settings.base, longest, "the longest prompt with its answer")
-    a_round = settings.batch_size // settings.generations
+    prompts_per_step = settings.batch_size // settings.generations
     draws = inputs.Draws([names[number] for number in fitting], fitting, settings.shares, settings.seed)
-    wanted = a_round * settings.steps
-    drawn = order([lengths[number] for number in fitting], a_round, wanted, settings.seed, draws.passes())
+    total = prompts_per_step * settings.steps
+    drawn = order([lengths[number] for number in fitting], prompts_per_step, total, settings.seed, draws.passes())
     numbers = [fitting[at] for at in drawn]
-    asked = sorted(set(numbers))
-    answers = encode(tokenizer, [cases[number].completion + tokenizer.eos_token for number in asked])
-    tokens = [lengths[number] for number in asked]
+    used = sorted(set(numbers))
+    answers = encode(tokenizer, [cases[number].completion + tokenizer.eos_token for number in used])
+    tokens = [lengths[number] for number in used]
     report = PromptReport(
         prompts=len(fitting),
         drawn=len(numbers),
-        different=len(asked),
+        different=len(used),
         tokens=(min(tokens), round(sum(tokens) / len(tokens), 1), max(tokens)),
-        kinds=dict(Counter(cases[number].kind for number in asked)),
+        kinds=dict(Counter(cases[number].kind for number in used)),
         left_out={name: dict(+counts) for name, counts in left_out.items() if +counts},
         out_of_reach=sum(len(ids) > settings.max_new_tokens for ids in answers),
         end=tokenizer.eos_token,
     )
     rows = Dataset.from_dict({"prompt": [texts[number] for number in numbers], "case": numbers})
-    return Prompts(cases, rows, report, draws.table(wanted))
+    return Prompts(cases, rows, report, draws.table(total))
 
 
 def _cases(settings: Any) -> tuple[list[Case], list[str], dict[str, Counter[str]]]:

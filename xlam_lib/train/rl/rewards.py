@@ -1,14 +1,14 @@
-"""Verifiable rewards of an answer: rules alone say how good it is, no model judges (notebook 03, used by GRPO).
+"""Verifiable rewards of an answer: rules alone grade it, no model does (notebook 03, used by GRPO).
 
-    wanted = [ToolCall("get_weather", {"city": "Oslo"})]
-    one = judged('{"thought": "", "tool_calls": [{"name": "get_weather", "arguments": {"city": "Bergen"}}]}', wanted)
+    expected = [ToolCall("get_weather", {"city": "Oslo"})]
+    one = graded('{"thought": "", "tool_calls": [{"name": "get_weather", "arguments": {"city": "Bergen"}}]}', expected)
     of_format(one), of_function(one), of_arguments(one), of_exact(one)    # 1.0, 1.0, 0.5, 0.0
 
-How an answer is read and when it is exact is said by `grading.py`; here is what it is worth on the way there. Each
-reward lies between 0 and 1, whatever the text, and is None where it doesn't apply, which only the wanted answer
+`grading.py` defines how an answer is read and when it is exact; here is what it is worth on the way there. Each
+reward lies between 0 and 1, whatever the text, and is None where it doesn't apply, which only the expected answer
 decides: so all answers to a prompt are measured by the same rewards. After ToolRL (Qian et al. 2025, arXiv 2504.13958),
 which rewards the format and splits correctness into names of tools, names of parameters and values; theirs are added up
-into one figure from -3 to 3, ours stay apart. Whether a call runs is said by `execution.py`.
+into one figure from -3 to 3, ours stay apart. Whether a call runs, `execution.py` finds.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from typing import Protocol
 
 from xlam_lib.codec import Answer, same_calls
 from xlam_lib.errors import XlamError
-from xlam_lib.grading import Case, Judged, judge
-from xlam_lib.train.rl.assignment import best
+from xlam_lib.grading import Case, Graded, grade
 from xlam_lib.trajectory import Tool, ToolCall
 
 Scores = Mapping[str, float | None]  # by name of the reward; None: doesn't apply
-FEW_WORDS = 8  # a plain answer may always have so many words ...
-LONGER = 2  # ... or so many times those of the wanted one, before it is worth less
+MIN_WORDS = 8  # a plain answer may always have so many words ...
+LENGTH_FACTOR = 2  # ... or so many times those of the expected one, before it is worth less
+INFINITY = float("inf")
 
 
 class RewardError(XlamError, ValueError):
     """A reward that is not a number, or not between 0 and 1; the message names it, the value and the answer."""
 
 
-def judged(text: str, wanted: Sequence[ToolCall], tools: Sequence[Tool] = (), thought: str = "") -> Judged:
-    """An answer beside the calls that were wanted, as rewards look at it; `thought` is what was to be said besides."""
-    return judge([Case("", 0, "", "", Answer(thought, tuple(wanted)), tuple(tools))], [text])[0]
+def graded(text: str, expected: Sequence[ToolCall], tools: Sequence[Tool] = (), thought: str = "") -> Graded:
+    """An answer beside the expected calls, as rewards look at it; `thought` is the text expected besides."""
+    return grade([Case("", 0, "", "", Answer(thought, tuple(expected)), tuple(tools))], [text])[0]
 
 
-def of_format(one: Judged) -> float:
+def of_format(one: Graded) -> float:
     """1 when the answer is the JSON that was asked for and nothing else, 0 otherwise.
 
     Example: '{"thought": "", "tool_calls": []}' -> 1.0; 'Sure! {"thought": "", "tool_calls": []}' -> 0.0
@@ -47,72 +47,122 @@ def of_format(one: Judged) -> float:
     return float(one.parsed)
 
 
-def of_function(one: Judged) -> float:
+def of_function(one: Graded) -> float:
     """How alike the names of the calls are, from 0 to 1: those in both, divided by those in either, repeats counted.
 
-    Example: wanted add and now, made add -> 0.5; wanted add, made add twice -> 0.5; nothing wanted, nothing made -> 1.0
+    Example: expected add and now, predicted add -> 0.5; expected add, predicted add twice -> 0.5; neither -> 1.0
     """
-    wanted, said = (Counter(call.name for call in answer.calls) for answer in (one.case.wanted, one.said))
-    either = (wanted | said).total()
-    return (wanted & said).total() / either if either else 1.0
+    expected, predicted = (Counter(call.name for call in answer.calls) for answer in (one.case.expected, one.predicted))
+    union = (expected | predicted).total()
+    return (expected & predicted).total() / union if union else 1.0
 
 
-def of_arguments(one: Judged) -> float | None:
-    """The share of parameters and values that are right, from 0 to 1; None where no call is wanted.
+def of_arguments(one: Graded) -> float | None:
+    """The share of parameters and values that are right, from 0 to 1; None where no call is expected.
 
-    A wanted call can earn one point for the names of its parameters (those in both calls, divided by those in either)
-    and one for each value that equals the wanted one; it is paired with a call of the same tool so that the sum is
-    largest. Points divided by those to be had: `r_param + r_value` of ToolRL.
-    Example: wanted add(a=1, b=2), made add(a=1, b=3) -> (1 + 1) / (1 + 2)
+    An expected call can earn one point for the names of its parameters (those in both calls, divided by those in
+    either) and one for each value that equals the expected one; it is paired with a call of the same tool so that the
+    sum is largest. Points divided by those to be had: `r_param + r_value` of ToolRL.
+    Example: expected add(a=1, b=2), predicted add(a=1, b=3) -> (1 + 1) / (1 + 2)
     """
-    wanted = one.case.wanted.calls
-    if not wanted:
+    expected = one.case.expected.calls
+    if not expected:
         return None
     points = 0.0
-    for name in {call.name for call in wanted}:
-        ours = [call for call in wanted if call.name == name]
-        theirs = [call for call in one.said.calls if call.name == name]
-        points += best([[_points(call, other) for other in theirs] for call in ours])[0]
-    return points / sum(1 + len(call.arguments) for call in wanted)
+    for name in {call.name for call in expected}:
+        expected_calls = [call for call in expected if call.name == name]
+        predicted_calls = [call for call in one.predicted.calls if call.name == name]
+        points += best_assignment([[_points(call, other) for other in predicted_calls] for call in expected_calls])[0]
+    return points / sum(1 + len(call.arguments) for call in expected)
 
 
-def _points(wanted: ToolCall, said: ToolCall) -> float:
-    either = wanted.arguments.keys() | said.arguments.keys()
-    both = wanted.arguments.keys() & said.arguments.keys()
-    equal = sum(same_calls([_holding(wanted.arguments[key])], [_holding(said.arguments[key])]) for key in both)
-    return (len(both) / len(either) if either else 1.0) + equal
+def _points(expected: ToolCall, predicted: ToolCall) -> float:
+    union = expected.arguments.keys() | predicted.arguments.keys()
+    common = expected.arguments.keys() & predicted.arguments.keys()
+    equal = sum(same_calls([_as_call(expected.arguments[key])], [_as_call(predicted.arguments[key])]) for key in common)
+    return (len(common) / len(union) if union else 1.0) + equal
 
 
-def _holding(value: object) -> ToolCall:
+def _as_call(value: object) -> ToolCall:
     return ToolCall("", {"": value})
 
 
-def of_plain(one: Judged) -> float | None:
-    """Where words and no call are wanted: 1 for words of a fitting length, 0 for a call or no words; else None.
+def best_assignment(worth: Sequence[Sequence[float]]) -> tuple[float, list[tuple[int, int]]]:
+    """(sum, pairs of row and column) of the pairing worth the most; min(rows, columns) pairs, in the rows' order.
 
-    It falls from 1 to 0 between twice the words of the wanted answer (8 at least) and twice that. What the words say
-    isn't compared, as in `grading.py`: with this alone, any short sentence would do.
-    Example: wanted "No tool fits.", said "I can't." -> 1.0, 12 words -> 0.5, 16 words -> 0.0
+    Which expected call goes with which predicted one, for the order of parallel calls must not matter: the assignment
+    problem, solved exactly in O(rows squared times columns) (Kuhn 1955, Munkres 1957).
+    Example: `best_assignment([[3.0, 1.0], [2.0, 2.0]])` -> (5.0, [(0, 0), (1, 1)])
     """
-    wanted = one.case.wanted
-    if wanted.calls or not wanted.thought.strip():
+    if not worth or not worth[0]:
+        return 0.0, []
+    if len(worth) > len(worth[0]):
+        total, pairs = best_assignment([list(column) for column in zip(*worth, strict=True)])
+        return total, sorted((row, column) for column, row in pairs)
+    pairs = _min_cost_assignment([[-value for value in row] for row in worth])
+    return sum(worth[row][column] for row, column in pairs), pairs
+
+
+def _min_cost_assignment(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
+    """A column for each row, at the lowest cost; at least as many columns as rows.
+
+    Rows enter one by one. Potentials keep all reduced costs at zero or above, so the cheapest way to free a column for
+    the new row is a shortest path.
+    """
+    columns = len(costs[0])
+    of_row, of_column = [0.0] * (len(costs) + 1), [0.0] * (columns + 1)
+    holder = [0] * (columns + 1)  # the row, from 1 on, that has a column; column 0 stands for the row that enters
+    for row in range(1, len(costs) + 1):
+        holder[0], at = row, 0
+        least, before, done = [INFINITY] * (columns + 1), [0] * (columns + 1), [False] * (columns + 1)
+        while holder[at]:
+            done[at] = True
+            here = holder[at]
+            for column in range(1, columns + 1):
+                if not done[column]:
+                    reduced = costs[here - 1][column - 1] - of_row[here] - of_column[column]
+                    if reduced < least[column]:
+                        least[column], before[column] = reduced, at
+            step, nearest = min((least[column], column) for column in range(1, columns + 1) if not done[column])
+            for column in range(columns + 1):
+                if done[column]:
+                    of_row[holder[column]] += step
+                    of_column[column] -= step
+                else:
+                    least[column] -= step
+            at = nearest
+        while at:
+            holder[at] = holder[before[at]]
+            at = before[at]
+    return sorted((holder[column] - 1, column - 1) for column in range(1, columns + 1) if holder[column])
+
+
+def of_plain(one: Graded) -> float | None:
+    """Where words and no call are expected: 1 for words of a fitting length, 0 for a call or no words; else None.
+
+    It falls from 1 to 0 between twice the words of the expected answer (8 at least) and twice that. What the words say
+    isn't compared, as in `grading.py`: with this alone, any short sentence would do.
+    Example: expected "No tool fits.", predicted "I can't." -> 1.0, 12 words -> 0.5, 16 words -> 0.0
+    """
+    expected = one.case.expected
+    if expected.calls or not expected.thought.strip():
         return None
-    words = len(one.said.thought.split())
-    if one.said.calls or not words:
+    words = len(one.predicted.thought.split())
+    if one.predicted.calls or not words:
         return 0.0
-    fitting = max(FEW_WORDS, LONGER * len(wanted.thought.split()))
+    fitting = max(MIN_WORDS, LENGTH_FACTOR * len(expected.thought.split()))
     return min(1.0, max(0.0, 2 - words / fitting))
 
 
-def of_exact(one: Judged) -> float:
-    """1 when the answer is right as `grading.py` judges it, 0 otherwise: what is measured on held-out questions."""
+def of_exact(one: Graded) -> float:
+    """1 when the answer is right as `grading.py` grades it, 0 otherwise: what is measured on held-out questions."""
     return float(one.exact)
 
 
-class Many(Protocol):
+class Scorer(Protocol):
     """Scores some answers at once, in order: `of_exact` for each, or `Execution`, which runs all calls together."""
 
-    def __call__(self, ones: Sequence[Judged]) -> Sequence[float | None]: ...
+    def __call__(self, ones: Sequence[Graded]) -> Sequence[float | None]: ...
 
 
 @dataclass(frozen=True)
@@ -120,16 +170,16 @@ class Reward:
     """A reward with its weight: `Reward("exact", each(of_exact), 0.5)`; weight 0: it is only watched."""
 
     name: str
-    scores: Many
+    scores: Scorer
     weight: float = 1.0
 
 
-def each(score: Callable[[Judged], float | None]) -> Many:
+def per_answer(score: Callable[[Graded], float | None]) -> Scorer:
     """A reward of single answers as one of many."""
     return lambda ones: [score(one) for one in ones]
 
 
-RULES: dict[str, Callable[[Judged], float | None]] = {
+RULES: dict[str, Callable[[Graded], float | None]] = {
     "format": of_format,
     "function": of_function,
     "arguments": of_arguments,
@@ -160,9 +210,9 @@ class RewardSum:
     def of_rules(cls, **weights: float) -> RewardSum:
         """The rules by name with their weights, all of RULES with weight 1 when none is named."""
         weights = weights or dict.fromkeys(RULES, 1.0)
-        return cls(Reward(name, each(RULES[name]), weight) for name, weight in weights.items())
+        return cls(Reward(name, per_answer(RULES[name]), weight) for name, weight in weights.items())
 
-    def scores(self, ones: Sequence[Judged]) -> list[dict[str, float | None]]:
+    def scores(self, ones: Sequence[Graded]) -> list[dict[str, float | None]]:
         """Every reward of every answer, by name; RewardError for one that isn't a number from 0 to 1."""
         columns = [checked(reward, ones) for reward in self.rewards]
         names = [reward.name for reward in self.rewards]
@@ -177,7 +227,7 @@ class RewardSum:
         return sum(reward.weight for reward in self.rewards if scores.get(reward.name) is not None)
 
 
-def checked(reward: Reward, ones: Sequence[Judged]) -> list[float | None]:
+def checked(reward: Reward, ones: Sequence[Graded]) -> list[float | None]:
     """The scores of a reward, each None or from 0 to 1; anything else is an error and is never trained on."""
     found = list(reward.scores(ones))
     if len(found) != len(ones):

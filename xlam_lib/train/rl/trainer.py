@@ -18,7 +18,7 @@ from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
 from xlam_lib.errors import TrainingError
-from xlam_lib.grading import Case, Judged, judge
+from xlam_lib.grading import Case, Graded, grade
 from xlam_lib.models import lora, router
 from xlam_lib.models.tokens import IGNORED, encode
 from xlam_lib.serve.engines.transformers import continued, decoded
@@ -31,19 +31,19 @@ from xlam_lib.train.rl.rewards import Reward, RewardSum, checked
 logger = logging.getLogger(__name__)
 
 
-class PolicyTrainer(runner.FiniteLoss, GRPOTrainer):
+class PolicyTrainer(runner.GuardedTrainer, GRPOTrainer):
     """trl's trainer; prompts are tokenized as everywhere here, with nothing added."""
 
     def __init__(self, *args: Any, tries: bool, **kwargs: Any) -> None:
         # trl would keep experts busy whether or not the configuration asks for it
-        kwargs["args"].router_aux_loss_coef = router.coefficient(kwargs["model"].config)
+        kwargs["args"].router_aux_loss_coef = router.aux_loss_coef(kwargs["model"].config)
         super().__init__(*args, **kwargs)
         lora.keep_float32(self.model)
         self.tries = tries
         self.tokens_before: int | None = None
         self.ended = False  # whether any answer came to an end by itself
         if self.tries:
-            self.generates_with = self.model.config._attn_implementation
+            self.generation_attention = self.model.config._attn_implementation
             for model in filter(None, (self.model, self.ref_model)):
                 read_tries(self.accelerator.unwrap_model(model), self.temperature)
             for model in filter(None, (self.model, self.ref_model)):
@@ -58,13 +58,13 @@ class PolicyTrainer(runner.FiniteLoss, GRPOTrainer):
         same = [(prompt, len(list(copies))) for prompt, copies in groupby(prompt_ids)]
         rows, copies = [prompt for prompt, _ in same], [times for _, times in same]
         with torch.no_grad(), unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
-            model.set_attn_implementation(self.generates_with)
+            model.set_attn_implementation(self.generation_attention)
             end = self.processing_class.eos_token_id
-            found = continued(model, rows, self.max_completion_length, end, self._drawn, copies)
+            found = continued(model, rows, self.max_completion_length, end, self._sampled, copies)
             model.set_attn_implementation(NAME)
         return found, None
 
-    def _drawn(self, logits: torch.Tensor) -> torch.Tensor:
+    def _sampled(self, logits: torch.Tensor) -> torch.Tensor:
         """A token of each row, (rows,), by its probability."""
         probabilities = (logits.float() / self.temperature).softmax(-1)
         if not bool(torch.isfinite(probabilities).all()):
@@ -110,7 +110,7 @@ class PolicyTrainer(runner.FiniteLoss, GRPOTrainer):
         return found
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As trl, but tokens are those read since this process began: the diary adds what a resumed run read before."""
+        """As trl, but tokens are those read since this process began: LogCallback adds those from before."""
         self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen - (self.tokens_before or 0)]
         cut = self._metrics["train"].get(CUT)
         if cut and not self.ended:
@@ -153,12 +153,12 @@ def answers_as_tries(
     return {"labels": labels, **made.tensors(), "trie_node": node}, at
 
 
-class Judge:
+class Grader:
     """Our rewards as functions that trl calls: an answer is read once for all of them."""
 
     def __init__(self, cases: Sequence[Case], tokenizer: PreTrainedTokenizerBase) -> None:
         self.cases, self.tokenizer = cases, tokenizer
-        self.last: tuple[Any, list[Judged]] = (None, [])
+        self.last: tuple[Any, list[Graded]] = (None, [])
 
     def functions(self, rewards: RewardSum) -> list[Callable[..., list[float | None]]]:
         """One for each reward, bearing its name; rows need a column `case`, the number of the case."""
@@ -166,13 +166,13 @@ class Judge:
 
     def _function(self, reward: Reward) -> Callable[..., list[float | None]]:
         def score(completion_ids: list[list[int]], case: list[int], **_: Any) -> list[float | None]:
-            return checked(reward, self._judged(completion_ids, case))
+            return checked(reward, self._graded(completion_ids, case))
 
         score.__name__ = reward.name
         return score
 
-    def _judged(self, answers: list[list[int]], numbers: list[int]) -> list[Judged]:
+    def _graded(self, answers: list[list[int]], numbers: list[int]) -> list[Graded]:
         if self.last[0] != (answers, numbers):
             texts = [decoded(self.tokenizer, ids).text for ids in answers]
-            self.last = (answers, numbers), judge([self.cases[number] for number in numbers], texts)
+            self.last = (answers, numbers), grade([self.cases[number] for number in numbers], texts)
         return self.last[1]

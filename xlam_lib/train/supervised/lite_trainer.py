@@ -34,7 +34,7 @@ from xlam_lib.train.loop.log import FILE, append
 from xlam_lib.train.loop.mask_report import ROWS, MaskReport, check, ends_of, of_rows, sampled
 from xlam_lib.train.loop.processes import enough_memory
 from xlam_lib.train.loop.reporting import Report
-from xlam_lib.train.loop.resume import loading, mark_whole, step_of
+from xlam_lib.train.loop.resume import loading, mark_checkpoint_complete, step_of
 from xlam_lib.train.loop.sharding import groups_of, prepare_accelerator
 from xlam_lib.train.loop.telemetry import Meter, pace
 from xlam_lib.train.mixture.loader import Loader
@@ -71,12 +71,12 @@ class SFTFoundationTrainerLite:
         elif collator is None:  # on a GPU the mask of a long row isn't written out
             model.set_attn_implementation("flex_attention")
         self.config = model.config
-        self.balanced = router.coefficient(self.config)  # how much it counts that experts are equally busy
+        self.aux_loss_coef = router.aux_loss_coef(self.config)  # how much it counts that experts are equally busy
         read_tries(model)  # before it is prepared, or its autocast would end inside
-        if args.recompute:
+        if args.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self.loader = self._loader(train_dataset, named=True)
-        self.sources = [part.name for part in self.loader.mixture.parts]
+        self.source_names = [source.name for source in self.loader.mixture.sources]
         self.evaluation = self._loader(eval_dataset) if eval_dataset is not None else None
         self.steps = max(1, round(args.epochs * len(self.loader)))
         tries = TriePacker(args.row_tokens, 6 * model.config.get_text_config().hidden_size)
@@ -89,13 +89,14 @@ class SFTFoundationTrainerLite:
         accelerator.register_for_checkpointing(self.scheduler)
         dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
         self.meter = Meter(accelerator.unwrap_model(self.model), dtype, accelerator.device)
-        self.by_source = torch.zeros(2, len(self.sources), device=accelerator.device)  # losses and weights to be told
+        shape = (2, len(self.source_names))  # losses and weights that are not yet logged
+        self.by_source = torch.zeros(shape, device=accelerator.device)
 
     def train(self, work: Path | None = None, last: Path | None = None, report: Report | None = None) -> None:
         """All steps, from a checkpoint on if there is one; logs and checkpoints go to the folder `work`, if given."""
-        first = self._resumed(last) if last else 0
+        first = self._resume(last) if last else 0
         self.mask = self._mask_report()
-        started = told = time.perf_counter()
+        started = last_printed = time.perf_counter()
         self.model.train()
         self.meter.skip()
         for step, samples in enumerate(self._batches(first), first + 1):
@@ -108,8 +109,8 @@ class SFTFoundationTrainerLite:
             if step % self.args.log_every == 0 or saved:
                 entry |= self._measured() | {"seconds": round(now - started, 2), "tokens": self.meter.total}
                 self._log(work, report, entry)
-                if self.accelerator.is_main_process and (now - told > 2 or step == self.steps):
-                    left, told = (now - started) / (step - first) * (self.steps - step), now
+                if self.accelerator.is_main_process and (now - last_printed > 2 or step == self.steps):
+                    left, last_printed = (now - started) / (step - first) * (self.steps - step), now
                     figures = f"loss {entry['loss']:.3g}{pace(entry)}"
                     print(f"step {step}/{self.steps}  {figures}  {left:.0f} s to go", flush=True)
             if work and saved and step < self.steps:
@@ -126,7 +127,7 @@ class SFTFoundationTrainerLite:
         report = of_rows(
             sampled(rows), self.tokenizer, ends_of(self.tokenizer, self.accelerator.unwrap_model(self.model))
         )
-        return check(report, self.args.end_token, self.accelerator.is_main_process)
+        return check(report, self.args.missing_eos_token, self.accelerator.is_main_process)
 
     def _labelled(self, row: Row) -> Row:
         """The row with its labels, which may come from the collator."""
@@ -141,7 +142,7 @@ class SFTFoundationTrainerLite:
         while step < self.steps:
             for samples in self.loader:
                 groups = _groups([sample for _, sample in samples])
-                numbers = [self.sources.index(name) for name, _ in samples]
+                numbers = [self.source_names.index(name) for name, _ in samples]
                 yield [_of_source(group, number) for group, number in zip(groups, numbers, strict=True)]
                 step += 1
                 if step == self.steps:
@@ -155,15 +156,15 @@ class SFTFoundationTrainerLite:
         if not packed.weight:
             raise TrainingError(f"step {step}: none of its samples has a label, nothing would be trained")
         total = torch.zeros((), device=self.accelerator.device)
-        whole, balance = self._busy(packed.batches), torch.zeros_like(total)
+        load_of_step, balance = self._expert_load(packed.batches), torch.zeros_like(total)
         for number, batch in enumerate(packed.batches, 1):
             last = self.accelerator.sync_gradients = number == len(packed.batches)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss, busy = self._loss(batch)
+                loss, load_of_row = self._loss(batch)
                 loss = loss / packed.weight
-                if busy:
-                    unequal = busy.loss(whole)
-                    loss, balance = loss + self.balanced * unequal, balance + unequal.detach()
+                if load_of_row:
+                    imbalance = load_of_row.loss(load_of_step)
+                    loss, balance = loss + self.aux_loss_coef * imbalance, balance + imbalance.detach()
                 # gradients are averaged over the processes, the weight is that of all of them
                 self.accelerator.backward(loss * self.accelerator.num_processes)
             total += loss.detach()
@@ -180,25 +181,25 @@ class SFTFoundationTrainerLite:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
-        told = {"aux_loss": self.accelerator.reduce(balance).item()} if self.balanced else {}
-        return {"loss": total.item(), **told, "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm}
+        aux_loss = {"aux_loss": self.accelerator.reduce(balance).item()} if self.aux_loss_coef else {}
+        return {"loss": total.item(), **aux_loss, "lr": self.scheduler.get_last_lr()[0], "grad_norm": norm}
 
-    def _busy(self, batches: list[Batch]) -> router.Busy | None:
+    def _expert_load(self, batches: list[Batch]) -> router.ExpertLoad | None:
         """How busy the experts are with all rows of a step on all devices, for the loss of each row counts them all.
 
         None if no such loss is asked for, or if there is one row alone, which counts itself. Several rows are read
         once more for it, without gradients: the forward pass a second time.
         """
-        if not self.balanced or len(batches) * self.accelerator.num_processes == 1:
+        if not self.aux_loss_coef or len(batches) * self.accelerator.num_processes == 1:
             return None
         with torch.no_grad():
-            return router.together([self._loss(_unlabelled(one))[1] for one in batches], self.accelerator.reduce)
+            return router.summed([self._loss(_unlabelled(one))[1] for one in batches], self.accelerator.reduce)
 
     def _measured(self) -> dict[str, Any]:
         """What the meter found since the last line of the log; with several sources, the mean loss of each, too."""
         loss, weight = self.accelerator.reduce(self.by_source).tolist()
         self.by_source.zero_()
-        found = zip(self.sources, loss, weight, strict=True) if len(self.sources) > 1 else ()
+        found = zip(self.source_names, loss, weight, strict=True) if len(self.source_names) > 1 else ()
         return self.meter.entry() | {f"loss/{name}": lost / total for name, lost, total in found if total}
 
     @MEMORY
@@ -232,12 +233,12 @@ class SFTFoundationTrainerLite:
         if loader.mixture.world == 1:
             return self.packer.pack(groups, self.accelerator.process_index, self.accelerator.num_processes)
         packed = self.packer.pack(groups)
-        told = torch.tensor([[packed.weight, len(packed.batches)]], device=self.accelerator.device)
-        weights, counts = self.accelerator.gather(told).unbind(1)
+        counted = torch.tensor([[packed.weight, len(packed.batches)]], device=self.accelerator.device)
+        weights, counts = self.accelerator.gather(counted).unbind(1)
         missing = [empty() for _ in range(int(counts.max()) - len(packed.batches))]
         return replace(packed, batches=packed.batches + missing, weight=weights.sum().item())
 
-    def _loss(self, batch: Batch) -> tuple[torch.Tensor, router.Busy | None]:
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, router.ExpertLoad | None]:
         """The sum over the labels of a batch, weighted where it holds weights; how busy experts are, if that counts."""
         batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
         weights, source = batch.pop("weights", None), batch.pop("source", None)
@@ -246,20 +247,22 @@ class SFTFoundationTrainerLite:
             found = output.log_probs
             weighted = found if weights is None else found * weights[:, 1:]
             counted = weights[:, 1:] if weights is not None else (batch["labels"][:, 1:] != IGNORED).float()
-            self._tell_source(source, -weighted.detach(), counted)
-            return -weighted.sum(), router.Busy(output.chosen, output.likely, output.rows) if self.balanced else None
+            self._add_to_source(source, -weighted.detach(), counted)
+            return -weighted.sum(), router.ExpertLoad(
+                output.chosen, output.probability, output.rows
+            ) if self.aux_loss_coef else None
         labels = batch.pop("labels")[:, 1:]
         output = self.model(**batch, use_cache=False)
         logits = output.logits[:, :-1].flatten(0, 1).float()
         reduction = "sum" if source is None else "none"
         loss = torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction=reduction)
-        self._tell_source(source, loss.view_as(labels) if source is not None else loss, (labels != IGNORED).float())
-        if not self.balanced:
+        self._add_to_source(source, loss.view_as(labels) if source is not None else loss, (labels != IGNORED).float())
+        if not self.aux_loss_coef:
             return loss.sum(), None
         count = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))
-        return loss.sum(), router.busy(self.config, output, count)
+        return loss.sum(), router.expert_load(self.config, output, count)
 
-    def _tell_source(self, source: torch.Tensor | None, loss: torch.Tensor, weight: torch.Tensor) -> None:
+    def _add_to_source(self, source: torch.Tensor | None, loss: torch.Tensor, weight: torch.Tensor) -> None:
         """Add losses and weights of tokens, both (rows, length), to their rows' sources."""
         if source is not None:
             self.by_source.index_add_(1, source, torch.stack([loss.detach().sum(1), weight.sum(1)]))
@@ -277,10 +280,10 @@ class SFTFoundationTrainerLite:
         self.accelerator.wait_for_everyone()  # each process writes a file of its own
         if self.accelerator.is_main_process:
             write_json(folder / PLACE, {"tokens": self.meter.total, "loader": self.loader.state_dict()})
-            mark_whole(folder)
+            mark_checkpoint_complete(folder)
         self.accelerator.wait_for_everyone()
 
-    def _resumed(self, folder: Path) -> int:
+    def _resume(self, folder: Path) -> int:
         """Take up a checkpoint; returns the steps that were made."""
         with loading(folder):
             self.accelerator.load_state(str(folder))
@@ -295,7 +298,7 @@ def _groups(samples: list[Any]) -> list[Any]:
 
 
 def _unlabelled(batch: Batch) -> Batch:
-    """The same tokens, of which none is scored or told of."""
+    """The same tokens, of which none is scored or counted for a source."""
     kept = {key: values for key, values in batch.items() if key != "source"}
     return kept | {"labels": torch.full_like(batch["labels"], IGNORED)}
 

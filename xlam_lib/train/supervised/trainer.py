@@ -3,9 +3,9 @@
     trainer = SFTFoundationTrainer(args=args, train_dataset=train, eval_dataset=evaluation, collator=collator)
     trainer.train()
 
-The call shape of the xLAM page; `sft.py` makes a command of it. The other trainer, SFTFoundationTrainerLite (lite.py),
-is a loop of our own for all weights. On a CPU, rows are read as tries (`trie_model.py`) unless a collator is given. The
-learning rate warms up, stays, and falls linearly over the share of the steps that `decay` says.
+The call shape of the xLAM page; `sft.py` makes a command of it. The other trainer, SFTFoundationTrainerLite
+(`lite_trainer.py`), is a loop of our own for all weights. On a CPU, rows are read as tries (`trie_model.py`) unless a
+collator is given. The learning rate warms up, stays, and falls linearly over the share of the steps that `decay` says.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.trie_model import collate_rows, read_tries
 
 
-class SFTFoundationTrainer(runner.FiniteLoss, SFTTrainer):
+class SFTFoundationTrainer(runner.GuardedTrainer, SFTTrainer):
     """trl's trainer on token rows: `SFTFoundationTrainer(args, mixture).train()`.
 
     `args` has the fields of SftSettings. `train_dataset` is a Mixture (of one device or of all, as `interleave_data`
@@ -54,14 +54,14 @@ class SFTFoundationTrainer(runner.FiniteLoss, SFTTrainer):
         if collator is None and not torch.cuda.is_available():
             collator = collate_rows
         model = prepared(args) if model is None else model
-        balanced = router.coefficient(model.config)
+        aux_loss_coef = router.aux_loss_coef(model.config)
         super().__init__(
             model=model,
-            args=arguments(args, work or runner.working_folder(args), len(rows), evaluation is not None, balanced),
+            args=arguments(args, work or runner.working_folder(args), len(rows), evaluation is not None, aux_loss_coef),
             train_dataset=rows,
             eval_dataset=evaluation,
             processing_class=tokenizer or checkpoint.load_tokenizer(args.base),
-            callbacks=[_AtTheEnd()] if evaluation is not None else [],
+            callbacks=[_EvaluateAtEnd()] if evaluation is not None else [],
             **({"data_collator": collator} if collator else {}),
         )
         lora.keep_float32(self.model)
@@ -84,15 +84,15 @@ class SFTFoundationTrainer(runner.FiniteLoss, SFTTrainer):
         balance = 0.0
         if self.aux_loss_enabled:  # as trl: the mean of what each micro-batch of each process finds
             metrics["aux_loss"].append(self.accelerator.reduce(found.aux_loss.detach(), "mean").item())
-            parts = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
-            balance = self.router_aux_loss_coef * found.aux_loss / parts
+            micro_batches = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
+            balance = self.router_aux_loss_coef * found.aux_loss / micro_batches
         if num_items_in_batch is None:
             return total / trained + balance
         # the count is over all processes, whose gradients are averaged afterwards
         return total / num_items_in_batch * self.accelerator.num_processes + balance
 
 
-class _AtTheEnd(TrainerCallback):
+class _EvaluateAtEnd(TrainerCallback):
     """Evaluation after the last step, whatever the interval."""
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -127,17 +127,17 @@ def as_dataset(data: Any, args: Any, epochs: float) -> Dataset:
 def _drawn(mixture: Mixture, share: int) -> Iterator[Any]:
     """All devices' samples, pass after pass, in turn as many as a device reads at once: so each gets its own part."""
     while True:
-        parts = [iter(mixture.of(rank)) for rank in range(mixture.world)]
-        while some := [sample for part in parts for sample in islice(part, share)]:
+        streams = [iter(mixture.of(rank)) for rank in range(mixture.world)]
+        while some := [sample for stream in streams for sample in islice(stream, share)]:
             yield from some
         mixture.set_epoch(mixture.epoch + 1)
 
 
-def arguments(args: Any, work: Path, samples: int, evaluated: bool = False, balanced: float = 0.0) -> SFTConfig:
+def arguments(args: Any, work: Path, samples: int, evaluated: bool = False, aux_loss_coef: float = 0.0) -> SFTConfig:
     """trl's arguments: AdamW, warm-up, plateau and linear decay; nothing reported anywhere but our own log.
 
-    The loss that keeps the experts of a mixture equally busy counts `balanced` times, as the model's configuration says
-    (`router.py`); trl would turn it on by itself.
+    The loss that keeps the experts of a mixture equally busy counts `aux_loss_coef` times, as the model's configuration
+    says (`router.py`); trl would turn it on by itself.
     """
     steps = math.ceil(samples / args.batch_size)
     world, share, cuda = state().num_processes, runner.share(args), torch.cuda.is_available()
@@ -152,8 +152,9 @@ def arguments(args: Any, work: Path, samples: int, evaluated: bool = False, bala
         optim="adamw_torch_fused", weight_decay=0.01, adam_beta2=0.99, max_grad_norm=1.0,
         train_sampling_strategy="sequential", max_length=args.max_length,
         dataset_kwargs={"skip_prepare_dataset": True}, remove_unused_columns=False, bf16=bfloat16(args.precision),
-        gradient_checkpointing=args.recompute, use_cpu=not cuda, seed=args.seed, router_aux_loss_coef=balanced,
-        data_seed=args.seed, logging_steps=min(args.log_every, steps), logging_nan_inf_filter=False,
+        gradient_checkpointing=args.gradient_checkpointing, use_cpu=not cuda, seed=args.seed,
+        router_aux_loss_coef=aux_loss_coef, data_seed=args.seed, logging_steps=min(args.log_every, steps),
+        logging_nan_inf_filter=False,
         save_steps=args.save_every, save_total_limit=2, report_to="none", disable_tqdm=True,
         eval_strategy="steps" if evaluated else "no", eval_steps=args.save_every if evaluated else None,
         dataloader_pin_memory=cuda, ddp_find_unused_parameters=False,
