@@ -22,6 +22,8 @@ from xlam_lib.answers import Answer, Parsed, calls_as_dicts, json_text, parse_an
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 __all__ = [
+    "BLOCKS",
+    "BLOCK_MARKS",
     "BRIEF_STYLE",
     "SEED_FORMAT_INSTRUCTION",
     "SEED_STYLE",
@@ -31,9 +33,11 @@ __all__ = [
     "Parsed",
     "PromptStyle",
     "answer_of",
+    "block_of",
     "history_steps",
     "parse_answer",
     "prompts_of",
+    "query_of",
     "read_tools",
     "render_answer",
     "render_prompt",
@@ -42,6 +46,9 @@ __all__ = [
     "style_of",
     "tools_from_any",
 ]
+
+BLOCKS = ("TASK INSTRUCTION", "AVAILABLE TOOLS", "FORMAT INSTRUCTION", "QUERY", "HISTORY STEPS")
+BLOCK_MARKS = ("[BEGIN OF {0}]", "[END OF {0}]")  # the lines around a block; nowhere else are they written out
 
 SEED_TASK_INSTRUCTION = (
     "Based on the previous context and API request history, generate an API request or a response as an AI assistant."
@@ -162,16 +169,32 @@ def render_prompt(
 
     Example: '[BEGIN OF TASK INSTRUCTION]\\nBased on ...\\n[END OF QUERY]\\n\\n'
     """
-    blocks = {
-        "TASK INSTRUCTION": style.task_instruction,
-        "AVAILABLE TOOLS": json_text(render_tools(tools, style.mark_required)),
-        "FORMAT INSTRUCTION": style.format_instruction,
-        "QUERY": query,
-    }
-    prompt = "".join(f"[BEGIN OF {name}]\n{text}\n[END OF {name}]\n\n" for name, text in blocks.items())
-    if history:
-        prompt += f"\n[BEGIN OF HISTORY STEPS]\n{json_text(list(history))}\n[END OF HISTORY STEPS]\n"
-    return prompt
+    texts = (
+        style.task_instruction,
+        json_text(render_tools(tools, style.mark_required)),
+        style.format_instruction,
+        query,
+    )
+    prompt = "".join(f"{_block(name, text)}\n" for name, text in zip(BLOCKS[:-1], texts, strict=True))
+    return prompt + (f"\n{_block(BLOCKS[-1], json_text(list(history)))}" if history else "")
+
+
+def _block(name: str, text: str) -> str:
+    begin, end = (mark.format(name) for mark in BLOCK_MARKS)
+    return f"{begin}\n{text}\n{end}\n"
+
+
+def block_of(prompt: str, name: str) -> str | None:
+    """The text of a prompt's first block of this name: `block_of(prompt, "QUERY")` -> 'Weather in Oslo?'; or None."""
+    begin, end = (mark.format(name) for mark in BLOCK_MARKS)
+    _, begun, rest = prompt.partition(f"{begin}\n")
+    text, ended, _ = rest.partition(f"\n{end}")
+    return text if begun and ended else None
+
+
+def query_of(prompt: str) -> str:
+    """What the user asks in a prompt, "" where nothing is asked: 'Weather in Oslo?'."""
+    return block_of(prompt, "QUERY") or ""
 
 
 def history_steps(

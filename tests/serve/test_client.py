@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from seed_example import MESSAGES, TOOLS
 
-from xlam_lib.codec import BRIEF_STYLE
+from xlam_lib.codec import BRIEF_STYLE, tools_from_any
+from xlam_lib.openai_messages import tools_to_openai
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
 from xlam_lib.serve.connection import (
@@ -21,7 +22,7 @@ from xlam_lib.serve.connection import (
     UnknownModelError,
     openai_client,
 )
-from xlam_lib.serve.messages import openai_messages, openai_tools
+from xlam_lib.serve.messages import openai_messages
 
 ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'
 CALL = {"name": "search", "arguments": {"query": "weather"}}
@@ -102,7 +103,7 @@ def test_the_originals_snippet_by_the_servers_tools(wire):
         "temperature": 0.0,
         "max_tokens": 512,
         "messages": openai_messages(MESSAGES),
-        "tools": openai_tools(TOOLS),
+        "tools": tools_to_openai(tools_from_any(TOOLS)),
     }
     choice = response["choices"][0]
     assert choice["message"] == {"role": "assistant", "content": "Look.", "tool_calls": [{"id": "x0", **CALL}]}

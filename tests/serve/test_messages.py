@@ -6,7 +6,9 @@ import pytest
 from openai.types.chat import ChatCompletionMessage
 from seed_example import MESSAGES, TOOLS
 
-from xlam_lib.serve.messages import MessageError, openai_messages, openai_tools, steps_of
+from xlam_lib.codec import tools_from_any
+from xlam_lib.openai_messages import tools_to_openai
+from xlam_lib.serve.messages import MessageError, openai_messages, steps_of
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -45,9 +47,11 @@ def test_tools_in_every_form():
     bare = {"name": "now", "description": "The time", "parameters": {"type": "object", "properties": {"zone": {}}}}
     wrapped = {"type": "function", "function": bare}
     flat = {"name": "now", "description": "The time", "parameters": {"zone": {}}}
-    assert openai_tools([bare]) == openai_tools([wrapped]) == openai_tools([flat]) == [wrapped]
-    assert [tool["function"]["parameters"]["required"] for tool in openai_tools(TOOLS)][0] == ["location"]
-    assert openai_tools(None) == openai_tools([]) == []
+    for given in (bare, wrapped, flat):
+        assert tools_to_openai(tools_from_any([given])) == [wrapped]
+    written = tools_to_openai(tools_from_any(TOOLS))
+    assert [tool["function"]["parameters"]["required"] for tool in written][0] == ["location"]
+    assert tools_to_openai([]) == []
 
 
 def test_parallel_results_stay_apart_in_whatever_order_they_come():

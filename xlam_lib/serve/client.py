@@ -20,9 +20,10 @@ from typing import Any, Literal
 
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, render_prompt, tools_from_any
+from xlam_lib.openai_messages import tools_to_openai
 from xlam_lib.serve.choices import choice_of_calls, choice_of_text, collect_stream
 from xlam_lib.serve.connection import ClientError, named_errors, openai_client
-from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, openai_tools, steps_of
+from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, steps_of
 from xlam_lib.serve.streaming import AnswerStream
 from xlam_lib.trajectory import Tool
 
@@ -129,7 +130,7 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
         config, strict, known = self.config, openai_messages(messages), tools_from_any(tools or [])
         request = {"model": config.model, "temperature": config.temperature, "max_tokens": config.max_tokens, **options}
         if config.mode == "tools":
-            request |= {"messages": strict, **({"tools": openai_tools(tools)} if known else {})}
+            request |= {"messages": strict, **({"tools": tools_to_openai(known)} if known else {})}
         elif config.mode == "prompt":
             request |= {"messages": [{"role": "user", "content": self.prompt(messages, tools)}]}
         else:

@@ -32,6 +32,7 @@ from xgrammar import Grammar
 
 from xlam_lib.answers import json_text
 from xlam_lib.codec import tools_from_any
+from xlam_lib.openai_messages import function_to_openai
 from xlam_lib.serve.schema import answer_schema
 from xlam_lib.serve.streaming import AnswerStream, read_message
 from xlam_lib.trajectory import Tool
@@ -72,10 +73,7 @@ class XlamJsonToolParser(ToolParser):
     def extract_tool_calls(self, model_output: str, request: Any) -> ExtractedToolCallInformation:
         """A whole answer."""
         message = read_message(model_output, _calls_allowed(request))
-        calls = [
-            ServedCall(function=FunctionCall(name=call.name, arguments=json_text(call.arguments)))
-            for call in message.calls
-        ]
+        calls = [ServedCall(function=FunctionCall(**function_to_openai(call))) for call in message.calls]
         return ExtractedToolCallInformation(tools_called=bool(calls), tool_calls=calls, content=message.content or None)
 
     def extract_tool_calls_streaming(
@@ -104,7 +102,7 @@ class XlamJsonToolParser(ToolParser):
                 id=make_tool_call_id(),
                 type="function",
                 index=index,
-                function=DeltaFunctionCall(name=call.name, arguments=json_text(call.arguments)),
+                function=DeltaFunctionCall(**function_to_openai(call)),
             )
             for index, call in enumerate(rest.calls)
         ]

@@ -9,7 +9,6 @@ is given the blueprint's instruction, and hears only what the agent says.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from xlam_lib.data.apigen.endpoint import Endpoint, Message, Said
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint
 from xlam_lib.data.apigen.multi_turn.desk import POLICY, TOOLS
 from xlam_lib.data.apigen.multi_turn.play import STOP, Broken
+from xlam_lib.openai_messages import decode_arguments, to_openai, tools_to_openai
 from xlam_lib.trajectory import Step, ToolCall
 
 USER_INSTRUCTION = f"""\
@@ -63,27 +63,12 @@ class ModelAgent:
         return Step("assistant", said.text, tool_calls=calls)
 
 
-TOOL_PARAMETER = [{"type": "function", "function": tool.to_dict()} for tool in TOOLS.values()]
+TOOL_PARAMETER = tools_to_openai(TOOLS.values())
 
 
 def messages(steps: Sequence[Step]) -> list[Message]:
     """The conversation as OpenAI messages, the policy first."""
-    told: list[Message] = [{"role": "system", "content": POLICY}]
-    for step in steps:
-        message: dict[str, Any] = {"role": step.role, "content": step.content}
-        if step.tool_calls:
-            message["tool_calls"] = [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
-                }
-                for call in step.tool_calls
-            ]
-        if step.role == "tool":
-            message["tool_call_id"] = step.tool_call_id
-        told.append(message)
-    return told
+    return to_openai((Step("system", POLICY), *steps))
 
 
 def _told(said: Said) -> Said:
@@ -94,8 +79,8 @@ def _told(said: Said) -> Said:
 
 def _arguments(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
+        value = decode_arguments(text)
+    except ValueError as error:
         raise Broken(f"the agent's arguments are no JSON ({error}): {text[:80]!r}") from error
     if not isinstance(value, dict):
         raise Broken(f"the agent's arguments are no object: {text[:80]!r}")
