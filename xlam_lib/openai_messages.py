@@ -110,7 +110,8 @@ def step_of(message: Any, where: str = "message") -> Step:
 
 def read_calls(given: Any, where: str) -> list[ToolCall]:
     """The calls of a list, or the one that was given, with their ids: [ToolCall("f", {"a": 1}, "call_B1w")]."""
-    items = given if isinstance(given, list | tuple) else [given] if given else []
+    items = [given] if isinstance(given, dict) else given or []
+    items = items if isinstance(items, list | tuple) else [items]
     return [_call(item, f"{where}, call {number}") for number, item in enumerate(items)]
 
 
@@ -156,7 +157,7 @@ def message_text(message: Any, cut_off: bool = False) -> str:
     """
     content = field(message, "content") or ""
     thought = "\n".join(filter(None, (reasoning_of(message), content)))
-    if calls := [raw_call(item) for item in given_calls(message)]:
+    if calls := [raw_call(item) for item in given_calls(message) or []]:
         listed = [{"name": call.name, "arguments": _object_or_text(call.arguments)} for call in calls]
         return json.dumps({"thought": thought, "tool_calls": listed}, ensure_ascii=False)
     as_written = cut_off or content.lstrip()[:1] in ("{", "[", "`")
@@ -209,7 +210,7 @@ def reasoning_of(message: Any) -> str:
 def given_calls(message: Any) -> Any:
     """What a message has for its calls, unread: its `tool_calls`, or the one `function_call` as such a list."""
     single = field(message, "function_call")
-    return [{"function": single}] if single else field(message, "tool_calls") or []
+    return [{"function": single}] if single else field(message, "tool_calls")
 
 
 def raw_call(item: Any) -> RawCall:

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from floor_strategies import trajectories
+from hypothesis import given, settings
 from openai.types.chat import ChatCompletionMessage
 from seed_example import MESSAGES, TOOLS
 
 from xlam_lib.codec import tools_from_any
-from xlam_lib.openai_messages import tools_to_openai
+from xlam_lib.openai_messages import to_openai, tools_to_openai
 from xlam_lib.serve.messages import MessageError, openai_messages, steps_of
 
 USER = {"role": "user", "content": "Hi"}
@@ -43,12 +45,25 @@ def test_steps_for_the_codec():
     assert [step.role for step in steps] == ["user", "assistant", "tool", "user"]
 
 
+@given(trajectories())
+@settings(deadline=None)
+def test_a_trajectorys_messages_are_strict_already(trajectory):
+    messages = to_openai(trajectory.steps)
+    assert openai_messages(messages) == messages
+    system, steps = steps_of(messages)
+    first = trajectory.steps[0]
+    assert (system, (*[first] * (first.role == "system"), *steps)) == (
+        first.content if first.role == "system" else "",
+        trajectory.steps,
+    )
+
+
 def test_tools_in_every_form():
     bare = {"name": "now", "description": "The time", "parameters": {"type": "object", "properties": {"zone": {}}}}
     wrapped = {"type": "function", "function": bare}
     flat = {"name": "now", "description": "The time", "parameters": {"zone": {}}}
-    for given in (bare, wrapped, flat):
-        assert tools_to_openai(tools_from_any([given])) == [wrapped]
+    for tool in (bare, wrapped, flat):
+        assert tools_to_openai(tools_from_any([tool])) == [wrapped]
     written = tools_to_openai(tools_from_any(TOOLS))
     assert [tool["function"]["parameters"]["required"] for tool in written][0] == ["location"]
     assert tools_to_openai([]) == []

@@ -32,7 +32,7 @@ def choice_of_text(text: str, finish_reason: str | None, tools: Sequence[Tool], 
 def choice_of_calls(message: Any, finish_reason: str | None, tools: Sequence[Tool]) -> dict[str, Any]:
     """The choice of an OpenAI message whose calls the server has read; calls that can't be made are problems."""
     calls, problems = [], []
-    for call in map(raw_call, given_calls(message)):
+    for call in map(raw_call, given_calls(message) or []):
         try:
             arguments = decode_arguments(call.arguments)
         except ValueError:

@@ -132,6 +132,7 @@ def _call(item: Any, ids: Iterator[str], index: int) -> ToolCall:
         raise MessageError(f"message {index}: a call is {item!r}, expected one with a name and arguments")
     try:
         arguments = decode_arguments(call.arguments)
+        arguments = {} if arguments is None or arguments == "" else arguments  # JSON's null, too
         json_text(arguments)  # as it will be sent
     except (TypeError, ValueError) as error:
         raise MessageError(

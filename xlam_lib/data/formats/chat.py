@@ -106,7 +106,7 @@ def _lenient(raw: str, name: str, constants: list[str]) -> Any:
 
 def calls_of(message: dict[str, Any]) -> list[RawCall]:
     """Calls of an assistant message in either OpenAI form: `tool_calls` or the older `function_call`."""
-    raw = given_calls(message)
+    raw = given_calls(message) or []
     if not isinstance(raw, list):
         raise Drop("calls are not a list", f"found {type(raw).__name__}")
     calls = []
