@@ -194,9 +194,9 @@ def test_parallel_results_stand_in_the_order_of_the_calls():
 def test_the_task_is_the_system_step_then_the_task_then_the_style():
     steps = (Step("user", "Hi"), Step("assistant", "Ho"))
     base = Trajectory("t", Source("s", "CC0-1.0"), Task("From the task."), steps=steps)
-    told = replace(base, steps=(Step("system", "From the system."), *base.steps))
+    own = replace(base, steps=(Step("system", "From the system."), *base.steps))
     plain = replace(base, task=Task())
-    texts_ = [sections(prompts_of(t, BRIEF_STYLE)[0][1])["TASK INSTRUCTION"] for t in (told, base, plain)]
+    texts_ = [sections(prompts_of(t, BRIEF_STYLE)[0][1])["TASK INSTRUCTION"] for t in (own, base, plain)]
     assert texts_ == ["From the system.", "From the task.", BRIEF_STYLE.task_instruction]
 
 

@@ -111,7 +111,7 @@ def _marked(spec: Any, required: bool) -> Any:
 
 
 def read_tools(rendered: Iterable[dict[str, Any]], mark_required: bool = False) -> list[Tool]:
-    """The tools of which `render_tools` made this, as far as it tells: what is required only if it was marked.
+    """The tools of which `render_tools` made this, as far as it is known: what is required only if it was marked.
 
     Example: `read_tools(render_tools([Tool("now")]))` -> [Tool("now")]
     """
@@ -202,10 +202,10 @@ def history_steps(
 ) -> tuple[str, list[dict[str, Any]]]:
     """(query, history) of messages; a system step is not part of it.
 
-    The query is what the user says before the assistant first speaks. Each assistant turn makes one entry with the
-    results of its calls and what the user said next, consecutive user messages joined by a newline:
+    The query is what the user writes before the assistant's first turn. Each assistant turn makes one entry with the
+    results of its calls and what the user wrote next, consecutive user messages joined by a newline:
     {"step_id": 1, "thought": "", "tool_calls": [...], "next_observation": "...", "user_input": "..."}, the last key
-    only when the user spoke. Several results are [{"name", "content"}, ...] in the order of the calls; none is "".
+    only after a user message. Several results are [{"name", "content"}, ...] in the order of the calls; none is "".
     """
     query: list[str] = []
     turns: list[tuple[Step, list[Step], list[str]]] = []
@@ -259,7 +259,7 @@ def _content(text: str, observations: str) -> Any:
 
 
 def answer_of(step: Step) -> Answer:
-    """What an assistant step says, as the model writes it; reasoning and content together make the thought."""
+    """An assistant step as the model writes it; reasoning and content together make the thought."""
     if step.role != "assistant":
         raise ValueError(f"only an assistant step is an answer, this one is a {step.role} step")
     thought = "\n".join(filter(None, (step.reasoning, step.content)))

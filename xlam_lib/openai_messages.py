@@ -2,7 +2,7 @@
 
 Messages may be dictionaries or objects of the openai package, of today's form (`tool_calls`, role "tool") or the old
 one (`function_call`, role "function"), their content text or parts of text, a call bare or under "function", its
-arguments JSON text or an object. OpenAI messages don't say `is_error`, `trainable`, `reward` and `reasoning_origin`.
+arguments JSON text or an object. OpenAI messages have no `is_error`, `trainable`, `reward` and `reasoning_origin`.
 
     messages, tools = to_openai(trajectory.steps), tools_to_openai(trajectory.tools)
     from_openai(messages)       # the steps again; `step_of(message)` is one of them with its ids as they are

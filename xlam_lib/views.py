@@ -1,8 +1,9 @@
 """Trajectories seen as other formats, and back: OpenAI messages, xLAM history steps, TRL rows. Pure functions.
 
-What a format has no word for is lost in it, and nothing else: OpenAI messages don't say `is_error`, `trainable`,
-`reward` and `reasoning_origin`; xLAM steps don't tell reasoning from content. Used by notebooks 01 (side by side),
-02 and 03 (rows) and 04 (messages for the server): `to_openai(t.steps)`, `from_openai(messages)`, `to_trl_rows(t)`.
+What a format has no field for is lost in it, and nothing else: xLAM steps don't tell reasoning from content, OpenAI
+messages (`openai_messages.py`, offered here, too) have no `is_error`, `trainable`, `reward` and `reasoning_origin`.
+Used by notebooks 01 (side by side), 02 and 03 (rows) and 04 (messages for the server): `to_openai(t.steps)`,
+`from_openai(messages)`, `to_trl_rows(t)`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def to_xlam_steps(
 def from_xlam_steps(query: str, history: Sequence[dict[str, Any]]) -> tuple[Step, ...]:
     """Steps of an xLAM history; `to_xlam_steps` makes the same history of them.
 
-    A thought beside calls is reasoning, without calls it is what was said. An observation answers the turn's only call;
+    A thought beside calls is reasoning, without calls it is content. An observation answers the turn's only call;
     of several calls each has its own {"name", "content"}, and any other observation answers the first.
     Example: `from_xlam_steps("Hi", [{"step_id": 1, "thought": "Hello!", "tool_calls": [], "next_observation": ""}])`
     """

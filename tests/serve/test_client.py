@@ -1,4 +1,4 @@
-"""The xLAM client's requests, readings and errors, against a small HTTP server that answers what it is told.
+"""The xLAM client's requests, readings and errors, against a small HTTP server that answers as prepared.
 
 The real server is tested in test_vllm.py; here the point is what goes over the wire.
 """
@@ -153,16 +153,16 @@ def test_streams_end_with_the_same_choice(wire):
         ),
         chunks(*({"content": ANSWER[i : i + 7]} for i in range(0, len(ANSWER), 7))),
     ]
-    told = list(wire.client().stream(MESSAGES, TOOLS))
+    calls = list(wire.client().stream(MESSAGES, TOOLS))
     read = list(wire.client(mode="prompt").stream(MESSAGES, TOOLS))
-    for pieces, call_id in ((told, "x0"), (read, "call_1")):
+    for pieces, call_id in ((calls, "x0"), (read, "call_1")):
         assert "".join(piece["content"] for piece in pieces[:-1]) == "Look." and len(pieces) >= 3
         message = {"role": "assistant", "content": "Look.", "tool_calls": [{"id": call_id, **CALL}]}
         assert pieces[-1] == {"index": 0, "message": message, "finish_reason": "tool_calls", "problems": []}
     assert wire.asked[0][1]["stream"] is True
 
 
-def test_problems_are_told(wire):
+def test_problems_are_reported(wire):
     wire.answers = [
         chat("Look", finish="length"),
         chat(ANSWER),
@@ -204,7 +204,7 @@ def test_a_proxy_is_not_asked_for_this_machine(wire, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "said"),
+    ("status", "kind", "message"),
     [
         (400, RequestRefusedError, "status 400: too long"),
         (401, RequestRefusedError, "status 401"),
@@ -212,12 +212,12 @@ def test_a_proxy_is_not_asked_for_this_machine(wire, monkeypatch):
         (500, ServerFailedError, "failed with status 500"),
     ],
 )
-def test_refusals_are_named(wire, status, kind, said):
+def test_refusals_are_named(wire, status, kind, message):
     wire.answers = [(status, {"error": {"message": "too long", "code": status}})] * 2
-    with pytest.raises(kind, match=said) as error:
+    with pytest.raises(kind, match=message) as error:
         wire.client().completion(MESSAGES, tools=TOOLS)
     assert isinstance(error.value, ClientError) and wire.url in str(error.value)
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         list(wire.client().stream(MESSAGES, TOOLS))
 
 
@@ -234,7 +234,7 @@ def test_an_unknown_mode():
 
 def test_served_texts_keep_their_order(wire):
     wire.answers = [text("same")] * 5
-    assert served_texts(wire.url, "m", ["a", "b", "c", "d", "e"], max_tokens=3, at_once=2) == ["same"] * 5
+    assert served_texts(wire.url, "m", ["a", "b", "c", "d", "e"], max_tokens=3, concurrency=2) == ["same"] * 5
     assert sorted(body["prompt"] for _, body in wire.asked) == ["a", "b", "c", "d", "e"]
     assert {body["temperature"] for _, body in wire.asked} == {0.0}
 

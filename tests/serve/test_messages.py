@@ -108,7 +108,7 @@ def test_results_that_are_data_become_json(result, text):
 
 
 @pytest.mark.parametrize(
-    ("messages", "said"),
+    ("messages", "error"),
     [
         ([], "no messages"),
         (["Hi"], "message 0: expected an object"),
@@ -126,8 +126,8 @@ def test_results_that_are_data_become_json(result, text):
         ([USER, assistant({"name": "a"}), {"role": "tool", "content": {1, 2}}], "can't be written as JSON"),
     ],
 )
-def test_what_cannot_be_understood_is_named(messages, said):
-    with pytest.raises(MessageError, match=said):
+def test_what_cannot_be_understood_is_named(messages, error):
+    with pytest.raises(MessageError, match=error):
         openai_messages(messages)
 
 

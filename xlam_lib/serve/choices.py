@@ -70,9 +70,9 @@ def collect_stream(chunks: Iterable[Any]) -> dict[str, Any]:
                 if piece.function:
                     call["function"]["name"] += piece.function.name or ""
                     call["function"]["arguments"] += piece.function.arguments or ""
-    told = [calls[index] for index in sorted(calls)]
+    in_order = [calls[index] for index in sorted(calls)]
     return {
-        "message": {"role": "assistant", "content": "".join(content), "tool_calls": told},
+        "message": {"role": "assistant", "content": "".join(content), "tool_calls": in_order},
         "finish_reason": finish_reason,
     }
 

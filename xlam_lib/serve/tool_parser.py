@@ -5,7 +5,7 @@
 
 `vllm.py` passes these flags (notebook 04_serving). Understands the v1 object with thought and tool_calls and the v2
 list of calls, because it asks the codec; the thought, or an answer in plain words, is the message's content. This
-module is the thin part that knows vLLM; what is told when, `streaming.py` decides.
+module is the thin part that knows vLLM; what is sent when, `streaming.py` decides.
 
 vLLM offers two kinds of parsers. This is one of the kind that keeps its own state (`engine_based_streaming`): only for
 those vLLM asks for the rest when the text has ended, and takes the content of answers without calls from the parser.
