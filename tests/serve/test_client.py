@@ -22,7 +22,7 @@ from xlam_lib.serve.connection import (
     UnknownModelError,
     openai_client,
 )
-from xlam_lib.serve.messages import openai_messages
+from xlam_lib.serve.messages import strict_messages
 
 ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'
 CALL = {"name": "search", "arguments": {"query": "weather"}}
@@ -102,14 +102,14 @@ def test_the_originals_snippet_by_the_servers_tools(wire):
         "model": "m",
         "temperature": 0.0,
         "max_tokens": 512,
-        "messages": openai_messages(MESSAGES),
+        "messages": strict_messages(MESSAGES),
         "tools": tools_to_openai(tools_from_any(TOOLS)),
     }
     choice = response["choices"][0]
     assert choice["message"] == {"role": "assistant", "content": "Look.", "tool_calls": [{"id": "x0", **CALL}]}
     assert (choice["finish_reason"], choice["problems"], response["model"]) == ("tool_calls", [], "m")
     again = [*MESSAGES, choice["message"], {"role": "tool", "content": "sunny"}]  # the answer goes back as it is
-    assert openai_messages(again)[-1]["tool_call_id"] == "x0"
+    assert strict_messages(again)[-1]["tool_call_id"] == "x0"
 
 
 @pytest.mark.parametrize("mode", ["prompt", "completion"])

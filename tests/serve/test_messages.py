@@ -10,7 +10,7 @@ from seed_example import MESSAGES, TOOLS
 
 from xlam_lib.codec import tools_from_any
 from xlam_lib.openai_messages import to_openai, tools_to_openai
-from xlam_lib.serve.messages import MessageError, openai_messages, steps_of
+from xlam_lib.serve.messages import MessageError, steps_of, strict_messages
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -21,7 +21,7 @@ def assistant(*calls, content=None):
 
 def test_the_originals_example_is_understood_as_printed():
     before = json.dumps(MESSAGES)
-    strict = openai_messages(MESSAGES)
+    strict = strict_messages(MESSAGES)
     assert json.dumps(MESSAGES) == before  # the caller's messages stay as they are
     assert [message["role"] for message in strict] == ["system", "user", "assistant", "tool", "user"]
     arguments = '{"location": "New York", "unit": "fahrenheit"}'
@@ -34,11 +34,11 @@ def test_the_originals_example_is_understood_as_printed():
         "tool_call_id": "call_0",
         "name": "get_weather",
     }
-    assert openai_messages(strict) == strict
+    assert strict_messages(strict) == strict
 
 
 def test_steps_for_the_codec():
-    system, steps = steps_of(openai_messages(MESSAGES))
+    system, steps = steps_of(strict_messages(MESSAGES))
     assert system == "You are a helpful assistant."
     assert steps[1].tool_calls[0].arguments == {"location": "New York", "unit": "fahrenheit"}
     assert (steps[2].tool_call_id, steps[2].name) == ("call_0", "get_weather")
@@ -49,7 +49,7 @@ def test_steps_for_the_codec():
 @settings(deadline=None)
 def test_a_trajectorys_messages_are_strict_already(trajectory):
     messages = to_openai(trajectory.steps)
-    assert openai_messages(messages) == messages
+    assert strict_messages(messages) == messages
     system, steps = steps_of(messages)
     first = trajectory.steps[0]
     assert (system, (*[first] * (first.role == "system"), *steps)) == (
@@ -75,7 +75,7 @@ def test_parallel_results_stay_apart_in_whatever_order_they_come():
         {"role": "tool", "name": name, "content": text}
         for name, text in (("other", "o"), ("get", "first"), ("get", "second"))
     ]
-    strict = openai_messages([USER, assistant(*calls), *results])
+    strict = strict_messages([USER, assistant(*calls), *results])
     assert [call["id"] for call in strict[1]["tool_calls"]] == ["call_0", "call_1", "call_2"]
     assert [(m["tool_call_id"], m["content"]) for m in strict[2:]] == [
         ("call_2", "o"),
@@ -86,7 +86,7 @@ def test_parallel_results_stay_apart_in_whatever_order_they_come():
 
 def test_ids_given_are_kept_and_new_ones_differ():
     calls = [{"id": "call_0", "type": "function", "function": {"name": "a", "arguments": ""}}, {"name": "a"}]
-    strict = openai_messages([USER, assistant(*calls), {"role": "tool", "tool_call_id": "call_1", "content": "x"}])
+    strict = strict_messages([USER, assistant(*calls), {"role": "tool", "tool_call_id": "call_1", "content": "x"}])
     assert [call["id"] for call in strict[1]["tool_calls"]] == ["call_0", "call_1"]
     assert strict[1]["tool_calls"][0]["function"]["arguments"] == "{}"
     assert strict[2]["name"] == "a"
@@ -95,7 +95,7 @@ def test_ids_given_are_kept_and_new_ones_differ():
 def test_objects_of_the_openai_package_and_parts_of_text():
     message = ChatCompletionMessage(role="assistant", content="Hello")
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    strict = openai_messages([{"role": "user", "content": parts}, message])
+    strict = strict_messages([{"role": "user", "content": parts}, message])
     assert strict == [{"role": "user", "content": "a\nb"}, {"role": "assistant", "content": "Hello"}]
 
 
@@ -103,7 +103,7 @@ def test_objects_of_the_openai_package_and_parts_of_text():
     ("result", "text"), [({"celsius": 4}, '{"celsius": 4}'), ([1, "å"], '[1, "å"]'), (None, "null")]
 )
 def test_results_that_are_data_become_json(result, text):
-    strict = openai_messages([USER, assistant({"name": "a"}), {"role": "tool", "content": result}])
+    strict = strict_messages([USER, assistant({"name": "a"}), {"role": "tool", "content": result}])
     assert strict[2]["content"] == text
 
 
@@ -128,9 +128,9 @@ def test_results_that_are_data_become_json(result, text):
 )
 def test_what_cannot_be_understood_is_named(messages, error):
     with pytest.raises(MessageError, match=error):
-        openai_messages(messages)
+        strict_messages(messages)
 
 
 def test_a_system_message_in_the_middle_has_no_place_in_a_prompt():
     with pytest.raises(MessageError, match="message 1: a system message may only come first"):
-        steps_of(openai_messages([USER, {"role": "system", "content": "Be brief."}]))
+        steps_of(strict_messages([USER, {"role": "system", "content": "Be brief."}]))

@@ -23,7 +23,7 @@ from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, render_prompt
 from xlam_lib.openai_messages import tools_to_openai
 from xlam_lib.serve.choices import choice_of_calls, choice_of_text, collect_stream
 from xlam_lib.serve.connection import ClientError, named_errors, openai_client
-from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, steps_of
+from xlam_lib.serve.messages import MessageError, fresh_ids, steps_of, strict_messages
 from xlam_lib.serve.streaming import AnswerStream
 from xlam_lib.trajectory import Tool
 
@@ -127,7 +127,7 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
     def _request(self, messages: Iterable[Any], tools: list[dict] | None, options: dict[str, Any]) -> _Request:
         """The request that the mode makes of a conversation."""
         messages = list(messages)
-        config, strict, known = self.config, openai_messages(messages), tools_from_any(tools or [])
+        config, strict, known = self.config, strict_messages(messages), tools_from_any(tools or [])
         body = {"model": config.model, "temperature": config.temperature, "max_tokens": config.max_tokens, **options}
         if config.mode == "tools":
             body |= {"messages": strict, **({"tools": tools_to_openai(known)} if known else {})}
@@ -142,7 +142,7 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
 
         A system message takes the place of the style's task instruction, as in the chat template.
         """
-        system, steps = steps_of(openai_messages(messages))
+        system, steps = steps_of(strict_messages(messages))
         style = replace(self.config.style, task_instruction=system or self.config.style.task_instruction)
         return render_prompt(tools_from_any(tools or []), *history_steps(steps, style.observations), style)
 
