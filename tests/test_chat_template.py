@@ -101,8 +101,8 @@ def test_results_without_ids_and_names_still_stand():
 
 def test_a_developer_message_is_a_system_message():
     user = {"role": "user", "content": "Hi"}
-    told, asked = ([{"role": role, "content": "Task."}, user] for role in ("system", "developer"))
-    assert render(told) == render(asked) != render([user])
+    system, developer = ([{"role": role, "content": "Task."}, user] for role in ("system", "developer"))
+    assert render(system) == render(developer) != render([user])
     assert render([{"role": "system", "content": ""}, user]) == render([user])
 
 

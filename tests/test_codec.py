@@ -1,24 +1,30 @@
 """The codec against the published examples, and its promises on anything at all."""
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from floor_strategies import answers, objects, texts, toolsets, trajectories, values
+from floor_strategies import answers, objects, said, texts, toolsets, trajectories, values
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import xlam_lib
 from xlam_lib.codec import (
+    BLOCK_MARKS,
     BRIEF_STYLE,
     SEED_STYLE,
     Answer,
     PromptStyle,
     answer_of,
+    block_of,
     history_steps,
     parse_answer,
     prompts_of,
+    query_of,
     render_answer,
     render_prompt,
     render_tools,
@@ -41,6 +47,37 @@ def sections(prompt: str) -> dict[str, str]:
     block = re.compile(r"\[BEGIN OF ([A-Z ]+)\]\n(.*?)\n\[END OF \1\]\n", re.S)
     assert not block.sub("", prompt).strip()
     return dict(block.findall(prompt))
+
+
+def test_the_marks_of_a_prompt_are_written_out_in_the_codec_alone():
+    root = Path(xlam_lib.__file__).parent
+    found = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        for text in texts_of(ast.parse(path.read_text(encoding="utf-8")))
+        if re.search(r"(BEGIN|END) OF\b", text)
+    }
+    assert found == {"codec.py"}
+
+
+def texts_of(tree: ast.Module) -> Iterator[str]:
+    """All texts in the code of a file but its docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node) is not None]
+    docstrings = {id(node.body[0].value) for node in nodes}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+@given(toolsets, said, st.sampled_from([SEED_STYLE, BRIEF_STYLE]))
+def test_blocks_come_back(tools, query, style):
+    prompt = render_prompt(tools, query, style=style)
+    if not any(mark.format("QUERY") in query for mark in BLOCK_MARKS):
+        assert query_of(prompt) == block_of(prompt, "QUERY") == query
+    assert block_of(prompt, "TASK INSTRUCTION") == style.task_instruction
+    assert block_of(prompt, "HISTORY STEPS") is None and query_of("Hi") == ""
+    assert len(tools_from_any(json.loads(block_of(prompt, "AVAILABLE TOOLS")))) == len(tools)
 
 
 # --- the published examples ---------------------------------------------------------------------------------------
@@ -157,9 +194,9 @@ def test_parallel_results_stand_in_the_order_of_the_calls():
 def test_the_task_is_the_system_step_then_the_task_then_the_style():
     steps = (Step("user", "Hi"), Step("assistant", "Ho"))
     base = Trajectory("t", Source("s", "CC0-1.0"), Task("From the task."), steps=steps)
-    told = replace(base, steps=(Step("system", "From the system."), *base.steps))
+    own = replace(base, steps=(Step("system", "From the system."), *base.steps))
     plain = replace(base, task=Task())
-    texts_ = [sections(prompts_of(t, BRIEF_STYLE)[0][1])["TASK INSTRUCTION"] for t in (told, base, plain)]
+    texts_ = [sections(prompts_of(t, BRIEF_STYLE)[0][1])["TASK INSTRUCTION"] for t in (own, base, plain)]
     assert texts_ == ["From the system.", "From the task.", BRIEF_STYLE.task_instruction]
 
 

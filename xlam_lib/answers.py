@@ -1,7 +1,7 @@
-"""What a model says in one turn: `Answer`, its text, and the one parser that reads the text back.
+"""What a model generates in one turn: `Answer`, its text, and the one parser that reads the text back.
 
 Part of the codec (import the names from `xlam_lib.codec`); used by training, serving and grading in notebooks 01 to 05.
-Two written forms are known: the v1 object `{"thought": "", "tool_calls": [{"name": "", "arguments": {}}]}` and the
+Two forms of text are known: the v1 object `{"thought": "", "tool_calls": [{"name": "", "arguments": {}}]}` and the
 v2 list `[{"name": "", "arguments": {}}]`, whose thought stands before it between <think> and </think>.
 """
 
@@ -29,7 +29,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.S)  # a string or a bracke
 
 @dataclass(frozen=True)
 class Answer:
-    """One model turn: `Answer("Look it up.", (ToolCall("get_weather", {"city": "Oslo"}),))`. Call ids are not said."""
+    """One model turn: `Answer("Look it up.", (ToolCall("get_weather", {"city": "Oslo"}),))`. Without call ids."""
 
     thought: str = ""
     calls: tuple[ToolCall, ...] = ()
@@ -68,12 +68,12 @@ def render_answer(answer: Answer, form: Literal["object", "list"] = "object") ->
 
 
 def parse_answer(text: str, tools: Sequence[Tool] | None = None) -> Parsed:
-    """Reads what a model said; never raises, whatever the text.
+    """Reads what a model generated; never raises, whatever the text.
 
     Clean are the object and the list, alone, in a code fence, after </think> or after [TOOL_CALLS]. All else is read
     as far as its meaning is plain and noted in `problems`: text around the JSON, arguments as a string, "parameters"
     for "arguments", keys missing, unknown or repeated, calls without a name. What is cut off, malformed or no JSON
-    becomes the thought of an answer without calls, form "text", so nothing said turns into an empty message.
+    becomes the thought of an answer without calls, form "text", so no text turns into an empty message.
     Given `tools`, calls that don't fit them are problems too.
 
     Example: `parse_answer('[{"name": "now", "arguments": {}}]').answer.calls[0].name` -> 'now'
@@ -132,7 +132,7 @@ def _parse(text: str) -> Parsed:
 def _unwrapped(text: str) -> Iterator[tuple[str, str]]:
     """(thought, body) for each way in which the text may be an answer and nothing else."""
     yield "", _bare(text)
-    if text.startswith(("{", "[")):  # no thought, so </think> is part of what is said
+    if text.startswith(("{", "[")):  # no thought, so </think> is part of the content
         return
     for found in list(re.finditer("</think>", text))[:MAX_TRIES]:
         thought = text[: found.start()].removeprefix("<think>").removeprefix("\n").removesuffix("\n")
@@ -163,7 +163,7 @@ def _search(text: str, problem: str) -> Parsed:
         before, after = (_trimmed(part) for part in (text[: start.start()], text[end:]))
         notes += [f"text before the JSON: {before[:80]!r}"] if before else []
         notes += [f"text after the JSON: {after[:80]!r}"] if after else []
-        if parsed := _read(value, notes, "" if _says_thought(value) else before, text):
+        if parsed := _read(value, notes, "" if _has_thought(value) else before, text):
             return parsed
         problem = problem or NO_ANSWER
         start = _START.search(text, end)
@@ -185,7 +185,7 @@ def _trimmed(text: str) -> str:
     return re.sub(r"```\w*|\[TOOL_CALLS\]|</?think>", " ", text).strip()
 
 
-def _says_thought(value: Any) -> bool:
+def _has_thought(value: Any) -> bool:
     return isinstance(value, dict) and bool(value.get("thought"))
 
 

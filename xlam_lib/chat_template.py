@@ -15,10 +15,11 @@ from __future__ import annotations
 import json
 import re
 
-from xlam_lib.codec import SEED_STYLE, PromptStyle
+from xlam_lib.codec import BLOCK_MARKS, SEED_STYLE, PromptStyle
 
 BEFORE, AFTER = "<|user|>", "<|assistant|>"
 
+_BEGIN, _END = (mark.format("' ~ name ~ '") for mark in BLOCK_MARKS)  # as Jinja joins them, within quotes
 _BODY = r"""
 {#- The text of a message: null counts as empty, lists of parts are refused. -#}
 {%- macro text(message) -%}
@@ -90,7 +91,7 @@ _BODY = r"""
 {%- endmacro -%}
 
 {%- macro block(name, text) -%}
-  {{- '[BEGIN OF ' ~ name ~ ']\n' ~ text ~ '\n[END OF ' ~ name ~ ']\n' -}}
+  {{- 'BEGIN_MARK\n' ~ text ~ '\nEND_MARK\n' -}}
 {%- endmacro -%}
 
 {#- Sort the messages: the task, the query, and turns with what came after them; a last answer stands outside. -#}
@@ -146,7 +147,7 @@ _BODY = r"""
 {%- if answer -%}
   {{- '{' ~ said(answer) ~ '}' ~ eos_token -}}
 {%- endif -%}
-"""
+""".replace("BEGIN_MARK", _BEGIN).replace("END_MARK", _END)
 
 
 def chat_template(style: PromptStyle = SEED_STYLE, before: str = BEFORE, after: str = AFTER) -> str:

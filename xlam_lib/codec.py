@@ -22,6 +22,8 @@ from xlam_lib.answers import Answer, Parsed, calls_as_dicts, json_text, parse_an
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 __all__ = [
+    "BLOCKS",
+    "BLOCK_MARKS",
     "BRIEF_STYLE",
     "SEED_FORMAT_INSTRUCTION",
     "SEED_STYLE",
@@ -31,9 +33,11 @@ __all__ = [
     "Parsed",
     "PromptStyle",
     "answer_of",
+    "block_of",
     "history_steps",
     "parse_answer",
     "prompts_of",
+    "query_of",
     "read_tools",
     "render_answer",
     "render_prompt",
@@ -42,6 +46,9 @@ __all__ = [
     "style_of",
     "tools_from_any",
 ]
+
+BLOCKS = ("TASK INSTRUCTION", "AVAILABLE TOOLS", "FORMAT INSTRUCTION", "QUERY", "HISTORY STEPS")
+BLOCK_MARKS = ("[BEGIN OF {0}]", "[END OF {0}]")  # the lines around a block; nowhere else are they written out
 
 SEED_TASK_INSTRUCTION = (
     "Based on the previous context and API request history, generate an API request or a response as an AI assistant."
@@ -104,7 +111,7 @@ def _marked(spec: Any, required: bool) -> Any:
 
 
 def read_tools(rendered: Iterable[dict[str, Any]], mark_required: bool = False) -> list[Tool]:
-    """The tools of which `render_tools` made this, as far as it tells: what is required only if it was marked.
+    """The tools of which `render_tools` made this, as far as it is known: what is required only if it was marked.
 
     Example: `read_tools(render_tools([Tool("now")]))` -> [Tool("now")]
     """
@@ -162,16 +169,32 @@ def render_prompt(
 
     Example: '[BEGIN OF TASK INSTRUCTION]\\nBased on ...\\n[END OF QUERY]\\n\\n'
     """
-    blocks = {
-        "TASK INSTRUCTION": style.task_instruction,
-        "AVAILABLE TOOLS": json_text(render_tools(tools, style.mark_required)),
-        "FORMAT INSTRUCTION": style.format_instruction,
-        "QUERY": query,
-    }
-    prompt = "".join(f"[BEGIN OF {name}]\n{text}\n[END OF {name}]\n\n" for name, text in blocks.items())
-    if history:
-        prompt += f"\n[BEGIN OF HISTORY STEPS]\n{json_text(list(history))}\n[END OF HISTORY STEPS]\n"
-    return prompt
+    texts = (
+        style.task_instruction,
+        json_text(render_tools(tools, style.mark_required)),
+        style.format_instruction,
+        query,
+    )
+    prompt = "".join(f"{_block(name, text)}\n" for name, text in zip(BLOCKS[:-1], texts, strict=True))
+    return prompt + (f"\n{_block(BLOCKS[-1], json_text(list(history)))}" if history else "")
+
+
+def _block(name: str, text: str) -> str:
+    begin, end = (mark.format(name) for mark in BLOCK_MARKS)
+    return f"{begin}\n{text}\n{end}\n"
+
+
+def block_of(prompt: str, name: str) -> str | None:
+    """The text of a prompt's first block of this name: `block_of(prompt, "QUERY")` -> 'Weather in Oslo?'; or None."""
+    begin, end = (mark.format(name) for mark in BLOCK_MARKS)
+    _, begun, rest = prompt.partition(f"{begin}\n")
+    text, ended, _ = rest.partition(f"\n{end}")
+    return text if begun and ended else None
+
+
+def query_of(prompt: str) -> str:
+    """What the user asks in a prompt, "" where nothing is asked: 'Weather in Oslo?'."""
+    return block_of(prompt, "QUERY") or ""
 
 
 def history_steps(
@@ -179,10 +202,10 @@ def history_steps(
 ) -> tuple[str, list[dict[str, Any]]]:
     """(query, history) of messages; a system step is not part of it.
 
-    The query is what the user says before the assistant first speaks. Each assistant turn makes one entry with the
-    results of its calls and what the user said next, consecutive user messages joined by a newline:
+    The query is what the user writes before the assistant's first turn. Each assistant turn makes one entry with the
+    results of its calls and what the user wrote next, consecutive user messages joined by a newline:
     {"step_id": 1, "thought": "", "tool_calls": [...], "next_observation": "...", "user_input": "..."}, the last key
-    only when the user spoke. Several results are [{"name", "content"}, ...] in the order of the calls; none is "".
+    only after a user message. Several results are [{"name", "content"}, ...] in the order of the calls; none is "".
     """
     query: list[str] = []
     turns: list[tuple[Step, list[Step], list[str]]] = []
@@ -236,7 +259,7 @@ def _content(text: str, observations: str) -> Any:
 
 
 def answer_of(step: Step) -> Answer:
-    """What an assistant step says, as the model writes it; reasoning and content together make the thought."""
+    """An assistant step as the model writes it; reasoning and content together make the thought."""
     if step.role != "assistant":
         raise ValueError(f"only an assistant step is an answer, this one is a {step.role} step")
     thought = "\n".join(filter(None, (step.reasoning, step.content)))

@@ -12,10 +12,11 @@ from corpus import document
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from xlam_lib.codec import BLOCK_MARKS, BLOCKS
+
 PIECES = r"\p{L}+|\p{N}|_+|[^\s\p{L}\p{N}_]+(?: [^\s\p{L}\p{N}_]+)* ?|\s+"
 END, PAD, USER, ASSISTANT = "<|endoftext|>", "<|pad|>", "<|user|>", "<|assistant|>"
-BLOCKS = ("TASK INSTRUCTION", "AVAILABLE TOOLS", "FORMAT INSTRUCTION", "QUERY", "HISTORY STEPS")
-MARKERS = [f"[{side} OF {block}]" for block in BLOCKS for side in ("BEGIN", "END")]
+MARKERS = [mark.format(block) for block in BLOCKS for mark in BLOCK_MARKS]
 
 
 def train(vocabulary: int, documents: int = 60_000, seed: int = 1) -> PreTrainedTokenizerFast:

@@ -1,4 +1,4 @@
-"""The xLAM client's requests, readings and errors, against a small HTTP server that answers what it is told.
+"""The xLAM client's requests, readings and errors, against a small HTTP server that answers as prepared.
 
 The real server is tested in test_vllm.py; here the point is what goes over the wire.
 """
@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from seed_example import MESSAGES, TOOLS
 
-from xlam_lib.codec import BRIEF_STYLE
+from xlam_lib.codec import BRIEF_STYLE, tools_from_any
+from xlam_lib.openai_messages import tools_to_openai
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
 from xlam_lib.serve.connection import (
@@ -21,7 +22,7 @@ from xlam_lib.serve.connection import (
     UnknownModelError,
     openai_client,
 )
-from xlam_lib.serve.messages import openai_messages, openai_tools
+from xlam_lib.serve.messages import strict_messages
 
 ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'
 CALL = {"name": "search", "arguments": {"query": "weather"}}
@@ -101,14 +102,14 @@ def test_the_originals_snippet_by_the_servers_tools(wire):
         "model": "m",
         "temperature": 0.0,
         "max_tokens": 512,
-        "messages": openai_messages(MESSAGES),
-        "tools": openai_tools(TOOLS),
+        "messages": strict_messages(MESSAGES),
+        "tools": tools_to_openai(tools_from_any(TOOLS)),
     }
     choice = response["choices"][0]
     assert choice["message"] == {"role": "assistant", "content": "Look.", "tool_calls": [{"id": "x0", **CALL}]}
     assert (choice["finish_reason"], choice["problems"], response["model"]) == ("tool_calls", [], "m")
     again = [*MESSAGES, choice["message"], {"role": "tool", "content": "sunny"}]  # the answer goes back as it is
-    assert openai_messages(again)[-1]["tool_call_id"] == "x0"
+    assert strict_messages(again)[-1]["tool_call_id"] == "x0"
 
 
 @pytest.mark.parametrize("mode", ["prompt", "completion"])
@@ -152,16 +153,16 @@ def test_streams_end_with_the_same_choice(wire):
         ),
         chunks(*({"content": ANSWER[i : i + 7]} for i in range(0, len(ANSWER), 7))),
     ]
-    told = list(wire.client().stream(MESSAGES, TOOLS))
+    calls = list(wire.client().stream(MESSAGES, TOOLS))
     read = list(wire.client(mode="prompt").stream(MESSAGES, TOOLS))
-    for pieces, call_id in ((told, "x0"), (read, "call_1")):
+    for pieces, call_id in ((calls, "x0"), (read, "call_1")):
         assert "".join(piece["content"] for piece in pieces[:-1]) == "Look." and len(pieces) >= 3
         message = {"role": "assistant", "content": "Look.", "tool_calls": [{"id": call_id, **CALL}]}
         assert pieces[-1] == {"index": 0, "message": message, "finish_reason": "tool_calls", "problems": []}
     assert wire.asked[0][1]["stream"] is True
 
 
-def test_problems_are_told(wire):
+def test_problems_are_reported(wire):
     wire.answers = [
         chat("Look", finish="length"),
         chat(ANSWER),
@@ -203,7 +204,7 @@ def test_a_proxy_is_not_asked_for_this_machine(wire, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "said"),
+    ("status", "kind", "message"),
     [
         (400, RequestRefusedError, "status 400: too long"),
         (401, RequestRefusedError, "status 401"),
@@ -211,12 +212,12 @@ def test_a_proxy_is_not_asked_for_this_machine(wire, monkeypatch):
         (500, ServerFailedError, "failed with status 500"),
     ],
 )
-def test_refusals_are_named(wire, status, kind, said):
+def test_refusals_are_named(wire, status, kind, message):
     wire.answers = [(status, {"error": {"message": "too long", "code": status}})] * 2
-    with pytest.raises(kind, match=said) as error:
+    with pytest.raises(kind, match=message) as error:
         wire.client().completion(MESSAGES, tools=TOOLS)
     assert isinstance(error.value, ClientError) and wire.url in str(error.value)
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         list(wire.client().stream(MESSAGES, TOOLS))
 
 
@@ -233,7 +234,7 @@ def test_an_unknown_mode():
 
 def test_served_texts_keep_their_order(wire):
     wire.answers = [text("same")] * 5
-    assert served_texts(wire.url, "m", ["a", "b", "c", "d", "e"], max_tokens=3, at_once=2) == ["same"] * 5
+    assert served_texts(wire.url, "m", ["a", "b", "c", "d", "e"], max_tokens=3, concurrency=2) == ["same"] * 5
     assert sorted(body["prompt"] for _, body in wire.asked) == ["a", "b", "c", "d", "e"]
     assert {body["temperature"] for _, body in wire.asked} == {0.0}
 

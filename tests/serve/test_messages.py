@@ -3,10 +3,14 @@
 import json
 
 import pytest
+from floor_strategies import trajectories
+from hypothesis import given, settings
 from openai.types.chat import ChatCompletionMessage
 from seed_example import MESSAGES, TOOLS
 
-from xlam_lib.serve.messages import MessageError, openai_messages, openai_tools, steps_of
+from xlam_lib.codec import tools_from_any
+from xlam_lib.openai_messages import to_openai, tools_to_openai
+from xlam_lib.serve.messages import MessageError, steps_of, strict_messages
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -17,7 +21,7 @@ def assistant(*calls, content=None):
 
 def test_the_originals_example_is_understood_as_printed():
     before = json.dumps(MESSAGES)
-    strict = openai_messages(MESSAGES)
+    strict = strict_messages(MESSAGES)
     assert json.dumps(MESSAGES) == before  # the caller's messages stay as they are
     assert [message["role"] for message in strict] == ["system", "user", "assistant", "tool", "user"]
     arguments = '{"location": "New York", "unit": "fahrenheit"}'
@@ -30,24 +34,39 @@ def test_the_originals_example_is_understood_as_printed():
         "tool_call_id": "call_0",
         "name": "get_weather",
     }
-    assert openai_messages(strict) == strict
+    assert strict_messages(strict) == strict
 
 
 def test_steps_for_the_codec():
-    system, steps = steps_of(openai_messages(MESSAGES))
+    system, steps = steps_of(strict_messages(MESSAGES))
     assert system == "You are a helpful assistant."
     assert steps[1].tool_calls[0].arguments == {"location": "New York", "unit": "fahrenheit"}
     assert (steps[2].tool_call_id, steps[2].name) == ("call_0", "get_weather")
     assert [step.role for step in steps] == ["user", "assistant", "tool", "user"]
 
 
+@given(trajectories())
+@settings(deadline=None)
+def test_a_trajectorys_messages_are_strict_already(trajectory):
+    messages = to_openai(trajectory.steps)
+    assert strict_messages(messages) == messages
+    system, steps = steps_of(messages)
+    first = trajectory.steps[0]
+    assert (system, (*[first] * (first.role == "system"), *steps)) == (
+        first.content if first.role == "system" else "",
+        trajectory.steps,
+    )
+
+
 def test_tools_in_every_form():
     bare = {"name": "now", "description": "The time", "parameters": {"type": "object", "properties": {"zone": {}}}}
     wrapped = {"type": "function", "function": bare}
     flat = {"name": "now", "description": "The time", "parameters": {"zone": {}}}
-    assert openai_tools([bare]) == openai_tools([wrapped]) == openai_tools([flat]) == [wrapped]
-    assert [tool["function"]["parameters"]["required"] for tool in openai_tools(TOOLS)][0] == ["location"]
-    assert openai_tools(None) == openai_tools([]) == []
+    for tool in (bare, wrapped, flat):
+        assert tools_to_openai(tools_from_any([tool])) == [wrapped]
+    written = tools_to_openai(tools_from_any(TOOLS))
+    assert [tool["function"]["parameters"]["required"] for tool in written][0] == ["location"]
+    assert tools_to_openai([]) == []
 
 
 def test_parallel_results_stay_apart_in_whatever_order_they_come():
@@ -56,7 +75,7 @@ def test_parallel_results_stay_apart_in_whatever_order_they_come():
         {"role": "tool", "name": name, "content": text}
         for name, text in (("other", "o"), ("get", "first"), ("get", "second"))
     ]
-    strict = openai_messages([USER, assistant(*calls), *results])
+    strict = strict_messages([USER, assistant(*calls), *results])
     assert [call["id"] for call in strict[1]["tool_calls"]] == ["call_0", "call_1", "call_2"]
     assert [(m["tool_call_id"], m["content"]) for m in strict[2:]] == [
         ("call_2", "o"),
@@ -67,7 +86,7 @@ def test_parallel_results_stay_apart_in_whatever_order_they_come():
 
 def test_ids_given_are_kept_and_new_ones_differ():
     calls = [{"id": "call_0", "type": "function", "function": {"name": "a", "arguments": ""}}, {"name": "a"}]
-    strict = openai_messages([USER, assistant(*calls), {"role": "tool", "tool_call_id": "call_1", "content": "x"}])
+    strict = strict_messages([USER, assistant(*calls), {"role": "tool", "tool_call_id": "call_1", "content": "x"}])
     assert [call["id"] for call in strict[1]["tool_calls"]] == ["call_0", "call_1"]
     assert strict[1]["tool_calls"][0]["function"]["arguments"] == "{}"
     assert strict[2]["name"] == "a"
@@ -76,7 +95,7 @@ def test_ids_given_are_kept_and_new_ones_differ():
 def test_objects_of_the_openai_package_and_parts_of_text():
     message = ChatCompletionMessage(role="assistant", content="Hello")
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    strict = openai_messages([{"role": "user", "content": parts}, message])
+    strict = strict_messages([{"role": "user", "content": parts}, message])
     assert strict == [{"role": "user", "content": "a\nb"}, {"role": "assistant", "content": "Hello"}]
 
 
@@ -84,12 +103,12 @@ def test_objects_of_the_openai_package_and_parts_of_text():
     ("result", "text"), [({"celsius": 4}, '{"celsius": 4}'), ([1, "å"], '[1, "å"]'), (None, "null")]
 )
 def test_results_that_are_data_become_json(result, text):
-    strict = openai_messages([USER, assistant({"name": "a"}), {"role": "tool", "content": result}])
+    strict = strict_messages([USER, assistant({"name": "a"}), {"role": "tool", "content": result}])
     assert strict[2]["content"] == text
 
 
 @pytest.mark.parametrize(
-    ("messages", "said"),
+    ("messages", "error"),
     [
         ([], "no messages"),
         (["Hi"], "message 0: expected an object"),
@@ -107,11 +126,11 @@ def test_results_that_are_data_become_json(result, text):
         ([USER, assistant({"name": "a"}), {"role": "tool", "content": {1, 2}}], "can't be written as JSON"),
     ],
 )
-def test_what_cannot_be_understood_is_named(messages, said):
-    with pytest.raises(MessageError, match=said):
-        openai_messages(messages)
+def test_what_cannot_be_understood_is_named(messages, error):
+    with pytest.raises(MessageError, match=error):
+        strict_messages(messages)
 
 
 def test_a_system_message_in_the_middle_has_no_place_in_a_prompt():
     with pytest.raises(MessageError, match="message 1: a system message may only come first"):
-        steps_of(openai_messages([USER, {"role": "system", "content": "Be brief."}]))
+        steps_of(strict_messages([USER, {"role": "system", "content": "Be brief."}]))

@@ -1,4 +1,4 @@
-"""Told in pieces or at once, an answer makes the same message, and the message is what the codec reads."""
+"""Streamed in pieces or read at once, an answer makes the same message, and the message is what the codec reads."""
 
 import json
 
@@ -33,7 +33,7 @@ def cut(text, sizes):
     yield text
 
 
-def told(pieces, calls_allowed=True):
+def streamed(pieces, calls_allowed=True):
     """(content, calls) as a client adds them up."""
     stream = AnswerStream(calls_allowed)
     content = "".join(stream.feed(piece) for piece in pieces)
@@ -41,7 +41,7 @@ def told(pieces, calls_allowed=True):
     return content + rest.content, rest.calls
 
 
-def written(answer, form):
+def generated(answer, form):
     """The answer as a model writes it: with escapes as models may choose them, fenced, or behind a mark."""
     text = render_answer(answer, "list" if form == "list" else "object")
     if form == "escaped":
@@ -59,26 +59,26 @@ FORMS = st.sampled_from(["object", "list", "escaped", "fenced", "spaced", "marke
 @settings(max_examples=400, deadline=None)
 @given(ANSWERS, FORMS, st.lists(st.integers(0, 12), max_size=60))
 def test_answers_in_any_form_and_any_pieces(answer, form, sizes):
-    text = written(answer, form).encode("utf-8", "replace").decode()
+    text = generated(answer, form).encode("utf-8", "replace").decode()
     parsed, message = parse_answer(text), read_message(text)
     assert message.calls == parsed.answer.calls
     assert message.content == parsed.answer.thought
-    assert told(cut(text, sizes)) == (message.content, message.calls)
-    assert told(text) == (message.content, message.calls)  # character by character
+    assert streamed(cut(text, sizes)) == (message.content, message.calls)
+    assert streamed(text) == (message.content, message.calls)  # character by character
 
 
 @settings(max_examples=1500, deadline=None)
 @given(TEXTS, st.lists(st.integers(0, 9), max_size=40), st.booleans())
 def test_any_text_in_any_pieces(text, sizes, calls_allowed):
     message = read_message(text, calls_allowed)
-    assert told(cut(text, sizes), calls_allowed) == (message.content, message.calls)
-    assert told(text, calls_allowed) == (message.content, message.calls)
+    assert streamed(cut(text, sizes), calls_allowed) == (message.content, message.calls)
+    assert streamed(text, calls_allowed) == (message.content, message.calls)
     parsed = parse_answer(text)
     if calls_allowed:
         assert message.calls == parsed.answer.calls
     if calls_allowed and not parsed.problems:
         assert message.content == parsed.answer.thought
-    if message.content == "" and not message.calls:  # nothing said turns into an empty message
+    if message.content == "" and not message.calls:  # no text turns into an empty message
         assert not text.strip() or parsed.form != "text"
 
 
@@ -100,7 +100,7 @@ def test_nobody_acts_on_an_answer_that_was_cut_off(answer, data):
         ('{"thought": "", "tool_calls": [{"name": "now", "arguments": {}}]}', []),
     ],
 )
-def test_what_can_be_told_early_is_told_early(text, early):
+def test_what_can_be_sent_early_is_sent_early(text, early):
     stream = AnswerStream()
     assert [content for piece in cut(text, [5] * 40) if (content := stream.feed(piece))] == early
     assert stream.finish().content == ""
@@ -119,20 +119,20 @@ def test_what_can_be_told_early_is_told_early(text, early):
         ("  ", ""),
     ],
 )
-def test_what_is_cut_or_malformed_is_told_once_and_whole(text, content):
+def test_what_is_cut_or_malformed_is_sent_once_and_whole(text, content):
     assert read_message(text) == read_message(text)
     assert (read_message(text).content, read_message(text).calls) == (content, ())
-    assert told(text) == (content, ())
+    assert streamed(text) == (content, ())
 
 
 def test_calls_that_are_not_asked_for_stay_text():
     text = '{"thought": "Look.", "tool_calls": [{"name": "now", "arguments": {}}]}'
-    assert told(text, calls_allowed=False) == ('Look.\n, "tool_calls": [{"name": "now", "arguments": {}}]}', ())
+    assert streamed(text, calls_allowed=False) == ('Look.\n, "tool_calls": [{"name": "now", "arguments": {}}]}', ())
     listed = '[{"name": "now", "arguments": {}}]'
-    assert told(listed, calls_allowed=False) == (listed, ())
-    assert told('{"thought": "Hello", "tool_calls": []}', calls_allowed=False) == ("Hello", ())
+    assert streamed(listed, calls_allowed=False) == (listed, ())
+    assert streamed('{"thought": "Hello", "tool_calls": []}', calls_allowed=False) == ("Hello", ())
 
 
-def test_half_a_surrogate_pair_is_told_as_the_codec_reads_it():
+def test_half_a_surrogate_pair_is_sent_as_the_codec_reads_it():
     text = '{"thought": "a\\ud83d\\ude00b\\ud83dc\\ud83d", "tool_calls": []}'
-    assert told(text) == ("a😀b?c?", ()) and parse_answer(text).answer.thought == "a😀b?c?"
+    assert streamed(text) == ("a😀b?c?", ()) and parse_answer(text).answer.thought == "a😀b?c?"

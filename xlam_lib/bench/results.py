@@ -16,6 +16,7 @@ from typing import Any
 
 from xlam_lib.bench.answer_log import AskError
 from xlam_lib.bench.bootstrap import Interval, interval, paired
+from xlam_lib.codec import query_of
 from xlam_lib.files import to_json, write_json, writing
 
 
@@ -77,8 +78,7 @@ def failure_examples(result: HeldOut, per_kind: int = 1) -> str:
     for failure, count in result.failures().items():
         lines.append(f"{failure} ({count})")
         for row in [row for row in result.rows if row["failure"] == failure][:per_kind]:
-            asked = row["prompt"].partition("[BEGIN OF QUERY]\n")[2].partition("\n[END OF QUERY]")[0]
-            lines += [f"  asked    {asked}", f"  expected {to_json(row['expected'], indent=None)}"]
+            lines += [f"  asked    {query_of(row['prompt'])}", f"  expected {to_json(row['expected'], indent=None)}"]
             lines += [f"  answered {row['answer']}", ""]
     return "\n".join(lines).rstrip() or "no failure"
 

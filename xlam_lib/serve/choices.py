@@ -8,11 +8,11 @@ Used by `client.py` and notebook 04_serving. A choice is what the original xLAM 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from xlam_lib.codec import Answer, parse_answer, render_answer
+from xlam_lib.openai_messages import decode_arguments, field, given_calls, raw_call
 from xlam_lib.serve.streaming import read_message
 from xlam_lib.trajectory import Tool, ToolCall
 
@@ -32,17 +32,17 @@ def choice_of_text(text: str, finish_reason: str | None, tools: Sequence[Tool], 
 def choice_of_calls(message: Any, finish_reason: str | None, tools: Sequence[Tool]) -> dict[str, Any]:
     """The choice of an OpenAI message whose calls the server has read; calls that can't be made are problems."""
     calls, problems = [], []
-    for call in _plain(message).get("tool_calls") or []:
-        name, text = call["function"]["name"], call["function"]["arguments"] or "{}"
+    for call in map(raw_call, given_calls(message) or []):
         try:
-            arguments = json.loads(text)
+            arguments = decode_arguments(call.arguments)
         except ValueError:
             arguments = None
         if isinstance(arguments, dict):
-            calls.append((call["id"], ToolCall(name, arguments)))
+            calls.append((call.id, ToolCall(call.name, arguments)))
         else:
-            problems.append(f"a call of {name!r} was left out, its arguments are no JSON object: {text!r}")
-    content = _plain(message).get("content") or ""
+            found = f"its arguments are no JSON object: {call.arguments!r}"
+            problems.append(f"a call of {call.name!r} was left out, {found}")
+    content = field(message, "content") or ""
     if tools and not calls and parse_answer(content).answer.calls:
         problems.append(AS_TEXT)
     if tools and calls:
@@ -70,9 +70,9 @@ def collect_stream(chunks: Iterable[Any]) -> dict[str, Any]:
                 if piece.function:
                     call["function"]["name"] += piece.function.name or ""
                     call["function"]["arguments"] += piece.function.arguments or ""
-    told = [calls[index] for index in sorted(calls)]
+    in_order = [calls[index] for index in sorted(calls)]
     return {
-        "message": {"role": "assistant", "content": "".join(content), "tool_calls": told},
+        "message": {"role": "assistant", "content": "".join(content), "tool_calls": in_order},
         "finish_reason": finish_reason,
     }
 
@@ -91,7 +91,3 @@ def _choice(
         "finish_reason": finish_reason,
         "problems": problems,
     }
-
-
-def _plain(message: Any) -> dict[str, Any]:
-    return message if isinstance(message, dict) else message.model_dump()

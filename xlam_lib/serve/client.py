@@ -20,9 +20,10 @@ from typing import Any, Literal
 
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, render_prompt, tools_from_any
+from xlam_lib.openai_messages import tools_to_openai
 from xlam_lib.serve.choices import choice_of_calls, choice_of_text, collect_stream
 from xlam_lib.serve.connection import ClientError, named_errors, openai_client
-from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, openai_tools, steps_of
+from xlam_lib.serve.messages import MessageError, fresh_ids, steps_of, strict_messages
 from xlam_lib.serve.streaming import AnswerStream
 from xlam_lib.trajectory import Tool
 
@@ -67,13 +68,13 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
         """One answer: {"choices": [{"message": {"role", "content", "tool_calls"}, "finish_reason", "problems"}], ...}.
 
         Each of `tool_calls` is {"id": "...", "name": "get_weather", "arguments": {"city": "Oslo"}}; the message can be
-        appended to `messages` as it is. `problems` tells what was wrong with the answer, e.g. that it was cut off.
+        appended to `messages` as it is. `problems` says what was wrong with the answer, e.g. that it was cut off.
         `options` go to the server, e.g. `tool_choice="required"` or `seed=1`.
         """
-        asked = self._asked(messages, tools, options)
+        request = self._request(messages, tools, options)
         with named_errors(self.config.base_url, self.config.model):
-            response = self._create(**asked.request)
-        choices = [{**self._choice(choice, asked), "index": index} for index, choice in enumerate(response.choices)]
+            response = self._create(**request.body)
+        choices = [{**self._choice(choice, request), "index": index} for index, choice in enumerate(response.choices)]
         usage = response.usage.model_dump(exclude_none=True) if response.usage else {}
         return {"id": response.id, "model": response.model, "choices": choices, "usage": usage}
 
@@ -84,24 +85,24 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
 
         Example: `for piece in llm.stream(messages, tools): print(piece.get("content", ""), end="")`
         """
-        asked = self._asked(messages, tools, {**options, "stream": True})
+        request = self._request(messages, tools, {**options, "stream": True})
         with named_errors(self.config.base_url, self.config.model):
-            yield from (self._told if self.config.mode == "tools" else self._read)(asked)
+            yield from (self._stream_calls if self.config.mode == "tools" else self._stream_text)(request)
 
-    def _told(self, asked: _Asked) -> Iterator[dict[str, Any]]:
+    def _stream_calls(self, request: _Request) -> Iterator[dict[str, Any]]:
         """The stream of a server that reads the answer itself."""
         chunks = []
-        for chunk in self._create(**asked.request):
+        for chunk in self._create(**request.body):
             chunks.append(chunk)
             if chunk.choices and chunk.choices[0].delta.content:
                 yield {"content": chunk.choices[0].delta.content}
         whole = collect_stream(chunks)
-        yield choice_of_calls(whole["message"], whole["finish_reason"], asked.tools)
+        yield choice_of_calls(whole["message"], whole["finish_reason"], request.tools)
 
-    def _read(self, asked: _Asked) -> Iterator[dict[str, Any]]:
+    def _stream_text(self, request: _Request) -> Iterator[dict[str, Any]]:
         """The stream of a server that returns text, which we read."""
-        reader, text, finish_reason = AnswerStream(bool(asked.tools)), "", None
-        for chunk in self._create(**asked.request):
+        reader, text, finish_reason = AnswerStream(bool(request.tools)), "", None
+        for chunk in self._create(**request.body):
             for choice in chunk.choices[:1]:
                 piece = self._text_of(choice, "delta")
                 text, finish_reason = text + piece, choice.finish_reason or finish_reason
@@ -109,47 +110,47 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
                     yield {"content": content}
         if rest := reader.finish().content:
             yield {"content": rest}
-        yield choice_of_text(text, finish_reason, asked.tools, asked.ids)
+        yield choice_of_text(text, finish_reason, request.tools, request.ids)
 
     def _create(self, **request: Any) -> Any:
         api = self.client.completions if self.config.mode == "completion" else self.client.chat.completions
         return api.create(**request)
 
-    def _choice(self, choice: Any, asked: _Asked) -> dict[str, Any]:
+    def _choice(self, choice: Any, request: _Request) -> dict[str, Any]:
         if self.config.mode == "tools":
-            return choice_of_calls(choice.message, choice.finish_reason, asked.tools)
-        return choice_of_text(self._text_of(choice, "message"), choice.finish_reason, asked.tools, asked.ids)
+            return choice_of_calls(choice.message, choice.finish_reason, request.tools)
+        return choice_of_text(self._text_of(choice, "message"), choice.finish_reason, request.tools, request.ids)
 
     def _text_of(self, choice: Any, where: str) -> str:
         return (choice.text if self.config.mode == "completion" else getattr(choice, where).content) or ""
 
-    def _asked(self, messages: Iterable[Any], tools: list[dict] | None, options: dict[str, Any]) -> _Asked:
+    def _request(self, messages: Iterable[Any], tools: list[dict] | None, options: dict[str, Any]) -> _Request:
         """The request that the mode makes of a conversation."""
         messages = list(messages)
-        config, strict, known = self.config, openai_messages(messages), tools_from_any(tools or [])
-        request = {"model": config.model, "temperature": config.temperature, "max_tokens": config.max_tokens, **options}
+        config, strict, known = self.config, strict_messages(messages), tools_from_any(tools or [])
+        body = {"model": config.model, "temperature": config.temperature, "max_tokens": config.max_tokens, **options}
         if config.mode == "tools":
-            request |= {"messages": strict, **({"tools": openai_tools(tools)} if known else {})}
+            body |= {"messages": strict, **({"tools": tools_to_openai(known)} if known else {})}
         elif config.mode == "prompt":
-            request |= {"messages": [{"role": "user", "content": self.prompt(messages, tools)}]}
+            body |= {"messages": [{"role": "user", "content": self.prompt(messages, tools)}]}
         else:
-            request |= {"prompt": model_prompt(self.prompt(messages, tools), *config.wrapper)}
-        return _Asked(request, tuple(known), fresh_ids(strict))
+            body |= {"prompt": model_prompt(self.prompt(messages, tools), *config.wrapper)}
+        return _Request(body, tuple(known), fresh_ids(strict))
 
     def prompt(self, messages: Iterable[Any], tools: list[dict] | None = None) -> str:
         """The codec's prompt for a conversation: '[BEGIN OF TASK INSTRUCTION]\\n...'.
 
         A system message takes the place of the style's task instruction, as in the chat template.
         """
-        system, steps = steps_of(openai_messages(messages))
+        system, steps = steps_of(strict_messages(messages))
         style = replace(self.config.style, task_instruction=system or self.config.style.task_instruction)
         return render_prompt(tools_from_any(tools or []), *history_steps(steps, style.observations), style)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """What goes to the server, and what is needed to read its answer."""
 
-    request: dict[str, Any]
+    body: dict[str, Any]
     tools: tuple[Tool, ...]
     ids: Iterator[str]  # for calls that we read ourselves

@@ -48,9 +48,9 @@ def equal_offline(server_answers: Sequence[str], offline_answers: Sequence[str])
 
 
 def served_texts(
-    base_url: str, model: str, texts: Sequence[str], max_tokens: int, at_once: int = 16, api_key: str = ""
+    base_url: str, model: str, texts: Sequence[str], max_tokens: int, concurrency: int = 16, api_key: str = ""
 ) -> list[str]:
-    """The greedy continuation of each model text, in order: what the model says, untouched by any tool parser.
+    """The greedy continuation of each model text, in order: what the model generates, untouched by any tool parser.
 
     A model text is the whole input, as `chat_template.model_prompt` writes it: '<|user|>\\n...<|assistant|>\\n'.
     """
@@ -67,5 +67,5 @@ def served_texts(
             )  # the text is whole
         return answer.choices[0].text
 
-    with ThreadPoolExecutor(max_workers=at_once) as pool:
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
         return list(pool.map(ask, texts))

@@ -1,4 +1,4 @@
-"""Messages and tools as people write them, made into what an OpenAI API takes, and into steps for the codec.
+"""Messages as people write them, made into what an OpenAI API takes, and into steps for the codec.
 
 Used by `client.py` (notebook 04_serving). Accepted are OpenAI messages (dictionaries or the openai package's objects)
 and the looser ones of xLAM's examples: `tool_calls` may be one call, a call may be bare `{"name", "arguments"}`,
@@ -8,13 +8,21 @@ name. Nothing is guessed beyond that: what can't be understood raises MessageErr
 
 from __future__ import annotations
 
-import itertools
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from xlam_lib.codec import tools_from_any
+from xlam_lib.answers import json_text
 from xlam_lib.errors import XlamError
+from xlam_lib.openai_messages import (
+    call_ids,
+    call_to_openai,
+    decode_arguments,
+    field,
+    open_calls,
+    raw_call,
+    step_of,
+    text_of,
+)
 from xlam_lib.trajectory import Step, ToolCall
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -25,10 +33,10 @@ class MessageError(XlamError, ValueError):
     """A message that can't be sent; says which one, what was found, and what was expected."""
 
 
-def openai_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
+def strict_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
     """Messages in the strict OpenAI form, with ids that link calls and results.
 
-    Example: `openai_messages([{"role": "tool", "name": "get_weather", "content": {"celsius": 4}}])` raises, for no call
+    Example: `strict_messages([{"role": "tool", "name": "get_weather", "content": {"celsius": 4}}])` raises, for no call
     is open; after an assistant message that calls get_weather it becomes
     {"role": "tool", "content": '{"celsius": 4}', "tool_call_id": "call_0", "name": "get_weather"}.
     """
@@ -36,57 +44,37 @@ def openai_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
     if not given:
         raise MessageError("there are no messages; expected at least one, of the user")
     ids = fresh_ids(given)
-    open_calls: dict[str, str] = {}
+    unanswered: list[tuple[str, ToolCall]] = []
     strict = []
     for index, message in enumerate(given):
         clean = {"role": message["role"], "content": _text(message, index)}
         if message["role"] == "assistant":
             clean |= {key: message[key] for key in ("reasoning", "reasoning_content") if message.get(key)}
-            calls = [_call(call, ids, index) for call in _call_list(message, index)]
-            clean |= {"tool_calls": calls} if calls else {}
-            open_calls = {call["id"]: call["function"]["name"] for call in calls}
-            if len(open_calls) < len(calls):
+            unanswered = [(call.id, call) for call in (_call(item, ids, index) for item in _call_list(message, index))]
+            clean |= {"tool_calls": [call_to_openai(call) for _, call in unanswered]} if unanswered else {}
+            if len(dict(unanswered)) < len(unanswered):
                 raise MessageError(f"message {index}: two of its calls have the same id")
         elif message["role"] == "tool":
-            clean["tool_call_id"] = _answered(message, open_calls, index)
-            clean["name"] = open_calls.pop(clean["tool_call_id"])
+            found = _answered(message, unanswered, index)
+            unanswered.remove(found)
+            clean |= {"tool_call_id": found[0], "name": found[1].name}
         elif message.get("name"):
             clean["name"] = message["name"]
         strict.append(clean)
     return strict
 
 
-def openai_tools(tools: Iterable[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Tools in the OpenAI form, from any that the codec reads: [{"type": "function", "function": {"name": ...}}]."""
-    return [
-        {
-            "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-        }
-        for tool in tools_from_any(tools or [])
-    ]
-
-
 def steps_of(messages: Sequence[dict[str, Any]]) -> tuple[str, list[Step]]:
     """(system text, steps) of messages in the strict form: ("", [Step("user", "Weather in Oslo?")])."""
     system, steps = "", []
     for index, message in enumerate(messages):
-        role, content = message["role"], message["content"] or ""
-        if role in ("system", "developer"):
-            if index:
-                raise MessageError(f"message {index}: a {role} message may only come first")
-            system = content
-        elif role == "assistant":
-            calls = tuple(
-                ToolCall(call["function"]["name"], json.loads(call["function"]["arguments"]), call["id"])
-                for call in message.get("tool_calls", ())
-            )
-            reasoning = message.get("reasoning") or message.get("reasoning_content") or ""
-            steps.append(Step(role, content, reasoning, calls))
-        elif role == "tool":
-            steps.append(Step(role, content, tool_call_id=message["tool_call_id"], name=message["name"]))
+        step = step_of(message, f"message {index}")
+        if step.role != "system":
+            steps.append(step)
+        elif index:
+            raise MessageError(f"message {index}: a {message['role']} message may only come first")
         else:
-            steps.append(Step(role, content))
+            system = step.content
     return system, steps
 
 
@@ -109,20 +97,12 @@ def _as_dict(message: Any, index: int) -> dict[str, Any]:
 def _text(message: dict[str, Any], index: int) -> str | None:
     """The content as text: parts joined by newlines, a tool's result that is no text as JSON."""
     content, role = message.get("content"), message["role"]
-    if isinstance(content, str):
-        return content
-    if (
-        isinstance(content, list)
-        and content
-        and all(
-            isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
-            for part in content
-        )
-    ):
-        return "\n".join(part["text"] for part in content)
+    text = text_of(content)
+    if text is not None:
+        return text
     if role == "tool" and "content" in message:
         try:
-            return json.dumps(content, ensure_ascii=False, allow_nan=False)
+            return json_text(content)
         except (TypeError, ValueError) as error:
             raise MessageError(
                 f"message {index} (tool): its content can't be written as JSON ({error}); give text or plain data"
@@ -146,50 +126,40 @@ def _call_list(message: dict[str, Any], index: int) -> list[Any]:
     return list(calls)
 
 
-def _call(call: Any, ids: Iterator[str], index: int) -> dict[str, Any]:
-    function = call.get("function", call) if isinstance(call, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
-        raise MessageError(f"message {index}: a call is {call!r}, expected one with a name and arguments")
-    arguments = function.get("arguments")
-    if isinstance(arguments, str) and arguments.strip():
-        try:
-            arguments = json.loads(arguments)
-        except ValueError as error:
-            raise MessageError(
-                f"message {index}: the arguments of {function['name']!r} are no JSON ({error}): "
-                f"{function['arguments']!r}"
-            ) from error
-    arguments = {} if arguments is None or arguments == "" else arguments
-    if not isinstance(arguments, dict):
+def _call(item: Any, ids: Iterator[str], index: int) -> ToolCall:
+    call = raw_call(item)
+    if not isinstance(call.name, str) or not call.name:
+        raise MessageError(f"message {index}: a call is {item!r}, expected one with a name and arguments")
+    try:
+        arguments = decode_arguments(call.arguments)
+        arguments = {} if arguments is None or arguments == "" else arguments  # JSON's null, too
+        json_text(arguments)  # as it will be sent
+    except (TypeError, ValueError) as error:
         raise MessageError(
-            f"message {index}: the arguments of {function['name']!r} are {arguments!r}, expected an object"
-        )
-    text = json.dumps(arguments, ensure_ascii=False)
-    return {
-        "id": call.get("id") or next(ids),
-        "type": "function",
-        "function": {"name": function["name"], "arguments": text},
-    }
+            f"message {index}: the arguments of {call.name!r} are no JSON ({error}): {call.arguments!r}"
+        ) from error
+    if not isinstance(arguments, dict):
+        raise MessageError(f"message {index}: the arguments of {call.name!r} are {arguments!r}, expected an object")
+    return ToolCall(call.name, arguments, call.id or next(ids))
 
 
 def fresh_ids(messages: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Ids for further calls of a conversation: call_0, call_1, ... without those that the messages use themselves."""
-    used = {
-        str(call.get("id"))
-        for index, message in enumerate(messages)
-        if message["role"] == "assistant"
-        for call in _call_list(message, index)
-        if isinstance(call, dict)
-    }
-    return (name for number in itertools.count() if (name := f"call_{number}") not in used)
+    return call_ids(
+        {
+            str(field(call, "id"))
+            for index, message in enumerate(messages)
+            if message["role"] == "assistant"
+            for call in _call_list(message, index)
+        }
+    )
 
 
-def _answered(message: dict[str, Any], open_calls: dict[str, str], index: int) -> str:
-    """The id of the open call that a tool's result answers."""
-    asked, name = message.get("tool_call_id"), message.get("name")
-    for call_id, called in open_calls.items():
-        if (call_id == asked) if asked else (not name or name == called):
-            return call_id
-    which = f"the call {asked!r}" if asked else f"a call of {name!r}" if name else "a call"
-    listed = ", ".join(f"{call_id} ({called})" for call_id, called in open_calls.items()) or "none"
+def _answered(message: dict[str, Any], unanswered: Sequence[tuple[str, ToolCall]], index: int) -> tuple[str, ToolCall]:
+    """The open call that a tool's result answers, with its id."""
+    id_, name = message.get("tool_call_id") or "", message.get("name") or ""
+    if fitting := open_calls(unanswered, id_, name):
+        return fitting[0]
+    which = f"the call {id_!r}" if id_ else f"a call of {name!r}" if name else "a call"
+    listed = ", ".join(f"{call_id} ({call.name})" for call_id, call in unanswered) or "none"
     raise MessageError(f"message {index} (tool): answers {which}, which is not open; open calls: {listed}")

@@ -2,14 +2,14 @@
 
 Used by `tool_parser.py` inside vLLM (notebook 04_serving); knows nothing of vLLM itself. What the text means is the
 codec's to say: tool calls and content come from `parse_answer`, and calls only once the answer is whole, since nobody
-should act on half an answer. What can be told early is told early: plain text as it comes, and the thought of an
-answer `{"thought": "...` while it is being written. Should such an answer turn out to be malformed or cut off, what
-was told stands and the rest follows as it is written, so nothing is lost and nothing is said twice.
+should act on half an answer. What can be sent early is sent early: plain text as it comes, and the thought of an
+answer `{"thought": "...` while it is being generated. Should such an answer turn out to be malformed or cut off, what
+was sent stands and the rest follows as the model wrote it, so nothing is lost and nothing is sent twice.
 
     stream = AnswerStream()
     for piece in pieces:
         show(stream.feed(piece))
-    rest = stream.finish()  # what is left to say, and the calls
+    rest = stream.finish()  # the content that is left, and the calls
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _WORDS = ("</think>", "[TOOL_CALLS]")
 
 @dataclass(frozen=True)
 class Message:
-    """What a client is told: `Message("", (ToolCall("get_weather", {"city": "Oslo"}),))`, and how the text was read."""
+    """What a client receives: `Message("", (ToolCall("get_weather", {"city": "Oslo"}),))`, and how it was read."""
 
     content: str
     calls: tuple[ToolCall, ...]
@@ -43,53 +43,53 @@ class Message:
 
 
 def read_message(text: str, calls_allowed: bool = True) -> Message:
-    """The message of a whole answer; equal to what `AnswerStream` tells of the same text in pieces.
+    """The message of a whole answer; equal to what `AnswerStream` sends of the same text in pieces.
 
     Example: `read_message('{"thought": "Hello", "tool_calls": []}').content` -> 'Hello'
     """
     stream = AnswerStream(calls_allowed)
-    told = stream.feed(text)
+    content = stream.feed(text)
     rest = stream.finish()
-    return Message(told + rest.content, rest.calls, rest.parsed)
+    return Message(content + rest.content, rest.calls, rest.parsed)
 
 
 class AnswerStream:
     """One answer on its way to a client: `feed` every piece of text, `finish` once; both return what is new.
 
-    Where calls aren't allowed (a request without tools), an answer that makes some is told as the text it is.
+    Where calls aren't allowed (a request without tools), an answer that makes some is sent as the text it is.
     """
 
     def __init__(self, calls_allowed: bool = True) -> None:
         self._calls_allowed = calls_allowed
         self._text = ""
         self._at = 0  # up to here the text has been dealt with
-        self._told: list[str] = []
+        self._sent: list[str] = []
         self._step: Callable[[], str] = self._begin
 
     def feed(self, piece: str) -> str:
-        """Content that can be told now, often none: `stream.feed('{"thought": "Let me')` -> 'Let me'."""
+        """Content that can be sent now, often none: `stream.feed('{"thought": "Let me')` -> 'Let me'."""
         self._text += piece.encode("utf-8", "replace").decode()
         content = self._step()
         if content:
-            self._told.append(content)
+            self._sent.append(content)
         return content
 
     def finish(self) -> Message:
-        """What is left to tell when the text has ended, with the calls of the answer."""
+        """What is left to send when the text has ended, with the calls of the answer."""
         parsed = parse_answer(self._text)
-        told, answer = "".join(self._told), parsed.answer
+        sent, answer = "".join(self._sent), parsed.answer
         as_text = parsed.form == "text"
         if answer.calls and not self._calls_allowed:
             as_text = True
         target = self._text.strip() if as_text else answer.thought
         calls = () if as_text else answer.calls
-        if target.startswith(told):
-            return Message(target[len(told) :], calls, parsed)
-        rest = self._text[self._at :].strip() if as_text else target  # told too early: say the rest as well
+        if target.startswith(sent):
+            return Message(target[len(sent) :], calls, parsed)
+        rest = self._text[self._at :].strip() if as_text else target  # sent too early: send the rest as well
         return Message("\n" + rest if rest else "", calls, parsed)
 
     def _begin(self) -> str:
-        """Decide by the first characters whether something can be told early."""
+        """Decide by the first characters whether something can be sent early."""
         start = len(self._text) - len(self._text.lstrip())
         head = self._text[start:]
         if not head:
@@ -98,10 +98,10 @@ class AnswerStream:
             return self._wait()
         if head[0] != "{":
             self._at = start
-            return self._go(self._tell_text)
+            return self._go(self._stream_text)
         if opened := _THOUGHT.match(head):
             self._at = start + opened.end()
-            return self._go(self._tell_thought)
+            return self._go(self._stream_thought)
         compact = _BLANK.sub("", head)
         if compact == _OPENING or not _OPENING.startswith(compact):
             return self._wait()
@@ -112,10 +112,10 @@ class AnswerStream:
         return step()
 
     def _wait(self) -> str:
-        self._step = str  # tells nothing, whatever comes
+        self._step = str  # sends nothing, whatever comes
         return ""
 
-    def _tell_text(self) -> str:
+    def _stream_text(self) -> str:
         """Plain text up to where an answer may begin; blanks at the end may be the end, so they wait."""
         mark = _MARK.search(self._text, self._at)
         end = mark.start() if mark else self._part_of_mark()
@@ -135,7 +135,7 @@ class AnswerStream:
                     end = min(end, len(self._text) - size)
         return end
 
-    def _tell_thought(self) -> str:
+    def _stream_thought(self) -> str:
         """The characters of a JSON string as far as they have come, up to its closing quote."""
         parts = []
         while not _UNFINISHED.match(self._text, self._at):

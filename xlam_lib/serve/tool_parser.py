@@ -5,7 +5,7 @@
 
 `vllm.py` passes these flags (notebook 04_serving). Understands the v1 object with thought and tool_calls and the v2
 list of calls, because it asks the codec; the thought, or an answer in plain words, is the message's content. This
-module is the thin part that knows vLLM; what is told when, `streaming.py` decides.
+module is the thin part that knows vLLM; what is sent when, `streaming.py` decides.
 
 vLLM offers two kinds of parsers. This is one of the kind that keeps its own state (`engine_based_streaming`): only for
 those vLLM asks for the rest when the text has ended, and takes the content of answers without calls from the parser.
@@ -32,6 +32,7 @@ from xgrammar import Grammar
 
 from xlam_lib.answers import json_text
 from xlam_lib.codec import tools_from_any
+from xlam_lib.openai_messages import function_to_openai
 from xlam_lib.serve.schema import answer_schema
 from xlam_lib.serve.streaming import AnswerStream, read_message
 from xlam_lib.trajectory import Tool
@@ -72,10 +73,7 @@ class XlamJsonToolParser(ToolParser):
     def extract_tool_calls(self, model_output: str, request: Any) -> ExtractedToolCallInformation:
         """A whole answer."""
         message = read_message(model_output, _calls_allowed(request))
-        calls = [
-            ServedCall(function=FunctionCall(name=call.name, arguments=json_text(call.arguments)))
-            for call in message.calls
-        ]
+        calls = [ServedCall(function=FunctionCall(**function_to_openai(call))) for call in message.calls]
         return ExtractedToolCallInformation(tools_called=bool(calls), tool_calls=calls, content=message.content or None)
 
     def extract_tool_calls_streaming(
@@ -104,7 +102,7 @@ class XlamJsonToolParser(ToolParser):
                 id=make_tool_call_id(),
                 type="function",
                 index=index,
-                function=DeltaFunctionCall(name=call.name, arguments=json_text(call.arguments)),
+                function=DeltaFunctionCall(**function_to_openai(call)),
             )
             for index, call in enumerate(rest.calls)
         ]

@@ -21,7 +21,7 @@ from xlam_lib.serve.compare import equal_offline, served_texts
 from xlam_lib.serve.connection import ClientError, RequestRefusedError, UnknownModelError
 from xlam_lib.serve.engines.flags import ServerFlags
 from xlam_lib.serve.engines.vllm import PortInUseError, ServerDiedError, VllmServer
-from xlam_lib.serve.messages import openai_messages, steps_of
+from xlam_lib.serve.messages import steps_of, strict_messages
 from xlam_lib.serve.streaming import read_message
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def test_served_answers_equal_offline_ones(folder, texts, served):
 def test_the_server_renders_the_codecs_prompt(server, texts):
     for conversation, text in zip(CONVERSATIONS, texts, strict=True):
         told = ask(server, conversation, max_tokens=1, extra_body={"return_prompt_text": True}).prompt_text
-        steps = history_steps(steps_of(openai_messages(conversation))[1])
+        steps = history_steps(steps_of(strict_messages(conversation))[1])
         assert told == text == model_prompt(render_prompt(tools_from_any(tiny.TOOLS), *steps, BRIEF_STYLE))
 
 

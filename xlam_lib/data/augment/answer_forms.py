@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from xlam_lib.answers import Answer, calls_as_dicts, json_text, parse_answer, render_answer
+from xlam_lib.openai_messages import function_to_openai, read_calls
 from xlam_lib.trajectory import ToolCall
 
 THINK = ("<think>", "</think>")
@@ -97,17 +98,13 @@ def _split_thought(text: str) -> tuple[str, str]:
 
 
 def _write_openai(answer: Answer) -> str:
-    calls = [
-        {"type": "function", "function": {"name": call.name, "arguments": json_text(call.arguments)}}
-        for call in answer.calls
-    ]
+    calls = [{"type": "function", "function": function_to_openai(call)} for call in answer.calls]
     return json_text({"content": answer.thought, "tool_calls": calls})
 
 
 def _read_openai(text: str) -> Answer:
     value = json.loads(text)
-    functions = [call["function"] for call in value["tool_calls"]]
-    return Answer(value["content"], tuple(ToolCall(f["name"], json.loads(f["arguments"])) for f in functions))
+    return Answer(value["content"], tuple(read_calls(value["tool_calls"], "answer")))
 
 
 def _write_tags(answer: Answer) -> str:

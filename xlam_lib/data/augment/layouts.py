@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from xlam_lib.answers import json_text
 from xlam_lib.codec import (
+    BLOCK_MARKS,
     SEED_FORMAT_INSTRUCTION,
     SEED_TASK_INSTRUCTION,
     PromptStyle,
@@ -78,7 +79,7 @@ def _snake(name: str) -> str:
 
 
 MARKERS = {
-    "brackets": Markers("[BEGIN OF {0}]", "[END OF {0}]", str.upper),
+    "brackets": Markers(*BLOCK_MARKS, str.upper),
     "tags": Markers("<{0}>", "</{0}>", _snake),
     "headings": Markers("### {0}", "", str.capitalize),
     "stars": Markers("**{0}:**", "", str.title),

@@ -12,17 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.records import Frozen
+from xlam_lib.openai_messages import RawCall, given_calls, raw_call
 from xlam_lib.serialize import REFUSED, fast
 from xlam_lib.trajectory import Step, ToolCall
-
-
-class RawCall(Frozen, frozen=True):
-    """A call as the source has it: `RawCall("get_weather", '{"city": "Oslo"}', "call_B1w")`."""
-
-    name: str
-    arguments: Any  # JSON text or an object
-    id: str = ""
 
 
 @dataclass
@@ -114,14 +106,13 @@ def _lenient(raw: str, name: str, constants: list[str]) -> Any:
 
 def calls_of(message: dict[str, Any]) -> list[RawCall]:
     """Calls of an assistant message in either OpenAI form: `tool_calls` or the older `function_call`."""
-    single = message.get("function_call")
-    raw = [{"function": single}] if single else message.get("tool_calls") or []
+    raw = given_calls(message) or []
     if not isinstance(raw, list):
         raise Drop("calls are not a list", f"found {type(raw).__name__}")
     calls = []
     for item in raw:
-        function = item.get("function") if isinstance(item, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        call = raw_call(item)
+        if not isinstance(call.name, str) or "function" not in item:
             raise Drop("call without a name", f"found {item!r}"[:200])
-        calls.append(RawCall(function["name"], function.get("arguments"), str(item.get("id") or "")))
+        calls.append(RawCall(call.name, call.arguments, str(call.id)))
     return calls

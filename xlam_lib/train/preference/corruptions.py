@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from xlam_lib.codec import Answer, parse_answer, render_answer
+from xlam_lib.codec import Answer, parse_answer, query_of, render_answer
 from xlam_lib.grading import Case, failure_of
 from xlam_lib.trajectory import Tool, ToolCall
 
 ATTEMPTS = 12
-_QUERY = re.compile(r"\[BEGIN OF QUERY\]\n(.*?)\n\[END OF QUERY\]", re.S)
 
 
 def corrupt(case: Case, rng: random.Random, weights: Mapping[str, float] | None = None) -> tuple[str, str] | None:
@@ -214,7 +213,7 @@ def _value(spec: dict[str, Any], case: Case, rng: random.Random) -> Any:
     if kind == "boolean":
         return rng.random() < 0.5
     if kind in ("integer", "number"):
-        numbers = re.findall(r"\d+", _query(case))
+        numbers = re.findall(r"\d+", query_of(case.prompt))
         return int(rng.choice(numbers)[:9]) if numbers else rng.randrange(1, 20)
     if kind == "array":
         return [_value(spec.get("items") or {}, case, rng)]
@@ -223,12 +222,7 @@ def _value(spec: dict[str, Any], case: Case, rng: random.Random) -> Any:
 
 def _words(case: Case, rng: random.Random) -> str:
     """One or two words of the query, rather names than others."""
-    words = re.findall(r"[^\W\d_][\w'-]*", _query(case)) or ["unknown"]
+    words = re.findall(r"[^\W\d_][\w'-]*", query_of(case.prompt)) or ["unknown"]
     names = [word for word in words if word[0].isupper()]
     at = words.index(rng.choice(names if names and rng.random() < 0.7 else words))
     return " ".join(words[at : at + rng.choice((1, 1, 2))])
-
-
-def _query(case: Case) -> str:
-    found = _QUERY.search(case.prompt)
-    return found[1] if found else ""

@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from xlam_lib.codec import BLOCK_MARKS, block_of
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import (
     SourceInfo,
@@ -141,8 +142,7 @@ def _unmasked(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _block(prompt: str, title: str) -> str:
-    _, begun, text = prompt.partition(f"[BEGIN OF {title}]\n")
-    text, ended, _ = text.partition(f"\n[END OF {title}]")
-    if not (begun and ended):
-        raise Drop("prompt without a block", f"no [BEGIN OF {title}] ... [END OF {title}]")
+    text = block_of(prompt, title)
+    if text is None:
+        raise Drop("prompt without a block", f"no {' ... '.join(BLOCK_MARKS).format(title)}")
     return text.strip()

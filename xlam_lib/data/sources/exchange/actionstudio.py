@@ -22,13 +22,14 @@ Decisions, from the converters that upstream publishes (its data lie in large fi
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
-from xlam_lib.answers import json_text
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_declared, need_objects, unique_tools
 from xlam_lib.data.formats.chat import StepBuilder, calls_of
 from xlam_lib.data.sources.agents.toolbench import tool_of
+from xlam_lib.openai_messages import call_to_openai, tools_to_openai
 from xlam_lib.trajectory import Step, Task, Tool, Trajectory
 
 SOURCE = SourceInfo(
@@ -123,8 +124,8 @@ def _walk(messages: list[dict[str, Any]]) -> StepBuilder:
 
 
 def _tool(tool: Tool, bare: bool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return function if bare else {"type": "function", "function": function}
+    written = tools_to_openai([tool])[0]
+    return written["function"] if bare else written
 
 
 def _message(step: Step, raw_ids: dict[str, str], as_text: bool) -> dict[str, Any]:
@@ -134,12 +135,5 @@ def _message(step: Step, raw_ids: dict[str, str], as_text: bool) -> dict[str, An
     content = "\n".join(part for part in (step.reasoning, step.content) if part)
     if not step.tool_calls:
         return {"role": step.role, "content": content}
-    calls = [
-        {
-            "id": raw_ids[call.id],
-            "type": "function",
-            "function": {"name": call.name, "arguments": json_text(call.arguments) if as_text else call.arguments},
-        }
-        for call in step.tool_calls
-    ]
+    calls = [call_to_openai(replace(call, id=raw_ids[call.id]), as_text) for call in step.tool_calls]
     return {"role": step.role, "content": content, "tool_calls": calls}

@@ -24,10 +24,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from typing import Any
 
-from xlam_lib.codec import PromptStyle, answer_of, history_steps, render_answer, render_prompt, style_of, tools_from_any
+from xlam_lib.codec import (
+    PromptStyle,
+    answer_of,
+    block_of,
+    history_steps,
+    render_answer,
+    render_prompt,
+    style_of,
+    tools_from_any,
+)
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
@@ -45,7 +53,6 @@ SOURCE = SourceInfo(
 STYLE = PromptStyle(mark_required=True)
 KNOWN = ("user_query", "model_name", "score", "steps")
 SPACED = "next observation"
-BLOCK = r"\[BEGIN OF {0}\]\n(.*?)\n\[END OF {0}\]"
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
@@ -154,12 +161,11 @@ def _is_call(item: Any) -> bool:
 
 def _told(prompt: str) -> tuple[str, list[Tool]]:
     """(task instruction, tools) of a rendered prompt."""
-    found = re.search(BLOCK.format("AVAILABLE TOOLS"), prompt, re.DOTALL)
-    if not found:
+    found = block_of(prompt, "AVAILABLE TOOLS")
+    if found is None:
         return "", action_tools(prompt)
-    task = re.search(BLOCK.format("TASK INSTRUCTION"), prompt, re.DOTALL)
     try:
-        return task[1] if task else "", tools_from_any(json.loads(found[1]))
+        return block_of(prompt, "TASK INSTRUCTION") or "", tools_from_any(json.loads(found))
     except (ValueError, TypeError, RecursionError) as error:
         raise Drop("a prompt whose tools can't be read", str(error)[:120]) from error
 
