@@ -11,7 +11,7 @@ import pytest
 from support import SUPPORT
 
 from xlam_lib.data.apigen.apis import Library
-from xlam_lib.data.apigen.run import Wish, main, make
+from xlam_lib.data.apigen.run import Settings, main, make
 from xlam_lib.files import is_complete
 from xlam_lib.paths import root
 from xlam_lib.trajectory import read_jsonl
@@ -144,7 +144,7 @@ def test_a_refusing_endpoint_leaves_nothing(tmp_path, store, capsys):
 
 
 def test_make_is_a_function_too(tmp_path):
-    told = make(Wish(Library.embedded(), count=6, attempts=8, kinds={"simple": 1.0}), tmp_path / "out")
+    told = make(Settings(Library.embedded(), count=6, attempts=8, kinds={"simple": 1.0}), tmp_path / "out")
     assert told["single_turn"]["accepted"] == 6
 
 
