@@ -115,7 +115,7 @@ def test_a_good_text_passes():
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("answer", "kind"),
     [
         ("Sure! " + text(), "no JSON"),
         (text()[:-3], "no JSON"),
@@ -138,9 +138,9 @@ def test_a_good_text_passes():
         (text(tool_calls=[call(city="Oslo"), call(city="Rome")]), "other calls than planned"),
     ],
 )
-def test_the_format_stage_refuses(said, kind):
+def test_the_format_stage_refuses(answer, kind):
     with pytest.raises(Failed) as failed:
-        parse(said, PLAN, LIBRARY)
+        parse(answer, PLAN, LIBRARY)
     assert (failed.value.stage, failed.value.kind) == ("format", kind)
 
 
@@ -152,9 +152,9 @@ NESTED = st.recursive(
 
 @given(st.text(max_size=80) | NESTED.map(json.dumps))
 @settings(max_examples=150, deadline=None)
-def test_no_text_breaks_the_format_stage(said):
+def test_no_text_breaks_the_format_stage(answer):
     with pytest.raises(Failed):
-        parse(said, PLAN, LIBRARY)
+        parse(answer, PLAN, LIBRARY)
 
 
 def test_the_execution_stage_refuses_errors_and_empty_results():
@@ -189,7 +189,7 @@ def test_the_rules_judge(one, kind):
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict"),
+    ("answer", "verdict"),
     [
         ('{"thought": "fine", "pass": true}', ("", "")),
         ('Well: {"thought": "wrong city", "pass": false}', ("does not serve the query", "wrong city")),
@@ -198,8 +198,8 @@ def test_the_rules_judge(one, kind):
         ("{" * 5000, "no verdict"),
     ],
 )
-def test_verdicts_are_read_or_are_none(said, verdict):
-    found = read_verdict(said)
+def test_verdicts_are_read_or_are_none(answer, verdict):
+    found = read_verdict(answer)
     assert found == verdict or found[0] == verdict
 
 

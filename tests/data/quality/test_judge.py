@@ -18,9 +18,9 @@ from xlam_lib.trajectory import Source, Step, ToolCall, Trajectory, write_jsonl
 GOOD, JudgeServer = judge_server.GOOD, judge_server.JudgeServer
 
 
-def made(count: int, said: str = "Hi") -> list[Trajectory]:
+def made(count: int, text: str = "Hi") -> list[Trajectory]:
     return [
-        Trajectory(f"t-{n}", Source("demo", "CC0-1.0"), steps=(Step("user", f"{said} {n}"), Step("assistant", "Hello")))
+        Trajectory(f"t-{n}", Source("demo", "CC0-1.0"), steps=(Step("user", f"{text} {n}"), Step("assistant", "Hello")))
         for n in range(count)
     ]
 
@@ -189,8 +189,8 @@ def test_what_the_judge_sees_has_no_earlier_opinion_and_long_texts_lose_their_mi
 def test_attach_replaces_the_same_raters_earlier_rating(tmp_path):
     t = made(1)[0]
     with JudgeServer(lambda body, n: (200, GOOD if n == 1 else bad(score=2))) as server:
-        for said in ("Hi", "Ho"):
-            judge_all(made(1, said), judge(server.url), tmp_path / "r.jsonl")
+        for text in ("Hi", "Ho"):
+            judge_all(made(1, text), judge(server.url), tmp_path / "r.jsonl")
     first, second = read_judgements(tmp_path / "r.jsonl")
     rated = attach(attach(t, {"t-0": first}), {"t-0": second})
     assert [(one.kind, one.score) for one in rated.quality] == [("critic", 2.0)]
