@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from types import SimpleNamespace
 
 import pytest
 
-from xlam_lib.bench.answer_log import AnswerLog, AskError, Reply
-from xlam_lib.bench.ask import Endpoint, Request, ask_all, message_text
+from xlam_lib.bench.ask import AskError, Reply, Request, answer_text, ask_all
 from xlam_lib.codec import parse_answer
+from xlam_lib.endpoint import Completion, Endpoint, ServerUnreachableError, UnknownModelError
+from xlam_lib.journal import Journal, JournalError
 
 
 def requests(count):
@@ -16,7 +16,7 @@ def requests(count):
 
 
 def endpoint(server, **changes):
-    return Endpoint(**{"base_url": server.url, "model": "m", "retries": 0, "concurrency": 4} | changes)
+    return Endpoint(**{"base_url": server.url, "model": "m", "attempts": 1, "concurrency": 4} | changes)
 
 
 def question_of(body):
@@ -25,11 +25,11 @@ def question_of(body):
 
 def test_each_question_gets_its_own_answer_and_is_kept(server, tmp_path):
     server.answer = lambda path, body: (200, f"answer {question_of(body)}")
-    path, told = tmp_path / "deep" / "answers.jsonl", []
-    replies = ask_all(requests(20), endpoint(server), path, progress=lambda done, total: told.append((done, total)))
+    path, progress = tmp_path / "deep" / "answers.jsonl", []
+    replies = ask_all(requests(20), endpoint(server), path, progress=lambda done, total: progress.append((done, total)))
     assert list(replies) == [f"q{number}" for number in range(20)]
     assert all(parse_answer(replies[f"q{n}"].text).answer.thought == f"answer {n}" for n in range(20))
-    assert len(path.read_text().splitlines()) == 20 and max(told) == (20, 20)
+    assert len(path.read_text().splitlines()) == 20 and max(progress) == (20, 20)
     body = server.asked[0][1]
     assert (body["temperature"], body["max_tokens"], "tools" in body) == (0.0, 256, False)
 
@@ -60,7 +60,7 @@ def test_errors_of_the_server_are_no_answers_and_are_asked_again(server, tmp_pat
     assert len(server.asked) == 2 and all(reply.text for reply in replies.values())
 
 
-def test_a_prompt_that_is_refused_is_told_with_the_servers_words(server):
+def test_a_prompt_that_is_refused_is_reported_in_the_servers_words(server):
     server.answer = lambda path, body: (400, "maximum context length is 64 tokens")
     (reply,) = ask_all(requests(1), endpoint(server)).values()
     assert reply.text is None and "status 400" in reply.error and "maximum context length" in reply.error
@@ -69,9 +69,11 @@ def test_a_prompt_that_is_refused_is_told_with_the_servers_words(server):
 def test_a_server_that_dies_is_one_clear_error_and_keeps_what_was_answered(server, tmp_path):
     path = tmp_path / "answers.jsonl"
     server.answer = lambda path, body: (200, "fine") if len(server.asked) <= 7 else (503, "dying")
-    with pytest.raises(AskError, match=r"stopped answering: status 503.*of 40 are answered \(kept in .*run again"):
+    with pytest.raises(
+        ServerUnreachableError, match=r"stopped answering: status 503.*of 40 are answered \(kept in .*run again"
+    ):
         ask_all(requests(40), endpoint(server), path)
-    kept = AnswerLog(path, {}).replies
+    kept = Journal(path, Reply, "answers", {}).rows
     answered = [json.loads(line) for line in path.read_text().splitlines()]
     assert kept == {} and sum(row["text"] is not None for row in answered) == 7
     server.answer = lambda path, body: (200, "back")
@@ -79,10 +81,10 @@ def test_a_server_that_dies_is_one_clear_error_and_keeps_what_was_answered(serve
 
 
 def test_nobody_listens():
-    gone = Endpoint("http://127.0.0.1:9/v1", "m", retries=0)
+    gone = Endpoint("http://127.0.0.1:9/v1", "m", attempts=1)
     (reply,) = ask_all(requests(1), gone).values()
     assert reply.text is None and reply.error.startswith("connection")
-    with pytest.raises(AskError, match="stopped answering: connection"):
+    with pytest.raises(ServerUnreachableError, match="stopped answering: connection"):
         ask_all(requests(30), gone)
 
 
@@ -96,7 +98,9 @@ def test_a_slow_server_times_out(server):
 
 def test_an_unknown_model_stops_at_once(server):
     server.answer = lambda path, body: (404, "The model `m` does not exist.")
-    with pytest.raises(AskError, match="refused model 'm' with status 404: .*check base_url, model and api_key"):
+    with pytest.raises(
+        UnknownModelError, match="refused model 'm' with status 404: .*check base_url, model and api_key"
+    ):
         ask_all(requests(30), endpoint(server))
     assert len(server.asked) <= 8
 
@@ -104,13 +108,13 @@ def test_an_unknown_model_stops_at_once(server):
 def test_answers_to_other_questions_are_refused(server, tmp_path):
     path = tmp_path / "answers.jsonl"
     ask_all(requests(2), endpoint(server), path)
-    with pytest.raises(AskError, match="answers.jsonl:[12]: 'q[01]' was asked with other words, tools, model"):
+    with pytest.raises(JournalError, match="answers.jsonl:[12]: 'q[01]' was asked with other words, tools, model"):
         ask_all(requests(2), endpoint(server, model="other"), path)
     path.write_text("no json\n")
-    with pytest.raises(AskError, match="answers.jsonl:1: not JSON"):
+    with pytest.raises(JournalError, match="answers.jsonl:1: not JSON"):
         ask_all(requests(2), endpoint(server), path)
     path.write_text('{"id": "q0"}\n')
-    with pytest.raises(AskError, match="no line of answers"):
+    with pytest.raises(JournalError, match="no line of answers"):
         ask_all(requests(2), endpoint(server), path)
 
 
@@ -121,7 +125,7 @@ def test_ids_must_be_unique():
 
 def test_a_file_that_cannot_be_written(server, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(AskError, match="can't be written"):
+    with pytest.raises(JournalError, match="can't be written"):
         ask_all(requests(1), endpoint(server), tmp_path / "file" / "answers.jsonl")
 
 
@@ -139,25 +143,24 @@ def test_text_goes_to_the_completions_endpoint(server):
     assert (reply.text, reply.finish) == ("GO ON", "length")
 
 
-def said(content="", calls=(), **more):
-    calls = [SimpleNamespace(function=SimpleNamespace(name=name, arguments=text)) for name, text in calls]
-    return SimpleNamespace(content=content, tool_calls=calls or None, **more)
+def completion(content="", calls=(), **more):
+    return Completion(content, tuple({"name": name, "arguments": text} for name, text in calls), **more)
 
 
 @pytest.mark.parametrize(
     ("message", "thought", "calls", "clean"),
     [
-        (said(None, [("f", '{"a": 1}'), ("g", "{}")]), "", [("f", {"a": 1}), ("g", {})], True),
-        (said("Let me see.", [("f", '{"a": "é"}')]), "Let me see.", [("f", {"a": "é"})], True),
-        (said("Hello.", reasoning_content="They greet."), "They greet.\nHello.", [], True),
-        (said(None), "", [], True),
-        (said('[{"name": "f", "arguments": {}}]'), "", [("f", {})], True),
-        (said('{"thought": "x", "tool_ca'), '{"thought": "x", "tool_ca', [], False),
-        (said(None, [("f", "not json")]), "", [], False),
+        (completion("", [("f", '{"a": 1}'), ("g", "{}")]), "", [("f", {"a": 1}), ("g", {})], True),
+        (completion("Let me see.", [("f", '{"a": "é"}')]), "Let me see.", [("f", {"a": "é"})], True),
+        (completion("Hello.", reasoning="They greet."), "They greet.\nHello.", [], True),
+        (completion(""), "", [], True),
+        (completion('[{"name": "f", "arguments": {}}]'), "", [("f", {})], True),
+        (completion('{"thought": "x", "tool_ca'), '{"thought": "x", "tool_ca', [], False),
+        (completion("", [("f", "not json")]), "", [], False),
     ],
 )
 def test_messages_become_answers(message, thought, calls, clean):
-    read = parse_answer(message_text(message))
+    read = parse_answer(answer_text(message))
     assert [(call.name, call.arguments) for call in read.answer.calls] == calls
     assert (read.problems == ()) is clean
     if clean or calls:
@@ -171,9 +174,9 @@ def test_words_that_were_cut_off_are_no_answer(server):
 
 
 def test_a_later_answer_replaces_an_error_in_the_file(tmp_path):
-    journal = AnswerLog(tmp_path / "a.jsonl", {"q": "1"})
+    journal = Journal(tmp_path / "a.jsonl", Reply, "answers", {"q": "1"})
     for reply in (Reply("q", None, error="timeout", asked="1"), Reply("q", "yes", asked="1")):
-        journal.add(reply)
-    journal.add(Reply("other", "x", asked="2"))
-    again = AnswerLog(tmp_path / "a.jsonl", {"q": "1"})
-    assert again.answers["q"].text == "yes" and list(again.replies) == ["q"]
+        journal.append(reply)
+    journal.append(Reply("other", "x", asked="2"))
+    again = Journal(tmp_path / "a.jsonl", Reply, "answers", {"q": "1"})
+    assert again.done == {"q"} and again.rows["q"].text == "yes" and list(again.rows) == ["q"]

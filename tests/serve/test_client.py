@@ -11,10 +11,7 @@ import pytest
 from seed_example import MESSAGES, TOOLS
 
 from xlam_lib.codec import BRIEF_STYLE, tools_from_any
-from xlam_lib.openai_messages import tools_to_openai
-from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
-from xlam_lib.serve.compare import equal_offline, served_texts
-from xlam_lib.serve.connection import (
+from xlam_lib.endpoint import (
     ClientError,
     RequestRefusedError,
     ServerFailedError,
@@ -22,6 +19,9 @@ from xlam_lib.serve.connection import (
     UnknownModelError,
     openai_client,
 )
+from xlam_lib.openai_messages import tools_to_openai
+from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
+from xlam_lib.serve.compare import equal_offline, served_texts
 from xlam_lib.serve.messages import strict_messages
 
 ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'

@@ -1,4 +1,4 @@
-"""A small HTTP server that answers like an OpenAI endpoint, well or badly, as a test tells it. Helper of test_judge."""
+"""A small HTTP server that answers like an OpenAI endpoint, well or badly. Helper of tests of clients."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class JudgeServer:
     def __init__(self, reply: Callable[[dict[str, Any], int], Reply], pause: float = 0.0) -> None:
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.times: list[float] = []
+        self.retry_after = "0.01"  # seconds, after status 429
         self.busy = self.busiest = 0
         self.lock = threading.Lock()
         outer = self
@@ -34,15 +36,16 @@ class JudgeServer:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 with outer.lock:
                     outer.asked.append(body)
+                    outer.times.append(time.monotonic())
                     outer.keys.append(self.headers.get("authorization", ""))
                     number = len(outer.asked)
                     outer.busy += 1
                     outer.busiest = max(outer.busiest, outer.busy)
                 time.sleep(pause)
-                status, said = reply(body, number)
+                status, content = reply(body, number)
                 with outer.lock:
                     outer.busy -= 1
-                outer.send(self, status, said)
+                outer.send(self, status, content)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -50,17 +53,17 @@ class JudgeServer:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
 
-    def send(self, handler: BaseHTTPRequestHandler, status: int, said: Any) -> None:
+    def send(self, handler: BaseHTTPRequestHandler, status: int, content: Any) -> None:
         """One response; status 0 hangs up without a word."""
         if status == 0:
             handler.close_connection = True
             return
-        body = said if isinstance(said, dict | bytes) else answer(said)
+        body = content if isinstance(content, dict | bytes) else answer(content)
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         handler.send_response(status)
         handler.send_header("content-type", "application/json")
         if status == 429:
-            handler.send_header("retry-after", "0.01")
+            handler.send_header("retry-after", self.retry_after)
         handler.send_header("content-length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)

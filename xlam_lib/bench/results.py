@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.bench.answer_log import AskError
+from xlam_lib.bench.ask import AskError
 from xlam_lib.bench.bootstrap import Interval, interval, paired
 from xlam_lib.codec import query_of
 from xlam_lib.files import to_json, write_json, writing

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from xlam_lib.serve.connection import named_errors, openai_client
+from xlam_lib.endpoint import named_errors, openai_client
 
 
 @dataclass(frozen=True)

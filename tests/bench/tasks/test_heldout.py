@@ -5,12 +5,13 @@ import json
 import pytest
 from bench_fakes import TOOLS, trajectory, weather
 
-from xlam_lib.bench.answer_log import AskError, Reply
+from xlam_lib.bench.ask import AskError, Reply
 from xlam_lib.bench.results import failure_examples, model_figures
 from xlam_lib.bench.tasks import heldout
 from xlam_lib.bench.tasks.grade import FAILURES, grade
 from xlam_lib.bench.tasks.heldout import Endpoint, graded, items_of, offline, served
 from xlam_lib.codec import BRIEF_STYLE, Answer, render_answer
+from xlam_lib.journal import JournalError
 from xlam_lib.trajectory import Step, ToolCall, write_jsonl
 
 
@@ -145,7 +146,7 @@ def test_an_interrupted_offline_run_goes_on(tmp_path, monkeypatch):
     asked.clear()
     result = offline(TEST_SET, lambda prompts: asked.extend(prompts) or model(prompts), path=path, model="one")
     assert len(asked) == 2 and result == offline(TEST_SET, model)
-    with pytest.raises(AskError, match="other words, tools, model"):
+    with pytest.raises(JournalError, match="other words, tools, model"):
         offline(TEST_SET, model, path=path, model="two")
 
 
@@ -168,7 +169,7 @@ def test_served_like_any_client(server, tmp_path):
         }
 
     server.answer = answer
-    endpoint = Endpoint(server.url, "sft", retries=0, concurrency=8)
+    endpoint = Endpoint(server.url, "sft", attempts=1, concurrency=8)
     result = served(TEST_SET, endpoint, path=tmp_path / "answers.jsonl")
     assert len(result.rows) == 9 and list(result.unanswered) == ["t4#1"]
     assert result.exact == 8 / 9 and result.parse_rate == 1.0
@@ -180,7 +181,7 @@ def test_served_like_any_client(server, tmp_path):
 
 def test_served_raw_gets_the_very_prompt(server):
     server.answer = lambda path, body: (200, model([body["prompt"]])[0])
-    result = served(TEST_SET, Endpoint(server.url, "sft", retries=0), BRIEF_STYLE, raw=True)
+    result = served(TEST_SET, Endpoint(server.url, "sft", attempts=1), BRIEF_STYLE, raw=True)
     assert result.rows == offline(TEST_SET, model, BRIEF_STYLE).rows
     assert server.asked[0][1]["prompt"].startswith("<|user|>\n[BEGIN OF TASK")
 
@@ -190,14 +191,14 @@ def test_a_task_instruction_goes_to_the_server_as_system_message(server):
 
     from xlam_lib.trajectory import Task
 
-    served([replace(TEST_SET[0], task=Task("Be kind."))], Endpoint(server.url, "m", retries=0))
+    served([replace(TEST_SET[0], task=Task("Be kind."))], Endpoint(server.url, "m", attempts=1))
     assert server.asked[0][1]["messages"][0] == {"role": "system", "content": "Be kind."}
 
 
 def test_no_answer_at_all_is_an_error_not_a_zero(server):
     server.answer = lambda path, body: (400, "too long")
     with pytest.raises(AskError, match="answered none of 10 questions: status 400"):
-        served(TEST_SET, Endpoint(server.url, "m", retries=0))
+        served(TEST_SET, Endpoint(server.url, "m", attempts=1))
 
 
 def test_answers_cut_off_are_named():

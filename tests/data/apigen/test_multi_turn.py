@@ -10,7 +10,6 @@ import pytest
 
 from xlam_lib.agents import Action
 from xlam_lib.agents.user import STOP
-from xlam_lib.data.apigen.endpoint import Endpoint
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, sample, validate
 from xlam_lib.data.apigen.multi_turn.desk import (
     TOOLS,
@@ -25,6 +24,7 @@ from xlam_lib.data.apigen.multi_turn.model_players import ModelBlueprints, model
 from xlam_lib.data.apigen.multi_turn.play import _mentions, accepted, play, verify
 from xlam_lib.data.apigen.multi_turn.produce import ModelPlayers, MultiTally, RulePlayers, produce
 from xlam_lib.data.apigen.multi_turn.rule_players import DeskAgent, ScriptedUser
+from xlam_lib.endpoint import Endpoint
 from xlam_lib.trajectory import Trajectory
 
 JudgeServer, answer = judge_server.JudgeServer, judge_server.answer

@@ -11,7 +11,7 @@ import pytest
 from support import SUPPORT
 
 from xlam_lib.data.apigen.apis import Library
-from xlam_lib.data.apigen.run import Wish, main, make
+from xlam_lib.data.apigen.run import Settings, main, make
 from xlam_lib.files import is_complete
 from xlam_lib.paths import root
 from xlam_lib.trajectory import read_jsonl
@@ -67,17 +67,17 @@ def test_functions_documents_and_conversations_in_one_folder(tmp_path, store, ca
         "MIT",
     )
     assert run(*options, "--out", out) in (0, 3)
-    told = json.loads(capsys.readouterr().out)
-    assert is_complete(out) and told == json.loads((out / "accounting.json").read_text())
+    found = json.loads(capsys.readouterr().out)
+    assert is_complete(out) and found == json.loads((out / "accounting.json").read_text())
     rows = list(read_jsonl(out / "samples.jsonl"))
-    single, multi = told["single_turn"], told["multi_turn"]
+    single, multi = found["single_turn"], found["multi_turn"]
     assert len(rows) == single["accepted"] + multi["accepted"] and single["accepted"] >= 20 and multi["accepted"] >= 4
-    assert single["plans"] == 30 and multi["numbers"] == 6 and told["functions"] == 7
+    assert single["plans"] == 30 and multi["numbers"] == 6 and found["functions"] == 7
     assert len((out / "failures.jsonl").read_text().splitlines()) == single["failed"]
     assert {row.source.license for row in rows} == {"MIT"} and len({row.trajectory_id for row in rows}) == len(rows)
     assert any(tool.name == "find_item" for row in rows for tool in row.tools)
     assert all(row.validate("warning") == [] for row in rows)
-    assert told["network_held_by"]
+    assert found["network_held_by"]
 
 
 def test_same_seed_same_bytes_in_another_process(tmp_path, store):
@@ -102,8 +102,8 @@ def test_a_model_writes_and_another_one_checks(tmp_path, store):
     with judge_server.JudgeServer(reply) as server:
         options = ("--openapi", store, "--kinds", "simple", "--count", 5, "--base-url", server.url, "--model", "Writer")
         assert run(*options, "--checker-model", "Judge", "--out", tmp_path / "out") == 0
-    told = json.loads((tmp_path / "out" / "accounting.json").read_text())
-    assert told["single_turn"]["accepted"] == 5 and told["tokens"] == {"Writer": [500, 50], "Judge": [500, 50]}
+    found = json.loads((tmp_path / "out" / "accounting.json").read_text())
+    assert found["single_turn"]["accepted"] == 5 and found["tokens"] == {"Writer": [500, 50], "Judge": [500, 50]}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_a_model_writes_and_another_one_checks(tmp_path, store):
 )
 def test_errors_are_one_line_and_leave_nothing(tmp_path, capsys, options, error):
     assert run(*options, "--out", tmp_path / "out") == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and error in told and told.count("\n") == 1
+    found = capsys.readouterr().err
+    assert found.startswith("error: ") and error in found and found.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -144,8 +144,8 @@ def test_a_refusing_endpoint_leaves_nothing(tmp_path, store, capsys):
 
 
 def test_make_is_a_function_too(tmp_path):
-    told = make(Wish(Library.embedded(), count=6, attempts=8, kinds={"simple": 1.0}), tmp_path / "out")
-    assert told["single_turn"]["accepted"] == 6
+    found = make(Settings(Library.embedded(), count=6, attempts=8, kinds={"simple": 1.0}), tmp_path / "out")
+    assert found["single_turn"]["accepted"] == 6
 
 
 def test_importing_it_loads_nothing_heavy():

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from xlam_lib.data.apigen.apis import Api, Library
 from xlam_lib.data.apigen.checker import Both, ModelChecker, RuleChecker, Sample, read_verdict
-from xlam_lib.data.apigen.endpoint import Endpoint, EndpointError
 from xlam_lib.data.apigen.generate import NO_TOOL
 from xlam_lib.data.apigen.generator import ModelGenerator, Task, TemplateGenerator
 from xlam_lib.data.apigen.sampler import KINDS, Plan, Sampler
-from xlam_lib.data.apigen.stages import Failed, Line, execute, parse
+from xlam_lib.data.apigen.stages import Failed, Pipeline, execute, parse
+from xlam_lib.endpoint import Endpoint, RequestRefusedError
 from xlam_lib.trajectory import Tool
 
 JudgeServer = judge_server.JudgeServer
@@ -25,7 +25,7 @@ class Answers:
     def answer(self, arguments):
         if arguments.get("city") == "Nowhere":
             return {"error": "LookupError: no such city"}
-        return {"result": {} if arguments.get("city") == "Empty" else {"told": sorted(map(str, arguments.values()))}}
+        return {"result": {} if arguments.get("city") == "Empty" else {"values": sorted(map(str, arguments.values()))}}
 
 
 def api(name: str, description: str, group: str = "g", **arguments: str) -> Api:
@@ -63,23 +63,25 @@ def test_plans_keep_their_promises_and_depend_on_seed_and_number_alone(seed, siz
     library = Library(list(LIBRARY)[:size])
     plan = Sampler(library, seed).plan(number)
     assert plan == Sampler(library, seed).plans(1, start=number)[0]
-    assert len(set(plan.offered)) == len(plan.offered) and set(plan.wanted) <= set(plan.offered) <= set(library.by_name)
+    assert len(set(plan.offered)) == len(plan.offered) and set(plan.expected) <= set(plan.offered) <= set(
+        library.by_name
+    )
     assert plan.offered
     if plan.kind == "irrelevant":
-        assert not plan.wanted and plan.absent and plan.absent not in plan.offered
+        assert not plan.expected and plan.absent and plan.absent not in plan.offered
     else:
-        assert not plan.absent and len(plan.wanted) in {"simple": (1,), "multiple": (1,)}.get(plan.kind, (1, 2, 3))
+        assert not plan.absent and len(plan.expected) in {"simple": (1,), "multiple": (1,)}.get(plan.kind, (1, 2, 3))
     if plan.kind == "parallel":
-        assert len(set(plan.wanted)) == 1
+        assert len(set(plan.expected)) == 1
     if plan.kind == "parallel_multiple":
-        assert len(set(plan.wanted)) == len(plan.wanted) >= 2
+        assert len(set(plan.expected)) == len(plan.expected) >= 2
     if plan.kind == "simple":
         assert len(plan.offered) == 1
 
 
-def test_every_function_is_wanted_equally_often_and_kinds_come_in_their_shares():
+def test_every_function_is_expected_equally_often_and_kinds_come_in_their_shares():
     plans = Sampler(LIBRARY, seed=3).plans(2000)
-    firsts = Counter(plan.wanted[0] if plan.wanted else plan.absent for plan in plans)
+    firsts = Counter(plan.expected[0] if plan.expected else plan.absent for plan in plans)
     assert set(firsts.values()) == {500}
     kinds = Counter(plan.kind for plan in plans)
     assert all(abs(kinds[kind] / 2000 - share) < 0.04 for kind, share in KINDS.items())
@@ -90,7 +92,7 @@ def test_every_function_is_wanted_equally_often_and_kinds_come_in_their_shares()
 def test_examples_are_of_other_functions():
     examples = [{"query": "a", "tool_calls": [call()]}, {"query": "b", "tool_calls": [call("play_song")]}]
     for plan in Sampler(LIBRARY, examples=examples, examples_each=1).plans(100):
-        about = {*plan.wanted, plan.absent}
+        about = {*plan.expected, plan.absent}
         assert not about & {one["name"] for shown in plan.examples for one in shown["tool_calls"]}
         assert len(plan.examples) <= 1
 
@@ -113,7 +115,7 @@ def test_a_good_text_passes():
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("answer", "kind"),
     [
         ("Sure! " + text(), "no JSON"),
         (text()[:-3], "no JSON"),
@@ -136,9 +138,9 @@ def test_a_good_text_passes():
         (text(tool_calls=[call(city="Oslo"), call(city="Rome")]), "other calls than planned"),
     ],
 )
-def test_the_format_stage_refuses(said, kind):
+def test_the_format_stage_refuses(answer, kind):
     with pytest.raises(Failed) as failed:
-        parse(said, PLAN, LIBRARY)
+        parse(answer, PLAN, LIBRARY)
     assert (failed.value.stage, failed.value.kind) == ("format", kind)
 
 
@@ -150,14 +152,14 @@ NESTED = st.recursive(
 
 @given(st.text(max_size=80) | NESTED.map(json.dumps))
 @settings(max_examples=150, deadline=None)
-def test_no_text_breaks_the_format_stage(said):
+def test_no_text_breaks_the_format_stage(answer):
     with pytest.raises(Failed):
-        parse(said, PLAN, LIBRARY)
+        parse(answer, PLAN, LIBRARY)
 
 
 def test_the_execution_stage_refuses_errors_and_empty_results():
     with LIBRARY.runner() as runner:
-        assert execute([call(city="Oslo")], runner) == [{"told": ["Oslo"]}]
+        assert execute([call(city="Oslo")], runner) == [{"values": ["Oslo"]}]
         with pytest.raises(Failed, match=r"execution check: LookupError \(get_weather: LookupError: no such city\)"):
             execute([call(city="Nowhere")], runner)
         with pytest.raises(Failed, match="empty result"):
@@ -187,7 +189,7 @@ def test_the_rules_judge(one, kind):
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict"),
+    ("answer", "verdict"),
     [
         ('{"thought": "fine", "pass": true}', ("", "")),
         ('Well: {"thought": "wrong city", "pass": false}', ("does not serve the query", "wrong city")),
@@ -196,31 +198,33 @@ def test_the_rules_judge(one, kind):
         ("{" * 5000, "no verdict"),
     ],
 )
-def test_verdicts_are_read_or_are_none(said, verdict):
-    found = read_verdict(said)
+def test_verdicts_are_read_or_are_none(answer, verdict):
+    found = read_verdict(answer)
     assert found == verdict or found[0] == verdict
 
 
-# The whole line
+# The whole pipeline
 
 
 def test_templates_make_checked_samples_and_all_is_accounted_for():
     notes = []
     with LIBRARY.runner() as runner:
-        line = Line(LIBRARY, TemplateGenerator(LIBRARY), RuleChecker(LIBRARY), runner, attempts=4, note=notes.append)
-        made = list(line.run(Sampler(LIBRARY, seed=1).plans(150)))
-    told = line.tally.to_dict()
+        pipeline = Pipeline(
+            LIBRARY, TemplateGenerator(LIBRARY), RuleChecker(LIBRARY), runner, attempts=4, note=notes.append
+        )
+        made = list(pipeline.run(Sampler(LIBRARY, seed=1).plans(150)))
+    counts = pipeline.tally.to_dict()
     assert [plan.number for plan, _ in made] == list(range(150))
-    assert told["plans"] == 150 == told["accepted"] + told["given_up"]
-    assert told["texts"] == told["accepted"] + told["failed"] and told["failed"] == len(notes)
-    assert told["accepted"] == sum(trajectory is not None for _, trajectory in made) > 120
-    assert told["accepted"] == sum(told["accepted_by_kind"].values()) == sum(told["accepted_by_attempt"].values())
+    assert counts["plans"] == 150 == counts["accepted"] + counts["given_up"]
+    assert counts["texts"] == counts["accepted"] + counts["failed"] and counts["failed"] == len(notes)
+    assert counts["accepted"] == sum(trajectory is not None for _, trajectory in made) > 120
+    assert counts["accepted"] == sum(counts["accepted_by_kind"].values()) == sum(counts["accepted_by_attempt"].values())
     for plan, trajectory in made:
         if trajectory is None:
             continue
         assert trajectory.validate() == [] and trajectory.tags[0] == plan.kind
         assert [tool.name for tool in trajectory.tools] == list(plan.offered)
-        assert [one.name for step in trajectory.steps for one in step.tool_calls] == list(plan.wanted)
+        assert [one.name for step in trajectory.steps for one in step.tool_calls] == list(plan.expected)
         if plan.kind == "irrelevant":
             assert trajectory.steps[-1].content == NO_TOOL
     queries = [trajectory.steps[0].content for _, trajectory in made if trajectory]
@@ -230,8 +234,8 @@ def test_templates_make_checked_samples_and_all_is_accounted_for():
 def test_the_embedded_tools_are_asked_for_in_their_own_words():
     library = Library(api for api in Library.embedded() if api.name in ("add_numbers", "check_prime", "find_vet"))
     with library.runner() as runner:
-        line = Line(library, TemplateGenerator(library), RuleChecker(library), runner, attempts=6)
-        made = [one for _, one in line.run(Sampler(library, seed=0, kinds={"simple": 1}).plans(9)) if one]
+        pipeline = Pipeline(library, TemplateGenerator(library), RuleChecker(library), runner, attempts=6)
+        made = [one for _, one in pipeline.run(Sampler(library, seed=0, kinds={"simple": 1}).plans(9)) if one]
     assert len(made) >= 7 and not any(re.search("add_numbers|check_prime", one.steps[0].content) for one in made)
     assert all(one.steps[2].role == "tool" and not one.steps[2].is_error for one in made)
 
@@ -240,11 +244,11 @@ def endpoint(url: str, **options) -> Endpoint:
     return Endpoint(url, "M", **{"longest_pause": 0.02, "timeout": 5.0, "concurrency": 3} | options)
 
 
-def written_by(reply, plans, attempts=3, checker=None, **options):
+def generate(reply, plans, attempts=3, checker=None, **options):
     with JudgeServer(reply, pause=0.01) as server, endpoint(server.url, **options) as model, LIBRARY.runner() as runner:
         check = checker(model) if checker else RuleChecker(LIBRARY)
-        line = Line(LIBRARY, ModelGenerator(LIBRARY, model), check, runner, attempts)
-        return [one for _, one in line.run(plans)], line.tally.to_dict(), server, model
+        pipeline = Pipeline(LIBRARY, ModelGenerator(LIBRARY, model), check, runner, attempts)
+        return [one for _, one in pipeline.run(plans)], pipeline.tally.to_dict(), server, model
 
 
 def same(number: int) -> Plan:
@@ -261,10 +265,10 @@ def weather(city: str) -> str:
 
 def test_a_model_writes_many_at_once_within_its_bound(monkeypatch):
     monkeypatch.setenv("MY_KEY", "k-1")
-    made, told, server, model = written_by(
+    made, counts, server, model = generate(
         lambda body, n: (200, weather(city_of(body))), [same(n) for n in range(9)], api_key_env="MY_KEY"
     )
-    assert told["accepted"] == 9 and all(one.extra == {"generator": "M", "attempts": 1} for one in made)
+    assert counts["accepted"] == 9 and all(one.extra == {"generator": "M", "attempts": 1} for one in made)
     assert 2 <= server.busiest <= 3 and set(server.keys) == {"Bearer k-1"}
     assert model.tokens == (900, 90)
     system = server.asked[0]["messages"][0]["content"]
@@ -281,8 +285,8 @@ BAD = {
 
 @pytest.mark.parametrize("stage", BAD)
 def test_a_failure_is_fed_back_with_stage_and_reason(stage):
-    made, told, server, _ = written_by(lambda body, n: (200, BAD[stage] if n == 1 else weather("Oslo")), [same(0)])
-    assert told["accepted_by_attempt"] == {"2": 1} and list(told["failed_by_stage"]) == [stage]
+    made, counts, server, _ = generate(lambda body, n: (200, BAD[stage] if n == 1 else weather("Oslo")), [same(0)])
+    assert counts["accepted_by_attempt"] == {"2": 1} and list(counts["failed_by_stage"]) == [stage]
     again = server.asked[1]["messages"]
     assert [message["role"] for message in again] == ["system", "user", "assistant", "user"]
     assert again[2]["content"] == BAD[stage] and f"failed the {stage} check: " in again[3]["content"]
@@ -290,9 +294,12 @@ def test_a_failure_is_fed_back_with_stage_and_reason(stage):
 
 
 def test_attempts_run_out_and_duplicates_do_not_pass():
-    made, told, server, _ = written_by(lambda body, n: (200, weather("Oslo")), [same(n) for n in range(3)], attempts=2)
+    made, counts, server, _ = generate(lambda body, n: (200, weather("Oslo")), [same(n) for n in range(3)], attempts=2)
     assert [one is not None for one in made] == [True, False, False]
-    assert told["given_up_by_stage"] == {"duplicate": 2} and told["texts"] == 5 == told["accepted"] + told["failed"]
+    assert (
+        counts["given_up_by_stage"] == {"duplicate": 2}
+        and counts["texts"] == 5 == counts["accepted"] + counts["failed"]
+    )
 
 
 def test_a_model_judges_what_the_rules_let_pass():
@@ -302,29 +309,29 @@ def test_a_model_judges_what_the_rules_let_pass():
         return 200, weather("Town1" if n == 1 else "Oslo")
 
     both = lambda model: Both(RuleChecker(LIBRARY), ModelChecker(LIBRARY, model))  # noqa: E731
-    made, told, _, _ = written_by(reply, [same(0)], checker=both)
-    assert told["failed_by_stage"] == {"semantic": {"does not serve the query": 1}} and made[0] is not None
+    made, counts, _, _ = generate(reply, [same(0)], checker=both)
+    assert counts["failed_by_stage"] == {"semantic": {"does not serve the query": 1}} and made[0] is not None
 
 
 def test_passing_failures_of_the_endpoint_are_tried_again():
     replies = iter([(429, {"error": "slow down"}), (500, {"error": "oops"}), (0, ""), (200, weather("Oslo"))])
-    made, told, server, _ = written_by(lambda body, n: next(replies), [same(0)])
-    assert (told["texts"], told["accepted"], len(server.asked)) == (1, 1, 4)
+    made, counts, server, _ = generate(lambda body, n: next(replies), [same(0)])
+    assert (counts["texts"], counts["accepted"], len(server.asked)) == (1, 1, 4)
 
 
 def test_an_endpoint_that_refuses_says_what_to_check():
-    with pytest.raises(EndpointError, match="refused model 'M' with status 401.*OPENAI_API_KEY"):
-        written_by(lambda body, n: (401, {"error": {"message": "bad key"}}), [same(0)])
+    with pytest.raises(RequestRefusedError, match="refused model 'M' with status 401.*OPENAI_API_KEY"):
+        generate(lambda body, n: (401, {"error": {"message": "bad key"}}), [same(0)])
 
 
 def test_an_endpoint_that_is_gone_stops_the_run_and_keeps_what_there_is(monkeypatch):
     monkeypatch.setattr("xlam_lib.data.apigen.stages.WAVE", 8)
     plans = [same(n) for n in range(40)]
-    made, told, _, _ = written_by(
+    made, counts, _, _ = generate(
         lambda body, n: (200, weather(city_of(body))) if n <= 8 else (500, {"error": "oops"}), plans, attempts=2
     )  # fmt: skip
-    assert told["accepted"] == 8 and told["plans"] == 16 and "gave nothing any more" in told["stopped"]
-    assert told["given_up_by_stage"] == {"generation": 8}
+    assert counts["accepted"] == 8 and counts["plans"] == 16 and "gave nothing any more" in counts["stopped"]
+    assert counts["given_up_by_stage"] == {"generation": 8}
 
 
 def test_guided_requests_carry_the_schema():

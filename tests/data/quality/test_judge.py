@@ -9,18 +9,18 @@ import time
 import judge_server
 import pytest
 
-from xlam_lib.data.quality.asking import Judge, judge_all
-from xlam_lib.data.quality.journal import JudgeError, attach, read_judgements
-from xlam_lib.data.quality.judge import main
+from xlam_lib.data.quality.judge import Judge, attach, judge_all, main, read_judgements
 from xlam_lib.data.quality.rubric import RUBRIC, Rubric, load_rubric
+from xlam_lib.endpoint import RequestRefusedError, ServerUnreachableError
+from xlam_lib.journal import JournalError
 from xlam_lib.trajectory import Source, Step, ToolCall, Trajectory, write_jsonl
 
 GOOD, JudgeServer = judge_server.GOOD, judge_server.JudgeServer
 
 
-def made(count: int, said: str = "Hi") -> list[Trajectory]:
+def made(count: int, text: str = "Hi") -> list[Trajectory]:
     return [
-        Trajectory(f"t-{n}", Source("demo", "CC0-1.0"), steps=(Step("user", f"{said} {n}"), Step("assistant", "Hello")))
+        Trajectory(f"t-{n}", Source("demo", "CC0-1.0"), steps=(Step("user", f"{text} {n}"), Step("assistant", "Hello")))
         for n in range(count)
     ]
 
@@ -134,7 +134,7 @@ def test_a_body_that_is_no_json_is_a_failure(tmp_path):
 
 def test_a_refusal_ends_the_run_and_names_the_key_but_does_not_show_it(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_KEY", "secret-123")
-    refused = pytest.raises(JudgeError, match="refused model 'M' with status 401.*MY_KEY")
+    refused = pytest.raises(RequestRefusedError, match="refused model 'M' with status 401.*MY_KEY")
     with JudgeServer(lambda body, n: (401, {"error": {"message": "no"}})) as server, refused as error:
         judge_all(made(9), judge(server.url, api_key_env="MY_KEY"), tmp_path / "r.jsonl")
     assert "secret-123" not in str(error.value)
@@ -145,7 +145,9 @@ def test_a_refusal_ends_the_run_and_names_the_key_but_does_not_show_it(tmp_path,
 def test_a_server_that_is_gone_ends_the_run(tmp_path):
     with JudgeServer(lambda body, n: (200, GOOD)) as server:
         pass
-    with pytest.raises(JudgeError, match="stopped answering"):
+    with pytest.raises(
+        ServerUnreachableError, match=r"stopped answering: connection.*are answered \(kept in .*run again"
+    ):
         judge_all(made(50), judge(server.url, attempts=1), tmp_path / "r.jsonl")
     assert len(list(read_judgements(tmp_path / "r.jsonl"))) <= 8
 
@@ -160,7 +162,7 @@ def test_spending_is_limited(tmp_path):
 def test_a_file_of_something_else_is_refused(tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_text('{"trajectory_id": "x"}\n')
-    with pytest.raises(JudgeError, match=r"r\.jsonl:1: no line of ratings"):
+    with pytest.raises(JournalError, match=r"r\.jsonl:1: no line of ratings"):
         judge_all(made(1), judge("http://127.0.0.1:1/v1"), path)
 
 
@@ -187,8 +189,8 @@ def test_what_the_judge_sees_has_no_earlier_opinion_and_long_texts_lose_their_mi
 def test_attach_replaces_the_same_raters_earlier_rating(tmp_path):
     t = made(1)[0]
     with JudgeServer(lambda body, n: (200, GOOD if n == 1 else bad(score=2))) as server:
-        for said in ("Hi", "Ho"):
-            judge_all(made(1, said), judge(server.url), tmp_path / "r.jsonl")
+        for text in ("Hi", "Ho"):
+            judge_all(made(1, text), judge(server.url), tmp_path / "r.jsonl")
     first, second = read_judgements(tmp_path / "r.jsonl")
     rated = attach(attach(t, {"t-0": first}), {"t-0": second})
     assert [(one.kind, one.score) for one in rated.quality] == [("critic", 2.0)]

@@ -15,7 +15,7 @@ from xlam_lib.data.quality.agreement import (
     weighted_kappa,
 )
 from xlam_lib.data.quality.findings import RULES, Finding
-from xlam_lib.data.quality.journal import Judgement
+from xlam_lib.data.quality.judge import Judgement
 from xlam_lib.data.quality.rules import PENALTIES, rate
 from xlam_lib.data.quality.verify import verify
 from xlam_lib.trajectory import Outcome, Rating, Source, Step, ToolCall, Trajectory

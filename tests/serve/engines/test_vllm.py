@@ -15,10 +15,10 @@ from seed_example import TOOLS as SEED_TOOLS
 
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import BRIEF_STYLE, history_steps, render_prompt, tools_from_any
+from xlam_lib.endpoint import ClientError, RequestRefusedError, UnknownModelError
 from xlam_lib.serve.choices import collect_stream
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
-from xlam_lib.serve.connection import ClientError, RequestRefusedError, UnknownModelError
 from xlam_lib.serve.engines.flags import ServerFlags
 from xlam_lib.serve.engines.vllm import PortInUseError, ServerDiedError, VllmServer
 from xlam_lib.serve.messages import steps_of, strict_messages

@@ -23,12 +23,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from xlam_lib.bench.answer_log import AnswerLog, AskError, Reply
-from xlam_lib.bench.ask import Endpoint, Progress, Request, ask_all
+from xlam_lib.bench.ask import AskError, Reply, Request, ask_all
 from xlam_lib.bench.results import HeldOut, difference, save
 from xlam_lib.bench.tasks.grade import grade
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import SEED_STYLE, STYLES, PromptStyle, answer_of, prompts_of
+from xlam_lib.endpoint import Endpoint, Progress
+from xlam_lib.errors import XlamError
+from xlam_lib.journal import Journal
 from xlam_lib.trajectory import Step, ToolCall, Trajectory, read_jsonl
 from xlam_lib.views import to_openai, tools_to_openai
 
@@ -93,15 +95,15 @@ def offline(
     """
     items = items_of(trajectories, style)
     prints = {item.id: sha256(f"{model}\n{item.prompt}".encode()).hexdigest()[:16] for item in items}
-    journal = AnswerLog(path, prints)
-    missing = [item for item in items if item.id not in journal.answers]
+    journal = Journal(path, Reply, "answers", prints)
+    missing = [item for item in items if item.id not in journal.done]
     size = CHUNK if path is not None else max(1, len(missing))
     for start in range(0, len(missing), size):
         chunk = missing[start : start + size]
         answers = answers_of([item.prompt for item in chunk])
         for item, text in zip(chunk, answers, strict=True):
-            journal.add(Reply(item.id, text, asked=prints[item.id]))
-    return graded(items, journal.replies)
+            journal.append(Reply(item.id, text, asked=prints[item.id]))
+    return graded(items, journal.rows)
 
 
 def served(
@@ -181,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answers = Path(given.out) / f"{name}.answers.jsonl"
     try:
         result = served(read_jsonl(given.data), endpoint, STYLES[given.style], path=answers)
-    except (AskError, OSError, ValueError) as error:
+    except (XlamError, OSError, ValueError) as error:
         parser.exit(2, f"{error}\n")
     path = save(result, given.out, name)
     print(f"exact {result.interval()}   parsed {result.parse_rate:.3f}   unanswered {len(result.unanswered)}   {path}")

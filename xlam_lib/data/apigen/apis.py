@@ -21,10 +21,15 @@ from typing import Any, Protocol, get_type_hints
 
 from xlam_lib.data.apigen.docstrings import describe
 from xlam_lib.data.apigen.sandbox.sandbox import Limits, Reference, Sandbox, reference
+from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Tool
 from xlam_lib.validation import argument_problems
 
 Call = tuple[str, dict[str, Any]]  # name and arguments
+
+
+class ApigenError(XlamError, ValueError):
+    """Functions, a document or settings that nothing can be made of; the message says which and why."""
 
 
 class Answerer(Protocol):
@@ -55,7 +60,7 @@ class Library:
         self.by_name: dict[str, Api] = {}
         for api in apis:
             if api.name in self.by_name:
-                raise ValueError(f"two functions are named {api.name!r}; leave one out or rename it")
+                raise ApigenError(f"two functions are named {api.name!r}; leave one out or rename it")
             self.by_name[api.name] = api
 
     @classmethod
@@ -66,15 +71,19 @@ class Library:
     @classmethod
     def of_module(cls, name: str) -> Library:
         """All public functions that a module defines, or the one named: "my_module" or "my_module:weather"."""
-        module_name, _, wanted = name.partition(":")
-        module = importlib.import_module(module_name)
-        if wanted:
-            return cls.of_functions([getattr(module, wanted)])
+        module_name, _, function = name.partition(":")
+        try:
+            module = importlib.import_module(module_name)
+            chosen = getattr(module, function) if function else None
+        except (ImportError, AttributeError) as error:
+            raise ApigenError(f"{name}: can't be imported: {error}") from error
+        if function:
+            return cls.of_functions([chosen])
         listed = getattr(module, "__all__", None) or [one for one in vars(module) if not one.startswith("_")]
         own = [getattr(module, one) for one in listed]
         found = [one for one in own if inspect.isfunction(one) and one.__module__ == module.__name__]
         if not found:
-            raise ValueError(f"{module_name}: defines no public function")
+            raise ApigenError(f"{module_name}: defines no public function")
         return cls.of_functions(found)
 
     @classmethod
@@ -137,11 +146,14 @@ class Runner:
 
 
 def read_function(function: Callable[..., Any], group: str = "") -> Api:
-    """The Api of a function: tool from signature, hints and docstring; a ValueError says what can't be called by name.
+    """The Api of a function, of signature, hints and docstring; an ApigenError says what can't be called by name.
 
     Example: `read_function(weather).tool.parameters["required"]` -> ["city"]
     """
-    runs = reference(function)
+    try:
+        runs = reference(function)
+    except ValueError as error:
+        raise ApigenError(str(error)) from error
     return Api(tool_of(function), group or function.__module__, runs)
 
 
@@ -151,7 +163,7 @@ def tool_of(function: Callable[..., Any], without: Sequence[str] = ()) -> Tool:
     try:
         listed = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: has no signature to read ({error}); wrap it in a function of your own") from error
+        raise ApigenError(f"{name}: has no signature to read ({error}); wrap it in a function of your own") from error
     arguments = {key: parameter for key, parameter in listed.items() if key not in without}
     text, meanings = describe(function.__doc__, arguments.keys())
     return Tool(name, text or name.replace("_", " "), _parameters(function, arguments, meanings, name))
@@ -166,13 +178,13 @@ def _parameters(
     try:
         hints = get_type_hints(function, include_extras=True)
     except (NameError, AttributeError, TypeError, SyntaxError) as error:  # such as a name for type checkers alone
-        raise ValueError(f"{name}: its type hints can't be read ({error})") from error
+        raise ApigenError(f"{name}: its type hints can't be read ({error})") from error
     fields: dict[str, Any] = {}
     more: Any = None
     for key, parameter in arguments.items():
         hint = hints.get(key, Any if parameter.default in (parameter.empty, None) else type(parameter.default))
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-            raise ValueError(f"{name}: argument {key!r} can't be given by name, and a tool call names its arguments")
+            raise ApigenError(f"{name}: argument {key!r} can't be given by name, and a tool call names its arguments")
         if parameter.kind is parameter.VAR_KEYWORD:
             more = hint
             continue
@@ -182,7 +194,7 @@ def _parameters(
         model = create_model(name, __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
         schema = model.model_json_schema()
     except (PydanticUserError, TypeError) as error:
-        raise ValueError(f"{name}: a type hint has no JSON Schema ({str(error).splitlines()[0]})") from error
+        raise ApigenError(f"{name}: a type hint has no JSON Schema ({str(error).splitlines()[0]})") from error
     schema = _without_titles(schema)
     schema = {"type": "object", "properties": schema.pop("properties", {}), **schema}
     for key in ("title", "description"):

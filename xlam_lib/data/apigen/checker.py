@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 from xlam_lib.data.apigen.apis import Library
 from xlam_lib.data.apigen.checks import overlap
-from xlam_lib.data.apigen.endpoint import Endpoint, Message
 from xlam_lib.data.apigen.sampler import Plan
 from xlam_lib.data.quality.grounding import Heard
+from xlam_lib.endpoint import Endpoint, Message
 from xlam_lib.trajectory import Tool
 
 Verdict = tuple[str, str]  # ("", "") or what is wrong, as counted, and in detail
@@ -55,8 +55,8 @@ class RuleChecker:
         return [self._one(sample) for sample in samples]
 
     def _one(self, sample: Sample) -> Verdict:
-        heard = Heard()
-        heard.add(sample.query)
+        context = Heard()
+        context.add(sample.query)
         seen: set[str] = set()
         for call, result in zip(sample.calls, sample.results, strict=True):
             tool = self.library[call["name"]].tool
@@ -64,7 +64,7 @@ class RuleChecker:
             if text in seen:
                 return "the same call twice", call["name"]
             seen.add(text)
-            if made_up := heard.ungrounded(call["arguments"], tool):
+            if made_up := context.ungrounded(call["arguments"], tool):
                 name, value = made_up[0]
                 return "value not in the query", f"{call['name']}: {name} is {value!r}, which the query doesn't say"
             if fault := _failure_in(result):
@@ -72,7 +72,7 @@ class RuleChecker:
         return self._choice(sample)
 
     def _choice(self, sample: Sample) -> Verdict:
-        """Whether the functions called are told from the others by the words of the query."""
+        """Whether the functions called are distinguished from the others by the words of the query."""
         tools: dict[str, Tool] = {name: self.library[name].tool for name in sample.plan.offered}
         scores = {name: overlap(sample.query, tool) for name, tool in tools.items()}
         called = {call["name"] for call in sample.calls}
@@ -117,8 +117,8 @@ class ModelChecker:
 
     def check(self, samples: Sequence[Sample]) -> list[Verdict]:
         """One request a sample."""
-        told = self.endpoint.ask_all([self.messages(sample) for sample in samples])
-        return [("no verdict", one.error) if one.error else read_verdict(one.text) for one in told]
+        replies = self.endpoint.ask_all([self.messages(sample) for sample in samples])
+        return [("no verdict", one.error) if one.error else read_verdict(one.text) for one in replies]
 
     def messages(self, sample: Sample) -> list[Message]:
         """What the model is shown."""

@@ -3,8 +3,8 @@
 Used by `pipeline.py`: `check_format(trajectory)`, `check_meaning(trajectory, "single")` and so on raise `Rejected`
 with the reason, or return. Format: the schema holds for every call. Execution: every call runs again, without error
 and with the recorded result. Meaning: each value stands in the conversation, all that was asked is called, nothing is
-called twice, the right tool is told from the others by its words, and where nothing is called no tool would have
-fitted.
+called twice, the right tool is distinguished from the others by its words, and where nothing is called no tool would
+have fitted.
 """
 
 from __future__ import annotations
@@ -99,17 +99,17 @@ def check_split(trajectory: Trajectory, half: str) -> None:
 
 def check_meaning(trajectory: Trajectory, kind: str) -> None:
     """Grounded, complete, unrepeated and unambiguous; see the top of this module."""
-    heard = ""
+    context = ""
     asked = ""
     made: list[str] = []
     for step in trajectory.steps:
         if step.role == "user":
-            heard += f" {step.content}"
+            context += f" {step.content}"
             asked += f" {step.content}"
         elif step.tool_calls:
-            _check_calls(step, heard, made, trajectory)
+            _check_calls(step, context, made, trajectory)
         elif step.role == "tool":
-            heard += f" {step.content}"
+            context += f" {step.content}"
         elif not made and kind == "multi_turn":
             _check_question(step, trajectory)
     if kind != "irrelevant":
@@ -118,7 +118,7 @@ def check_meaning(trajectory: Trajectory, kind: str) -> None:
     _check_count(trajectory, kind)
 
 
-def _check_calls(step: Step, heard: str, made: list[str], trajectory: Trajectory) -> None:
+def _check_calls(step: Step, context: str, made: list[str], trajectory: Trajectory) -> None:
     for call in step.tool_calls:
         text = f"{call.name} {json.dumps(call.arguments, ensure_ascii=False)}"
         if text in made:
@@ -126,19 +126,19 @@ def _check_calls(step: Step, heard: str, made: list[str], trajectory: Trajectory
         made.append(text)
         for name, value in call.arguments.items():
             for item in value if isinstance(value, list) else [value]:
-                if not _grounded(name, item, heard):
+                if not _grounded(name, item, context):
                     raise Rejected("semantic: value not in the conversation")
         values = [str(value) for value in call.arguments.values()]
         if len(set(values)) < len(values):
             raise Rejected("semantic: one value for two arguments")
 
 
-def _grounded(name: str, value: object, heard: str) -> bool:
+def _grounded(name: str, value: object, context: str) -> bool:
     if isinstance(value, bool):
-        return any(stem in stems(heard) for stem in stems(name.replace("_", " ")))
+        return any(stem in stems(context) for stem in stems(name.replace("_", " ")))
     if isinstance(value, int | float):
-        return str(value) in NUMBER.findall(heard)
-    return re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", heard) is not None
+        return str(value) in NUMBER.findall(context)
+    return re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", context) is not None
 
 
 def _check_question(step: Step, trajectory: Trajectory) -> None:

@@ -110,15 +110,15 @@ def paths_of(out_dir: str | Path) -> dict[str, Path]:
     return {**{split: out_dir / f"{split}.jsonl" for split in FILES}, "accounting": out_dir / "accounting.json"}
 
 
-def embedded(out_dir: str | Path, **wanted: int) -> dict[str, Path]:
+def embedded(out_dir: str | Path, **parameters: int) -> dict[str, Path]:
     """The paths of the embedded data, e.g. `embedded("runs/data")["train"]`; built first when it isn't there whole.
 
-    `wanted` may hold seed, n_train, n_test_seen, n_test_unseen; a build made with other values of these is replaced.
+    `parameters` may hold seed, n_train, n_test_seen, n_test_unseen; a build made with other values is replaced.
     """
     out_dir = Path(out_dir)
     if is_complete(out_dir):
         built = json.loads(paths_of(out_dir)["accounting"].read_text(encoding="utf-8"))
-        if all(built.get(key) == value for key, value in wanted.items()):
+        if all(built.get(key) == value for key, value in parameters.items()):
             return paths_of(out_dir)
-        logger.info("embedded data in %s was made otherwise; building it again with %s", out_dir, wanted)
-    return build_embedded(out_dir, **wanted)
+        logger.info("embedded data in %s was made otherwise; building it again with %s", out_dir, parameters)
+    return build_embedded(out_dir, **parameters)

@@ -1,7 +1,7 @@
 """Makes candidate trajectories of five kinds: single, parallel, irrelevant, multi_step and multi_turn.
 
 Used by `pipeline.py`, which runs the calls, checks what comes out of here and counts what fails. `World("train", ...)`
-holds the tools of a split. `candidate(rng, world, "single")` is a generator: it yields the calls it wants executed, is
+holds the tools of a split. `candidate(rng, world, "single")` is a generator: it yields the calls to be executed, is
 sent their results, and returns the steps and tools of one sample.
 """
 
@@ -60,7 +60,7 @@ Calling = Generator[list[Request], list[dict], list[dict]]  # yields calls to ru
 
 
 @dataclass
-class Talk:
+class Dialogue:
     """A trajectory being written: steps so far, and the tools they need."""
 
     world: World
@@ -95,21 +95,21 @@ class Talk:
         self.says(one.spec.answer.format_map({**one.texts, **result}))
 
 
-Making = Generator[list[Request], list[dict], Talk]
+Making = Generator[list[Request], list[dict], Dialogue]
 
 
 def single(rng: random.Random, world: World) -> Making:
     """One query, one call."""
-    talk = Talk(world)
+    dialogue = Dialogue(world)
     asked = clause(rng, world.pick(rng), world.half)
-    talk.user(ask.say(rng, asked))
-    yield from talk.call(asked)
-    return talk
+    dialogue.user(ask.say(rng, asked))
+    yield from dialogue.call(asked)
+    return dialogue
 
 
 def parallel(rng: random.Random, world: World) -> Making:
     """One query, two calls (seldom three): the same tool with other values, or different tools."""
-    talk = Talk(world)
+    dialogue = Dialogue(world)
     if rng.random() < 0.55:
         spec = world.pick(rng, requests)
         first = clause(rng, spec, world.half, requests(spec))
@@ -119,37 +119,37 @@ def parallel(rng: random.Random, world: World) -> Making:
             other = clause(rng, spec, world.half, (first.frame,))
             if set(other.arguments) == set(first.arguments):
                 clauses.append(other)
-        talk.user(ask.say_same(rng, clauses))
+        dialogue.user(ask.say_same(rng, clauses))
     else:
         one = world.pick(rng)
         two = world.pick(rng, lambda spec: spec.name != one.name)
         clauses = [clause(rng, one, world.half), clause(rng, two, world.half)]
-        talk.user(ask.say_both(rng, clauses))
-    yield from talk.call(*clauses)
-    return talk
+        dialogue.user(ask.say_both(rng, clauses))
+    yield from dialogue.call(*clauses)
+    return dialogue
 
 
 def irrelevant(rng: random.Random, world: World) -> Making:
     """A query that no listed tool can serve."""
-    talk = Talk(world)
-    talk.about = (world.pick(rng),)
-    talk.user(ask.say(rng, clause(rng, talk.about[0], world.half)))
-    talk.says(NO_TOOL)
+    dialogue = Dialogue(world)
+    dialogue.about = (world.pick(rng),)
+    dialogue.user(ask.say(rng, clause(rng, dialogue.about[0], world.half)))
+    dialogue.says(NO_TOOL)
     yield from ()
-    return talk
+    return dialogue
 
 
 def multi_step(rng: random.Random, world: World) -> Making:
     """A query whose second call needs a result of the first."""
-    talk = Talk(world)
+    dialogue = Dialogue(world)
     link = rng.choice(world.links)
     specs = {spec.name: spec for spec in world.specs}
     first_spec, second_spec = specs[link.first], specs[link.second]
     first = clause(rng, first_spec, world.half, requests(first_spec), link.given)
     frames = tuple(frame for frame in requests(second_spec) if link.argument in frame.slots)
     second = clause(rng, second_spec, world.half, frames, {**link.fixed, link.argument: ask.MARK})
-    talk.user(ask.say_chain(rng, first, second, link))
-    result = (yield from talk.call(first))[0]
+    dialogue.user(ask.say_chain(rng, first, second, link))
+    result = (yield from dialogue.call(first))[0]
     found = Clause(second_spec, second.frame, {**second.arguments, link.argument: result[link.result]})
     found = Clause(
         second_spec,
@@ -157,8 +157,8 @@ def multi_step(rng: random.Random, world: World) -> Making:
         found.arguments,
         {name: ask.text_of(value) for name, value in found.arguments.items()},
     )
-    talk.close(found, (yield from talk.call(found))[0])
-    return talk
+    dialogue.close(found, (yield from dialogue.call(found))[0])
+    return dialogue
 
 
 def multi_turn(rng: random.Random, world: World) -> Making:
@@ -172,28 +172,28 @@ def _may_miss(spec: ToolSpec) -> list[str]:
 
 def clarified(rng: random.Random, world: World) -> Making:
     """The user forgets a needed argument, is asked, and answers."""
-    talk = Talk(world)
+    dialogue = Dialogue(world)
     spec = world.pick(rng, _may_miss)
     missing = rng.choice(_may_miss(spec))
     asked = clause(rng, spec, world.half, tuple(frame for frame in requests(spec) if missing in frame.droppable))
-    talk.user(ask.say(rng, asked, without=missing))
-    talk.says(f"What is the {spec.param(missing).description}?")
-    talk.user(ask.say_value(rng, asked, missing))
-    yield from talk.call(asked)
-    return talk
+    dialogue.user(ask.say(rng, asked, without=missing))
+    dialogue.says(f"What is the {spec.param(missing).description}?")
+    dialogue.user(ask.say_value(rng, asked, missing))
+    yield from dialogue.call(asked)
+    return dialogue
 
 
 def repeated(rng: random.Random, world: World) -> Making:
     """The user asks, gets an answer, and asks the same with other values."""
-    talk = Talk(world)
+    dialogue = Dialogue(world)
     spec = world.pick(rng, lambda one: any(frame.has_tail for frame in one.frames))
     first = clause(rng, spec, world.half, tuple(frame for frame in spec.frames if frame.has_tail))
-    talk.user(ask.say(rng, first))
-    talk.close(first, (yield from talk.call(first))[0])
+    dialogue.user(ask.say(rng, first))
+    dialogue.close(first, (yield from dialogue.call(first))[0])
     other = clause(rng, spec, world.half, (first.frame,))
-    talk.user(ask.say_again(rng, other))
-    yield from talk.call(other)
-    return talk
+    dialogue.user(ask.say_again(rng, other))
+    yield from dialogue.call(other)
+    return dialogue
 
 
 KINDS: dict[str, Callable[[random.Random, World], Making]] = {
@@ -205,14 +205,14 @@ KINDS: dict[str, Callable[[random.Random, World], Making]] = {
 }  # fmt: skip
 
 
-def listed(rng: random.Random, world: World, talk: Talk) -> list[ToolSpec]:
+def listed(rng: random.Random, world: World, dialogue: Dialogue) -> list[ToolSpec]:
     """The tools a prompt lists: those needed and some others, shuffled."""
-    chosen = dict(talk.gold)
-    wanted = max(rng.choice(LISTED), len(chosen))
-    wished = (*talk.gold.values(), *talk.about)
-    near = [spec for one in wished for spec in world.by_domain.get(kin(one), ()) if spec not in talk.about]
+    chosen = dict(dialogue.gold)
+    size = max(rng.choice(LISTED), len(chosen))
+    needed = (*dialogue.gold.values(), *dialogue.about)
+    near = [spec for one in needed for spec in world.by_domain.get(kin(one), ()) if spec not in dialogue.about]
     for _ in range(50):
-        if len(chosen) >= wanted:
+        if len(chosen) >= size:
             break
         spec = rng.choice(near) if near and rng.random() < world.same_domain else rng.choice(world.others)
         chosen.setdefault(spec.name, spec)
@@ -223,7 +223,7 @@ def listed(rng: random.Random, world: World, talk: Talk) -> list[ToolSpec]:
 
 def candidate(
     rng: random.Random, world: World, kind: str
-) -> Generator[list[Request], list[dict], tuple[Talk, list[ToolSpec]]]:
+) -> Generator[list[Request], list[dict], tuple[Dialogue, list[ToolSpec]]]:
     """A sample and the tools its prompt lists, returned at last; until then yields calls and is sent results."""
-    talk = yield from KINDS[kind](rng, world)
-    return talk, listed(rng, world, talk)
+    dialogue = yield from KINDS[kind](rng, world)
+    return dialogue, listed(rng, world, dialogue)

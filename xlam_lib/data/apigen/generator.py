@@ -4,7 +4,8 @@
     ModelGenerator(library, endpoint).write([Task(plan)])
 
 Both return the *text* of a JSON object, so that the format check of `stages.py` judges both alike. A task that failed a
-check comes again with the text and the reason: the model is told, the templates draw anew. A text is never evaluated.
+check comes again with the text and the reason: the model reads both, the templates draw anew. A text is never
+evaluated.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any, Protocol
 from xlam_lib.data.apigen import ask
 from xlam_lib.data.apigen.apis import Api, Library
 from xlam_lib.data.apigen.draw import draw
-from xlam_lib.data.apigen.endpoint import Endpoint, Message
 from xlam_lib.data.apigen.sampler import Plan
+from xlam_lib.endpoint import Endpoint, Message
 from xlam_lib.trajectory import Tool
 
 ANSWER_SCHEMA = {
@@ -80,11 +81,11 @@ class TemplateGenerator:
         return [self._one(task.plan, task.plan.rng(len(task.tried))) for task in tasks]
 
     def _one(self, plan: Plan, rng: random.Random) -> str:
-        said = [self._clause(rng, name) for name in (plan.wanted or (plan.absent,))]
+        clauses = [self._clause(rng, name) for name in (plan.expected or (plan.absent,))]
         calls = [
-            {"name": name, "arguments": arguments} for name, (_, arguments) in zip(plan.wanted, said, strict=False)
+            {"name": name, "arguments": arguments} for name, (_, arguments) in zip(plan.expected, clauses, strict=False)
         ]
-        query = " ".join(ask.capital(text) for text, _ in said)
+        query = " ".join(ask.capital(text) for text, _ in clauses)
         return json.dumps({"query": query, "tool_calls": calls}, ensure_ascii=False)
 
     def _clause(self, rng: random.Random, name: str) -> tuple[str, dict[str, Any]]:
@@ -113,13 +114,13 @@ def phrase(rng: random.Random, api: Api) -> tuple[str, dict[str, Any]]:
         for key, part in (schema.get("properties") or {}).items()
         if key in needed or rng.random() < 0.4
     }
-    wish = api.tool.description.split(". ")[0].rstrip(".").strip() or api.name
-    wish = wish[0].lower() + wish[1:] if wish[1:2].islower() or len(wish) == 1 else wish
-    said = rng.choice(PHRASES)
+    purpose = api.tool.description.split(". ")[0].rstrip(".").strip() or api.name
+    purpose = purpose[0].lower() + purpose[1:] if purpose[1:2].islower() or len(purpose) == 1 else purpose
+    query = rng.choice(PHRASES)
     if rng.random() < 0.4:
-        said = f"{rng.choice(ask.BEFORE).replace(',', '.')} {said}"
+        query = f"{rng.choice(ask.BEFORE).replace(',', '.')} {query}"
     facts = [_fact(key, schema["properties"][key], value) for key, value in arguments.items()]
-    return " ".join([said.format(wish), *facts]), arguments
+    return " ".join([query.format(purpose), *facts]), arguments
 
 
 def _fact(name: str, schema: Any, value: Any) -> str:
@@ -148,14 +149,14 @@ class ModelGenerator:
 
     def write(self, tasks: Sequence[Task]) -> list[str]:
         """A text for each task; why none came stands in `errors`, by number of the plan."""
-        more: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         if self.guided:
-            wanted = {"name": "sample", "schema": ANSWER_SCHEMA, "strict": True}
-            more["response_format"] = {"type": "json_schema", "json_schema": wanted}
+            schema = {"name": "sample", "schema": ANSWER_SCHEMA, "strict": True}
+            options["response_format"] = {"type": "json_schema", "json_schema": schema}
         seeds = [zlib.crc32(f"{task.plan.number}:{len(task.tried)}".encode()) % 2**31 for task in tasks]
-        told = self.endpoint.ask_all([messages(task, self.library.__getitem__) for task in tasks], seeds, **more)
-        self.errors = {task.plan.number: one.error for task, one in zip(tasks, told, strict=True) if one.error}
-        return [one.text for one in told]
+        replies = self.endpoint.ask_all([messages(task, self.library.__getitem__) for task in tasks], seeds, **options)
+        self.errors = {task.plan.number: one.error for task, one in zip(tasks, replies, strict=True) if one.error}
+        return [one.text for one in replies]
 
 
 INSTRUCTION = """\
@@ -171,20 +172,20 @@ serve it completely.
 Answer with one JSON object and nothing else. Its JSON Schema:
 {schema}"""
 TASKS: dict[str, Callable[[Plan], str]] = {
-    "simple": lambda plan: f"The query needs exactly one call, of {plan.wanted[0]}.",
+    "simple": lambda plan: f"The query needs exactly one call, of {plan.expected[0]}.",
     "multiple": lambda plan: (
-        f"The query needs exactly one call, of {plan.wanted[0]}; the other functions don't fit it."
+        f"The query needs exactly one call, of {plan.expected[0]}; the other functions don't fit it."
     ),
     "parallel": lambda plan: (
-        f"The query needs {plan.wanted[0]} exactly {len(plan.wanted)} times, each time with other arguments."
+        f"The query needs {plan.expected[0]} exactly {len(plan.expected)} times, each time with other arguments."
     ),
-    "parallel_multiple": lambda plan: f"The query needs one call of each of: {', '.join(plan.wanted)}.",
+    "parallel_multiple": lambda plan: f"The query needs one call of each of: {', '.join(plan.expected)}.",
     "irrelevant": lambda plan: "The query is reasonable, but none of the functions can serve it: tool_calls is empty.",
 }
 
 
 def messages(task: Task, tool_of: Callable[[str], Api]) -> list[Message]:
-    """What a model is told: the functions, the wish, examples, and its failed tries with the reasons."""
+    """What a model is shown: the functions, the task, examples, and its failed tries with the reasons."""
     plan = task.plan
     tools: list[Tool] = [tool_of(name).tool for name in plan.offered]
     system = INSTRUCTION.format(task=TASKS[plan.kind](plan), style=plan.style, schema=json.dumps(ANSWER_SCHEMA))
@@ -193,8 +194,8 @@ def messages(task: Task, tool_of: Callable[[str], Api]) -> list[Message]:
     if plan.examples:
         lines = "\n".join(json.dumps(one, ensure_ascii=False) for one in plan.examples)
         user += f"\nExamples, with other functions:\n{lines}\n"
-    told: list[Message] = [{"role": "system", "content": system}, {"role": "user", "content": user + "\nYour JSON:"}]
+    chat: list[Message] = [{"role": "system", "content": system}, {"role": "user", "content": user + "\nYour JSON:"}]
     for text, reason in task.tried:
         again = f"That failed the {reason}. Write a sample that mends this, as one JSON object and nothing else."
-        told += [{"role": "assistant", "content": text or "(nothing)"}, {"role": "user", "content": again}]
-    return told
+        chat += [{"role": "assistant", "content": text or "(nothing)"}, {"role": "user", "content": again}]
+    return chat

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.data.apigen.apis import Api, Library
+from xlam_lib.data.apigen.apis import Api, ApigenError, Library
 from xlam_lib.data.apigen.draw import CannotDraw, draw, fits
 from xlam_lib.trajectory import Tool
 
@@ -57,37 +57,40 @@ def _repeating(value: Any, arguments: dict[str, Any], operation: Operation) -> A
     """The value with what the caller has named in its place, as long as the response's schema allows it."""
     if not isinstance(value, dict):
         return value
-    told = {key: arguments[key] for key in value if key in arguments}
+    repeated = {key: arguments[key] for key in value if key in arguments}
     ids = [one for key, one in arguments.items() if re.fullmatch(r"\w*[a-z](?:_id|Id|ID)", key)]
-    changed = {**value, **({"id": ids[-1]} if ids and "id" in value else {}), **told}
+    changed = {**value, **({"id": ids[-1]} if ids and "id" in value else {}), **repeated}
     fitting = operation.schema is None or fits(operation.schema, changed, operation.root)
     return changed if fitting else value
 
 
 def read_openapi(document: str | Path | dict[str, Any], group: str = "") -> Library:
-    """The library of all operations of a document; a ValueError says which part of it can't be read."""
+    """The library of all operations of a document; an ApigenError says which part of it can't be read."""
     where = "the document" if isinstance(document, dict) else str(document)
     root = document if isinstance(document, dict) else _load(Path(document))
     version = str(root.get("openapi", ""))
     if not version.startswith("3."):
         found = version or (f"Swagger {root['swagger']}" if "swagger" in root else "none")
-        raise ValueError(f"{where}: expected a document of OpenAPI 3, found version {found}")
+        raise ApigenError(f"{where}: expected a document of OpenAPI 3, found version {found}")
     title = root.get("info", {}).get("title", "") if isinstance(root.get("info"), dict) else ""
     reader = _Reader(root, group or _name(str(title)) or "api", where)
     library = Library(reader.apis())
     if not len(library):
-        raise ValueError(f"{where}: has no operations under 'paths'")
+        raise ApigenError(f"{where}: has no operations under 'paths'")
     return library
 
 
 def _load(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ApigenError(f"{path}: is no text in UTF-8 ({error})") from error
     try:
         found = json.loads(text)
     except ValueError:
         found = _of_yaml(text, path)
     if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected an object, found {type(found).__name__}")
+        raise ApigenError(f"{path}: expected an object, found {type(found).__name__}")
     return json.loads(json.dumps(found))  # keys such as 200 become text
 
 
@@ -98,7 +101,7 @@ def _of_yaml(text: str, path: Path) -> Any:
         return yaml.load(text, Loader=_text_loader(yaml))
     except yaml.YAMLError as error:
         where = str(error).replace("\n", " ")
-        raise ValueError(f"{path}: is neither JSON nor YAML ({where})") from error
+        raise ApigenError(f"{path}: is neither JSON nor YAML ({where})") from error
 
 
 def _text_loader(yaml: Any) -> Any:
@@ -201,21 +204,21 @@ class _Reader:
         """What a reference points to, itself no reference any more."""
         for _ in range(20):
             if not isinstance(value, dict):
-                raise ValueError(f"{self.where}, {where}: expected an object, found {str(value)[:80]!r}")
+                raise ApigenError(f"{self.where}, {where}: expected an object, found {str(value)[:80]!r}")
             if not isinstance(value.get("$ref"), str):
                 return value
             value = self.pointed(value["$ref"], where)
-        raise ValueError(f"{self.where}, {where}: a reference that leads to itself")
+        raise ApigenError(f"{self.where}, {where}: a reference that leads to itself")
 
     def pointed(self, pointer: str, where: str) -> Any:
         """The value a pointer such as "#/components/schemas/Pet" leads to."""
         if not pointer.startswith("#/"):
-            raise ValueError(f"{self.where}, {where}: {pointer!r} points out of the document; put it inside first")
+            raise ApigenError(f"{self.where}, {where}: {pointer!r} points out of the document; put it inside first")
         value: Any = self.root
         for part in pointer[2:].split("/"):
             key = part.replace("~1", "/").replace("~0", "~")
             if not isinstance(value, dict) or key not in value:
-                raise ValueError(f"{self.where}, {where}: {pointer!r} points to nothing (no {key!r})")
+                raise ApigenError(f"{self.where}, {where}: {pointer!r} points to nothing (no {key!r})")
             value = value[key]
         return value
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from xlam_lib.data.apigen.checks import calls_of, check_execution, check_format, check_meaning, check_split
-from xlam_lib.data.apigen.generate import Rejected, Talk, World, candidate
+from xlam_lib.data.apigen.generate import Dialogue, Rejected, World, candidate
 from xlam_lib.data.apigen.library.spec import Request, ToolSpec
 from xlam_lib.data.apigen.sandbox.executor import ExecutionError, Executor, result_of
 from xlam_lib.trajectory import Outcome, Source, Trajectory
@@ -46,7 +46,7 @@ class Count:
 
 @dataclass
 class Slot:
-    """A place in a file that wants a sample of some kind; its random generator makes it independent of all others."""
+    """A place in a file for a sample of some kind; its random generator makes it independent of all others."""
 
     number: int
     kind: str
@@ -55,21 +55,21 @@ class Slot:
     split: str
 
 
-def _write(slot: Slot, talk: Talk, specs: list[ToolSpec]) -> Trajectory:
+def _write(slot: Slot, dialogue: Dialogue, specs: list[ToolSpec]) -> Trajectory:
     name = f"embedded-{slot.split}-{slot.number:05d}"
     return Trajectory(
         trajectory_id=name,
         source=replace(SOURCE, raw_id=name, split=slot.split),
         tools=tuple(spec.schema for spec in specs),
-        steps=tuple(talk.steps),
+        steps=tuple(dialogue.steps),
         outcome=Outcome(success=True, termination="success", checks=dict(PASSED)),
         split=slot.split,
-        tags=(slot.kind, *dict.fromkeys(spec.domain for spec in talk.gold.values())),
+        tags=(slot.kind, *dict.fromkeys(spec.domain for spec in dialogue.gold.values())),
     )
 
 
 def _resume(running: list, answers: list[list[dict]], finished: dict, count: Count) -> list:
-    """Advances each candidate with the answers to its calls; returns those that want more: (slot, generator, calls)."""
+    """Advances each candidate with the answers to its calls; returns those that call more: (slot, generator, calls)."""
     waiting = []
     for (slot, making), got in zip(running, answers, strict=True):
         try:
@@ -81,9 +81,9 @@ def _resume(running: list, answers: list[list[dict]], finished: dict, count: Cou
     return waiting
 
 
-def _generate(slots: Sequence[Slot], executor: Executor, count: Count) -> dict[int, tuple[Talk, list[ToolSpec]]]:
+def _generate(slots: Sequence[Slot], executor: Executor, count: Count) -> dict[int, tuple[Dialogue, list[ToolSpec]]]:
     """One candidate for each slot, as far as its calls run; all calls of a round go to the child in one batch."""
-    finished: dict[int, tuple[Talk, list[ToolSpec]]] = {}
+    finished: dict[int, tuple[Dialogue, list[ToolSpec]]] = {}
     running = [(slot, candidate(slot.rng, slot.world, slot.kind)) for slot in slots]
     answers: list[list[dict]] = [[] for _ in running]
     while running:

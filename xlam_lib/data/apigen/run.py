@@ -20,20 +20,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.data.apigen.apis import Library
+from xlam_lib.data.apigen.apis import ApigenError, Library
 from xlam_lib.data.apigen.checker import Both, Checker, ModelChecker, RuleChecker
-from xlam_lib.data.apigen.endpoint import Endpoint, EndpointError
 from xlam_lib.data.apigen.generator import Generator, ModelGenerator, TemplateGenerator
 from xlam_lib.data.apigen.sampler import KINDS, Sampler
 from xlam_lib.data.apigen.sandbox.sandbox import Limits
-from xlam_lib.data.apigen.stages import SOURCE, Line
+from xlam_lib.data.apigen.stages import SOURCE, Pipeline
+from xlam_lib.endpoint import Endpoint
+from xlam_lib.errors import as_command
 from xlam_lib.files import complete_dir, write_json
 from xlam_lib.trajectory import Trajectory, write_jsonl
 
+MAX_TOKENS = 1500  # of an answer; a query with its calls seldom has 300
+
 
 @dataclass
-class Wish:
-    """What a run shall make: `Wish(Library.embedded(), count=100)`."""
+class Settings:
+    """What a run shall make: `Settings(Library.embedded(), count=100)`."""
 
     library: Library | None = None
     count: int = 0
@@ -50,65 +53,67 @@ class Wish:
     license: str = "unknown"
 
 
-def make(wish: Wish, out: str | Path) -> dict[str, Any]:
+def make(settings: Settings, out: str | Path) -> dict[str, Any]:
     """Makes the samples into a folder and returns the accounting.
 
-    Example: `make(Wish(Library.embedded(), count=10), "runs/apigen")["single_turn"]["accepted"]` -> 10
+    Example: `make(Settings(Library.embedded(), count=10), "runs/apigen")["single_turn"]["accepted"]` -> 10
     """
-    if not wish.count + wish.multi_turn or (wish.count and wish.library is None):
-        raise ValueError("nothing to make: give a library and a count, or a number of conversations")
-    endpoints = {id(one): one for one in (wish.endpoint, wish.checker) if one is not None}
-    accounting: dict[str, Any] = {"seed": wish.seed, "attempts": wish.attempts}
+    if not settings.count + settings.multi_turn or (settings.count and settings.library is None):
+        raise ApigenError("nothing to make: give a library and a count, or a number of conversations")
+    endpoints = {id(one): one for one in (settings.endpoint, settings.checker) if one is not None}
+    accounting: dict[str, Any] = {"seed": settings.seed, "attempts": settings.attempts}
     with contextlib.ExitStack() as stack, complete_dir(out) as folder:
         for endpoint in endpoints.values():
             stack.enter_context(endpoint)
         with open(folder / "failures.jsonl", "w", encoding="utf-8") as failures:
-            write_jsonl(folder / "samples.jsonl", _all(wish, accounting, failures))
+            write_jsonl(folder / "samples.jsonl", _all(settings, accounting, failures))
         for endpoint in endpoints.values():
             accounting.setdefault("tokens", {})[endpoint.model] = list(endpoint.tokens)
         write_json(folder / "accounting.json", accounting)
     return accounting
 
 
-def _all(wish: Wish, accounting: dict[str, Any], failures: Any) -> Iterator[Trajectory]:
-    if wish.count and wish.library is not None:
-        yield from _single_turn(wish, wish.library, accounting, failures)
-    if wish.multi_turn:
-        yield from _multi_turn(wish, accounting)
+def _all(settings: Settings, accounting: dict[str, Any], failures: Any) -> Iterator[Trajectory]:
+    if settings.count and settings.library is not None:
+        yield from _single_turn(settings, settings.library, accounting, failures)
+    if settings.multi_turn:
+        yield from _multi_turn(settings, accounting)
 
 
-def _single_turn(wish: Wish, library: Library, accounting: dict[str, Any], failures: Any) -> Iterator[Trajectory]:
-    plans = Sampler(library, wish.seed, wish.kinds, wish.examples).plans(wish.count)
+def _single_turn(
+    settings: Settings, library: Library, accounting: dict[str, Any], failures: Any
+) -> Iterator[Trajectory]:
+    plans = Sampler(library, settings.seed, settings.kinds, settings.examples).plans(settings.count)
     generator: Generator = TemplateGenerator(library)
-    if wish.endpoint is not None:
-        generator = ModelGenerator(library, wish.endpoint, wish.guided)
+    if settings.endpoint is not None:
+        generator = ModelGenerator(library, settings.endpoint, settings.guided)
     checker: Checker = RuleChecker(library)
-    if wish.checker is not None:
-        checker = Both(checker, ModelChecker(library, wish.checker))
-    source = replace(SOURCE, license=wish.license)
+    if settings.checker is not None:
+        checker = Both(checker, ModelChecker(library, settings.checker))
+    source = replace(SOURCE, license=settings.license)
 
     def note(record: dict[str, Any]) -> None:
         failures.write(json.dumps(record, ensure_ascii=False) + "\n")
 
-    with library.runner(wish.limits) as runner:
-        line = Line(library, generator, checker, runner, wish.attempts, source, note)
-        yield from (trajectory for _, trajectory in line.run(plans) if trajectory is not None)
+    with library.runner(settings.limits) as runner:
+        pipeline = Pipeline(library, generator, checker, runner, settings.attempts, source, note)
+        yield from (trajectory for _, trajectory in pipeline.run(plans) if trajectory is not None)
         accounting["network_held_by"] = sorted(runner.fences)
     accounting["functions"] = len(library)
-    accounting["single_turn"] = line.tally.to_dict()
+    accounting["single_turn"] = pipeline.tally.to_dict()
 
 
-def _multi_turn(wish: Wish, accounting: dict[str, Any]) -> Iterator[Trajectory]:
+def _multi_turn(settings: Settings, accounting: dict[str, Any]) -> Iterator[Trajectory]:
     from xlam_lib.data.apigen.multi_turn.play import SOURCE as DESK
     from xlam_lib.data.apigen.multi_turn.produce import ModelPlayers, MultiTally, Players, RulePlayers
     from xlam_lib.data.apigen.multi_turn.produce import produce as play_all
 
-    players: Players = RulePlayers(wish.seed)
-    if wish.endpoint is not None:
-        players = ModelPlayers(wish.endpoint, wish.seed, proposes=wish.proposes)
-    source = replace(DESK, license=wish.license)
+    players: Players = RulePlayers(settings.seed)
+    if settings.endpoint is not None:
+        players = ModelPlayers(settings.endpoint, settings.seed, proposes=settings.proposes)
+    source = replace(DESK, license=settings.license)
     tally = MultiTally()
-    made = play_all(range(wish.multi_turn), players, tally, wish.attempts, source)
+    made = play_all(range(settings.multi_turn), players, tally, settings.attempts, source)
     yield from (trajectory for _, trajectory in made if trajectory is not None)
     accounting["multi_turn"] = tally.to_dict()
 
@@ -118,47 +123,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     sys.path.insert(0, "")  # modules of the folder one is in
     try:
-        accounting = make(_wish(options), options.out)
-    except (ValueError, OSError, ImportError, AttributeError, EndpointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return as_command(lambda: _run(options), status=1)
     finally:
         sys.path.remove("")
+
+
+def _run(options: argparse.Namespace) -> int:
+    accounting = make(_settings(options), options.out)
     print(json.dumps(accounting))
     single, multi = accounting.get("single_turn", {}), accounting.get("multi_turn", {})
     return 3 if single.get("given_up") or multi.get("given_up") else 0
 
 
-def _wish(options: argparse.Namespace) -> Wish:
+def _settings(options: argparse.Namespace) -> Settings:
     from xlam_lib.data.apigen.openapi import read_openapi
 
-    parts = [Library.of_module(name) for name in options.functions]
-    parts += [read_openapi(path) for path in options.openapi]
-    parts += [Library.embedded()] if options.embedded else []
-    library = Library([api for part in parts for api in part]) if parts else None
+    libraries = [Library.of_module(name) for name in options.functions]
+    libraries += [read_openapi(path) for path in options.openapi]
+    libraries += [Library.embedded()] if options.embedded else []
+    library = Library([api for one in libraries for api in one]) if libraries else None
     if options.count and library is None:
-        raise ValueError("--count needs functions: give --functions, --openapi or --embedded")
-    endpoint = None
-    if options.model:
-        shared = {"api_key_env": options.api_key_env, "concurrency": options.concurrency}
-        endpoint = Endpoint(options.base_url, options.model, temperature=options.temperature, **shared)
-    checker = None
-    if options.checker_model:
-        address = options.checker_base_url or options.base_url
-        shared = {"api_key_env": options.api_key_env, "concurrency": options.concurrency}
-        checker = Endpoint(address, options.checker_model, temperature=0.0, **shared)
-    if any(one is not None and not one.base_url for one in (endpoint, checker)):
-        raise ValueError("a model needs an address: give --base-url")
-    examples = []
-    if options.examples:
-        lines = Path(options.examples).read_text(encoding="utf-8").splitlines()
-        examples = [json.loads(line) for line in lines if line.strip()]
+        raise ApigenError("--count needs functions: give --functions, --openapi or --embedded")
+    endpoint = _endpoint(options, options.base_url, options.model, options.temperature)
+    checker = _endpoint(options, options.checker_base_url or options.base_url, options.checker_model, 0.0)
+    examples = _examples(Path(options.examples)) if options.examples else []
     kinds = {kind: KINDS[kind] for kind in options.kinds} if options.kinds else dict(KINDS)
-    return Wish(
+    return Settings(
         library, options.count, options.multi_turn, options.seed, options.attempts, kinds, examples,
         Limits(seconds=options.call_seconds, memory_mb=options.memory_mb), endpoint, checker, options.guided,
         options.model_blueprints, options.license,
     )  # fmt: skip
+
+
+def _endpoint(options: argparse.Namespace, base_url: str, model: str, temperature: float) -> Endpoint | None:
+    if not model:
+        return None
+    if not base_url:
+        raise ApigenError("a model needs an address: give --base-url")
+    shared = {"api_key_env": options.api_key_env, "concurrency": options.concurrency}
+    return Endpoint(base_url, model, temperature=temperature, max_tokens=MAX_TOKENS, **shared)
+
+
+def _examples(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise ApigenError(f"{path}: expected one JSON object a line ({error})") from error
 
 
 def _parser() -> argparse.ArgumentParser:

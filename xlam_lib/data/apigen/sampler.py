@@ -1,11 +1,11 @@
 """What the next query shall be about: which functions, how many calls, which are offered beside, which examples.
 
     sampler = Sampler(library, seed=0)
-    sampler.plan(7)    # Plan(number=7, kind="parallel", wanted=("weather", "weather"), offered=("stock", "weather"))
+    sampler.plan(7)    # Plan(number=7, kind="parallel", expected=("weather", "weather"), offered=("stock", "weather"))
 
 A plan depends on the library, the seed and its number alone, so any part of a run can be made again or elsewhere. Every
-function is the first one wanted equally often (to within one), in an order that changes from round to round. These are
-the samplers of APIGen (arXiv 2406.18518, section 3.1); kinds have the names of the Berkeley leaderboard. Used by
+function is the first one expected equally often (to within one), in an order that changes from round to round. These
+are the samplers of APIGen (arXiv 2406.18518, section 3.1); kinds have the names of the Berkeley leaderboard. Used by
 `stages.py`.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from xlam_lib.data.apigen.apis import Api, Library
+from xlam_lib.data.apigen.apis import Api, ApigenError, Library
 
 KINDS = {"simple": 0.35, "multiple": 0.25, "parallel": 0.15, "parallel_multiple": 0.15, "irrelevant": 0.10}
 STYLES = (
@@ -34,11 +34,11 @@ SAME_GROUP = 0.5  # how often a function beside comes from the same group, which
 
 @dataclass(frozen=True)
 class Plan:
-    """One sample to be made: `wanted` are the functions to call, one more than once where a kind says so."""
+    """One sample to be made: `expected` are the functions to call, one more than once where a kind says so."""
 
     number: int
     kind: str
-    wanted: tuple[str, ...]
+    expected: tuple[str, ...]
     offered: tuple[str, ...]  # in the order of the prompt
     absent: str = ""  # of an irrelevant query: the function it is about, which isn't offered
     style: str = STYLES[0]
@@ -46,7 +46,7 @@ class Plan:
 
     def rng(self, attempt: int = 0) -> random.Random:
         """A generator of its own for each attempt, e.g. `plan.rng(0).random()`."""
-        return random.Random(f"{self.number}:{self.kind}:{self.wanted}:{self.offered}:{attempt}")
+        return random.Random(f"{self.number}:{self.kind}:{self.expected}:{self.offered}:{attempt}")
 
 
 class Sampler:
@@ -61,16 +61,16 @@ class Sampler:
         examples_each: int = 2,
         most_calls: int = 3,
     ) -> None:
-        wanted = dict(KINDS if kinds is None else kinds)
-        if unknown := sorted(wanted.keys() - KINDS.keys()):
-            raise ValueError(f"kind {unknown[0]!r} is unknown; there are {', '.join(KINDS)}")
+        shares = dict(KINDS if kinds is None else kinds)
+        if unknown := sorted(shares.keys() - KINDS.keys()):
+            raise ApigenError(f"kind {unknown[0]!r} is unknown; there are {', '.join(KINDS)}")
         if not len(library) or most_calls < 2:
-            raise ValueError("a sampler needs at least one function, and most_calls of at least 2")
+            raise ApigenError("a sampler needs at least one function, and most_calls of at least 2")
         if len(library) == 1:  # nothing to choose from, and nothing that could be absent
-            wanted = {kind: share for kind, share in wanted.items() if kind in ("simple", "parallel")}
-        if sum(wanted.values()) <= 0:
-            raise ValueError(f"no kind is left to draw; with {len(library)} functions give some of simple, parallel")
-        self.library, self.seed, self.kinds = library, seed, wanted
+            shares = {kind: share for kind, share in shares.items() if kind in ("simple", "parallel")}
+        if sum(shares.values()) <= 0:
+            raise ApigenError(f"no kind is left to draw; with {len(library)} functions give some of simple, parallel")
+        self.library, self.seed, self.kinds = library, seed, shares
         self.examples, self.examples_each, self.most_calls = tuple(examples), examples_each, most_calls
         self.names = [api.name for api in library]
         self._round = lru_cache(maxsize=4)(self._shuffled)
@@ -81,10 +81,10 @@ class Sampler:
         lap, place = divmod(number, len(self.names))
         first = self.library[self._round(lap)[place]]
         kind = rng.choices(list(self.kinds), list(self.kinds.values()))[0]
-        wanted, absent = self._wanted(rng, first, kind)
-        offered = self._offered(rng, first, kind, wanted, absent)
-        shown = self._examples(rng, {*wanted, absent})
-        return Plan(number, kind, wanted, offered, absent, rng.choice(STYLES), shown)
+        expected, absent = self._expected(rng, first, kind)
+        offered = self._offered(rng, first, kind, expected, absent)
+        shown = self._examples(rng, {*expected, absent})
+        return Plan(number, kind, expected, offered, absent, rng.choice(STYLES), shown)
 
     def plans(self, count: int, start: int = 0) -> list[Plan]:
         """So many plans in a row."""
@@ -95,7 +95,7 @@ class Sampler:
         random.Random(f"{self.seed}:round:{lap}").shuffle(names)
         return names
 
-    def _wanted(self, rng: random.Random, first: Api, kind: str) -> tuple[tuple[str, ...], str]:
+    def _expected(self, rng: random.Random, first: Api, kind: str) -> tuple[tuple[str, ...], str]:
         if kind == "irrelevant":
             return (), first.name
         if kind in ("simple", "multiple"):
@@ -109,9 +109,9 @@ class Sampler:
         return (first.name, *rng.sample(others, min(count - 1, len(others)))), ""
 
     def _offered(
-        self, rng: random.Random, first: Api, kind: str, wanted: tuple[str, ...], absent: str
+        self, rng: random.Random, first: Api, kind: str, expected: tuple[str, ...], absent: str
     ) -> tuple[str, ...]:
-        chosen = list(dict.fromkeys(wanted))
+        chosen = list(dict.fromkeys(expected))
         size = 1 if kind == "simple" else max(rng.choice(OFFERED), len(chosen))
         size = len(chosen) if kind == "parallel" and rng.random() < 0.5 else size
         others = [name for name in self.names if name not in chosen and name != absent]

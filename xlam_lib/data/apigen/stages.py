@@ -1,10 +1,10 @@
 """The three stages of APIGen, with failures fed back: format -> execution -> meaning (notebook 01).
 
     with library.runner() as runner:
-        line = Line(library, TemplateGenerator(library), RuleChecker(library), runner)
-        samples = [trajectory for plan, trajectory in line.run(sampler.plans(100)) if trajectory]
+        pipeline = Pipeline(library, TemplateGenerator(library), RuleChecker(library), runner)
+        samples = [trajectory for plan, trajectory in pipeline.run(sampler.plans(100)) if trajectory]
 
-*Format*: one JSON object with a query and calls, of functions that are offered and as the plan wants them, arguments
+*Format*: one JSON object with a query and calls, of functions that are offered and as the plan expects them, arguments
 as the schema has them. *Execution*: every call runs, without an error and with a result. *Meaning*: a checker says that
 the calls serve the query; by rule (values stand in the query, nothing is called twice, no other function fits) or by a
 model. A text that fails is sent back to its generator with the stage and the reason, some times; then its plan is given
@@ -96,9 +96,9 @@ def parse(text: str, plan: Plan, library: Library) -> tuple[str, list[dict[str, 
             raise Failed("format", "arguments are no object", str(call["name"]))
         if problems := argument_problems(library[call["name"]].tool, call["arguments"]):
             raise Failed("format", "arguments against the schema", "; ".join(problems)[:500])
-    if Counter(call["name"] for call in calls) != Counter(plan.wanted):
+    if Counter(call["name"] for call in calls) != Counter(plan.expected):
         made = ", ".join(call["name"] for call in calls) or "nothing"
-        raise Failed("format", "other calls than planned", f"{made} instead of {', '.join(plan.wanted) or 'nothing'}")
+        raise Failed("format", "other calls than planned", f"{made} instead of {', '.join(plan.expected) or 'nothing'}")
     return query.strip(), calls
 
 
@@ -139,8 +139,8 @@ Failure = tuple[Task, str, Failed]
 
 
 @dataclass
-class Line:
-    """All who take part: `Line(library, TemplateGenerator(library), RuleChecker(library), runner).run(plans)`."""
+class Pipeline:
+    """All stages: `Pipeline(library, TemplateGenerator(library), RuleChecker(library), runner).run(plans)`."""
 
     library: Library
     generator: Generator
@@ -150,7 +150,7 @@ class Line:
     source: Source = SOURCE
     note: Callable[[dict[str, Any]], None] | None = None  # is given a record of each text that failed
     tally: Tally = field(default_factory=Tally)
-    asked: set[str] = field(default_factory=set)  # queries that were accepted
+    queries: set[str] = field(default_factory=set)  # those that were accepted
 
     def run(self, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Trajectory | None]]:
         """Each plan with its sample, or None when all attempts failed; stops when the generator gives nothing more."""
@@ -183,11 +183,11 @@ class Line:
 
     def _fed_back(self, task: Task, text: str, failure: Failed, attempt: int) -> None:
         self.tally.failed[failure.stage, failure.kind] += 1
-        if failure.stage != "generation":  # nothing was written, so there is nothing to mend
+        if failure.stage != "generation":  # nothing was written, so there is nothing to fix
             task.tried.append((text, str(failure)))
         if self.note is not None:
-            told = {"stage": failure.stage, "kind": failure.kind, "detail": failure.detail, "text": text}
-            self.note({"plan": task.plan.number, "attempt": attempt, **told})
+            facts = {"stage": failure.stage, "kind": failure.kind, "detail": failure.detail, "text": text}
+            self.note({"plan": task.plan.number, "attempt": attempt, **facts})
 
     def _attempt(self, tasks: Sequence[Task], attempt: int, done: dict[int, Trajectory]) -> list[Failure]:
         """Writes and checks one text for each task; the good ones go to `done`, the others come back, in order."""
@@ -208,16 +208,16 @@ class Line:
             key = " ".join(sample.query.casefold().split())
             if kind:
                 failures[task.plan.number] = (task, text, Failed("semantic", kind, detail))
-            elif key in self.asked:
+            elif key in self.queries:
                 failures[task.plan.number] = (task, text, Failed("duplicate", "query was there before"))
             else:
-                self.asked.add(key)
-                done[task.plan.number] = written(sample, self.library, self.source, attempt, self.generator.name)
+                self.queries.add(key)
+                done[task.plan.number] = to_trajectory(sample, self.library, self.source, attempt, self.generator.name)
         return [failures[task.plan.number] for task in tasks if task.plan.number in failures]
 
 
-def written(sample: Sample, library: Library, source: Source, attempt: int, by: str) -> Trajectory:
-    """A sample as a trajectory."""
+def to_trajectory(sample: Sample, library: Library, source: Source, attempt: int, by: str) -> Trajectory:
+    """A sample as a trajectory, e.g. with the id "apigen/000007"."""
     plan = sample.plan
     calls = tuple(
         ToolCall(call["name"], call["arguments"], f"call_{number}") for number, call in enumerate(sample.calls)
@@ -225,7 +225,7 @@ def written(sample: Sample, library: Library, source: Source, attempt: int, by: 
     steps = [Step("user", sample.query), Step("assistant", "" if calls else NO_TOOL, tool_calls=calls)]
     for call, result in zip(calls, sample.results, strict=True):
         steps.append(Step("tool", json.dumps(result, ensure_ascii=False), tool_call_id=call.id, name=call.name))
-    groups = dict.fromkeys(library[name].group for name in plan.wanted)
+    groups = dict.fromkeys(library[name].group for name in plan.expected)
     raw_id = f"{plan.number:06d}"
     made = Trajectory(
         trajectory_id=f"{source.name}/{raw_id}",

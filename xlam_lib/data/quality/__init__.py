@@ -10,9 +10,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "agreement": ["agreement_table", "weighted_kappa"],
-        "asking": ["Judge", "judge_all"],
         "findings": ["Finding", "Policy", "RULES"],
-        "journal": ["Judgement", "read_judgements"],
+        "judge": ["Judge", "Judgement", "judge_all", "read_judgements"],
         "repair": ["repaired", "unrepaired"],
         "rubric": ["RUBRIC", "Rubric", "load_rubric"],
         "rules": ["rate"],

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from xlam_lib.data.accounting import markdown_table
-from xlam_lib.data.quality.journal import Judgement
+from xlam_lib.data.quality.judge import Judgement
 from xlam_lib.trajectory import Trajectory
 
 COLUMNS = ["rater a", "rater b", "n", "mean a", "mean b", "exact", "within one", "kappa", "spearman"]

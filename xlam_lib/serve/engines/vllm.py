@@ -155,7 +155,7 @@ class VllmServer:
 
     def openai(self, **options: object) -> openai.OpenAI:
         """The stock client of the openai package for this server: `server.openai().models.list()`."""
-        from xlam_lib.serve.connection import openai_client
+        from xlam_lib.endpoint import openai_client
 
         return openai_client(self.base_url, **options)
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from xlam_lib.agents import Agent
-from xlam_lib.data.apigen.endpoint import Endpoint
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, sample
 from xlam_lib.data.apigen.multi_turn.model_players import ModelBlueprints, model_agent, model_user
 from xlam_lib.data.apigen.multi_turn.play import SOURCE, accepted, play, verify
 from xlam_lib.data.apigen.multi_turn.rule_players import DeskAgent, ScriptedUser
+from xlam_lib.endpoint import Endpoint
 from xlam_lib.trajectory import Source, Trajectory
 
 
