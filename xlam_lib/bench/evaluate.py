@@ -57,9 +57,10 @@ def served(
 ) -> Result:
     """Ask a server, as any OpenAI client does: messages and tools, many at once; a rerun asks what is missing.
 
-    Calls are what the client gets; faults of form stay hidden behind the server's tool parser, which hands on a broken
-    answer as words, so take the parse rate from a `raw` run: there the model gets the very prompt, by the completions
-    endpoint, and its very text is graded, past the server's chat template and parser.
+    Answers are what the client gets, as the codec writes them (words are a thought without calls). Faults of form stay
+    hidden behind the server's tool parser, which hands on a broken answer as words, so take the parse rate from a `raw`
+    run: there the model gets the very prompt, by the completions endpoint, and its very text is graded, past the
+    server's chat template and parser.
     """
     from xlam_lib.bench.ask import Request, ask_all  # loads openai
 

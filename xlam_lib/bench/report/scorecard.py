@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,8 +72,7 @@ def assemble(out: str | Path) -> dict[str, Any]:
     """
     values: dict[str, float] = {}
     notes = []
-    declared = figures()
-    read = [figure for figure in declared if figure.derived is None]
+    read = sorted((figure for figure in figures() if figure.derived is None), key=lambda figure: not figure.required)
     for notebook, found in gathered(out).items():
         recorded = dict(flat(found))
         notes += [
@@ -81,7 +80,7 @@ def assemble(out: str | Path) -> dict[str, Any]:
             for name, value in recorded.items()
             if name.endswith(".measured_earlier") and value
         ]
-        for figure in _required_first(read):
+        for figure in read:
             if recorded.get(figure.key) is None:
                 continue
             value = _number(recorded[figure.key], figure, f"{metrics.metrics_path(out, notebook)}: {figure.key}")
@@ -91,7 +90,7 @@ def assemble(out: str | Path) -> dict[str, Any]:
                     f"{figure.key}: {check.shown(before)} before, {check.shown(value)} in {notebook}, which counts"
                 )
             values[figure.key] = value
-    in_order = {figure.key: values[figure.key] for figure in _required_first(read) if figure.key in values}
+    in_order = {figure.key: values[figure.key] for figure in read if figure.key in values}
     card = _nested(in_order) | {"seconds": _seconds(read_manifest(out))}
     present = dict(flat(card))
     missing = [f"{f.key} (written by {f.recorded_by})" for f in read if f.required and f.key not in present]
@@ -135,9 +134,7 @@ def read(out: str | Path) -> dict[str, Any]:
     """The scorecard that a run left, e.g. `read("runs/quickstart")["missing"]` -> []."""
     path = Path(out) / FILE
     if not path.is_file():
-        raise ScorecardError(
-            f"{path}: no scorecard there; run the experiment to its end, or write it with `python -m xlam_lib.bench.report {out}`"
-        )
+        raise ScorecardError(f"{path}: no scorecard there; run the experiment to its end, or the report's command")
     return json.loads(path.read_text("utf-8"))
 
 
@@ -148,10 +145,6 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from flat(inner, f"{prefix}{name}.")
         else:
             yield prefix + name, inner
-
-
-def _required_first(declared: Sequence[Figure]) -> list[Figure]:
-    return sorted(declared, key=lambda figure: not figure.required)
 
 
 def _models(task: type[Task], card: Mapping[str, Any]) -> list[str]:
