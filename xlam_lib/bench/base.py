@@ -85,7 +85,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the report; its parts are made with `page.py`.
+    """A section of the report; its blocks are made with `page.py`.
 
     Sections stand in the order of their places: 0 scorecard, 10 models, 20 training, 30 failures, 50 benchmarks, 90
     published tables, 100 the run.
@@ -93,7 +93,7 @@ class Section:
 
     key: str
     title: str
-    parts: Sequence[str]
+    blocks: Sequence[str]
     place: int = 50
 
 

@@ -1,4 +1,4 @@
-"""Building blocks of the HTML report: one file without outside parts, readable on a screen, a phone and paper.
+"""Building blocks of the HTML report: one file that needs no other, readable on a screen, a phone and paper.
 
 Used by `report/` and by the tasks that make sections of their own. Text is escaped here and nowhere else: what comes in
 is text, what goes out is HTML.
@@ -51,13 +51,13 @@ details { margin: .6rem 0; } summary { cursor: pointer; }
 PIXELS = 102  # of the page for an inch of a chart, so that all charts have letters of one size
 
 
-def document(name: str, parts: Iterable[str]) -> str:
-    """The whole file from its parts, e.g. `document("Quickstart", [paragraph("Hello")])`."""
+def document(name: str, blocks: Iterable[str]) -> str:
+    """The whole file from its blocks, e.g. `document("Quickstart", [paragraph("Hello")])`."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
+        + "\n".join(block for block in blocks if block)
         + "\n</main>\n</body>\n</html>\n"
     )
 

@@ -81,7 +81,7 @@ def test_parallel_calls_may_come_in_any_order():
     assert [verdict.valid for verdict in verdicts] == [True, False]
 
 
-def test_irrelevance_wants_no_call_and_tells_the_unreadable_apart():
+def test_irrelevance_expects_no_call_and_counts_the_unreadable():
     questions = bfcl.load("irrelevance")[:3]
     answers = [render_answer(Answer("None fits.")), "gibberish {", render_answer(Answer("", (ToolCall("f"),)))]
     rows = bfcl_score.score_answers(questions, answers)

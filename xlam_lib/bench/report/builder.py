@@ -42,15 +42,15 @@ def html(out: str | Path, card: Mapping[str, Any] | None = None) -> str:
     recorded, manifest = _recorded(scorecard.gathered(out)), scorecard.read_manifest(out)
     title = manifest.get("title") or out.resolve().name
     shown = sections.of_run(out, card, recorded, manifest)
-    parts = [
+    blocks = [
         page.title(title),
         page.paragraph(sections.lead(card), "lead"),
         page.paragraph(_circumstances(manifest), "soft"),
         page.contents({section.key: section.title for section in shown}),
     ]
     for section in shown:
-        parts += [page.heading(section.title, section.key), *section.parts]
-    return page.document(title, parts)
+        blocks += [page.heading(section.title, section.key), *section.blocks]
+    return page.document(title, blocks)
 
 
 def _recorded(gathered: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from xlam_lib.train.loop.log import LogError, read_log
 WORDS = {"aim": "reaches the aim", "floor": "reaches the floor", "below": "below the floor", "missing": "missing"}
 MARKS = {"aim": "●", "floor": "◐", "below": "○", "missing": "–"}
 SMOOTH = 5  # log rows averaged in a curve
-Parts = list[str]
+Blocks = list[str]
 
 
 def of_run(
@@ -50,8 +50,8 @@ def lead(card: Mapping[str, Any]) -> str:
     return ", ".join(words) + "."
 
 
-def scores(card: Mapping[str, Any]) -> Parts:
-    """The table of figures with floors and aims, BFCL's ten categories folded into one line each way."""
+def scores(card: Mapping[str, Any]) -> Blocks:
+    """The table of figures, each beside its floor and its aim."""
     rows = []
     for check in scorecard.checks_of(card):
         mark = page.tag(check.verdict, f"{MARKS[check.verdict]} {WORDS[check.verdict]}")
@@ -82,14 +82,14 @@ def benchmark(task: type[Task], card: Mapping[str, Any], recorded: Mapping[str, 
             values[title] = check.value
             floors |= {title: figure.floor} if figure.title else {}
             spans |= {title: span} if span else {}
-    parts = [page.paragraph(task.metric)]
+    blocks = [page.paragraph(task.metric)]
     if values:
         chart = plots.grouped_bars({task.title: values}, intervals={task.title: spans}, ylabel="share", marks=floors)
         words = "Whiskers are 95 % bootstrap intervals, where they were recorded; dashed lines are the floors."
-        parts.append(page.figure(chart, words, "Bars of the figures in the table below"))
-    parts.append(page.table(["figure", "value", "95 % interval", "floor", "aim"], rows, numbers=(1, 2, 3, 4)))
-    parts += [f'<div class="scroll">{published.html(published.table(key))}</div>' for key in task.published]
-    return Section(task.name, task.title, parts)
+        blocks.append(page.figure(chart, words, "Bars of the figures in the table below"))
+    blocks.append(page.table(["figure", "value", "95 % interval", "floor", "aim"], rows, numbers=(1, 2, 3, 4)))
+    blocks += [f'<div class="scroll">{published.html(published.table(key))}</div>' for key in task.published]
+    return Section(task.name, task.title, blocks)
 
 
 def _interval(key: str, recorded: Mapping[str, Any]) -> tuple[float, ...]:
@@ -101,27 +101,27 @@ def _interval(key: str, recorded: Mapping[str, Any]) -> tuple[float, ...]:
     return (found["low"], found["high"]) if found else ()
 
 
-def training(out: Path) -> Parts:
+def training(out: Path) -> Blocks:
     """Loss curves of SFT, and margins and accuracies of DPO, from the logs in the checkpoints' folders."""
-    parts: Parts = []
+    blocks: Blocks = []
     runs = {}
     for folder, name in (("sft", "SFT from the base model"), ("sft_scratch", "SFT from random weights")):
-        rows = _log(out / folder, parts)
+        rows = _log(out / folder, blocks)
         if rows:
             runs[name] = rows
     if runs:
-        chart = _drawn(lambda: plots.loss_curves(runs, title="SFT: loss on the answers", smooth=SMOOTH), parts)
+        chart = _drawn(lambda: plots.loss_curves(runs, title="SFT: loss on the answers", smooth=SMOOTH), blocks)
         words = "Thin lines: as logged; thick: averaged over five entries. Same data, same order, same schedule."
-        parts += [page.figure(chart, words, "Training loss over steps")] if chart else []
-    rows = _log(out / "dpo", parts)
+        blocks += [page.figure(chart, words, "Training loss over steps")] if chart else []
+    rows = _log(out / "dpo", blocks)
     if rows:
-        chart = _drawn(lambda: plots.dpo_curves(rows, smooth=SMOOTH), parts)
+        chart = _drawn(lambda: plots.dpo_curves(rows, smooth=SMOOTH), blocks)
         words = "How much more the trained model prefers the chosen answer than its start does, and how often it does."
-        parts += [page.figure(chart, words, "DPO margins and preference accuracy over steps")] if chart else []
-    return parts
+        blocks += [page.figure(chart, words, "DPO margins and preference accuracy over steps")] if chart else []
+    return blocks
 
 
-def published_tables() -> Parts:
+def published_tables() -> Blocks:
     """What the xLAM project published, under a label that can't be missed."""
     origin = published.provenance()
     about = (
@@ -132,7 +132,7 @@ def published_tables() -> Parts:
     return [page.paragraph(about), page.folded("Eight tables", "".join(tables))]
 
 
-def run(out: Path, manifest: Mapping[str, Any]) -> Parts:
+def run(out: Path, manifest: Mapping[str, Any]) -> Blocks:
     """The notebooks with their executed copies, seconds and parameters, and where all this ran."""
     rows = []
     for step in manifest.get("steps", ()):
@@ -154,18 +154,20 @@ def run(out: Path, manifest: Mapping[str, Any]) -> Parts:
     ]
 
 
-def _log(folder: Path, parts: Parts) -> list[dict[str, Any]]:
+def _log(folder: Path, blocks: Blocks) -> list[dict[str, Any]]:
     try:
         return read_log(folder)
     except LogError as error:
-        parts.append(page.nothing(f"the training log of {folder.name}: {str(error).replace(str(folder), folder.name)}"))
+        blocks.append(
+            page.nothing(f"the training log of {folder.name}: {str(error).replace(str(folder), folder.name)}")
+        )
         return []
 
 
-def _drawn(draw: Callable[[], plots.Chart], parts: Parts) -> plots.Chart | None:
+def _drawn(draw: Callable[[], plots.Chart], blocks: Blocks) -> plots.Chart | None:
     """The chart, or None when the log lacks what it shows; the section then says so."""
     try:
         return draw()
-    except ValueError as error:
-        parts.append(page.nothing(str(error)))
+    except plots.ChartError as error:
+        blocks.append(page.nothing(str(error)))
         return None
