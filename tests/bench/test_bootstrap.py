@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xlam_lib.bench.bootstrap import Interval, interval, paired
+from xlam_lib.bench.bootstrap import Interval, IntervalError, interval, paired
 
 
 def test_mean_and_determinism():
@@ -75,5 +75,5 @@ def test_large_inputs_are_drawn_in_chunks():
     ],
 )
 def test_refused_input(call, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(IntervalError, match=words):
         call()

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.codec import Answer, render_answer
 from xlam_lib.endpoint import Completion, Endpoint, Progress
 from xlam_lib.errors import XlamError
 from xlam_lib.journal import Journal, fingerprint
+from xlam_lib.openai_messages import message_text
 
 log = logging.getLogger(__name__)
 
@@ -109,24 +109,6 @@ def _fingerprint(request: Request, endpoint: Endpoint) -> str:
 
 
 def answer_text(completion: Completion) -> str:
-    """A chat completion as the text of an answer, e.g. '{"thought": "", "tool_calls": [{"name": ...}]}'.
-
-    A message in words is an answer without calls, unless it was cut off. What the server's tool parser left as it was
-    (it begins like JSON) stays as it is, so that the codec can report what is wrong with it.
-    """
-    content = completion.content
-    thought = "\n".join(filter(None, (completion.reasoning, content)))
-    if completion.calls:
-        calls = [{"name": call["name"], "arguments": _arguments(call["arguments"])} for call in completion.calls]
-        return json.dumps({"thought": thought, "tool_calls": calls}, ensure_ascii=False)
-    cut_off = completion.finish_reason == "length"
-    return content if cut_off or content.lstrip()[:1] in ("{", "[", "`") else render_answer(Answer(thought))
-
-
-def _arguments(text: str) -> Any:
-    """The object in a call's arguments, or the text itself when it is none: the codec reports that."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, dict) else text
+    """A chat completion as the text of an answer (see `message_text`): '{"thought": "", "tool_calls": [...]}'."""
+    message = {"content": completion.content, "reasoning": completion.reasoning, "tool_calls": list(completion.calls)}
+    return message_text(message, cut_off=completion.finish_reason == "length")

@@ -2,7 +2,7 @@
 
 Used by notebooks 02, 03 and 05. A score on 300 questions is an estimate; the percentile bootstrap draws the questions
 again with replacement and shows the spread of the mean. Two models answering the *same* questions are compared paired:
-the difference is taken per question first, which removes the part of the spread both share. Steps of one trajectory
+the difference is taken per question first, which removes the spread that both share. Steps of one trajectory
 rise and fall together, so pass their trajectory ids as `groups` and whole trajectories are drawn.
 
     >>> interval([1, 1, 1, 0], seed=0)
@@ -17,9 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from xlam_lib.errors import XlamError
+
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 _CHUNK = 2_000_000  # indices drawn at once: about 16 MB
+
+
+class IntervalError(XlamError, ValueError):
+    """Values that have no interval, or can't be compared."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def paired(
     """
     first, second = _checked(before, "before"), _checked(after, "after")
     if len(first) != len(second):
-        raise ValueError(
+        raise IntervalError(
             f"paired(): before has {len(first)} values, after has {len(second)}; "
             "pass both models' results on the same questions in the same order"
         )
@@ -79,10 +85,10 @@ def paired(
 def _checked(values: Sequence[float | bool], name: str) -> np.ndarray:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or numbers.size == 0:
-        raise ValueError(f"{name} has shape {numbers.shape}: expected a flat list with at least one number")
+        raise IntervalError(f"{name} has shape {numbers.shape}: expected a flat list with at least one number")
     if not np.isfinite(numbers).all():
         where = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise ValueError(f"{name}[{where}] is {numbers[where]}: expected finite numbers; leave unscored questions out")
+        raise IntervalError(f"{name}[{where}] is {numbers[where]}: expected finite numbers; leave others out")
     return numbers
 
 
@@ -91,14 +97,14 @@ def _clusters(groups: Sequence[Hashable] | None, n: int) -> np.ndarray:
     if groups is None:
         return np.arange(n)
     if len(groups) != n:
-        raise ValueError(f"groups has {len(groups)} entries for {n} values: expected one group per value")
+        raise IntervalError(f"groups has {len(groups)} entries for {n} values: expected one group per value")
     first_seen: dict[Hashable, int] = {}
     return np.asarray([first_seen.setdefault(group, len(first_seen)) for group in groups])
 
 
 def _resampled_means(numbers: np.ndarray, clusters: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     if resamples < 1:
-        raise ValueError(f"resamples is {resamples}: expected at least 1")
+        raise IntervalError(f"resamples is {resamples}: expected at least 1")
     count = int(clusters.max()) + 1
     sums = np.bincount(clusters, weights=numbers, minlength=count)
     sizes = np.bincount(clusters, minlength=count)
@@ -112,7 +118,7 @@ def _resampled_means(numbers: np.ndarray, clusters: np.ndarray, resamples: int, 
 
 def _percentiles(means: np.ndarray, confidence: float) -> tuple[float, float]:
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: expected a number between 0 and 1, e.g. 0.95")
+        raise IntervalError(f"confidence is {confidence}: expected a number between 0 and 1, e.g. 0.95")
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -9,54 +9,39 @@ Used by notebooks 02, 03 and 05 through `heldout.py`. A row holds
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.bench.ask import AskError
-from xlam_lib.bench.bootstrap import Interval, interval, paired
+from xlam_lib.bench.base import Result, TaskError
+from xlam_lib.bench.bootstrap import Interval, paired
 from xlam_lib.codec import query_of
 from xlam_lib.files import to_json, write_json, writing
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(Result):
     """Rows (id, trajectory, kind, prompt, expected, answer, exact, parsed, failure) and what was left unanswered."""
 
-    rows: tuple[dict[str, Any], ...]
-    unanswered: Mapping[str, str]  # id -> the server's error
+    scores: tuple[str, ...] = ("exact", "parsed")
+    group: str = "trajectory"
 
     @property
     def exact(self) -> float:
         """Share of answers with exactly the expected calls."""
-        return sum(row["exact"] for row in self.rows) / len(self.rows)
+        return self.mean("exact")
 
     @property
     def parse_rate(self) -> float:
         """Share of answers that the codec reads without any problem."""
-        return sum(row["parsed"] for row in self.rows) / len(self.rows)
+        return self.mean("parsed")
 
-    def failures(self) -> dict[str, int]:
-        """How often each failure happened, most frequent first: {"wrong_value": 12, "wrong_tool": 3}."""
-        return dict(Counter(row["failure"] for row in self.rows if row["failure"]).most_common())
-
-    def interval(self, field: str = "exact", seed: int = 0) -> Interval:
+    def interval(self, score: str = "exact", seed: int = 0) -> Interval:
         """Bootstrap interval of `exact` or `parsed`, whole trajectories drawn."""
-        groups = [row["trajectory"] for row in self.rows]
-        return interval([row[field] for row in self.rows], groups=groups, seed=seed)
-
-    def by_kind(self) -> dict[str, dict[str, Any]]:
-        """Figures of each kind of question: {"parallel": {"n": 40, "exact": 0.7, "parsed": 1.0}}."""
-        kinds = sorted({row["kind"] for row in self.rows})
-        groups = {kind: [row for row in self.rows if row["kind"] == kind] for kind in kinds}
-        return {
-            kind: {"n": len(rows), "exact": _mean(rows, "exact"), "parsed": _mean(rows, "parsed")}
-            for kind, rows in groups.items()
-        }
+        return super().interval(score, seed)
 
     def summary(self, seed: int = 0) -> dict[str, Any]:
-        """Everything for metrics.json: exact, parse_rate, their intervals, kinds, failures, what was not answered."""
+        """Everything of one test set: exact, parse_rate, their intervals, kinds, failures, what was not answered."""
         return {
             "n": len(self.rows),
             "exact": self.exact,
@@ -84,7 +69,7 @@ def failure_examples(result: HeldOut, per_kind: int = 1) -> str:
 
 
 def model_figures(seen: HeldOut, unseen: HeldOut, seed: int = 0) -> dict[str, Any]:
-    """A model's part of `metrics.json`: the scorecard's three figures, their intervals, kinds and failures.
+    """A model's entry in `metrics.json`: the scorecard's three figures, their intervals, kinds and failures.
 
     Example: `record({"sft": model_figures(seen, unseen)}, out, "02_sft")`; parse_rate is over both sets.
     """
@@ -104,27 +89,24 @@ def model_figures(seen: HeldOut, unseen: HeldOut, seed: int = 0) -> dict[str, An
     }
 
 
-def difference(before: HeldOut, after: HeldOut, field: str = "exact", seed: int = 0) -> Interval:
+def difference(before: Result, after: Result, score: str = "exact", seed: int = 0) -> Interval:
     """Paired interval of `after - before` on the questions that both answered, e.g. `difference(sft, dpo)`."""
     second = {row["id"]: row for row in after.rows}
     pairs = [(row, second[row["id"]]) for row in before.rows if row["id"] in second]
+    pairs = [(old, new) for old, new in pairs if old[score] is not None and new[score] is not None]
     if not pairs:
-        raise AskError("the two results share no question; compare two models on the same test set")
+        raise TaskError("the two results share no question; compare two models on the same test set")
     return paired(
-        [old[field] for old, _ in pairs],
-        [new[field] for _, new in pairs],
-        groups=[old["trajectory"] for old, _ in pairs],
+        [old[score] for old, _ in pairs],
+        [new[score] for _, new in pairs],
+        groups=[old[before.group] for old, _ in pairs],
         seed=seed,
     )
 
 
-def save(result: HeldOut, folder: str | Path, name: str) -> Path:
+def save(result: Result, folder: str | Path, name: str) -> Path:
     """Write `<folder>/<name>.rows.jsonl` and `<folder>/<name>.summary.json`, each whole; returns the latter."""
     with writing(Path(folder) / f"{name}.rows.jsonl") as file:
         for row in result.rows:
             file.write(to_json(row, indent=None) + "\n")
     return write_json(Path(folder) / f"{name}.summary.json", result.summary())
-
-
-def _mean(rows: Sequence[Mapping[str, Any]], field: str) -> float:
-    return sum(row[field] for row in rows) / len(rows)

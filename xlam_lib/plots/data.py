@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xlam_lib.plots.style import COLOURS, INK, Chart, figure, finish, some
+from xlam_lib.plots.style import COLOURS, INK, Chart, figure, finish, require_entries
 
 
 def mixture(counts: Mapping[str, float], *, title: str = "What the mixture holds", unit: str = "trajectories") -> Chart:
     """Horizontal bars with shares, largest first, e.g. `mixture({"xlam_fc_60k": 40, "toolbench": 10})`."""
-    some(counts, "counts")
+    require_entries(counts, "counts")
     names = sorted(counts, key=lambda name: (-counts[name], name))
     total = sum(counts.values())
     chart, (axes,) = figure(1, height=0.9 + 0.36 * len(names))
@@ -30,7 +30,7 @@ def mixture(counts: Mapping[str, float], *, title: str = "What the mixture holds
 
 def funnel(stages: Mapping[str, int], *, title: str = "What is left", unit: str = "records") -> Chart:
     """Bars that get shorter, each with what the stage cost, e.g. `funnel({"raw": 120, "read": 116, "unique": 101})`."""
-    some(stages, "stages")
+    require_entries(stages, "stages")
     names, counts = list(stages), list(stages.values())
     chart, (axes,) = figure(1, height=0.9 + 0.36 * len(names))
     most = max(1, *counts)
@@ -53,7 +53,7 @@ def spreads(panels: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) 
 
     Each panel bears its unit; rows are sorted by the medians of the first one. The axis is logarithmic from 1 on.
     """
-    some(panels, "panels")
+    require_entries(panels, "panels")
     first = next(iter(panels.values()))
     names = sorted(first, key=lambda name: float(np.median(first[name])))
     chart, every = figure(len(panels), width=4.4 + 2.2 * len(panels), height=1.0 + 0.16 * len(names))
@@ -81,7 +81,7 @@ def lengths(
     limit: float | None = None,
 ) -> Chart:
     """Histograms on common bins, e.g. `lengths({"prompt": [210, 340], "answer": [25, 31]}, limit=1024)`."""
-    some(values, "values")
+    require_entries(values, "values")
     everything = np.concatenate([np.asarray(series, dtype=float) for series in values.values()])
     bins = np.histogram_bin_edges(everything, bins=min(40, max(5, int(np.sqrt(everything.size)))))
     chart, (axes,) = figure(1)

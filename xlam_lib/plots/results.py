@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from xlam_lib.plots.style import COLOURS, HATCHES, INK, Chart, figure, finish, some
+from xlam_lib.plots.style import COLOURS, HATCHES, INK, Chart, figure, finish, require_entries
 
 
 def grouped_bars(
@@ -24,7 +24,7 @@ def grouped_bars(
 
     `intervals[model][group] = (low, high)` draws whiskers; `marks[group]` a floor to reach; None is shown as "n/a".
     """
-    some(series, "series")
+    require_entries(series, "series")
     groups = list(dict.fromkeys(group for values in series.values() for group in values))
     chart, (axes,) = figure(1, width=max(4.6, 1.2 + 0.48 * len(groups) * (len(series) + 0.8)))
     width = 0.8 / len(series)

@@ -11,6 +11,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from xlam_lib.errors import XlamError
+
 # Okabe and Ito's palette, distinct for all common kinds of colour blindness; hatches and markers serve print in grey
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#D55E00", "#F0E442", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -31,6 +33,10 @@ STYLE: dict[str, Any] = {
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "xlam",
 }
+
+
+class ChartError(XlamError, ValueError):
+    """Values of which nothing can be drawn."""
 
 
 class Chart(Figure):
@@ -67,7 +73,7 @@ def finish(axes: Axes, title: str, *, legend: bool = False, grid: Literal["x", "
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
 
 
-def some(values: Mapping[str, Any], name: str) -> None:
-    """Refuses values of which nothing can be drawn."""
+def require_entries(values: Mapping[str, Any], name: str) -> None:
+    """ChartError when there is nothing to draw, e.g. `require_entries(counts, "counts")`."""
     if not values or all(hasattr(value, "__len__") and len(value) == 0 for value in values.values()):
-        raise ValueError(f"{name} is empty: nothing to draw; expected at least one entry, e.g. a name with its values")
+        raise ChartError(f"{name} is empty: nothing to draw; expected at least one entry, e.g. a name with its values")

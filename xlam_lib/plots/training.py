@@ -9,7 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from xlam_lib.plots.style import COLOURS, HATCHES, INK, MARKERS, STYLE, Chart, figure, finish, some
+from xlam_lib.plots.style import (
+    COLOURS,
+    HATCHES,
+    INK,
+    MARKERS,
+    STYLE,
+    Chart,
+    ChartError,
+    figure,
+    finish,
+    require_entries,
+)
 
 
 def loss_curves(
@@ -24,7 +35,7 @@ def loss_curves(
 
     Rows without `x` or `y` (evaluation rows of the same log) are passed over; `smooth` averages over so many rows.
     """
-    some(runs, "runs")
+    require_entries(runs, "runs")
     chart, (axes,) = figure(1)
     for number, (name, rows) in enumerate(runs.items()):
         _line(axes, rows, x, y, name, number, smooth)
@@ -47,7 +58,7 @@ def dpo_curves(rows: Sequence[Mapping[str, Any]], *, title: str = "DPO", x: str 
             if any(prefix + key in row for row in rows)
         ]
         if not drawn:
-            raise ValueError(f"no row has {key!r}: expected a DPO log as trl writes it, with margins and accuracies")
+            raise ChartError(f"no row has {key!r}: expected a DPO log as trl writes it, with margins and accuracies")
         axes.set(xlabel=x)
         finish(axes, f"{title}: {label}", legend=axes is right)
     left.axhline(0, color=INK, linewidth=0.8)
@@ -74,7 +85,7 @@ def ratios(rows: Sequence[Mapping[str, Any]], *, title: str, xlabel: str = "time
 
     Example: `ratios([{"case": "alfworld", "peer": "bfd", "ratio": 24.0, "floor": 20}], title="Ours against others")`
     """
-    some({"rows": rows}, "rows")
+    require_entries({"rows": rows}, "rows")
     chart, (axes,) = figure(1, width=6.4, height=0.9 + 0.24 * len(rows))
     peers = list(dict.fromkeys(row["peer"] for row in rows))
     for place, row in enumerate(rows):
@@ -103,7 +114,7 @@ def ratios(rows: Sequence[Mapping[str, Any]], *, title: str, xlabel: str = "time
 def _line(axes: Axes, rows: Sequence[Mapping[str, Any]], x: str, y: str, name: str, number: int, smooth: int) -> bool:
     points = [(row[x], row[y]) for row in rows if row.get(x) is not None and row.get(y) is not None]
     if not points:
-        raise ValueError(f"{name}: none of {len(rows)} log rows has both {x!r} and {y!r}; keys as in trl's log")
+        raise ChartError(f"{name}: none of {len(rows)} log rows has both {x!r} and {y!r}; keys as in trl's log")
     across, values = (np.asarray(side, dtype=float) for side in zip(*points, strict=True))
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     if smooth > 1 and len(values) >= smooth:

@@ -64,12 +64,12 @@ def test_family_shows_sizes_and_gguf():
 
 
 def test_an_unknown_table_names_the_known_ones():
-    with pytest.raises(KeyError, match="no published table 'bfcl'; there are webshop_bolaa"):
+    with pytest.raises(published.PublishedError, match="no published table 'bfcl'; there are webshop_bolaa"):
         published.table("bfcl")
 
 
 def test_a_row_with_other_columns_is_refused():
-    with pytest.raises(ValueError, match="row 'm' has the columns"):
+    with pytest.raises(published.PublishedError, match="row 'm' has the columns"):
         list(published._rows("t", {"columns": ["a"], "rows": [{"model": "m", "b": 1}]}))
 
 

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from xlam_lib.bench.tasks import bfcl
-from xlam_lib.bench.tasks.bfcl_literals import literal
+from xlam_lib.bench.tasks.bfcl import literal
 from xlam_lib.codec import BRIEF_STYLE, SEED_STYLE, parse_answer, render_answer
 
 SIZES = {

@@ -81,7 +81,7 @@ def test_parallel_calls_may_come_in_any_order():
     assert [verdict.valid for verdict in verdicts] == [True, False]
 
 
-def test_irrelevance_wants_no_call_and_tells_the_unreadable_apart():
+def test_irrelevance_expects_no_call_and_counts_the_unreadable():
     questions = bfcl.load("irrelevance")[:3]
     answers = [render_answer(Answer("None fits.")), "gibberish {", render_answer(Answer("", (ToolCall("f"),)))]
     rows = bfcl_score.score_answers(questions, answers)
@@ -123,11 +123,12 @@ def test_a_model_is_asked_only_what_it_can_read():
         questions = {bfcl.prompt(question, BRIEF_STYLE): question for question in bfcl.load("multiple")}
         return [text(questions[prompt]) if number else None for number, prompt in enumerate(prompts)]
 
-    scores, rows = bfcl_score.model_scores(
+    scores, result = bfcl_score.model_scores(
         oracle, BRIEF_STYLE, categories=["multiple"], per_category=10, length_of=len, limit=1500
     )
     score = scores["multiple"]
-    assert all(len(prompt) <= 1500 for prompt in asked) and len(asked) == len(rows) == 10
+    assert all(len(prompt) <= 1500 for prompt in asked) and len(asked) == 10
+    assert len(result.rows) == 9 and set(result.unanswered.values()) == {"no answer"}
     assert (score.asked, score.no_answer, score.scored, score.right, score.accuracy) == (10, 1, 9, 9, 1.0)
     assert score.too_long > 50 and score.questions == score.too_long + score.not_drawn + score.asked
     assert score.to_dict()["accuracy"] == 1.0
@@ -137,8 +138,8 @@ def test_a_model_is_asked_only_what_it_can_read():
 
 
 def test_nothing_fits_is_no_score():
-    scores, rows = bfcl_score.model_scores(lambda prompts: [], categories=["live_parallel"], length_of=len, limit=10)
-    assert rows == [] and scores["live_parallel"].accuracy is None
+    scores, result = bfcl_score.model_scores(lambda prompts: [], categories=["live_parallel"], length_of=len, limit=10)
+    assert result.rows == () and scores["live_parallel"].accuracy is None
     assert scores["live_parallel"].too_long == 16 and " none" in bfcl_score.table(scores)
 
 

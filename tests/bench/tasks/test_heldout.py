@@ -5,12 +5,14 @@ import json
 import pytest
 from bench_fakes import TOOLS, trajectory, weather
 
+from xlam_lib.bench import evaluate
 from xlam_lib.bench.ask import AskError, Reply
-from xlam_lib.bench.results import failure_examples, model_figures
+from xlam_lib.bench.base import TaskError
+from xlam_lib.bench.results import difference, failure_examples, model_figures
 from xlam_lib.bench.tasks import heldout
-from xlam_lib.bench.tasks.grade import FAILURES, grade
-from xlam_lib.bench.tasks.heldout import Endpoint, graded, items_of, offline, served
+from xlam_lib.bench.tasks.heldout import FAILURES, HeldOutTask, grade, items_of, offline, served
 from xlam_lib.codec import BRIEF_STYLE, Answer, render_answer
+from xlam_lib.endpoint import Endpoint
 from xlam_lib.journal import JournalError
 from xlam_lib.trajectory import Step, ToolCall, write_jsonl
 
@@ -47,7 +49,7 @@ def test_every_failure_has_its_name(answer, expected, failure):
     assert not failure or failure in FAILURES
 
 
-def test_form_and_meaning_are_told_apart():
+def test_form_and_meaning_are_graded_apart():
     found = grade("Sure: " + text(weather()), [weather()], TOOLS)
     assert not found["exact"] and not found["parsed"] and found["problems"]
     assert grade(text(weather())[:30], [weather()], TOOLS, cut_off=True)["failure"] == "cut_off"
@@ -70,9 +72,9 @@ def test_items_have_ids_kinds_and_prompts():
         ("c#3", "no_call"),
     ]
     assert all(item.prompt.startswith("[BEGIN OF TASK INSTRUCTION]\nAnswer the request") for item in items)
-    with pytest.raises(AskError, match="two questions have the id 'a#1'"):
-        items_of([trajectory("a", weather())] * 2)
-    with pytest.raises(AskError, match="no questions"):
+    with pytest.raises(TaskError, match="two items have the id 'a#1'"):
+        offline([trajectory("a", weather())] * 2, model)
+    with pytest.raises(TaskError, match="no questions"):
         items_of([])
 
 
@@ -125,14 +127,14 @@ def test_figures_of_a_model():
 def test_two_models_are_compared_on_the_same_questions():
     before = offline(TEST_SET, model)
     after = offline(TEST_SET[:9], lambda prompts: [text(weather(f"City {p.split('in City ')[1][0]}")) for p in prompts])
-    change = heldout.difference(before, after)
+    change = difference(before, after)
     assert change.n == 9 and change.mean == pytest.approx(2 / 9)
-    with pytest.raises(AskError, match="share no question"):
-        heldout.difference(before, offline([trajectory("z", weather())], lambda prompts: [text()]))
+    with pytest.raises(TaskError, match="share no question"):
+        difference(before, offline([trajectory("z", weather())], lambda prompts: [text()]))
 
 
 def test_an_interrupted_offline_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(heldout, "CHUNK", 4)
+    monkeypatch.setattr(evaluate, "CHUNK", 4)
     path, asked = tmp_path / "answers.jsonl", []
 
     def dies(prompts):
@@ -202,8 +204,8 @@ def test_no_answer_at_all_is_an_error_not_a_zero(server):
 
 
 def test_answers_cut_off_are_named():
-    items = items_of(TEST_SET[:1])
-    result = graded(items, {"t0#1": Reply("t0#1", '{"thought": "', finish="length")})
+    task = HeldOutTask(TEST_SET[:1])
+    result = evaluate.graded(task, task.items(), {"t0#1": Reply("t0#1", '{"thought": "', finish="length")})
     assert result.failures() == {"cut_off": 1}
 
 
@@ -216,6 +218,5 @@ def test_the_command_line(server, tmp_path, capsys):
     rows = [json.loads(line) for line in (tmp_path / "out" / "org_sft.test_seen.rows.jsonl").read_text().splitlines()]
     assert [row["failure"] for row in rows] == ["no_call"] * 3
     assert json.loads((tmp_path / "out" / "org_sft.test_seen.summary.json").read_text())["n"] == 3
-    with pytest.raises(SystemExit) as stop:
-        heldout.main([*words[:1], str(tmp_path / "none.jsonl"), *words[2:]])
-    assert stop.value.code == 2
+    assert heldout.main([*words[:1], str(tmp_path / "none.jsonl"), *words[2:]]) == 2
+    assert "none.jsonl" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from xlam_lib import paths
-from xlam_lib.bench.report import builder, scorecard
+from xlam_lib.errors import as_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,11 +14,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m xlam_lib.bench.report", description=main.__doc__)
     parser.add_argument("out", help="folder of a run, e.g. runs/quickstart")
     given = parser.parse_args(arguments)
-    try:
-        target = builder.write(given.out, strict=False)
-        card = scorecard.read(given.out)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f"error: {error}\n")
+    return as_command(lambda: _write(given.out))
+
+
+def _write(out: str) -> int:
+    from xlam_lib.bench.report import builder, scorecard  # loads matplotlib
+
+    target = builder.write(out, strict=False)
+    card = scorecard.read(out)
     print(f"{scorecard.text(card)}\n\nreport: {paths.short(target)}")
     return 1 if card["missing"] else 0
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib import files
-from xlam_lib.batch import metrics
-from xlam_lib.bench.report import page, scorecard, sections
+from xlam_lib.bench import page
+from xlam_lib.bench.report import scorecard, sections
 
 FILE = "report.html"
 
@@ -39,31 +39,25 @@ def html(out: str | Path, card: Mapping[str, Any] | None = None) -> str:
     """The whole page as text, e.g. `html("runs/quickstart")`."""
     out = Path(out)
     card = card if card is not None else scorecard.assemble(out)
-    recorded, manifest = _recorded(metrics.gather(out)), scorecard.read_manifest(out)
+    recorded, manifest = _recorded(scorecard.gathered(out)), scorecard.read_manifest(out)
     title = manifest.get("title") or out.resolve().name
-    parts = [
+    shown = sections.of_run(out, card, recorded, manifest)
+    blocks = [
         page.title(title),
         page.paragraph(sections.lead(card), "lead"),
         page.paragraph(_circumstances(manifest), "soft"),
-        page.contents(sections.TITLES),
-        *sections.scores(card),
-        *sections.models(card, recorded),
-        *sections.training(out),
-        *sections.failures(recorded),
-        *sections.bfcl(recorded.get("bfcl", {})),
-        *sections.published_tables(),
-        *sections.run(out, manifest),
+        page.contents({section.key: section.title for section in shown}),
     ]
-    return page.document(title, parts)
+    for section in shown:
+        blocks += [page.heading(section.title, section.key), *section.blocks]
+    return page.document(title, blocks)
 
 
 def _recorded(gathered: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What was recorded of each model and of BFCL; of two notebooks that tell of the same, the later one's."""
+    """What was recorded under each name, e.g. of each model; of two notebooks with the same name, the later one's."""
     found: dict[str, Any] = {}
-    for told in gathered.values():
-        found |= {
-            key: value for key, value in told.items() if key in (*sections.NAMES, "bfcl") and isinstance(value, dict)
-        }
+    for metrics in gathered.values():
+        found |= {key: value for key, value in metrics.items() if isinstance(value, dict)}
     return found
 
 

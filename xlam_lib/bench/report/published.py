@@ -19,8 +19,14 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from xlam_lib.errors import XlamError
+
 LABEL, MEASURED = "published, not measured here", "measured here"
 Cell = str | float | bool | None
+
+
+class PublishedError(XlamError, ValueError):
+    """A published table that isn't there, or isn't as expected."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def table(key: str) -> PublishedTable:
     """One table by its key, e.g. `table("toolbench")`."""
     found = {entry.key: entry for entry in tables()}
     if key not in found:
-        raise KeyError(f"no published table {key!r}; there are {', '.join(found)}")
+        raise PublishedError(f"no published table {key!r}; there are {', '.join(found)}")
     return found[key]
 
 
@@ -120,7 +126,7 @@ def _load() -> dict[str, Any]:
 def _rows(key: str, raw: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Cell, ...]]]:
     for row in raw["rows"]:
         if set(row) != {"model", *raw["columns"]}:
-            raise ValueError(
+            raise PublishedError(
                 f"published_results.json: {key}: row {row.get('model')!r} has the columns {sorted(row)}; "
                 f"expected model and {raw['columns']}"
             )

@@ -1,8 +1,8 @@
 """The scorecard of a run: the figures that count, each beside the floor it must and the aim it should reach.
 
-Used at the end of `python -m xlam_lib.run` and in notebook 05. Every notebook records its figures in `metrics.json`;
-`assemble` picks those of the scorecard, the later notebook counting where two name the same, and says by name what is
-missing. In `scorecard.json`:
+Used at the end of `python -m xlam_lib.run`. Every notebook records its figures in `metrics.json`; `assemble` picks
+those that benchmarks and stages declare (`figures.py`), the later notebook counting where two name the same, and says
+by name what is missing. In `scorecard.json`:
 
     {"base": {"seen_exact": 0.0, "unseen_exact": 0.0, "parse_rate": 0.0}, "sft": {...},
      "dpo": {..., "preference_accuracy": 0.96}, "served": {"equal_offline": 1.0},
@@ -20,25 +20,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlam_lib.batch import metrics
-from xlam_lib.bench.tasks.bfcl import CATEGORIES
+from xlam_lib.bench.base import Figure, Task, Unit, percent
+from xlam_lib.bench.report.figures import figures
+from xlam_lib.bench.tasks import tasks
 from xlam_lib.errors import XlamError
 
 FILE, MANIFEST = "scorecard.json", "manifest.json"
-MODELS = ("base", "sft", "dpo")
-FIGURES = ("seen_exact", "unseen_exact", "parse_rate")
-WRITTEN_BY = {"base": "02_sft", "sft": "02_sft", "dpo": "03_dpo", "served": "04_serving", "bfcl": "05_benchmarking"}
-REQUIRED = (
-    *(f"{model}.{figure}" for model in MODELS for figure in FIGURES),
-    "dpo.preference_accuracy",
-    "served.equal_offline",
-    *(f"bfcl.ground_truth.{category}" for category in CATEGORIES),
-)
-OPTIONAL = (  # the same SFT from random weights; the failure that DPO's pairs are about, as a share of the answers
-    *(f"sft_scratch.{figure}" for figure in FIGURES),
-    "dpo.targeted_failure.before",
-    "dpo.targeted_failure.after",
-)
-BFCL_FLOORS = {"live_simple": 256 / 258, "live_multiple": 1051 / 1053}  # two questions each contradict themselves
 Verdict = Literal["aim", "floor", "below", "missing"]
 
 
@@ -55,7 +42,7 @@ class Check:
     floor: float
     aim: float
     at_most: bool = False
-    unit: Literal["share", "change", "seconds"] = "share"
+    unit: Unit = "share"
 
     @property
     def verdict(self) -> Verdict:
@@ -85,62 +72,49 @@ def assemble(out: str | Path) -> dict[str, Any]:
     """
     values: dict[str, float] = {}
     notes = []
-    for notebook, found in metrics.gather(out).items():
-        flat = dict(_flat(found))
-        if flat.get("sft_scratch.measured_earlier"):
-            notes.append("sft_scratch: not from this run, but measured earlier with the same settings")
-        for key in (*REQUIRED, *OPTIONAL):
-            if flat.get(key) is None:
+    read = sorted((figure for figure in figures() if figure.derived is None), key=lambda figure: not figure.required)
+    for notebook, found in gathered(out).items():
+        recorded = dict(flat(found))
+        notes += [
+            f"{name.rpartition('.')[0]}: not from this run, but measured earlier with the same settings"
+            for name, value in recorded.items()
+            if name.endswith(".measured_earlier") and value
+        ]
+        for figure in read:
+            if recorded.get(figure.key) is None:
                 continue
-            value = _share(flat[key], f"{metrics.metrics_path(out, notebook)}: {key}")
-            if key in values and not math.isclose(values[key], value, abs_tol=5e-4):
-                notes.append(f"{key}: {percent(values[key])} % before, {percent(value)} % in {notebook}, which counts")
-            values[key] = value
-    seconds = _seconds(read_manifest(out))
-    missing = {key: f"{key} (written by {WRITTEN_BY[key.split('.')[0]]})" for key in REQUIRED if key not in values}
-    if "total" not in seconds:
-        missing["seconds.total"] = f"seconds.total (written by python -m xlam_lib.run into {MANIFEST})"
-    card = _nested(values) | {"seconds": seconds}
+            value = _number(recorded[figure.key], figure, f"{metrics.metrics_path(out, notebook)}: {figure.key}")
+            if (before := values.get(figure.key)) is not None and not math.isclose(before, value, abs_tol=5e-4):
+                check = check_of(figure, {figure.key: value})
+                notes.append(
+                    f"{figure.key}: {check.shown(before)} before, {check.shown(value)} in {notebook}, which counts"
+                )
+            values[figure.key] = value
+    in_order = {figure.key: values[figure.key] for figure in read if figure.key in values}
+    card = _nested(in_order) | {"seconds": _seconds(read_manifest(out))}
+    present = dict(flat(card))
+    missing = [f"{f.key} (written by {f.recorded_by})" for f in read if f.required and f.key not in present]
     checks = [asdict(check) | {"verdict": check.verdict} for check in checks_of(card)]
-    return card | {"checks": checks, "missing": list(missing.values()), "notes": notes}
+    return card | {"checks": checks, "missing": missing, "notes": notes}
 
 
 def checks_of(card: Mapping[str, Any]) -> list[Check]:
     """The lines of the table for a scorecard, the first being `Check("SFT exact match, ...", 0.87, 0.6, 0.85)`."""
-    flat = dict(_flat(card))
-    get = flat.get
-    lines = [
-        Check("SFT exact match, seen tools, unseen values", get("sft.seen_exact"), 0.60, 0.85),
-        Check("SFT exact match, unseen tools", get("sft.unseen_exact"), 0.20, 0.50),
-        Check("SFT answers that parse", get("sft.parse_rate"), 0.97, 0.99),
-        Check("DPO answers that parse", get("dpo.parse_rate"), 0.97, 0.99),
-        Check("DPO preference accuracy, held-out pairs", get("dpo.preference_accuracy"), 0.85, 0.95),
-        Check("DPO against SFT, seen tools", _change(flat, "seen_exact"), -0.01, 0.0, unit="change"),
-        Check("DPO against SFT, unseen tools", _change(flat, "unseen_exact"), -0.01, 0.0, unit="change"),
-    ]
-    before, after = get("dpo.targeted_failure.before"), get("dpo.targeted_failure.after")
-    if before is not None and after is not None:
-        fall = (before - after) / before if before else 0.0
-        lines.append(Check("DPO: fall of the failure it targets", fall, 1e-6, 0.25))
-    lines.append(Check("served answers equal to offline ones", get("served.equal_offline"), 0.99, 1.0))
-    for category in CATEGORIES:
-        level = BFCL_FLOORS.get(category, 1.0)
-        lines.append(Check(f"BFCL ground truth, {category}", get(f"bfcl.ground_truth.{category}"), level, level))
-    total = get("seconds.total")
-    lines.append(Check("install and all notebooks together", total, 900, 600, at_most=True, unit="seconds"))
-    return lines
+    found = dict(flat(card))
+    lines = [(figure, check_of(figure, found)) for figure in figures() if figure.title]
+    return [check for figure, check in lines if figure.required or check.value is not None]
+
+
+def check_of(figure: Figure, found: Mapping[str, Any]) -> Check:
+    """A figure held against its levels, `found` being all figures of a run: `check_of(figure, dict(flat(card)))`."""
+    return Check(figure.title, figure.value(found), figure.floor, figure.aim, figure.at_most, figure.unit)
 
 
 def text(card: Mapping[str, Any]) -> str:
-    """The scorecard for a terminal: the three models, then each figure with floor, aim and verdict."""
-    lines = [f"{'':<44}{'seen tools':>12}{'unseen tools':>14}{'parses':>10}"]
-    names = {"base": "base model", "sft_scratch": "SFT from random weights", "sft": "SFT", "dpo": "SFT, then DPO"}
-    for model, name in names.items():
-        if model in card:
-            cells = [_cell(card[model].get(figure)) for figure in FIGURES]
-            lines.append(f"{name:<44}{cells[0]:>12}{cells[1]:>14}{cells[2]:>10}")
+    """The scorecard for a terminal: what the models reach, then each figure with floor, aim and verdict."""
+    lines = [line for task in tasks().values() if task.columns for line in _models(task, card)]
     head = f"{'figure':<44}{'value':>14}{'floor':>14}{'aim':>14}  reaches"
-    lines += ["", head, "-" * len(head)]
+    lines += [head, "-" * len(head)]
     words = {"aim": "aim", "floor": "floor", "below": "NOT THE FLOOR", "missing": "MISSING"}
     for check in checks_of(card):
         cells = [check.shown(value) for value in (check.value, check.floor, check.aim)]
@@ -160,35 +134,60 @@ def read(out: str | Path) -> dict[str, Any]:
     """The scorecard that a run left, e.g. `read("runs/quickstart")["missing"]` -> []."""
     path = Path(out) / FILE
     if not path.is_file():
-        raise ScorecardError(f"{path}: no scorecard there; run the experiment to its end, or `report.write` it")
+        raise ScorecardError(f"{path}: no scorecard there; run the experiment to its end, or the report's command")
     return json.loads(path.read_text("utf-8"))
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """{"sft": {"seen_exact": 0.8}} -> ("sft.seen_exact", 0.8); names with dots mean the same."""
+def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Figures by their keys: {"sft": {"seen_exact": 0.8}} -> ("sft.seen_exact", 0.8); names with dots mean the same."""
     for name, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{prefix}{name}.")
+            yield from flat(inner, f"{prefix}{name}.")
         else:
             yield prefix + name, inner
 
 
+def _models(task: type[Task], card: Mapping[str, Any]) -> list[str]:
+    """The table of a task with a line a model, e.g. "SFT   87.1 %   52.3 %   99.6 %", and an empty line after it."""
+    widths = [max(10, len(column) + 2) for column in task.columns.values()]
+    cells = [("", list(task.columns.values()))]
+    cells += [
+        (label, [_cell(card[model].get(name)) for name in task.columns])
+        for model, label in task.models.items()
+        if model in card
+    ]
+    lines = [
+        f"{label:<44}" + "".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for label, row in cells
+    ]
+    return [*lines, ""]
+
+
 def _nested(values: Mapping[str, float]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key in (key for key in (*REQUIRED, *OPTIONAL) if key in values):
+    for key, value in values.items():
         *path, last = key.split(".")
         place = found
         for name in path:
             place = place.setdefault(name, {})
-        place[last] = values[key]
+        place[last] = value
     return found
 
 
-def _share(value: Any, where: str) -> float:
+def _number(value: Any, figure: Figure, where: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1:
-        raise ScorecardError(f"{where} is {value!r}: expected a share between 0 and 1; run that notebook again")
+    if not number or (figure.unit == "share" and not 0 <= value <= 1):
+        expected = "a share between 0 and 1" if figure.unit == "share" else "a number"
+        raise ScorecardError(f"{where} is {value!r}: expected {expected}; run that notebook again")
     return float(value)
+
+
+def gathered(out: str | Path) -> dict[str, dict[str, Any]]:
+    """What each notebook recorded, e.g. `gathered("runs/quickstart")["02_sft"]["sft"]["seen_exact"]` -> 0.87."""
+    try:
+        return metrics.gather(out)
+    except ValueError as error:
+        raise ScorecardError(str(error)) from error
 
 
 def read_manifest(out: str | Path) -> dict[str, Any]:
@@ -214,16 +213,6 @@ def _seconds(manifest: Mapping[str, Any]) -> dict[str, float]:
     install = manifest.get("environment", {}).get("install_seconds")
     found = ({"install": install} if install and steps else {}) | steps
     return found | ({"total": round(sum(found.values()), 1)} if found else {})
-
-
-def _change(flat: Mapping[str, Any], figure: str) -> float | None:
-    before, after = flat.get(f"sft.{figure}"), flat.get(f"dpo.{figure}")
-    return None if before is None or after is None else after - before
-
-
-def percent(value: float) -> str:
-    """A share as percent with one decimal, rounded down near 100: `percent(0.9996)` -> "99.9"."""
-    return f"{math.floor(1000 * value + 1e-9) / 10 if value > 0.99 else 100 * value:.1f}"
 
 
 def _cell(value: float | None) -> str:

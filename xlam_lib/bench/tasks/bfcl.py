@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.bench.tasks.bfcl_literals import literal
 from xlam_lib.codec import SEED_STYLE, Answer, PromptStyle, history_steps, render_prompt, style_of
 from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Source, Step, Tool, ToolCall, Trajectory
@@ -49,6 +48,11 @@ SOURCE = Source(
 TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None} | {
     name: name for name in ("string", "integer", "number", "boolean", "array", "object", "null")
 }
+BOXED = {"integer": "Integer", "char": "Character", "any": "Object"} | {
+    name: name.capitalize() for name in ("long", "double", "float", "boolean")
+}
+PLAIN = {"integer": "int", "any": "Object"}
+SUFFIXES = {"long": "L", "float": "f"}  # suffixes of Java's literals
 
 
 class BfclError(XlamError, ValueError):
@@ -212,3 +216,54 @@ def _object(accepted: Mapping[str, Any]) -> dict[str, Any]:
         elif "" not in values and values:
             found[key] = values[0]
     return found
+
+
+def literal(value: Any, spec: Mapping[str, Any], language: str) -> str:
+    """A value as proper Java or JavaScript source; text that stands for a name or an expression stays: "System.out".
+
+    Where BFCL's checker doesn't understand proper source (Java string arrays: it keeps the quotes) the question fails,
+    and the report says so.
+
+        >>> literal([101, 202], {"type": "ArrayList", "items": {"type": "long"}}, "java")
+        'new ArrayList<Long>(Arrays.asList(101L, 202L))'
+    """
+    if isinstance(value, str):
+        return value
+    return _java(value, spec) if language == "java" else _javascript(value, spec)
+
+
+def _java(value: Any, spec: Mapping[str, Any]) -> str:
+    kind, inner = spec.get("type"), (spec.get("items") or {}).get("type", "any")
+    if isinstance(value, dict):
+        puts = " ".join(f"put({_quoted(key)}, {_java_value(item, 'any')});" for key, item in value.items())
+        return f"new HashMap<String, Object>() {{{{ {puts} }}}}"
+    if isinstance(value, list):
+        items = ", ".join(_java_value(item, inner) for item in value)
+        if kind == "Array":
+            return f"new {PLAIN.get(inner, inner)}[]{{{items}}}"
+        return f"new ArrayList<{BOXED.get(inner, inner)}>(Arrays.asList({items}))"
+    return _java_value(value, kind or "any")
+
+
+def _java_value(value: Any, kind: str) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value}{SUFFIXES.get(kind, '')}"
+
+
+def _javascript(value: Any, spec: Mapping[str, Any]) -> str:
+    if spec.get("type") == "float":
+        value = float(value)
+    if isinstance(value, list):
+        return f"[{', '.join(_javascript_value(item) for item in value)}]"
+    return _javascript_value(value)
+
+
+def _javascript_value(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -6,7 +6,7 @@ prompts of BFCL are longer than what they read, so those are not asked and count
 
     scores, refused = ground_truth_scores()
     print(table(scores))
-    scores, rows = model_scores(model.answers, BRIEF_STYLE, per_category=20, length_of=count_tokens, limit=900)
+    scores, result = model_scores(model.answers, BRIEF_STYLE, per_category=20, length_of=count_tokens, limit=900)
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.bench import evaluate, page
+from xlam_lib.bench.base import Figure, Question, Result, Row, Section, Task
 from xlam_lib.bench.tasks import bfcl, bfcl_check
-from xlam_lib.bench.tasks.bfcl import CATEGORIES, Question
+from xlam_lib.bench.tasks.bfcl import CATEGORIES
 from xlam_lib.codec import SEED_STYLE, PromptStyle, parse_answer, render_answer
+from xlam_lib.views import to_openai, tools_to_openai
 
 CONTRADICTIONS = {  # no answer to these is accepted
     "live_simple_106-63-0": "required arrays for which no value is accepted",
@@ -27,7 +31,8 @@ CONTRADICTIONS = {  # no answer to these is accepted
     "live_multiple_862-181-3": "an argument is expected that the function doesn't have",
     "live_multiple_964-207-0": "a required argument is missing from the accepted answer",
 }
-AnswersOf = Callable[[list[str]], Sequence[str | None]]  # prompts -> answers in the same order, None where none came
+COLUMNS = ("questions", "too_long", "asked", "scored", "parsed", "right")
+LEVELS = {"live_simple": 256 / 258, "live_multiple": 1051 / 1053}  # of the ground truth, without the contradictions
 
 
 @dataclass(frozen=True)
@@ -75,33 +80,28 @@ def ground_truth_scores(
         questions = bfcl.load(category, folder)
         texts = [render_answer(bfcl.ground_truth(question)) for question in questions]
         rows = score_answers(questions, texts, trusted=True)
-        scores[category] = _count(category, len(questions), 0, rows)
+        scores[category] = _count(category, len(questions), 0, 0, rows)
         refused += [row for row in rows if not row["valid"]]
     return scores, refused
 
 
-def score_answers(
-    questions: Sequence[Question], answers: Sequence[str | None], *, trusted: bool = False
-) -> list[dict[str, Any]]:
-    """One row a question: id, category, answer, parsed, valid, error_type, error; valid is None without a verdict.
+def score_answers(questions: Sequence[bfcl.Question], answers: Sequence[str], *, trusted: bool = False) -> list[Row]:
+    """One row a question: id, kind, answer, parsed, valid, error_type, error; valid is None without a verdict.
 
     As in BFCL, a category of irrelevant tools counts any answer without a call as right, readable or not; `parsed`
-    tells the two apart. Answers of a model are checked in a child process unless they are `trusted`.
+    distinguishes the two. Answers of a model are checked in a child process unless they are `trusted`.
     """
-    parsed = [parse_answer(text) if text is not None else None for text in answers]
-    given = [(question, found.answer.calls) for question, found in zip(questions, parsed, strict=True) if found]
+    parsed = [parse_answer(text) for text in answers]
     check = bfcl_check.check if trusted else bfcl_check.check_in_child
-    verdicts = iter(check([question for question, _ in given], [calls for _, calls in given]))
-    rows = []
-    for question, text, found in zip(questions, answers, parsed, strict=True):
-        verdict = next(verdicts) if found else bfcl_check.Verdict(question.id, None, "no_answer", "no answer came back")
-        clean = bool(found) and not found.problems
-        rows.append({"category": question.category, "answer": text, "parsed": clean, **asdict(verdict)})
-    return rows
+    verdicts = check(questions, [found.answer.calls for found in parsed])
+    return [
+        {"kind": question.category, "answer": text, "parsed": not found.problems, **asdict(verdict)}
+        for question, text, found, verdict in zip(questions, answers, parsed, verdicts, strict=True)
+    ]
 
 
 def sample(
-    questions: Sequence[Question],
+    questions: Sequence[bfcl.Question],
     prompts: Sequence[str],
     *,
     size: int,
@@ -117,50 +117,105 @@ def sample(
     return sorted(drawn), len(questions) - len(fitting)
 
 
+@dataclass
+class Bfcl(Task):
+    """Questions drawn from each category: `evaluate.offline(Bfcl(BRIEF_STYLE, per_category=5), model.answers)`.
+
+    `length_of` counts a prompt's tokens and `limit` is how many the model reads with room left for its answer.
+    """
+
+    name, title = "bfcl", "BFCL"
+    metric = (
+        "The single-turn questions of the Berkeley Function-Calling Leaderboard. First their own answers, rendered and "
+        "parsed by our codec and scored by bfcl-eval's checker: whatever is not 100 % here is lost by us, or "
+        "contradictory in the data."
+    )
+    scores = ("valid", "parsed")
+    figures = tuple(
+        Figure(f"bfcl.ground_truth.{name}", "05_benchmarking", f"BFCL ground truth, {name}", level, level)
+        for name, level in ({category: 1.0 for category in CATEGORIES} | LEVELS).items()
+    )
+
+    style: PromptStyle = SEED_STYLE
+    categories: Iterable[str] = CATEGORIES
+    per_category: int = 20
+    seed: int = 0
+    length_of: Callable[[str], int] | None = None
+    limit: int | None = None
+    folder: str | Path | None = None
+
+    @cached_property
+    def drawn(self) -> dict[str, tuple[list[bfcl.Question], int, int]]:
+        """For each category the drawn questions, how many it has, and how many of those are too long."""
+        found = {}
+        for category in self.categories:
+            questions = bfcl.load(category, self.folder)
+            prompts = [bfcl.prompt(question, self.style) for question in questions]
+            fit = {"length_of": self.length_of, "limit": self.limit}
+            chosen, too_long = sample(questions, prompts, size=self.per_category, seed=self.seed, **fit)
+            found[category] = ([questions[index] for index in chosen], len(questions), too_long)
+        return found
+
+    def items(self) -> list[bfcl.Question]:
+        return [question for questions, _, _ in self.drawn.values() for question in questions]
+
+    def question(self, item: bfcl.Question) -> Question:
+        messages, tools = to_openai(item.asked.steps), tools_to_openai(item.asked.tools)
+        return Question(bfcl.prompt(item, self.style), tuple(messages), tuple(tools))
+
+    def score(self, item: bfcl.Question, answer: str, cut_off: bool = False) -> Row:
+        return score_answers([item], [answer])[0]
+
+    def score_all(self, answered: Sequence[tuple[bfcl.Question, str, bool]]) -> list[Row]:
+        """One child process for all answers."""
+        return score_answers([item for item, _, _ in answered], [answer for _, answer, _ in answered])
+
+    def category_scores(self, result: Result) -> dict[str, CategoryScore]:
+        """Counts of each category: `category_scores(result)["multiple"].accuracy`."""
+        scores = {}
+        for category, (questions, total, too_long) in self.drawn.items():
+            rows = [row for row in result.rows if row["kind"] == category]
+            lost = sum(question.id in result.unanswered for question in questions)
+            scores[category] = _count(category, total, too_long, lost, rows)
+        return scores
+
+    def summary(self, result: Result, seed: int = 0) -> dict[str, Any]:
+        """`{"multiple": {"questions": 200, "asked": 5, "right": 2, "accuracy": 0.4, ...}, ...}`."""
+        return {name: score.to_dict() for name, score in self.category_scores(result).items()}
+
+    @classmethod
+    def sections(cls, card: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[Section]:
+        """Ground truth through codec and checker, then the model's sample, plainly."""
+        return [Section(cls.name, cls.title, _section(recorded.get(cls.name, {})))]
+
+
+TASK = Bfcl
+
+
 def model_scores(
-    answers_of: AnswersOf,
-    style: PromptStyle = SEED_STYLE,
-    *,
-    categories: Iterable[str] = CATEGORIES,
-    per_category: int = 20,
-    seed: int = 0,
-    length_of: Callable[[str], int] | None = None,
-    limit: int | None = None,
-    folder: str | Path | None = None,
-) -> tuple[dict[str, CategoryScore], list[dict[str, Any]]]:
+    answers_of: evaluate.AnswersOf, style: PromptStyle = SEED_STYLE, **options: Any
+) -> tuple[dict[str, CategoryScore], Result]:
     """Scores and rows of a model, e.g. `model_scores(greedy.answers, BRIEF_STYLE, length_of=count, limit=900)`.
 
-    `answers_of` is called once, with all drawn prompts; `length_of` counts a prompt's tokens and `limit` is how many
-    the model reads with room left for its answer.
+    `answers_of` is called once, with all drawn prompts; `options` are those of `Bfcl`.
     """
-    drawn: list[tuple[Question, str]] = []
-    counts: dict[str, tuple[int, int]] = {}
-    for category in categories:
-        questions = bfcl.load(category, folder)
-        prompts = [bfcl.prompt(question, style) for question in questions]
-        chosen, too_long = sample(questions, prompts, size=per_category, seed=seed, length_of=length_of, limit=limit)
-        drawn += [(questions[index], prompts[index]) for index in chosen]
-        counts[category] = (len(questions), too_long)
-    answers = answers_of([text for _, text in drawn]) if drawn else []
-    rows = score_answers([question for question, _ in drawn], answers)
-    by_category = {category: [row for row in rows if row["category"] == category] for category in counts}
-    scores = {name: _count(name, total, too_long, by_category[name]) for name, (total, too_long) in counts.items()}
-    return scores, rows
+    task = Bfcl(style, **options)
+    result = evaluate.offline(task, answers_of)
+    return task.category_scores(result), result
 
 
 def table(scores: Mapping[str, CategoryScore]) -> str:
     """Scores for a terminal, one line a category, with what was not asked and what can't be held against the model."""
-    columns = ("questions", "too_long", "asked", "scored", "parsed", "right")
-    head = f"{'category':<24}" + "".join(f"{name.replace('_', ' '):>10}" for name in columns) + f"{'score':>9}"
+    head = f"{'category':<24}" + "".join(f"{name.replace('_', ' '):>10}" for name in COLUMNS) + f"{'score':>9}"
     lines = [head, "-" * len(head)]
     for name, score in scores.items():
         share = "none" if score.accuracy is None else f"{100 * score.accuracy:.1f} %"
-        lines.append(f"{name:<24}" + "".join(f"{getattr(score, column):>10,}" for column in columns) + f"{share:>9}")
+        lines.append(f"{name:<24}" + "".join(f"{getattr(score, column):>10,}" for column in COLUMNS) + f"{share:>9}")
     return "\n".join([*lines, *notes(scores)])
 
 
 def notes(scores: Mapping[str, CategoryScore]) -> list[str]:
-    """What must be said beside the numbers, in plain sentences."""
+    """What a reader must know beside the numbers, in plain sentences."""
     found, total = [], sum(score.questions for score in scores.values())
     if too_long := sum(score.too_long for score in scores.values()):
         found.append(
@@ -182,7 +237,7 @@ def figures(
     refused: Sequence[Mapping[str, Any]],
     model: Mapping[str, CategoryScore] | None = None,
 ) -> dict[str, Any]:
-    """BFCL's part of `metrics.json`: `record({"bfcl": figures(*ground_truth_scores())}, out, "05_benchmarking")`."""
+    """BFCL's entry in `metrics.json`: `record({"bfcl": figures(*ground_truth_scores())}, out, "05_benchmarking")`."""
     return {
         "ground_truth": {name: score.accuracy for name, score in truth.items()},
         "counts": {name: score.to_dict() for name, score in truth.items()},
@@ -192,15 +247,43 @@ def figures(
     }
 
 
-def _count(category: str, total: int, too_long: int, rows: Sequence[Mapping[str, Any]]) -> CategoryScore:
-    lost = sum(row["answer"] is None for row in rows)
+def _count(category: str, total: int, too_long: int, no_answer: int, rows: Sequence[Row]) -> CategoryScore:
     return CategoryScore(
         category,
         total,
         too_long=too_long,
-        not_drawn=total - too_long - len(rows),
-        no_answer=lost,
-        checker_failed=sum(row["valid"] is None for row in rows) - lost,
+        not_drawn=total - too_long - no_answer - len(rows),
+        no_answer=no_answer,
+        checker_failed=sum(row["valid"] is None for row in rows),
         parsed=sum(row["parsed"] for row in rows),
         right=sum(row["valid"] is True for row in rows),
     )
+
+
+def _section(recorded: Mapping[str, Any]) -> list[str]:
+    counts = recorded.get("counts")
+    if not counts:
+        return [page.nothing("bfcl.counts in metrics.json of 05_benchmarking")]
+    truth = [
+        [name, f"{row['right']:,}", f"{row['scored']:,}", page.share(row["accuracy"])] for name, row in counts.items()
+    ]
+    refused = [[name, why] for name, why in recorded.get("refused", {}).items()]
+    shown = [
+        page.paragraph(Bfcl.metric),
+        page.table(["ground truth", "right", "questions", "score"], truth, numbers=(1, 2, 3)),
+        page.folded(f"{len(refused)} questions that no answer satisfies", page.table(["question", "why"], refused))
+        if refused
+        else "",
+    ]
+    model = recorded.get("model")
+    if not model:
+        return shown
+    rows = [
+        [name, *(f"{row[column]:,}" for column in COLUMNS), page.share(row["accuracy"])] for name, row in model.items()
+    ]
+    columns = ["our model, a sample", *(name.replace("_", " ") for name in COLUMNS), "score"]
+    return [
+        *shown,
+        page.table(columns, rows, numbers=range(1, 8)),
+        *(page.paragraph(note) for note in recorded.get("notes", ())),
+    ]

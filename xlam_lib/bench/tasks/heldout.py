@@ -17,39 +17,24 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from xlam_lib.bench.ask import AskError, Reply, Request, ask_all
-from xlam_lib.bench.results import HeldOut, difference, save
-from xlam_lib.bench.tasks.grade import grade
-from xlam_lib.chat_template import model_prompt
-from xlam_lib.codec import SEED_STYLE, STYLES, PromptStyle, answer_of, prompts_of
+from xlam_lib import grading
+from xlam_lib.bench import evaluate, page
+from xlam_lib.bench.base import Figure, Question, Row, Section, Task, TaskError
+from xlam_lib.bench.results import HeldOut, save
+from xlam_lib.codec import SEED_STYLE, STYLES, PromptStyle, answer_of, parse_answer, prompts_of
 from xlam_lib.endpoint import Endpoint, Progress
-from xlam_lib.errors import XlamError
-from xlam_lib.journal import Journal
-from xlam_lib.trajectory import Step, ToolCall, Trajectory, read_jsonl
+from xlam_lib.errors import as_command
+from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory, read_jsonl
 from xlam_lib.views import to_openai, tools_to_openai
 
-AnswersOf = Callable[[list[str]], Sequence[str]]  # prompts -> answers in the same order
-CHUNK = 64  # answers of a function kept at a time
-
-__all__ = [
-    "CHUNK",
-    "AskError",
-    "Endpoint",
-    "HeldOut",
-    "Item",
-    "difference",
-    "graded",
-    "items_of",
-    "offline",
-    "save",
-    "served",
-]
+MODELS = {"base": "base model", "sft_scratch": "SFT from random weights", "sft": "SFT", "dpo": "SFT, then DPO"}
+GROUPS = {"seen_exact": "seen tools", "unseen_exact": "unseen tools", "parse_rate": "answers that parse"}
+FAILURES = grading.FAILURES | {"cut_off": "not the JSON that was asked for, since it reached the limit of tokens"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +49,62 @@ class Item:
     step: int
 
 
+class HeldOutTask(Task):
+    """The questions of one test set, e.g. `HeldOutTask(read_jsonl("test_seen.jsonl"), BRIEF_STYLE)`."""
+
+    name, title = "heldout", "Held-out questions"
+    metric = "Exact means: the same calls with the same arguments, in any order."
+    models = MODELS
+    columns = GROUPS | {"parse_rate": "parses"}
+    figures = (
+        *(Figure(f"base.{name}", "02_sft") for name in GROUPS),
+        Figure("sft.seen_exact", "02_sft", "SFT exact match, seen tools, unseen values", floor=0.60, aim=0.85),
+        Figure("sft.unseen_exact", "02_sft", "SFT exact match, unseen tools", floor=0.20, aim=0.50),
+        Figure("sft.parse_rate", "02_sft", "SFT answers that parse", floor=0.97, aim=0.99),
+        *(Figure(f"sft_scratch.{name}", "02_sft", required=False) for name in GROUPS),
+        Figure("dpo.seen_exact", "03_dpo"),
+        Figure("dpo.unseen_exact", "03_dpo"),
+        Figure("dpo.parse_rate", "03_dpo", "DPO answers that parse", floor=0.97, aim=0.99),
+    )
+
+    def __init__(self, trajectories: Iterable[Trajectory], style: PromptStyle = SEED_STYLE) -> None:
+        self._items = items_of(trajectories, style)
+
+    def items(self) -> list[Item]:
+        return self._items
+
+    def question(self, item: Item) -> Question:
+        steps, instruction = item.trajectory.steps[: item.step], item.trajectory.task.instruction
+        if instruction and steps[0].role != "system":
+            steps = (Step("system", instruction), *steps)
+        return Question(item.prompt, tuple(to_openai(steps)), tuple(tools_to_openai(item.trajectory.tools)))
+
+    def score(self, item: Item, answer: str, cut_off: bool = False) -> Row:
+        return {
+            "id": item.id,
+            "trajectory": item.trajectory.trajectory_id,
+            "kind": item.kind,
+            "prompt": item.prompt,
+            "expected": [{"name": call.name, "arguments": call.arguments} for call in item.expected],
+            "answer": answer,
+            **grade(answer, item.expected, item.trajectory.tools, cut_off=cut_off),
+        }
+
+    def result(self, rows: Sequence[Row], unanswered: Mapping[str, str]) -> HeldOut:
+        return HeldOut(tuple(rows), unanswered)
+
+    @classmethod
+    def sections(cls, card: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[Section]:
+        """The models side by side, with intervals where the notebooks recorded them, and what they do wrong."""
+        return [
+            Section("models", "Before and after", _models(card, recorded), place=10),
+            Section("failures", "What goes wrong", _failures(recorded), place=30),
+        ]
+
+
+TASK = HeldOutTask
+
+
 def items_of(trajectories: Iterable[Trajectory], style: PromptStyle = SEED_STYLE) -> list[Item]:
     """The questions in trajectories, one for each trainable assistant step, e.g. ids "single-7#1", "multi_turn-3#5"."""
     items = []
@@ -73,37 +114,37 @@ def items_of(trajectories: Iterable[Trajectory], style: PromptStyle = SEED_STYLE
             kind = trajectory.tags[0] if trajectory.tags else _kind(expected)
             items.append(Item(f"{trajectory.trajectory_id}#{step}", kind, prompt, expected, trajectory, step))
     if not items:
-        raise AskError("no questions: the trajectories have no assistant step to be answered; is the file empty?")
-    if len({item.id for item in items}) < len(items):
-        repeated = Counter(item.id for item in items).most_common(1)[0][0]
-        raise AskError(f"two questions have the id {repeated!r}: trajectory ids must be unique in a test set")
+        raise TaskError("no questions: the trajectories have no assistant step to be answered; is the file empty?")
     return items
+
+
+def grade(text: str, expected: Sequence[ToolCall], tools: Sequence[Tool], *, cut_off: bool = False) -> dict[str, Any]:
+    """exact, parsed, failure ("" when exact, else a key of FAILURES) and the codec's problems with the text.
+
+    The names of the failures are those of `grading.py`, so that a failure means the same here and in a preference pair;
+    an answer that met the limit of tokens has one of its own, since a server reports it.
+
+        >>> grade('{"thought": "", "tool_calls": []}', (ToolCall("now"),), (Tool("now"),))
+        {'exact': False, 'parsed': True, 'failure': 'no_call', 'problems': []}
+    """
+    read = parse_answer(text)
+    if read.problems:
+        failure = "cut_off" if cut_off else "invalid_json"
+    else:
+        failure = grading.failure_of(expected, read.answer.calls, tools)
+    return {"exact": not failure, "parsed": not read.problems, "failure": failure, "problems": list(read.problems)}
 
 
 def offline(
     trajectories: Iterable[Trajectory],
-    answers_of: AnswersOf,
+    answers_of: evaluate.AnswersOf,
     style: PromptStyle = SEED_STYLE,
     *,
     path: str | Path | None = None,
     model: str = "",
 ) -> HeldOut:
-    """Ask a function, e.g. `offline(test, Greedy("runs/quickstart/sft").answers, BRIEF_STYLE)`.
-
-    With `path` its answers are kept as they come and not asked again; `model` (any name, e.g. the checkpoint's
-    folder and time) then tells one model's file from another's.
-    """
-    items = items_of(trajectories, style)
-    prints = {item.id: sha256(f"{model}\n{item.prompt}".encode()).hexdigest()[:16] for item in items}
-    journal = Journal(path, Reply, "answers", prints)
-    missing = [item for item in items if item.id not in journal.done]
-    size = CHUNK if path is not None else max(1, len(missing))
-    for start in range(0, len(missing), size):
-        chunk = missing[start : start + size]
-        answers = answers_of([item.prompt for item in chunk])
-        for item, text in zip(chunk, answers, strict=True):
-            journal.append(Reply(item.id, text, asked=prints[item.id]))
-    return graded(items, journal.rows)
+    """Ask a function (see `evaluate`): `offline(test, Greedy("runs/quickstart/sft").answers, BRIEF_STYLE)`."""
+    return evaluate.offline(HeldOutTask(trajectories, style), answers_of, path=path, model=model)
 
 
 def served(
@@ -115,55 +156,64 @@ def served(
     raw: bool = False,
     progress: Progress | None = None,
 ) -> HeldOut:
-    """Ask a server, as any OpenAI client does: messages and tools, many at once; a rerun asks what is missing.
-
-    Calls are what the client gets; faults of form stay hidden behind the server's tool parser, which tells a broken
-    answer as words, so take `parsed` from a `raw` run: there the model gets the prompt as `style` writes it, by the
-    completions endpoint, and its very text is graded, past the server's chat template and parser.
-    """
-    items = items_of(trajectories, style)
-    replies = ask_all([_request(item, raw) for item in items], endpoint, path, progress=progress)
-    result = graded(items, replies)
-    if not result.rows:
-        error = next(iter(result.unanswered.values()))
-        raise AskError(f"{endpoint.base_url} answered none of {len(items)} questions: {error}")
-    return result
-
-
-def graded(items: Sequence[Item], replies: Mapping[str, Reply]) -> HeldOut:
-    """Rows of the answered items in their order, e.g. `graded(items, {item.id: Reply(item.id, text)})`."""
-    rows, unanswered = [], {}
-    for item in items:
-        reply = replies[item.id]
-        if reply.text is None:
-            unanswered[item.id] = reply.error
-            continue
-        grades = grade(reply.text, item.expected, item.trajectory.tools, cut_off=reply.finish == "length")
-        rows.append(
-            {
-                "id": item.id,
-                "trajectory": item.trajectory.trajectory_id,
-                "kind": item.kind,
-                "prompt": item.prompt,
-                "expected": [{"name": call.name, "arguments": call.arguments} for call in item.expected],
-                "answer": reply.text,
-                **grades,
-            }
-        )
-    return HeldOut(tuple(rows), unanswered)
-
-
-def _request(item: Item, raw: bool) -> Request:
-    if raw:
-        return Request(item.id, text=model_prompt(item.prompt))
-    steps, instruction = item.trajectory.steps[: item.step], item.trajectory.task.instruction
-    if instruction and steps[0].role != "system":
-        steps = (Step("system", instruction), *steps)
-    return Request(item.id, tuple(to_openai(steps)), tuple(tools_to_openai(item.trajectory.tools)))
+    """Ask a server (see `evaluate`); a `raw` run gets the prompt as `style` writes it."""
+    return evaluate.served(HeldOutTask(trajectories, style), endpoint, path=path, raw=raw, progress=progress)
 
 
 def _kind(expected: Sequence[ToolCall]) -> str:
     return "no_call" if not expected else "single" if len(expected) == 1 else "parallel"
+
+
+def _models(card: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
+    from xlam_lib import plots  # loads matplotlib
+
+    shown = {key: label for key, label in MODELS.items() if key in card}
+    if not shown:
+        return [page.nothing("figures of base, sft or dpo in the notebooks' metrics.json")]
+    series = {label: {GROUPS[name]: card[key].get(name) for name in GROUPS} for key, label in shown.items()}
+    spans = {
+        label: {
+            GROUPS[name]: (found["low"], found["high"])
+            for name, found in recorded.get(key, {}).get("intervals", {}).items()
+            if name in GROUPS
+        }
+        for key, label in shown.items()
+    }
+    floors = {figure.key: figure.floor for figure in HeldOutTask.figures}
+    marks = {group: floors[f"sft.{name}"] for name, group in GROUPS.items()}
+    chart = plots.grouped_bars(series, intervals=spans, title=HeldOutTask.title, ylabel="share", marks=marks)
+    words = (
+        f"{HeldOutTask.metric} Whiskers are 95 % bootstrap intervals, "
+        "whole trajectories drawn; dashed lines are the floors for SFT. Values of the test questions were never "
+        "trained on, unseen tools not at all."
+    )
+    rows = [[name, *(page.share(values.get(group)) for group in GROUPS.values())] for name, values in series.items()]
+    return [
+        page.figure(
+            chart, words, "Bars of exact match and parse rate for each model; the numbers are in the table below"
+        ),
+        page.table(["model", *GROUPS.values()], rows, numbers=(1, 2, 3)),
+    ]
+
+
+def _failures(recorded: Mapping[str, Any]) -> list[str]:
+    """Kinds of failures of SFT and DPO, seen and unseen tools together."""
+    from xlam_lib import plots
+
+    counts = {}
+    for key in ("sft", "dpo"):
+        found = recorded.get(key, {}).get("failures")
+        if isinstance(found, dict):
+            total: dict[str, int] = {}
+            for split in found.values() if all(isinstance(v, dict) for v in found.values()) else [found]:
+                for kind, number in split.items():
+                    total[kind] = total.get(kind, 0) + number
+            counts[MODELS[key]] = total
+    if not counts:
+        return [page.nothing("failures of sft or dpo in the notebooks' metrics.json")]
+    words = "Each wrong answer has one kind; notebooks 02 and 03 show examples of them."
+    chart = plots.failure_bars(counts, title="Wrong answers by kind")
+    return [page.figure(chart, words, "Counts of kinds of failures")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -178,13 +228,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--concurrency", type=int, default=16)
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    return as_command(lambda: _ask_and_save(given))
+
+
+def _ask_and_save(given: argparse.Namespace) -> int:
     name = f"{given.model.replace('/', '_')}.{Path(given.data).stem}"
     endpoint = Endpoint(given.base_url, given.model, max_tokens=given.max_tokens, concurrency=given.concurrency)
     answers = Path(given.out) / f"{name}.answers.jsonl"
-    try:
-        result = served(read_jsonl(given.data), endpoint, STYLES[given.style], path=answers)
-    except (XlamError, OSError, ValueError) as error:
-        parser.exit(2, f"{error}\n")
+    result = served(read_jsonl(given.data), endpoint, STYLES[given.style], path=answers)
     path = save(result, given.out, name)
     print(f"exact {result.interval()}   parsed {result.parse_rate:.3f}   unanswered {len(result.unanswered)}   {path}")
     return 1 if result.unanswered else 0

@@ -1,15 +1,20 @@
-"""Building blocks of the HTML report: one file without outside parts, readable on a screen, a phone and paper.
+"""Building blocks of the HTML report: one file that needs no other, readable on a screen, a phone and paper.
 
-Used by `report.py` alone. Text is escaped here and nowhere else: what comes in is text, what goes out is HTML.
+Used by `report/` and by the tasks that make sections of their own. Text is escaped here and nowhere else: what comes in
+is text, what goes out is HTML.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from xlam_lib.plots import Chart
+from xlam_lib.bench.base import percent
+
+if TYPE_CHECKING:  # matplotlib is loaded where a chart is drawn
+    from xlam_lib.plots import Chart
 
 STYLE = """
 :root { --ink: #1f2328; --soft: #5c6570; --line: #d9dde2; --back: #ffffff; --tint: #f5f7f9;
@@ -46,13 +51,13 @@ details { margin: .6rem 0; } summary { cursor: pointer; }
 PIXELS = 102  # of the page for an inch of a chart, so that all charts have letters of one size
 
 
-def document(name: str, parts: Iterable[str]) -> str:
-    """The whole file from its parts, e.g. `document("Quickstart", [paragraph("Hello")])`."""
+def document(name: str, blocks: Iterable[str]) -> str:
+    """The whole file from its blocks, e.g. `document("Quickstart", [paragraph("Hello")])`."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
+        + "\n".join(block for block in blocks if block)
         + "\n</main>\n</body>\n</html>\n"
     )
 
@@ -112,8 +117,18 @@ def missing(title: str, lines: Iterable[str]) -> str:
     return f'<div class="missing"><p><b>{escape(title)}</b></p>' + "".join(map(paragraph, lines)) + "</div>"
 
 
+def nothing(looked_for: str) -> str:
+    """The box of a section without anything to show, e.g. `nothing("manifest.json, which xlam_lib.run writes")`."""
+    return missing("Nothing to show", [f"looked for {looked_for}"])
+
+
+def share(value: float | None) -> str:
+    """A share as a cell: "87.1 %", or "none"."""
+    return "none" if value is None else f"{percent(value)} %"
+
+
 def folded(summary: str, inner: str) -> str:
-    """A part that opens on a click."""
+    """Something that opens on a click."""
     return f"<details><summary>{escape(summary)}</summary>{inner}</details>"
 
 
