@@ -22,8 +22,8 @@ from xlam_lib.models import checkpoint
 from xlam_lib.settings import to_arguments
 from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import launcher, resume
-from xlam_lib.train.loop.child import surroundings
-from xlam_lib.train.loop.processes import command, enough_memory
+from xlam_lib.train.loop.child import environment
+from xlam_lib.train.loop.distributed import command, enough_memory
 from xlam_lib.train.preference.pairs import build, write_pairs
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite
 
@@ -248,15 +248,15 @@ def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fau
 @pytest.mark.parametrize(
     ("codes", "status", "said"),
     [
-        ({0: launcher.TOLD, 1: -signal.SIGTERM}, launcher.TOLD, None),
-        ({0: launcher.LOST, 1: launcher.TOLD}, launcher.TOLD, None),
+        ({0: launcher.FAILED, 1: -signal.SIGTERM}, launcher.TOLD, None),
+        ({0: launcher.LOST, 1: launcher.FAILED}, launcher.TOLD, None),
         ({0: launcher.LOST, 1: -signal.SIGKILL}, 1, "process 1 was ended by SIGKILL (out of memory?)"),
         ({0: -signal.SIGTERM, 1: 1}, 1, "process 1 ended with code 1, see above"),
         ({0: -signal.SIGTERM}, 1, "process 0 was ended by SIGTERM,"),
     ],
 )
-def test_the_cause_is_told_not_its_effects(capsys, codes, status, said):
-    assert launcher._told(codes) == status
+def test_the_cause_is_reported_not_its_effects(capsys, codes, status, said):
+    assert launcher._reported(codes) == status
     told = capsys.readouterr().err
     assert (said in told and told.startswith("error: ")) if said else not told
 
@@ -282,7 +282,7 @@ def test_a_process_that_is_killed_ends_the_run_and_its_checkpoint_stays(runs, tm
     line = [sys.executable, "-m", "xlam_lib.train.sft_lite", *to_arguments(asdict(settings))]
     driver = subprocess.Popen(
         line,
-        env=surroundings(),
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -24,8 +24,8 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete, write_json
 from xlam_lib.models.checkpoint import check_finite, saving
 from xlam_lib.train.loop import record
+from xlam_lib.train.loop.distributed import enough_memory, state
 from xlam_lib.train.loop.log import FILE, append, cut_after, read_log
-from xlam_lib.train.loop.processes import enough_memory, state
 from xlam_lib.train.loop.record import RUN, describe, resolved
 from xlam_lib.train.loop.reporting import Kind, Nowhere, Report, open_report
 from xlam_lib.train.loop.resume import loading, mark_whole, newest_whole, step_of
