@@ -38,7 +38,7 @@ class ServerTimeoutError(ServerError):
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine declares it can do, so that nobody guesses from a name: `Capabilities(tools=True, streaming=True)`."""
+    """What an engine declares it can do, so that nobody guesses from its name: `Capabilities(tools=True)`."""
 
     tools: bool = False  # answers with tool calls in the form of the OpenAI API; else calls come as text
     streaming: bool = False  # an answer piece by piece
@@ -73,7 +73,7 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self) -> str:
-        """Start, wait until it answers, return `base_url`; a ServerError, with nothing left running, when it doesn't."""
+        """Start, wait until it answers, return `base_url`; a ServerError, with nothing left running, if it doesn't."""
 
     @abstractmethod
     def check(self) -> None:

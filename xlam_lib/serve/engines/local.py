@@ -76,7 +76,7 @@ class LocalServer(Engine):
             raise died from error
 
     def start(self) -> str:
-        """Start, wait until it answers, return `base_url`; a ServerError, with nothing left running, when it doesn't."""
+        """Start, wait until it answers, return `base_url`; a ServerError, with nothing left running, if it doesn't."""
         if self._child:
             raise ServerError(f"the server for {self.model!r} runs already at {self.base_url}; stop() it first")
         self.port = checked_port(self.port) if self.port else free_port()
