@@ -248,8 +248,8 @@ def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fau
 @pytest.mark.parametrize(
     ("codes", "status", "said"),
     [
-        ({0: launcher.FAILED, 1: -signal.SIGTERM}, launcher.TOLD, None),
-        ({0: launcher.LOST, 1: launcher.FAILED}, launcher.TOLD, None),
+        ({0: launcher.FAILED, 1: -signal.SIGTERM}, launcher.FAILED, None),
+        ({0: launcher.LOST, 1: launcher.FAILED}, launcher.FAILED, None),
         ({0: launcher.LOST, 1: -signal.SIGKILL}, 1, "process 1 was ended by SIGKILL (out of memory?)"),
         ({0: -signal.SIGTERM, 1: 1}, 1, "process 1 ended with code 1, see above"),
         ({0: -signal.SIGTERM}, 1, "process 0 was ended by SIGTERM,"),
@@ -274,6 +274,21 @@ def test_a_lost_process_is_one_line_but_another_error_is_not_hidden(runs, capsys
     if type(error) is RuntimeError:
         with pytest.raises(RuntimeError, match="a bug"):
             command(fail, runs[sft], "xlam_lib.train.sft", [])
+
+
+def test_a_process_whose_launcher_ended_while_it_was_loading_ends(monkeypatch):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    tied = []
+    monkeypatch.setattr(launcher, "tie_to_parent", lambda: tied.append(True))
+    launcher.tie_to_launcher()
+    assert not tied  # nobody's process: a shell's, or a notebook's
+    monkeypatch.setenv(launcher.LAUNCHER, str(os.getpid()))
+    launcher.tie_to_launcher()
+    monkeypatch.setenv(launcher.LAUNCHER, str(ended.pid))
+    with pytest.raises(SystemExit) as exit_:
+        launcher.tie_to_launcher()
+    assert len(tied) == 2 and exit_.value.code == launcher.LOST
 
 
 @pytest.mark.slow

@@ -14,10 +14,11 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from xlam_lib.files import running
 from xlam_lib.processes import how_ended, tie_to_parent
 
 FAILED, LOST = 2, 3  # exit statuses of a process: it has printed its own error, it has lost another process
-TIED = "XLAM_TIED_TO_PARENT"  # in the environment of processes that are to end with the torchrun that started them
+LAUNCHER = "XLAM_LAUNCHER"  # in the environment of torchrun's processes: the id of the one they are to end with
 
 
 def command(processes: int, module: str, argv: Sequence[str]) -> list[str]:
@@ -41,17 +42,19 @@ def default_processes() -> int:
 
 def tie_to_launcher() -> None:
     """In a process that torchrun started, in a session of its own: end with it, however it ends."""
-    if os.environ.get(TIED):
+    if launcher := os.environ.get(LAUNCHER):
         tie_to_parent()
+        if not running(int(launcher)):  # it ended while this process was still loading
+            sys.exit(LOST)
 
 
 def environment(processes: int) -> dict[str, str]:
-    """What the processes find in their environment where it isn't set already."""
-    settings = {TIED: "1", "OMP_NUM_THREADS": str(max(1, cores() // processes)), "TOKENIZERS_PARALLELISM": "false"}
+    """What torchrun's processes find in their environment: settings not set already, and who starts them."""
+    settings = {"OMP_NUM_THREADS": str(max(1, cores() // processes)), "TOKENIZERS_PARALLELISM": "false"}
     if sys.platform == "linux":
         kept = str(4 << 30)  # bytes of freed memory that stay with the process; asking for it anew costs a tenth
         settings |= {"GLOO_SOCKET_IFNAME": "lo", "MALLOC_MMAP_THRESHOLD_": kept, "MALLOC_TRIM_THRESHOLD_": kept}
-    return {**settings, **os.environ}
+    return {**settings, **os.environ, LAUNCHER: str(os.getpid())}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
