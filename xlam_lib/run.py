@@ -22,8 +22,9 @@ from typing import Any
 from xlam_lib import files, paths, provenance
 from xlam_lib.batch import guard, metrics
 from xlam_lib.batch import manifest as records
-from xlam_lib.batch.plan import Experiment, PlanError, Run, Step, load, select
+from xlam_lib.batch.plan import Experiment, Run, Step, load, select
 from xlam_lib.batch.progress import Plain, progress
+from xlam_lib.errors import as_command
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,15 +39,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="show what would run and why, then stop")
     options = parser.parse_args(argv)
     try:
-        experiment = load(options.experiment, options.out)
-        chosen = select(experiment, options.only)
-        if options.list:
-            return show(experiment, chosen, options.force)
-        return run_experiment(experiment, chosen, options.force, progress())
-    except (PlanError, guard.Busy) as error:
-        return _fault(str(error), 2)
+        return as_command(lambda: _run(options))
     except KeyboardInterrupt:
         return _fault("interrupted; what is finished is kept, the same command goes on from here", 130)
+
+
+def _run(options: argparse.Namespace) -> int:
+    experiment = load(options.experiment, options.out)
+    chosen = select(experiment, options.only)
+    if options.list:
+        return show(experiment, chosen, options.force)
+    try:
+        return run_experiment(experiment, chosen, options.force, progress())
     except OSError as error:
         if error.errno in files.FULL:
             where = f" ({error.filename})" if error.filename else ""
@@ -65,7 +69,7 @@ def run_experiment(experiment: Experiment, chosen: set[str], force: bool, displa
                 display.say(f"\nrun {number}/{len(experiment.runs)}: {values} -> {paths.short(run.out)}")
             failure = _run_one(experiment, run, chosen, force, display)
             if failure:
-                return _fault(f"{failure}\n  what is finished is kept: mend it, then the same command goes on", 1)
+                return _fault(f"{failure}\n  what is finished is kept: fix it, then the same command goes on", 1)
     display.say(f"\nall done in {time.monotonic() - began:.0f} s: {paths.short(experiment.out)}")
     return 0
 
@@ -91,14 +95,14 @@ def _run_one(experiment: Experiment, run: Run, chosen: set[str], force: bool, di
         if step.name not in chosen:
             continue
         entry = manifest.step(step.name)
-        upstream = _upstream(manifest, run, step)
-        reason = "forced" if force else records.why_run(step, entry, upstream, run.out)
+        earlier = _earlier(manifest, run, step)
+        reason = "forced" if force else records.why_run(step, entry, earlier, run.out)
         place = f"{number}/{len(run.steps)}"
         if not reason:
             changed = "; the library changed since, --force runs it anew" if entry["library_sha256"] != library else ""
             display.say(f"{step.name} ({place}) kept from {entry['finished']}, {entry['seconds']:.1f} s{changed}")
             continue
-        fresh = {"git": git, "library_sha256": library, "upstream": upstream, "reason": reason}
+        fresh = {"git": git, "library_sha256": library, records.EARLIER: earlier, "reason": reason}
         failure = _run_step(step, run, manifest, fresh, place, display)
         if failure:
             return failure
@@ -150,11 +154,11 @@ def _figures(out: Path, name: str) -> dict[str, Any]:
     try:
         return {"status": "done", "metrics": metrics.read_metrics(out, name)}
     except (FileNotFoundError, ValueError) as error:
-        told = f"{name} ended without figures; its last cell must call record(metrics, out, {name!r}): {error}"
-        return {"status": "failed", "error": {"error": told}}
+        message = f"{name} ended without figures; its last cell must call record(metrics, out, {name!r}): {error}"
+        return {"status": "failed", "error": {"error": message}}
 
 
-def _upstream(manifest: records.Manifest, run: Run, step: Step) -> dict[str, str]:
+def _earlier(manifest: records.Manifest, run: Run, step: Step) -> dict[str, str]:
     """When each notebook before this one last ran; a later time there means that this one runs anew."""
     names = [s.name for s in run.steps]
     entries = (manifest.step(name) for name in names[: names.index(step.name)])
@@ -184,8 +188,8 @@ def show(experiment: Experiment, chosen: set[str], force: bool) -> int:
         manifest = records.Manifest(run.out)
         again: dict[str, str] = {}
         for step in (s for s in run.steps if s.name in chosen):
-            upstream = _upstream(manifest, run, step) | again
-            reason = "forced" if force else records.why_run(step, manifest.step(step.name), upstream, run.out)
+            earlier = _earlier(manifest, run, step) | again
+            reason = "forced" if force else records.why_run(step, manifest.step(step.name), earlier, run.out)
             if reason:
                 again[step.name] = "would run"
             print(f"  {step.name}  {f'runs: {reason}' if reason else 'kept'}")

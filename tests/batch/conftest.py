@@ -48,9 +48,9 @@ def in_process(monkeypatch):
             except ConnectionError as error:
                 partial = output.with_suffix(".partial.ipynb")
                 nbformat.write(book, partial)
-                told = f"{type(error).__name__}: {error}"
+                message = f"{type(error).__name__}: {error}"
                 line = execute.first_line(cell.source)
-                raise execute.NotebookFailed(notebook.stem, number, line, told, partial) from error
+                raise execute.NotebookFailed(notebook.stem, number, line, message, partial) from error
             if TAG in cell.metadata.get("tags", []):
                 scope |= parameters
         nbformat.write(book, output)

@@ -1,6 +1,7 @@
 """The lock and the sweep: one writer a folder, and nothing of a killed run goes on."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -46,8 +47,8 @@ def test_only_marked_processes_are_stopped(tmp_path):
     wait = "print('ready', flush=True); input()"
     marked = start(wait, **{guard.VARIABLE: str(tmp_path)})
     other = start(wait, **{guard.VARIABLE: str(tmp_path / "other")})
-    (told,) = guard.stop_leftovers(tmp_path)
-    assert told.startswith(f"{marked.pid} ")
+    (stopped,) = guard.stop_leftovers(tmp_path)
+    assert stopped.startswith(f"{marked.pid} ")
     assert not psutil.pid_exists(marked.pid) and other.poll() is None
     marked.communicate()
     other.communicate("\n")
@@ -62,3 +63,28 @@ def test_a_deaf_process_is_ended(tmp_path, monkeypatch):
     assert len(guard.stop_leftovers(tmp_path)) == 1
     assert not psutil.pid_exists(child.pid)
     child.communicate()
+
+
+def test_a_lock_follows_no_link(tmp_path):
+    kept = tmp_path / "kept.txt"
+    kept.write_text("here")
+    (tmp_path / guard.LOCK).symlink_to(kept)
+    with pytest.raises(OSError, match=r"\.lock"), guard.only_writer(tmp_path):
+        pass
+    assert kept.read_text() == "here"
+
+
+def test_a_process_forked_by_the_holder_does_not_hold_the_lock(tmp_path):
+    """It may live on when the holder is killed."""
+    fork = "    child = os.fork() or time.sleep(60)\n    print('locked', flush=True)\n    print(child, flush=True)\n"
+    code = "import os, time" + HOLDER.replace('    print("locked", flush=True)\n', fork)
+    holder = start(code, str(tmp_path))
+    forked = int(holder.stdout.readline())
+    try:
+        holder.kill()
+        holder.wait()
+        with guard.only_writer(tmp_path):
+            assert psutil.pid_exists(forked)
+    finally:
+        os.kill(forked, signal.SIGKILL)
+        holder.communicate()

@@ -30,17 +30,17 @@ def test_killed_then_resumed_then_failed_then_done(folder, capsys):
     wait_for(lambda: (folder.out / "waiting").exists(), runner, log)
     runner.send_signal(signal.SIGKILL)
     runner.wait()
-    told = log.read_text()
-    assert "3/6" in told and "TCP" not in told and "%|" not in told  # one line a cell, no noise of others
+    output = log.read_text()
+    assert "3/6" in output and "TCP" not in output and "%|" not in output  # one line a cell, no noise of others
     assert not (folder.out / "02_sum.ipynb").exists() and (folder.out / "02_sum.partial.ipynb").exists()
 
     folder.put("02_sum", "fail: true\n")
     assert run.main(folder.arguments()) == 1
-    told = "".join(capsys.readouterr())
-    assert "stopped a process left over from an earlier run" in told and "time.sleep(300" in told
-    assert "01_numbers (1/2) kept" in told and "it was interrupted" in told
-    assert "02_sum failed in In [4]: out = folder(out_dir)" in told  # the injected cell counts, as in the notebook
-    assert "ConnectionError: port 8000 is in use" in told
+    output = "".join(capsys.readouterr())
+    assert "stopped a process left over from an earlier run" in output and "time.sleep(300" in output
+    assert "01_numbers (1/2) kept" in output and "it was interrupted" in output
+    assert "02_sum failed in In [4]: out = folder(out_dir)" in output  # the injected cell counts, as in the notebook
+    assert "ConnectionError: port 8000 is in use" in output
     partial = nbformat.read(folder.out / "02_sum.partial.ipynb", as_version=4)
     assert any(o.output_type == "error" for c in partial.cells for o in c.get("outputs", []))
 
@@ -80,14 +80,14 @@ def test_a_notebook_that_takes_too_long_is_stopped(tmp_path):
     assert not (tmp_path / "out.ipynb").exists()
 
 
-def test_a_kernel_that_dies_is_told(tmp_path):
+def test_a_kernel_that_dies_is_reported(tmp_path):
     dying = notebook(tmp_path / "dying.ipynb", "x = 1", "import os; os._exit(1)")
     with pytest.raises(execute.NotebookFailed, match=r"In \[2\]: import os.*\n.*the kernel died"):
         execute.execute(dying, tmp_path / "out.ipynb", {}, Silent())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dying.ipynb", "out.partial.ipynb"]
 
 
-def test_a_kernel_that_does_not_start_is_told(tmp_path):
+def test_a_kernel_that_does_not_start_is_reported(tmp_path):
     fine = notebook(tmp_path / "fine.ipynb", "x = 1")
     broken = {"PYTHONHOME": str(tmp_path / "nowhere")}
     with pytest.raises(execute.NotebookFailed, match=r"kernel did not start: .*Fatal Python error"):

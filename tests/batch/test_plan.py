@@ -1,4 +1,4 @@
-"""The plan: everything an experiment's folder can get wrong is told at once, before anything runs."""
+"""The plan: everything an experiment's folder can get wrong is reported at once, before anything runs."""
 
 import pytest
 
@@ -41,14 +41,14 @@ def test_settings_give_order_title_seed_and_timeouts(folder):
     assert [(s.name, s.parameters["seed"], s.timeout) for s in steps] == [("02_sum", 7, 60.0), ("01_numbers", 7, None)]
 
 
-def test_all_faults_of_all_notebooks_are_told_at_once(folder):
+def test_all_faults_of_all_notebooks_are_reported_at_once(folder):
     folder.put("01_numbers", "n: 4.5\nsede: 1\n")
     folder.put("02_sum", 'wait: 1e-3\nfail: "false"\n')
-    told = fault(folder)
-    assert "01_numbers.yaml: n is the number 4.5: expected int" in told
-    assert "01_numbers.yaml: unknown parameter 'sede'; did you mean 'seed'?" in told
-    assert "02_sum.yaml: wait is the string '1e-3': expected float" in told and "write 1.0e-3" in told
-    assert "02_sum.yaml: fail is the string 'false': expected bool. Write true or false without quotes" in told
+    message = fault(folder)
+    assert "01_numbers.yaml: n is the number 4.5: expected int" in message
+    assert "01_numbers.yaml: unknown parameter 'sede'; did you mean 'seed'?" in message
+    assert "02_sum.yaml: wait is the string '1e-3': expected float" in message and "write 1.0e-3" in message
+    assert "02_sum.yaml: fail is the string 'false': expected bool. Write true or false without quotes" in message
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_grid_is_one_run_for_each_combination(folder):
     assert runs[-1].steps[0].parameters["out_dir"] == str(runs[-1].out)
 
 
-def test_the_same_name_in_two_grids_is_told_apart(folder):
+def test_the_same_name_in_two_grids_gets_the_notebooks_name(folder):
     folder.put("01_numbers", "grid: {seed: [1, 2]}\n")
     folder.put("02_sum", "grid: {seed: [3]}\n")
     run = plan.load(folder.path, folder.out).runs[1]

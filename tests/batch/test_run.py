@@ -1,4 +1,4 @@
-"""The runner's decisions: what runs, what is kept and why, what is told when something is wrong. No kernels here."""
+"""The runner's decisions: what runs, what is kept and why, what is reported when it is wrong. No kernels here."""
 
 import errno
 import json
@@ -39,9 +39,9 @@ BOTH = ["01_numbers", "02_sum"]
 
 
 def test_a_run_leaves_notebooks_figures_and_a_manifest(go, folder):
-    status, ran, told = go()
+    status, ran, output = go()
     assert (status, ran) == (0, BOTH)
-    assert "01_numbers: first run (1/2, 6 cells)" in told
+    assert "01_numbers: first run (1/2, 6 cells)" in output
     data = manifest(folder)
     assert [s["notebook"] for s in data["steps"]] == BOTH
     assert data["environment"]["packages"]["papermill"] and data["environment"]["cpu_count"] >= 1
@@ -56,9 +56,9 @@ def test_a_run_leaves_notebooks_figures_and_a_manifest(go, folder):
 
 def test_what_is_unchanged_is_kept(go):
     go()
-    status, ran, told = go()
+    status, ran, output = go()
     assert (status, ran) == (0, [])
-    assert told.count(" kept from ") == 2 and "library changed" not in told
+    assert output.count(" kept from ") == 2 and "library changed" not in output
 
 
 def test_changed_parameters_run_that_notebook_and_those_after_it(go, folder):
@@ -66,9 +66,9 @@ def test_changed_parameters_run_that_notebook_and_those_after_it(go, folder):
     folder.put("02_sum", "wait: 0\nseed: 5\n")
     assert go()[1] == ["02_sum"]
     folder.put("01_numbers", "n: 5\n")
-    status, ran, told = go()
+    status, ran, output = go()
     assert ran == BOTH
-    assert "its parameters changed: n" in told and "01_numbers ran anew" in told
+    assert "its parameters changed: n" in output and "01_numbers ran anew" in output
     assert manifest(folder)["steps"][1]["metrics"] == {"sum": total(5)}
 
 
@@ -78,8 +78,8 @@ def test_changed_code_runs_anew_and_changed_prose_does_not(go, folder):
     notebook.write_text(notebook.read_text().replace("Adds numbers", "Adds the numbers"))
     assert go()[1] == []
     notebook.write_text(notebook.read_text().replace("sum {sum(numbers):.1f}", "sum {sum(numbers):.2f}"))
-    status, ran, told = go()
-    assert ran == ["02_sum"] and "its code changed" in told
+    status, ran, output = go()
+    assert ran == ["02_sum"] and "its code changed" in output
 
 
 @pytest.mark.parametrize("harm", ["remove", "truncate"])
@@ -87,9 +87,9 @@ def test_a_lost_or_truncated_file_is_made_again(go, folder, harm):
     go()
     victim = folder.out / "data" / "numbers.json"
     victim.unlink() if harm == "remove" else victim.write_text("[")
-    status, ran, told = go()
+    status, ran, output = go()
     assert (status, ran) == (0, BOTH)
-    assert "data/numbers.json is missing or not as it was left" in told
+    assert "data/numbers.json is missing or not as it was left" in output
 
 
 def test_a_later_notebook_may_change_and_remove_earlier_files(go, folder):
@@ -114,33 +114,33 @@ def test_only_and_force(go):
 
 
 def test_list_shows_reasons_and_runs_nothing(go, folder):
-    status, ran, told = go("--list")
+    status, ran, output = go("--list")
     assert (status, ran) == (0, []) and not folder.out.exists()
-    assert "01_numbers  runs: first run" in told and "n = 4" in told
+    assert "01_numbers  runs: first run" in output and "n = 4" in output
     go()
     folder.put("01_numbers", "n: 5\n")
-    told = go("--list")[2]
-    assert "01_numbers  runs: its parameters changed: n" in told and "02_sum  runs: 01_numbers ran anew" in told
+    output = go("--list")[2]
+    assert "01_numbers  runs: its parameters changed: n" in output and "02_sum  runs: 01_numbers ran anew" in output
 
 
 def test_a_wrong_parameter_runs_nothing_at_all(go, folder):
     folder.put("02_sum", "wiat: 1\n")
-    status, ran, told = go()
+    status, ran, output = go()
     assert (status, ran) == (2, []) and not folder.out.exists()
-    assert "error: " in told and "unknown parameter 'wiat'; did you mean 'wait'?" in told
+    assert "error: " in output and "unknown parameter 'wiat'; did you mean 'wait'?" in output
 
 
 def test_a_failure_names_cell_line_error_and_partial_and_is_run_again(go, folder):
     folder.put("02_sum", "fail: true\n")
-    status, ran, told = go()
+    status, ran, output = go()
     assert (status, ran) == (1, BOTH)
-    assert "02_sum failed in In [3]: out = folder(out_dir)" in told
-    assert "ConnectionError: port 8000 is in use" in told and "02_sum.partial.ipynb" in told
+    assert "02_sum failed in In [3]: out = folder(out_dir)" in output
+    assert "ConnectionError: port 8000 is in use" in output and "02_sum.partial.ipynb" in output
     assert not (folder.out / "02_sum.ipynb").exists()
     entry = manifest(folder)["steps"][1]
     assert entry["status"] == "failed" and entry["error"]["cell"] == 3
-    status, ran, told = go()
-    assert (status, ran) == (1, ["02_sum"]) and "it failed last time" in told
+    status, ran, output = go()
+    assert (status, ran) == (1, ["02_sum"]) and "it failed last time" in output
     folder.put("02_sum", "fail: false\n")
     assert go()[:2] == (0, ["02_sum"])
 
@@ -148,8 +148,8 @@ def test_a_failure_names_cell_line_error_and_partial_and_is_run_again(go, folder
 def test_a_notebook_without_figures_is_not_done(go, folder):
     go()
     folder.put("02_sum", "silent: true\n")
-    status, ran, told = go()
-    assert status == 1 and "02_sum ended without figures; its last cell must call record(" in told
+    status, ran, output = go()
+    assert status == 1 and "02_sum ended without figures; its last cell must call record(" in output
     assert manifest(folder)["steps"][1]["status"] == "failed"
 
 
@@ -162,11 +162,11 @@ def test_an_interrupted_step_is_run_again(go, folder, monkeypatch):
         working(*arguments, **options)
 
     monkeypatch.setattr(execute, "execute", interrupted)
-    status, ran, told = go()
-    assert (status, ran) == (130, ["01_numbers"]) and "the same command goes on from here" in told
+    status, ran, output = go()
+    assert (status, ran) == (130, ["01_numbers"]) and "the same command goes on from here" in output
     monkeypatch.setattr(execute, "execute", working)
-    status, ran, told = go()
-    assert (status, ran) == (0, ["02_sum"]) and "it was interrupted" in told
+    status, ran, output = go()
+    assert (status, ran) == (0, ["02_sum"]) and "it was interrupted" in output
 
 
 def test_a_full_disk_is_one_clear_error_and_a_rerun_goes_on(go, monkeypatch):
@@ -178,16 +178,16 @@ def test_a_full_disk_is_one_clear_error_and_a_rerun_goes_on(go, monkeypatch):
         working(notebook, output, *arguments, **options)
 
     monkeypatch.setattr(execute, "execute", full)
-    status, ran, told = go()
-    assert status == 1 and told.count("error:") == 1 and "No space left on device (" in told
+    status, ran, output = go()
+    assert status == 1 and output.count("error:") == 1 and "No space left on device (" in output
     monkeypatch.setattr(execute, "execute", working)
     assert go()[:2] == (0, ["02_sum"])
 
 
 def test_a_grid_runs_each_point_in_its_own_folder(go, folder):
     folder.put("01_numbers", "grid: {n: [2, 3]}\n")
-    status, ran, told = go()
-    assert (status, ran) == (0, BOTH * 2) and "run 2/2: n = 3" in told
+    status, ran, output = go()
+    assert (status, ran) == (0, BOTH * 2) and "run 2/2: n = 3" in output
     sums = [json.loads((folder.out / f"n={n}" / "02_sum" / "metrics.json").read_text())["sum"] for n in (2, 3)]
     assert sums == [total(2), total(3)]
     folder.put("01_numbers", "grid: {n: [2, 3, 4]}\n")
@@ -201,31 +201,39 @@ def test_a_moved_run_is_still_kept(go, folder, tmp_path):
     assert go()[:2] == (0, [])
 
 
+def test_a_manifest_with_the_former_name_of_a_key_is_read_and_that_is_logged(go, folder, caplog):
+    go()
+    file = folder.out / "manifest.json"
+    file.write_text(file.read_text().replace('"earlier_steps"', '"upstream"'))
+    assert go()[:2] == (0, []) and "upstream is now called earlier_steps" in caplog.text
+    assert "upstream" not in file.read_text()
+
+
 def test_a_changed_library_is_mentioned(go, monkeypatch):
     go()
     monkeypatch.setattr(run.provenance, "library_sha256", lambda folder: "other")
-    status, ran, told = go()
-    assert ran == [] and told.count("the library changed since, --force runs it anew") == 2
+    status, ran, output = go()
+    assert ran == [] and output.count("the library changed since, --force runs it anew") == 2
 
 
 def test_a_folder_of_something_else_is_not_written_to(go, folder):
     folder.out.mkdir()
     (folder.out / "thesis.tex").write_text("")
-    status, ran, told = go()
-    assert (status, ran) == (2, []) and "holds files but no manifest.json" in told
+    status, ran, output = go()
+    assert (status, ran) == (2, []) and "holds files but no manifest.json" in output
 
 
 def test_a_broken_manifest_says_what_to_do(go, folder):
     go()
     (folder.out / "manifest.json").write_text("{")
-    status, ran, told = go()
-    assert (status, ran) == (2, []) and re.search(r"manifest\.json: not JSON .*; remove it to run everything", told)
+    status, ran, output = go()
+    assert (status, ran) == (2, []) and re.search(r"manifest\.json: not JSON .*; remove it to run everything", output)
 
 
 def test_a_second_run_of_the_same_folder_waits_its_turn(go, folder):
     with guard.only_writer(folder.out):
-        status, ran, told = go()
-    assert (status, ran) == (2, []) and "is being written by process" in told
+        status, ran, output = go()
+    assert (status, ran) == (2, []) and "is being written by process" in output
 
 
 @pytest.fixture
@@ -240,9 +248,9 @@ def reports(monkeypatch):
 def test_a_report_is_written_where_the_experiment_asks(go, folder, reports):
     assert go()[0] == 0 and reports == []
     folder.put("experiment", "report: true\n")
-    status, ran, told = go()
+    status, ran, output = go()
     assert (status, ran, reports) == (0, [], [folder.out])
-    assert "scores of out" in told and re.search(r"report: .*out/report\.html", told)
+    assert "scores of out" in output and re.search(r"report: .*out/report\.html", output)
 
 
 def test_a_report_waits_for_all_notebooks(go, folder, reports):
@@ -257,13 +265,13 @@ def test_missing_figures_fail_the_run_after_the_report(go, folder, reports, monk
 
     monkeypatch.setattr(builder, "write", incomplete)
     folder.put("experiment", "report: true\n")
-    status, _, told = go()
-    assert status == 1 and "scores of out" in told and "error: no figure for dpo.preference_accuracy" in told
+    status, _, output = go()
+    assert status == 1 and "scores of out" in output and "error: no figure for dpo.preference_accuracy" in output
 
 
 def test_a_notebook_that_left_the_experiment_leaves_the_manifest(go, folder):
     go()
     (folder.path / "02_sum.yaml").unlink()
-    status, ran, told = go()
-    assert (status, ran) == (0, []) and "02_sum is no longer part of the experiment" in told
+    status, ran, output = go()
+    assert (status, ran) == (0, []) and "02_sum is no longer part of the experiment" in output
     assert [s["notebook"] for s in manifest(folder)["steps"]] == ["01_numbers"]

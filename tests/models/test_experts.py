@@ -19,7 +19,7 @@ from xlam_lib.models import (
 from xlam_lib.models.experts import restore_experts  # noqa: E402
 from xlam_lib.models.family import configuration, family  # noqa: E402
 from xlam_lib.train import sft
-from xlam_lib.train.loop.child import surroundings  # noqa: E402
+from xlam_lib.train.loop.child import environment  # noqa: E402
 from xlam_lib.train.loop.log import curve, read_log  # noqa: E402
 from xlam_lib.train.planning.memory import NF4  # noqa: E402
 
@@ -108,7 +108,7 @@ def test_loading_never_holds_all_experts_in_full(mixture, tmp_path):
     del model
     steady = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what is freed goes back at once
     line = [sys.executable, "-c", PEAK, str(mixture), str(tmp_path)]
-    done = subprocess.run(line, env={**surroundings(), **steady}, capture_output=True, text=True)
+    done = subprocess.run(line, env={**environment(), **steady}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
     assert experts / 4 < int(done.stdout.split()[-1]) < 0.6 * experts

@@ -27,7 +27,7 @@ def test_all_processes_count() -> None:
     assert 50e6 < found.one < 100e6 and found.seconds > 1
 
 
-def test_the_status_is_told() -> None:
+def test_the_status_is_reported() -> None:
     assert watch([sys.executable, "-c", "raise SystemExit(3)"]).status == 3
 
 

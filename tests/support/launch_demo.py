@@ -15,7 +15,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
 from xlam_lib.settings import to_arguments
-from xlam_lib.train.loop.child import surroundings
+from xlam_lib.train.loop.child import environment
 
 # accelerate shards between GPUs only; given that these processes had some, it takes the very same path
 SCRIPT = """
@@ -93,7 +93,7 @@ def launched(folder: Path, *jobs: Job) -> tuple[list[tuple[str, int, list[int]]]
     here = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": os.environ.get("IFNAME", "lo"), "DS_ACCELERATOR": "cpu"}
     ended = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script), str(file)],
-        env=surroundings() | here,
+        env=environment() | here,
         capture_output=True,
         text=True,
     )

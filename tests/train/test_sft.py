@@ -20,7 +20,7 @@ from xlam_lib.models import checkpoint, load
 from xlam_lib.settings import to_arguments
 from xlam_lib.train import sft
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.child import ChildError, run, surroundings
+from xlam_lib.train.loop.child import ChildError, environment, run
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.supervised.trainer import SFTFoundationTrainer, arguments
@@ -271,7 +271,7 @@ def test_killed_processes_leave_no_child_and_the_rerun_completes(trained, settin
     out = tmp_path / "killed"
     given = options(settings, out=str(out), processes=2)
     command = [sys.executable, "-m", "xlam_lib.train.sft", *to_arguments(given)]
-    child = subprocess.Popen(command, env=surroundings(), start_new_session=True)
+    child = subprocess.Popen(command, env=environment(), start_new_session=True)
     log = Path(str(out) + ".partial") / "log.jsonl"
     for _ in range(1200):
         if log.is_file() and len(read_log(log)) >= 2 or child.poll() is not None:

@@ -24,6 +24,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from xlam_lib import paths
 from xlam_lib.errors import XlamError
+from xlam_lib.processes import tail
 
 ENGINE = "xlam"
 QUIET = {  # for the kernel and its children; what the caller has set goes before
@@ -36,7 +37,7 @@ QUIET = {  # for the kernel and its children; what the caller has set goes befor
 
 
 class Watcher(Protocol):
-    """Who is told what happens; see `xlam_lib.batch.progress`."""
+    """Who shows what happens; see `xlam_lib.batch.progress`."""
 
     def cell(self, first_line: str) -> None: ...
     def printed(self, text: str) -> None: ...
@@ -48,12 +49,12 @@ class NotebookFailed(XlamError, RuntimeError):
 
     def __init__(self, name: str, cell: int, line: str, error: str, partial: Path) -> None:
         self.details = {"cell": cell, "line": line, "error": error, "partial": paths.short(partial)}
-        self._told = f"{name} failed in In [{cell}]: {line}\n  {error}"
-        super().__init__(self.told(partial))
+        self._where = f"{name} failed in In [{cell}]: {line}\n  {error}"
+        super().__init__(self.message(partial))
 
-    def told(self, partial: Path) -> str:
+    def message(self, partial: Path) -> str:
         """The message, with the place where the partial notebook lies now."""
-        return f"{self._told}\n  what ran until then: {paths.short(partial)}"
+        return f"{self._where}\n  what ran until then: {paths.short(partial)}"
 
 
 def execute(
@@ -74,7 +75,7 @@ def execute(
     partial = output.with_suffix(".partial.ipynb")
     output.parent.mkdir(parents=True, exist_ok=True)
     watch = _Watch(watcher, timeout)
-    words = output.with_suffix(".kernel.partial.log")  # what the kernel itself says; told when it doesn't start
+    kernel_log = output.with_suffix(".kernel.partial.log")  # the kernel's own output; shown when it doesn't start
     try:
         execute_notebook(
             str(notebook),
@@ -86,12 +87,13 @@ def execute(
             cwd=cwd or paths.root(),
             watch=watch,
             kernel_environment={**QUIET, **os.environ, **(environment or {})},
-            kernel_words=words,
+            kernel_log=kernel_log,
         )
     except (PapermillExecutionError, CellTimeoutError, RuntimeError) as error:  # RuntimeError: the kernel
-        raise NotebookFailed(notebook.stem, watch.index, watch.line, _why(error, timeout, words), partial) from error
+        why = _why(error, timeout, kernel_log)
+        raise NotebookFailed(notebook.stem, watch.index, watch.line, why, partial) from error
     finally:
-        words.unlink(missing_ok=True)
+        kernel_log.unlink(missing_ok=True)
         watcher.cell_done()
     os.replace(partial, output)
 
@@ -101,7 +103,7 @@ class Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man, kernel_name, watch, kernel_environment, kernel_words, start_timeout=60, **_
+        cls, nb_man, kernel_name, watch, kernel_environment, kernel_log, start_timeout=60, **_
     ):
         """Called by papermill with its notebook manager; keyword arguments come from `execute`."""
         manager = AsyncKernelManager(
@@ -116,8 +118,8 @@ class Engine(NBClientEngine):
             log=logging.getLogger("papermill"),
         )
         client.watch = watch
-        with open(kernel_words, "wb") as words:
-            client.execute(env=dict(kernel_environment), stdout=words, stderr=words, cleanup_kc=True)
+        with open(kernel_log, "wb") as output:
+            client.execute(env=dict(kernel_environment), stdout=output, stderr=output, cleanup_kc=True)
 
 
 class _ThisInterpreter(KernelSpecManager):
@@ -160,18 +162,18 @@ class _Watch:
         return max(1.0, self.deadline - time.monotonic()) if self.deadline else None
 
 
-def _why(error: Exception, timeout: float | None, words: Path) -> str:
+def _why(error: Exception, timeout: float | None, kernel_log: Path) -> str:
     if isinstance(error, PapermillExecutionError):
         return f"{error.ename}: {error.evalue}"
     if isinstance(error, CellTimeoutError):
         return f"the notebook took longer than the {timeout or 0:g} s that experiment.yaml allows it (timeouts)"
     if isinstance(error, DeadKernelError):
         return "the kernel died: it was killed or ran out of memory; smaller batches or parameters need less"
-    said = words.read_text("utf-8", errors="replace").splitlines() if words.is_file() else []
-    return " / ".join([f"the kernel did not start: {error}", *[line.strip() for line in said if line.strip()][-6:]])
+    last = [line for line in tail(kernel_log, None) if line.strip()][-6:]
+    return " / ".join([f"the kernel did not start: {error}", *map(str.strip, last)])
 
 
 def first_line(source: str) -> str:
-    """The line that tells a cell's work: the first that is neither empty nor a comment, e.g. `rows = load(path)`."""
+    """The line that shows a cell's work: the first that is neither empty nor a comment, e.g. `rows = load(path)`."""
     lines = [line.strip() for line in source.splitlines()]
     return next((line for line in lines if line and not line.startswith("#")), lines[0] if lines else "")

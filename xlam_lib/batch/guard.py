@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
 
 from xlam_lib.errors import XlamError
 
@@ -31,14 +32,13 @@ def only_writer(folder: Path) -> Iterator[None]:
     """Hold the folder's lock during the block: `with only_writer(Path("runs/quickstart")): …`; else raises `Busy`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    with open(path, "a+", encoding="utf-8") as file:
-        if not _try_lock(file.fileno()):
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise Busy(f"{folder} is being written by {holder}; wait for it, stop it, or choose another --out")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-        file.flush()
+    try:
+        held = FileLock(path, blocking=False, on_acquired=_write_holder).acquire()
+    except Timeout as error:
+        holder = path.read_text("utf-8").strip() or "another process"
+        message = f"{folder} is being written by {holder}; wait for it, stop it, or choose another --out"
+        raise Busy(message) from error
+    with held:
         yield
 
 
@@ -46,14 +46,14 @@ def stop_leftovers(folder: Path) -> list[str]:
     """Stop processes that carry this folder's mark; returns which, e.g. `["1234 python -m xlam_lib.train.sft"]`."""
     own = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
     found = [p for p in psutil.process_iter() if p.pid not in own and _carries(p, str(folder))]
-    told = [f"{p.pid} {_command(p)}" for p in found]
+    described = [f"{p.pid} {_command(p)}" for p in found]
     for process in found:
         _ignoring_gone(process.terminate)
     _, alive = psutil.wait_procs(found, timeout=PATIENCE)
     for process in alive:
         _ignoring_gone(process.kill)
     psutil.wait_procs(alive, timeout=PATIENCE)
-    return told
+    return described
 
 
 def _carries(process: psutil.Process, folder: str) -> bool:
@@ -77,13 +77,7 @@ def _ignoring_gone(action) -> None:
         return
 
 
-def _try_lock(handle: int) -> bool:
-    if os.name != "posix":
-        return True  # Windows: no lock; the servers and trainers that matter here don't run there
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _write_holder(lock: int) -> None:
+    """Who holds the lock, into its file, for whoever finds it held."""
+    os.ftruncate(lock, 0)
+    os.write(lock, f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())

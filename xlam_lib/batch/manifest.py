@@ -9,6 +9,7 @@ import datetime
 import functools
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import sys
@@ -20,8 +21,11 @@ from xlam_lib.batch.guard import LOCK
 from xlam_lib.batch.plan import PlanError, Step
 from xlam_lib.provenance import lines_of
 
+logger = logging.getLogger(__name__)
 FILE = "manifest.json"
 FORMAT = 1
+EARLIER = "earlier_steps"  # key of an entry: when each notebook before it had run
+FORMER = {"upstream": EARLIER}  # keys of entries that an older version wrote
 
 
 class Manifest:
@@ -65,10 +69,14 @@ class Manifest:
             raise PlanError(f"{self.path}: not JSON ({error}); remove it to run everything again") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise PlanError(f"{self.path}: expected a manifest of format {FORMAT}; choose another --out or remove it")
+        for entry in data["steps"]:
+            for former in FORMER.keys() & entry.keys():
+                logger.warning("%s: %s is now called %s; read as such", self.path, former, FORMER[former])
+                entry[FORMER[former]] = entry.pop(former)
         return data
 
 
-def why_run(step: Step, entry: dict[str, Any] | None, upstream: dict[str, str], out: Path) -> str:
+def why_run(step: Step, entry: dict[str, Any] | None, earlier: dict[str, str], out: Path) -> str:
     """Why a notebook must run ("" when its former result still holds), e.g. "its parameters changed: lr"."""
     if entry is None:
         return "first run"
@@ -80,7 +88,8 @@ def why_run(step: Step, entry: dict[str, Any] | None, upstream: dict[str, str], 
     changed = sorted(k for k in before.keys() | now.keys() if before.get(k, ...) != now.get(k, ...))
     if changed:
         return f"its parameters changed: {', '.join(changed)}"
-    moved = sorted(k for k in entry["upstream"].keys() | upstream.keys() if entry["upstream"].get(k) != upstream.get(k))
+    former = entry[EARLIER]
+    moved = sorted(k for k in former.keys() | earlier.keys() if former.get(k) != earlier.get(k))
     if moved:
         return f"{', '.join(moved)} ran anew"
     files = {name: out / name for name in entry["files"]}
@@ -116,8 +125,8 @@ def environment() -> dict[str, Any]:
 def install_seconds(venv: Path) -> float | None:
     """How long `requirements/install.py` took to make this environment; None where it was made otherwise."""
     stamp = venv / "xlam-installed"
-    parts = stamp.read_text("utf-8").split() if stamp.is_file() else []
-    return float(parts[1]) if len(parts) == 2 else None
+    fields = stamp.read_text("utf-8").split() if stamp.is_file() else []
+    return float(fields[1]) if len(fields) == 2 else None
 
 
 def snapshot(out: Path) -> dict[str, tuple[int, int]]:

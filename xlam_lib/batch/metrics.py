@@ -55,8 +55,8 @@ def borrowed(path: str | Path, key: str, settings: dict[str, Any]) -> dict[str, 
     before = found.get("settings", {})
     differ = {name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name)}
     if differ:
-        told = ", ".join(f"{name} {before.get(name)!r} there, {settings.get(name)!r} here" for name in sorted(differ))
-        raise ValueError(f"{path}: measured with other settings ({told}); run that experiment again")
+        found = ", ".join(f"{name} {before.get(name)!r} there, {settings.get(name)!r} here" for name in sorted(differ))
+        raise ValueError(f"{path}: measured with other settings ({found}); run that experiment again")
     return found[key] | {"measured_earlier": True}
 
 

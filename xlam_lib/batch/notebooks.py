@@ -2,7 +2,7 @@
 
     python -m xlam_lib.batch.notebooks build           execute all of notebooks/ and write them back with their outputs
     python -m xlam_lib.batch.notebooks build 02_sft    just this one
-    python -m xlam_lib.batch.notebooks check           say what breaks the rules of xlam_lib.batch.rules
+    python -m xlam_lib.batch.notebooks check           report what breaks the rules of xlam_lib.batch.rules
 
 `build` is what `make notebooks` runs. Executing leaves traces that change each time (papermill's and ipykernel's time
 stamps, widget states); they are taken out, so that a notebook that still says the same doesn't change in git.
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     building = commands.add_parser("build", help="execute with defaults and write back")
     building.add_argument("names", nargs="*", help="e.g. 02_sft (default: all)")
     building.add_argument("--fresh", action="store_true", help="first remove runs/notebooks, where notebooks write")
-    checking = commands.add_parser("check", help="say what breaks the rules")
+    checking = commands.add_parser("check", help="report what breaks the rules")
     checking.add_argument("names", nargs="*", help="e.g. 02_sft (default: all)")
     options = parser.parse_args(argv)
     try:
@@ -75,7 +75,7 @@ def build(chosen: list[Path], fresh: bool = False) -> int:
             except NotebookFailed as error:
                 kept = paths.out_dir() / f"{notebook.stem}.partial.ipynb"
                 shutil.copyfile(output.with_suffix(".partial.ipynb"), kept)
-                print(f"error: {error.told(kept)}", file=sys.stderr)
+                print(f"error: {error.message(kept)}", file=sys.stderr)
                 return 1
             changed = write_back(output, notebook)
         display.notebook_done(f"executed (file {'changed' if changed else 'unchanged'})")
@@ -107,7 +107,7 @@ def untidy(notebook: Path) -> list[str]:
     try:
         same = dumps(tidy(nbformat.reads(text, as_version=4))) == text
     except (ValueError, KeyError, AttributeError):
-        return []  # no notebook at all: told by the rules
+        return []  # no notebook at all: reported by the rules
     command = f"python -m xlam_lib.batch.notebooks build {notebook.stem}"
     return [] if same else [f"{notebook.name}, metadata: holds traces of a run or an editor; {command} takes them out"]
 

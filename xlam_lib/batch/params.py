@@ -120,7 +120,7 @@ def misfit(value: Any, annotation: str) -> str:
     node = ast.parse(annotation, mode="eval").body
     if _fits(value, node):
         return ""
-    return f"is {_kind(value)}: expected {annotation}{_mend(value, annotation)}"
+    return f"is {_kind(value)}: expected {annotation}{_advice(value, annotation)}"
 
 
 def _fits(value: Any, node: ast.expr) -> bool:
@@ -169,22 +169,22 @@ def _kind(value: Any) -> str:
     return f"{names.get(type(value), f'the {type(value).__name__}')} {value!r}"
 
 
-def _mend(value: Any, annotation: str) -> str:
+def _advice(value: Any, annotation: str) -> str:
     """How to write it in YAML instead; YAML 1.1 reads several forms otherwise than one would think."""
-    wants = {part.strip() for part in annotation.split("|")}
-    if isinstance(value, str) and wants & {"float", "int"} and _is_number(value):
+    accepted = {part.strip() for part in annotation.split("|")}
+    if isinstance(value, str) and accepted & {"float", "int"} and _is_number(value):
         number = float(value)
-        if "float" in wants and "e" in value.lower() and "." not in value:
+        if "float" in accepted and "e" in value.lower() and "." not in value:
             head, _, tail = value.lower().partition("e")
             return f". YAML reads {value} as a string since it has no decimal point; write {head}.0e{tail}"
-        return f". Write it without quotes: {int(number) if number.is_integer() and 'int' in wants else number}"
-    if isinstance(value, str) and "bool" in wants and value.lower() in ("true", "false", "yes", "no"):
+        return f". Write it without quotes: {int(number) if number.is_integer() and 'int' in accepted else number}"
+    if isinstance(value, str) and "bool" in accepted and value.lower() in ("true", "false", "yes", "no"):
         return ". Write true or false without quotes"
-    if isinstance(value, float) and "int" in wants and value.is_integer():
+    if isinstance(value, float) and "int" in accepted and value.is_integer():
         return f". Write {int(value)}"
-    if "str" in wants and isinstance(value, bool | int | float | datetime.date):
+    if "str" in accepted and isinstance(value, bool | int | float | datetime.date):
         return '. YAML reads yes, no, on, off, numbers and dates as such; put the text between quotes: "…"'
-    if isinstance(value, list) and not any(w.startswith("list") for w in wants):
+    if isinstance(value, list) and not any(a.startswith("list") for a in accepted):
         return ". To run once for each value, put it under `grid:`"
     return ""
 

@@ -100,11 +100,11 @@ def select(experiment: Experiment, only: list[str]) -> set[str]:
     """The steps meant by `--only`: a name or an unambiguous beginning, e.g. `["02"]` -> `{"02_sft"}`."""
     names = [step.name for step in experiment.runs[0].steps]
     chosen = set()
-    for wanted in only:
-        matches = [n for n in names if n == wanted] or [n for n in names if n.startswith(wanted)]
+    for name in only:
+        matches = [n for n in names if n == name] or [n for n in names if n.startswith(name)]
         if len(matches) != 1:
             known = dict.fromkeys(names)
-            raise PlanError(f"--only {wanted}: {len(matches)} notebooks match{params.did_you_mean(wanted, known)}")
+            raise PlanError(f"--only {name}: {len(matches)} notebooks match{params.did_you_mean(name, known)}")
         chosen.add(matches[0])
     return chosen or set(names)
 
@@ -174,7 +174,7 @@ def _step(
     out: Path,
     faults: list[str],
 ) -> Step | None:
-    """One notebook with its parameters resolved; what is wrong goes to `faults`, so that all of it is told at once."""
+    """One notebook with its parameters resolved; what is wrong goes to `faults`, to be reported at once."""
     where = paths.short(folder / f"{name}.yaml")
     notebook = next((p for d in (folder, paths.notebooks_dir()) if (p := d / f"{name}.ipynb").is_file()), None)
     if notebook is None:

@@ -73,8 +73,8 @@ def opening(book: Book) -> Iterator[str]:
     titles = [i for i, c in book.prose if re.search(r"^# ", _without_code(c.source), re.MULTILINE)]
     if len(titles) > 1:
         yield f"cell {titles[1]}: a second `# ` title; sections are `## `"
-    start = book.code[0][0] if book.code else len(book.node.cells) + 1
-    text = "\n".join(c.source for i, c in book.prose if i < start)
+    first = book.code[0][0] if book.code else len(book.node.cells) + 1
+    text = "\n".join(c.source for i, c in book.prose if i < first)
     missing = [word for word in BOX if word not in text]
     if missing:
         yield f"cell 1: before the first code, say: {', '.join(missing)}"

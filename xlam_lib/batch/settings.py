@@ -33,7 +33,7 @@ SETTINGS = {
 
 
 class PlanError(XlamError, ValueError):
-    """An experiment that can't run as written; one line a fault, told before anything runs."""
+    """An experiment that can't run as written; one line a fault, reported before anything runs."""
 
 
 class _Strict(yaml.SafeLoader):

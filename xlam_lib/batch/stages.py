@@ -18,7 +18,7 @@ from xlam_lib.data.apigen.embedded import embedded
 from xlam_lib.files import is_complete
 from xlam_lib.grading import Graded, cases_of, grade
 from xlam_lib.train.loop import child
-from xlam_lib.train.loop.launcher import usual
+from xlam_lib.train.loop.launcher import default_processes
 from xlam_lib.train.preference.pairs import Pair, build, write_pairs
 from xlam_lib.trajectory import read_jsonl
 
@@ -44,7 +44,7 @@ def base(folder: str = "") -> Path:
 
 def sft(out: Path, name: str = "sft", show: Show | None = None, **options: Any) -> Path:
     """Fine-tune into `<out>/<name>` in a child process: `sft(out, samples=6000, lr=1e-3)`; its log lies beside it."""
-    given = {"base": base(), "data": data(out)["train"], "out": out / name, "processes": usual(), **options}
+    given = {"base": base(), "data": data(out)["train"], "out": out / name, "processes": default_processes(), **options}
     child.run("xlam_lib.train.sft", given, log=out / f"{name}.txt", show=show)
     return out / name
 
@@ -56,8 +56,8 @@ def kept(out: Path, model: Path, questions: Path, style: str) -> dict[str, Any]:
     """
     from xlam_lib.models.checkpoint import digest  # loads torch
 
-    print_ = digest(model)
-    return {"path": out / "answers" / f"{model.name}-{print_}-{digest(questions)}-{style}.jsonl", "model": print_}
+    weights = digest(model)
+    return {"path": out / "answers" / f"{model.name}-{weights}-{digest(questions)}-{style}.jsonl", "model": weights}
 
 
 def fresh_prompts(out: Path, seed: int, size: int) -> Path:
@@ -83,16 +83,18 @@ def pairs_of(graded: Sequence[Graded], cut: Sequence[int], path: Path, seed: int
     return pairs
 
 
-def dpo(out: Path, start: Path, pairs: Path, name: str = "dpo", show: Show | None = None, **options: Any) -> Path:
+def dpo(out: Path, checkpoint: Path, pairs: Path, name: str = "dpo", show: Show | None = None, **options: Any) -> Path:
     """Train on preferences into `<out>/<name>` in a child process: `dpo(out, out / "sft", out / "pairs.jsonl")`."""
-    given = {"base": start, "pairs": pairs, "out": out / name, "processes": usual(), **options}
+    given = {"base": checkpoint, "pairs": pairs, "out": out / name, "processes": default_processes(), **options}
     child.run("xlam_lib.train.dpo", given, log=out / f"{name}.txt", show=show)
     return out / name
 
 
-def grpo(out: Path, start: Path, prompts: Path, name: str = "grpo", show: Show | None = None, **options: Any) -> Path:
+def grpo(
+    out: Path, checkpoint: Path, prompts: Path, name: str = "grpo", show: Show | None = None, **options: Any
+) -> Path:
     """Train by rewards into `<out>/<name>` in a child process: `grpo(out, out / "sft", fresh_prompts(out, 0, 100))`."""
-    given = {"base": start, "data": prompts, "out": out / name, "processes": usual(), **options}
+    given = {"base": checkpoint, "data": prompts, "out": out / name, "processes": default_processes(), **options}
     child.run("xlam_lib.train.grpo", given, log=out / f"{name}.txt", show=show)
     return out / name
 

@@ -52,7 +52,7 @@ def killed(data: Path, out: Path, seed: int = 0, **more: Any) -> Path:
     steps, given = random.Random(seed).randint(2, 8), settings(data, out, **more)
     log = Path(f"{out}.partial", FILE)
     process = subprocess.Popen(
-        command(given["processes"], MODULE, to_arguments(given)), env=child.surroundings(), stdout=subprocess.DEVNULL
+        command(given["processes"], MODULE, to_arguments(given)), env=child.environment(), stdout=subprocess.DEVNULL
     )
     try:
         until = time.monotonic() + PATIENCE

@@ -35,7 +35,7 @@ from xlam_lib.perf.throughput_step import Reading, Trained, release
 from xlam_lib.perf.workloads import CASES, samples
 from xlam_lib.settings import from_command_line, option
 from xlam_lib.train.loop import launcher
-from xlam_lib.train.loop.processes import state
+from xlam_lib.train.loop.distributed import state
 from xlam_lib.train.packing import padding_free
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.grouping import Row
@@ -209,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_json(paths.out_dir(args.out) / "throughput.json", made)
     except (TrainingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return launcher.TOLD
+        return launcher.FAILED
     return 0
 
 

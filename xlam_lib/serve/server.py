@@ -9,17 +9,17 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from xlam_lib.serve.engines.flags import ServerFlags
-from xlam_lib.serve.engines.local import ServerError
-from xlam_lib.serve.engines.vllm import VllmServer
+from xlam_lib.errors import as_command
+from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
 
 
-def main(words: list[str] | None = None) -> int:
-    """The command line; what follows `--` goes to vLLM as it is."""
-    words = list(sys.argv[1:] if words is None else words)
-    cut = words.index("--") if "--" in words else len(words)
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line, e.g. `main(["runs/sft", "--port", "0"])`; what follows `--` goes to vLLM as it is."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    cut = argv.index("--") if "--" in argv else len(argv)
     parser = argparse.ArgumentParser(
         prog="python -m xlam_lib.serve.server",
         description=(
@@ -34,26 +34,27 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--dtype", help="default: float32 on a CPU, else the checkpoint's")
     parser.add_argument("--tool-parser", default="xlam_json", help="'' returns answers as text")
     parser.add_argument("--startup-timeout", type=float, default=600.0, help="seconds")
-    given = parser.parse_args(words[:cut])
+    given = parser.parse_args(argv[:cut])
     flags = ServerFlags(
         given.model_name,
         given.max_model_len,
         dtype=given.dtype,
         tool_parser=given.tool_parser,
-        extra=tuple(words[cut + 1 :]),
+        extra=tuple(argv[cut + 1 :]),
     )
-    try:
+
+    def serve() -> None:
         with VllmServer(given.model_dir, given.port, flags, startup_timeout=given.startup_timeout) as server:
             print(f"serving {server.model} at {server.base_url} (log: {server.log_file}); Ctrl-C ends it", flush=True)
             while True:
                 time.sleep(1)
                 server.check()
+
+    try:
+        return as_command(serve, status=1)
     except KeyboardInterrupt:
         print("stopped")
         return 0
-    except (ServerError, FileNotFoundError, ValueError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
 
 
 if __name__ == "__main__":

@@ -21,10 +21,9 @@ import torch
 from peft import get_peft_model
 from transformers import PretrainedConfig
 
-from xlam_lib.errors import TrainingError
+from xlam_lib.errors import TrainingError, XlamError
 from xlam_lib.models import checkpoint, lora
 from xlam_lib.models.family import ModelSpec, build, family
-from xlam_lib.train.loop.processes import KNOWN_ERRORS
 from xlam_lib.train.planning.memory import Layout, Sizes, base_weights, flops, host_loading, loading_peak, memory, sizes
 from xlam_lib.train.planning.recipes import Recipe, Workload, layout, read, workload
 
@@ -231,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         made = plan(read(given.recipe), given.gpus, given.memory)
-    except KNOWN_ERRORS as error:
+    except (XlamError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(table(made))

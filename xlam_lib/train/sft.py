@@ -36,7 +36,7 @@ from xlam_lib.models.lora import LoraSettings
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.settings import from_command_line, option
 from xlam_lib.train.loop import mask_report, runner
-from xlam_lib.train.loop.processes import command, state
+from xlam_lib.train.loop.distributed import command, state
 from xlam_lib.train.loop.reporting import Kind
 from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.mixture import inputs

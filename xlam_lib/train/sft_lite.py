@@ -28,7 +28,7 @@ from xlam_lib.models import checkpoint
 from xlam_lib.seeds import DeviceSeed
 from xlam_lib.settings import from_command_line, option
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.processes import command
+from xlam_lib.train.loop.distributed import command
 from xlam_lib.train.loop.reporting import Kind
 from xlam_lib.train.mixture import inputs
 from xlam_lib.train.mixture.grouped import Trajectories

@@ -45,7 +45,7 @@ def test_no_whole_line_is_no_answer(code: str) -> None:
 
 def test_the_first_line_may_be_a_greeting() -> None:
     class Greeting(LineChild):
-        def hello(self) -> dict:
+        def greeting(self) -> dict:
             return {"limits": 5}
 
     with Greeting("none") as greeted:

@@ -19,8 +19,8 @@ from xlam_lib.endpoint import ClientError, RequestRefusedError, UnknownModelErro
 from xlam_lib.serve.choices import collect_stream
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
-from xlam_lib.serve.engines.flags import ServerFlags
-from xlam_lib.serve.engines.vllm import PortInUseError, ServerDiedError, VllmServer
+from xlam_lib.serve.engines.base import PortInUseError, ServerDiedError
+from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
 from xlam_lib.serve.messages import steps_of, strict_messages
 from xlam_lib.serve.streaming import read_message
 
@@ -36,9 +36,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    server = VllmServer(
-        folder, log=folder.parent / "vllm.log", flags=ServerFlags(max_model_len=4096)
-    ).start()  # 4096: cut to what it can
+    flags = ServerFlags(max_model_len=4096)  # cut to what the model can
+    server = VllmServer(folder, log=folder.parent / "vllm.log", flags=flags)
+    server.start()
     yield server
     server.stop()
 
@@ -81,9 +81,9 @@ def test_served_answers_equal_offline_ones(folder, texts, served):
 
 def test_the_server_renders_the_codecs_prompt(server, texts):
     for conversation, text in zip(CONVERSATIONS, texts, strict=True):
-        told = ask(server, conversation, max_tokens=1, extra_body={"return_prompt_text": True}).prompt_text
+        rendered = ask(server, conversation, max_tokens=1, extra_body={"return_prompt_text": True}).prompt_text
         steps = history_steps(steps_of(strict_messages(conversation))[1])
-        assert told == text == model_prompt(render_prompt(tools_from_any(tiny.TOOLS), *steps, BRIEF_STYLE))
+        assert rendered == text == model_prompt(render_prompt(tools_from_any(tiny.TOOLS), *steps, BRIEF_STYLE))
 
 
 def test_the_stock_client_gets_tool_calls(server):
@@ -103,7 +103,7 @@ def test_a_conversation_with_results_goes_on(server):
     assert choice.message.content == '4 degrees in Oslo,\n5 in "Malmö". 😀'
 
 
-def test_nothing_said_is_lost(server, served):
+def test_nothing_the_model_writes_is_lost(server, served):
     """Learnt or garbage, whole or broken off: content and calls are what the codec reads in the model's own text."""
     for conversation, text in zip(CONVERSATIONS, served, strict=True):
         message, expected = ask(server, conversation).choices[0].message, read_message(text)
@@ -122,8 +122,8 @@ def test_streams_add_up_to_the_same(server, options):
         assert added["message"]["content"] == (whole.message.content or "")
         assert calls_of(added["message"]) == calls_of(whole.message)
         assert added["finish_reason"] == whole.finish_reason
-    told = [chunk.choices[0].delta.content for chunk in ask(server, tiny.RESULTS, stream=True) if chunk.choices]
-    assert len([piece for piece in told if piece]) > 5  # piece by piece indeed
+    deltas = [chunk.choices[0].delta.content for chunk in ask(server, tiny.RESULTS, stream=True) if chunk.choices]
+    assert len([piece for piece in deltas if piece]) > 5  # piece by piece indeed
 
 
 def test_a_required_call_is_made(server):

@@ -22,8 +22,8 @@ from xlam_lib.models import checkpoint
 from xlam_lib.settings import to_arguments
 from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import launcher, resume
-from xlam_lib.train.loop.child import surroundings
-from xlam_lib.train.loop.processes import command, enough_memory
+from xlam_lib.train.loop.child import environment
+from xlam_lib.train.loop.distributed import command, enough_memory
 from xlam_lib.train.preference.pairs import build, write_pairs
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite
 
@@ -248,15 +248,15 @@ def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fau
 @pytest.mark.parametrize(
     ("codes", "status", "message"),
     [
-        ({0: launcher.TOLD, 1: -signal.SIGTERM}, launcher.TOLD, None),
-        ({0: launcher.LOST, 1: launcher.TOLD}, launcher.TOLD, None),
+        ({0: launcher.FAILED, 1: -signal.SIGTERM}, launcher.FAILED, None),
+        ({0: launcher.LOST, 1: launcher.FAILED}, launcher.FAILED, None),
         ({0: launcher.LOST, 1: -signal.SIGKILL}, 1, "process 1 was ended by SIGKILL (out of memory?)"),
         ({0: -signal.SIGTERM, 1: 1}, 1, "process 1 ended with code 1, see above"),
         ({0: -signal.SIGTERM}, 1, "process 0 was ended by SIGTERM,"),
     ],
 )
 def test_the_cause_is_reported_not_its_effects(capsys, codes, status, message):
-    assert launcher._told(codes) == status
+    assert launcher._reported(codes) == status
     stderr = capsys.readouterr().err
     assert (message in stderr and stderr.startswith("error: ")) if message else not stderr
 
@@ -276,13 +276,28 @@ def test_a_lost_process_is_one_line_but_another_error_is_not_hidden(runs, capsys
             command(fail, runs[sft], "xlam_lib.train.sft", [])
 
 
+def test_a_process_whose_launcher_ended_while_it_was_loading_ends(monkeypatch):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    tied = []
+    monkeypatch.setattr(launcher, "tie_to_parent", lambda: tied.append(True))
+    launcher.tie_to_launcher()
+    assert not tied  # nobody's process: a shell's, or a notebook's
+    monkeypatch.setenv(launcher.LAUNCHER, str(os.getpid()))
+    launcher.tie_to_launcher()
+    monkeypatch.setenv(launcher.LAUNCHER, str(ended.pid))
+    with pytest.raises(SystemExit) as exit_:
+        launcher.tie_to_launcher()
+    assert len(tied) == 2 and exit_.value.code == launcher.LOST
+
+
 @pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_run_and_its_checkpoint_stays(runs, tmp_path):
     settings = replace(runs[sft_lite], out=str(tmp_path / "out"), epochs=1000.0, processes=2)
     line = [sys.executable, "-m", "xlam_lib.train.sft_lite", *to_arguments(asdict(settings))]
     driver = subprocess.Popen(
         line,
-        env=surroundings(),
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

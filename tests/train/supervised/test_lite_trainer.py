@@ -16,7 +16,7 @@ from xlam_lib.models import checkpoint
 from xlam_lib.seeds import init_device_seed
 from xlam_lib.train import sft_lite
 from xlam_lib.train.loop import runner, sharding
-from xlam_lib.train.loop.child import run, surroundings
+from xlam_lib.train.loop.child import environment, run
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.mixture.interleave import interleave_data
 from xlam_lib.train.packing.packers import PaddedPacker, TriePacker
@@ -149,7 +149,7 @@ def test_processes_with_parts_of_their_own_train_on_all_of_them(settings, base, 
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone"]
     for parts in ("own", "whole"):
         given = [str(tmp_path / "parts.py"), str(base), str(data), str(tmp_path / parts), parts]
-        surrounded = {**surroundings(), "OMP_NUM_THREADS": "1"}
+        surrounded = {**environment(), "OMP_NUM_THREADS": "1"}
         done = subprocess.run([*torchrun, *given], env=surrounded, check=True, stdout=subprocess.PIPE, text=True)
         assert done.stdout.count("in a group at the end: False") == 2, "else gloo's threads may abort a process"
     own, whole = (read_log(tmp_path / parts) for parts in ("own", "whole"))

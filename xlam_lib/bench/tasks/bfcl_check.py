@@ -4,7 +4,7 @@ Used by `bfcl_score.py` and notebook 05. The checker's module imports a list of 
 it a dozen vendors' SDKs; it only asks that list whether dots in names became underscores. So `checker()` puts a stub in
 the list's place while it imports, and takes every trace away again.
 
-What a model wrote is checked in a child process, each answer within a few seconds: the checker matches model text
+What a model predicted is checked in a child process, each answer within a few seconds: the checker matches model text
 against regular expressions that can take for ever. The child is this module: `python -m
 xlam_lib.bench.tasks.bfcl_check` reads one JSON object a line from standard input and writes one verdict a line.
 """
@@ -20,11 +20,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from xlam_lib.bench.tasks.bfcl import NO_CALL, PACKAGE, BfclError, Question
+from xlam_lib.processes import Child, how_ended, package_dir
 from xlam_lib.trajectory import ToolCall
 
 MODEL_LIST = f"{PACKAGE}.constants.model_config"
@@ -47,7 +47,7 @@ _import_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checker says of one answer; `valid` is None when the checker itself failed (never a wrong answer)."""
+    """The checker's verdict on one answer; `valid` is None when the checker itself failed (never a wrong answer)."""
 
     id: str
     valid: bool | None
@@ -75,29 +75,24 @@ def check(questions: Sequence[Question], calls: Sequence[Sequence[ToolCall]]) ->
 def check_in_child(
     questions: Sequence[Question], calls: Sequence[Sequence[ToolCall]], seconds: float = SECONDS
 ) -> list[Verdict]:
-    """Verdicts on calls that a model wrote, from a child process; one that takes longer than `seconds` gets None."""
+    """Verdicts on predicted calls, from a child process; one that takes longer than `seconds` gets None."""
     items = [_item(question, found) for question, found in zip(questions, calls, strict=True)]
     if not items:
         return []
     command = [sys.executable, "-m", "xlam_lib.bench.tasks.bfcl_check", str(seconds)]
     limit = 60 + (seconds + 1) * len(items)
-    try:
-        done = subprocess.run(
-            command,
-            input="\n".join(items),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=limit,
-            check=False,
-            cwd=Path(__file__).parents[3],
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BfclError(f"the child that checks BFCL answers took longer than {limit:.0f} s and was stopped") from error
-    if done.returncode != 0:
-        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise BfclError(f"the child that checks BFCL answers ended with code {done.returncode}: {last[:300]}")
-    found = [Verdict(**json.loads(line)) for line in done.stdout.splitlines()]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with Child(command, cwd=package_dir(), text=True, encoding="utf-8", **pipes) as child:
+        try:
+            output, errors = child.communicate("\n".join(items), timeout=limit)
+        except subprocess.TimeoutExpired as error:
+            raise BfclError(
+                f"the child that checks BFCL answers took longer than {limit:.0f} s and was stopped"
+            ) from error
+    if child.returncode != 0:
+        last = (errors.strip() or "without a message").splitlines()[-1]
+        raise BfclError(f"the child that checks BFCL answers {how_ended(child.returncode)}: {last[:300]}")
+    found = [Verdict(**json.loads(line)) for line in output.splitlines()]
     if [verdict.id for verdict in found] != [question.id for question in questions]:
         raise BfclError(f"the child that checks BFCL answers gave {len(found)} verdicts for {len(items)} answers")
     return found
@@ -107,10 +102,10 @@ def _verdict(ast_checker: Callable, languages: Any, question: Question, calls: S
     if question.category in NO_CALL:
         error = "" if not calls else f"calls {calls[0].name!r} though no tool fits"
         return Verdict(question.id, not calls, "irrelevance_error:call" if calls else "", error)
-    written, accepted = [{call.name: call.arguments} for call in calls], list(question.accepted)
+    predicted, accepted = [{call.name: call.arguments} for call in calls], list(question.accepted)
     language = languages(question.language)
     try:
-        result = ast_checker(list(question.functions), written, accepted, language, question.category, MODEL)
+        result = ast_checker(list(question.functions), predicted, accepted, language, question.category, MODEL)
     except FAULTS as error:
         return Verdict(question.id, None, f"checker:{type(error).__name__}", str(error)[:300])
     if result["valid"]:
@@ -153,7 +148,7 @@ def _item(question: Question, calls: Sequence[ToolCall]) -> str:
 
 def _child(seconds: float) -> None:
     ask = checker()
-    written, sys.stdout = sys.stdout, sys.stderr  # whatever the checker prints is no verdict
+    verdicts, sys.stdout = sys.stdout, sys.stderr  # whatever the checker prints is no verdict
     for line in sys.stdin:
         item = json.loads(line)
         question = Question(item["id"], item["category"], tuple(item["functions"]), tuple(item["accepted"]), None)
@@ -163,8 +158,8 @@ def _child(seconds: float) -> None:
                 verdict = ask(question, calls)
         except TimeoutError as error:  # the alarm rang outside the checker
             verdict = Verdict(question.id, None, "checker:TimeoutError", str(error))
-        written.write(json.dumps(asdict(verdict)) + "\n")
-    written.flush()
+        verdicts.write(json.dumps(asdict(verdict)) + "\n")
+    verdicts.flush()
 
 
 @contextlib.contextmanager

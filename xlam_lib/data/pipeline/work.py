@@ -11,7 +11,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from xlam_lib import files
 from xlam_lib.data.pipeline.shards import BrokenOff
@@ -32,8 +34,7 @@ def working(output: Path, job: dict[str, Any]) -> Iterator[Path]:
     folder = work_folder(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / LOCK, "w", encoding="utf-8") as lock:
-            _lock(lock, output)
+        with _only_run(folder, output):
             begin(folder, job)
             yield folder
     except OSError as error:
@@ -77,12 +78,12 @@ def read_plan(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _lock(file: IO[str], output: Path) -> None:
+@contextmanager
+def _only_run(folder: Path, output: Path) -> Iterator[None]:
+    """Holds the folder's lock, which the operating system frees when its holder ends, however it ends."""
     try:
-        import fcntl
-    except ImportError:  # Windows: whoever starts two runs at once is on their own
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        held = FileLock(folder / LOCK, blocking=False).acquire()
+    except Timeout as error:
         raise InUse(f"{output}: another run is writing it; wait for its end") from error
+    with held:
+        yield

@@ -13,7 +13,7 @@
 
 The first is harsh: the real records that convert, as lines, until the plain loop takes about so many seconds. In each
 repetition the ids, every description and a word that matters to the conversion differ, also from round to round, so
-that no tool and no record comes twice: no data set is like that, and nothing that remembers tools is of any help.
+that no tool and no record comes twice: no data set is like that, and no cache of tools is of any help.
 
 The second runs over the real files as they lie: lists, lines, zipped, all records of them, of one source or of every
 source that has a folder of its name. See `as_they_are.py` for what repeats there and what that flatters.

@@ -3,11 +3,11 @@
     for line in as_they_are("tau_bench", "raw/tau_bench", folder): ...
 
 Each file is laid out many times, byte for byte, whatever its form (a list, lines, zipped), under as many folders; both
-sides read all of them. Every round is a new process, so that all memories begin empty, and measures both, in turns.
+sides read all of them. Every round is a new process, so that all caches begin empty, and measures both, in turns.
 
 What it says: how fast a data set is converted whose tools come again. What it flatters: a tool list comes again at the
 latest in the next copy, where a real set may bring a new one with each record (the harsh figure is that case: nothing
-comes twice). Nothing but tools, their schemas and notations of types is remembered, so it is no matter that questions
+comes twice). Nothing but tools, their schemas and notations of types is cached, so it is no matter that questions
 and calls come again. Copies are found to be duplicates when the shards are merged: up to there each is done in full,
 then a line in the books is written instead of its own. Files of plain text hold no JSON to load and are left out.
 

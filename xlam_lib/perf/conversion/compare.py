@@ -33,7 +33,7 @@ def compare(source: str, input: str | Path, seconds: float = 2.0, rounds: int = 
             found = f"{books.records_converted} of {books.records_in}" if books else "none"
             raise ValueError(f"{input}: its records don't convert when changed and written as lines, only {found}")
         probe = seconds_of(lambda: plain_loop([lines], folder / "plain"))
-        wanted = int((1 << 20) * max(1.0, seconds / max(probe, 1e-3)))
+        length = int((1 << 20) * max(1.0, seconds / max(probe, 1e-3)))
         runs = {
             "plain": lambda: plain_loop([lines], folder / "plain"),
             "convert": lambda: unify(source, path, out, force=True, options=Options(verify=False, rate=False)),
@@ -42,7 +42,7 @@ def compare(source: str, input: str | Path, seconds: float = 2.0, rounds: int = 
         times: dict[str, list[float]] = {name: [] for name in runs}
         count = 0
         for _ in range(rounds):  # in turns, so that whatever slows the machine slows all of them
-            count = fill(path, samples, wanted, start=START + count)
+            count = fill(path, samples, length, start=START + count)
             for name, run in runs.items():
                 times[name].append(seconds_of(run))
         size = path.stat().st_size

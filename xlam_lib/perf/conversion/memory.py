@@ -2,17 +2,18 @@
 
     found = watch([sys.executable, "-m", "xlam_lib.data.unify", ...])   # Watched(status=0, together=..., one=..., ...)
 
-Pages that processes share are counted once (the proportional share that Linux tells), so that workers which were
+Pages that processes share are counted once (the proportional share that Linux reports), so that workers which were
 forked from one parent don't look larger than they are. What lives for less than `EVERY` seconds may be missed.
 """
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from xlam_lib.processes import Child
 
 EVERY = 0.2  # seconds between two looks
 
@@ -33,7 +34,7 @@ def watch(command: Sequence[str]) -> Watched:
     import psutil
 
     start = time.perf_counter()
-    with subprocess.Popen(command) as child:
+    with Child(command) as child:
         found, process = Watched(0), psutil.Process(child.pid)
         while child.poll() is None:
             sizes = [_bytes(one) for one in _family(process)]

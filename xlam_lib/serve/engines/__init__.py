@@ -5,9 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "flags": ["ServerFlags"],
-        "local": ["ServerError"],
+        "base": ["Capabilities", "Engine", "ServerError"],
+        "local": ["LocalServer"],
         "transformers": ["Decoded", "Greedy"],
-        "vllm": ["VllmServer"],
+        "vllm": ["ServerFlags", "VllmServer"],
     },
 )

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Decoded:
-    """One answer: `Decoded('{"thought": "", "tool_calls": []}', 9, False)`; truncated: cut before its end token."""
+    """One answer: `Decoded('{"thought": "", "tool_calls": []}', 9, False)`; truncated: cut before its EOS token."""
 
     text: str
     tokens: int
@@ -36,7 +36,7 @@ class Decoded:
 
 
 class RoomyLayer(DynamicLayer):
-    """Keys and values with room ahead, so that a token is written in place instead of copying all before it."""
+    """Keys and values with room ahead, so that a token is stored in place instead of copying all before it."""
 
     ROOM = 64
     room: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -88,13 +88,13 @@ class Greedy:
                 f"context of {limit}; leave out long prompts or lower max_new_tokens"
             )
         order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-        written: list[list[int]] = [[] for _ in rows]
+        generated: list[list[int]] = [[] for _ in rows]
         with torch.inference_mode():
             for start in range(0, len(order), self.batch_size):
                 batch = order[start : start + self.batch_size]
                 for row, ids in zip(batch, self._batch([rows[row] for row in batch], max_new_tokens), strict=True):
-                    written[row] = ids
-        answers = [decoded(self.tokenizer, ids) for ids in written]
+                    generated[row] = ids
+        answers = [decoded(self.tokenizer, ids) for ids in generated]
         cut = sum(one.truncated for one in answers)
         if cut:
             logger.info("%d of %d answers were cut at max_new_tokens=%d", cut, len(answers), max_new_tokens)
@@ -107,7 +107,7 @@ class Greedy:
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Decoded:
-    """New tokens as an answer, the end token left out: it says that the model came to an end."""
+    """New tokens as an answer, without the EOS token, which shows that the model came to an end."""
     ended = ids[-1:] == [tokenizer.eos_token_id]
     text = tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False)
     return Decoded(text, len(ids), not ended)
@@ -117,23 +117,23 @@ def continued(
     model: PreTrainedModel,
     rows: list[list[int]],
     max_new_tokens: int,
-    end: int,
+    eos_token_id: int,
     choose: Callable[[torch.Tensor], torch.Tensor],
     copies: Sequence[int] = (),
 ) -> list[list[int]]:
-    """New tokens after each row of ids, the end token included where there is one; `choose` picks from (rows, words).
+    """New tokens after each row of ids, with the EOS token where there is one; `choose` picks from (rows, vocabulary).
 
     With `copies` a row is read once and continued several times, the answers to a row one after another.
     Example: `continued(model, [[5, 6], [7]], 9, 0, choose, copies=[2, 1])` -> [[8, 0], [9, 9, 0], [0]]
     """
     width, device = max(map(len, rows)), model.device
-    ids = torch.tensor([[end] * (width - len(row)) + row for row in rows], device=device)
+    ids = torch.tensor([[eos_token_id] * (width - len(row)) + row for row in rows], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = Cache(layer_class_to_replicate=RoomyLayer)
     first = [row for row, times in enumerate(copies) for _ in range(times)] if copies else []
-    written: list[list[int]] = [[] for _ in first or rows]
-    alive = list(range(len(written)))
+    generated: list[list[int]] = [[] for _ in first or rows]
+    alive = list(range(len(generated)))
     for _ in range(max_new_tokens):
         logits = model(
             input_ids=ids,
@@ -149,8 +149,8 @@ def continued(
             logits, mask, positions = logits[chosen_rows], mask[chosen_rows], positions[chosen_rows]
         chosen = choose(logits)
         for row, token in zip(alive, chosen.tolist(), strict=True):
-            written[row].append(token)
-        going = chosen != end
+            generated[row].append(token)
+        going = chosen != eos_token_id
         if not bool(going.any()):
             break
         if not bool(going.all()):
@@ -160,4 +160,4 @@ def continued(
             chosen, mask, positions = chosen[keep], mask[keep], positions[keep]
         ids, positions = chosen[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-    return written
+    return generated

@@ -6,9 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "child": ["ChildError"],
+        "distributed": ["command", "state"],
         "log": ["LogError", "curve", "read_log"],
         "mask_report": ["MaskReport"],
-        "processes": ["command", "state"],
         "record": ["run_id"],
         "reporting": ["Report"],
         "sharding": ["prepare_accelerator"],

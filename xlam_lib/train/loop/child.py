@@ -4,30 +4,26 @@ Used by notebooks 02 and 03. The kernel holds no model, and everything the child
 
     run("xlam_lib.train.sft", {"base": base, "data": train, "out": out / "sft"}, log=out / "sft.txt")
 
-All that the child says goes to the log; now and then a line of it is shown. A child that fails raises ChildError with
-its own error line and the end of its log; an interrupt ends the child and all that it started.
+All output of the child goes to the log; now and then a line of it is shown. A child that fails raises ChildError with
+its own error line and the end of its log; an interrupt, or the end of our process, ends the child and all it started.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import subprocess
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from xlam_lib import processes
 from xlam_lib.errors import XlamError
 from xlam_lib.settings import to_arguments
-from xlam_lib.train.loop.launcher import TIED, command
-
-logger = logging.getLogger(__name__)
+from xlam_lib.train.loop.launcher import command
 
 TAIL = 30  # lines of the log that an error shows
-GRACE = 5.0  # seconds between asking a child to end and ending it
+QUIET = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 class ChildError(XlamError, RuntimeError):
@@ -49,39 +45,30 @@ def run(
     log = Path(log)
     log.parent.mkdir(parents=True, exist_ok=True)
     line = command(options.get("processes") or 1, module, to_arguments(options))
-    started, tail = time.perf_counter(), deque[str](maxlen=TAIL)
-    with open(log, "w", encoding="utf-8") as file:
-        child = subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            encoding="utf-8", errors="replace", env=surroundings(), start_new_session=True,
-        )  # fmt: skip
-        try:
-            _follow(child, file, tail, show or (lambda line: None), every)
-            code = child.wait()
-        finally:
-            _end(child)
+    text = {"text": True, "encoding": "utf-8", "errors": "replace"}
+    began = time.perf_counter()
+    with (
+        open(log, "w", encoding="utf-8") as file,
+        processes.Child(line, environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **text) as child,
+    ):
+        _follow(child, file, show or (lambda line: None), every)
+        code = child.wait()
     if code:
-        raise ChildError(_explained(module, code, list(tail), log))
-    return time.perf_counter() - started
+        raise ChildError(_explained(module, code, log))
+    return time.perf_counter() - began
 
 
-def surroundings() -> dict[str, str]:
-    """The child's environment: ours, plus this package's place, plain output, and no progress bars."""
-    place = str(Path(__file__).resolve().parents[3])
-    path = os.pathsep.join(filter(None, (place, os.environ.get("PYTHONPATH", ""))))
-    quiet = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return {**quiet, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", TIED: "1"}
+def environment() -> dict[str, str]:
+    """The environment of a training command: ours, this package's place, plain output, and no progress bars."""
+    return processes.environment({**QUIET, **os.environ})
 
 
-def _follow(
-    child: subprocess.Popen[str], file: Any, tail: deque[str], show: Callable[[str], None], every: float
-) -> None:
+def _follow(child: subprocess.Popen[str], log: TextIO, show: Callable[[str], None], every: float) -> None:
     """Copy the child's lines into the log, show some of those that begin with "step"."""
     shown, waiting = 0.0, ""
     for line in child.stdout or ():
-        file.write(line)
-        file.flush()
-        tail.append(line.rstrip())
+        log.write(line)
+        log.flush()
         if not line.startswith("step "):
             continue
         waiting = line.rstrip()
@@ -91,26 +78,9 @@ def _follow(
         show(waiting)
 
 
-def _explained(module: str, code: int, tail: list[str], log: Path) -> str:
-    """What to tell: the child's own error if it said one, else how it ended; then the end of its log."""
-    said = [line for line in tail if line.startswith("error: ")]
-    how = f"ended with code {code}"
-    if code < 0:
-        how = f"was ended by {signal.Signals(-code).name}"
-        how += " (out of memory?)" if code == -signal.SIGKILL else ""
-    cause = said[-1].removeprefix("error: ") if said else f"the child process {how}"
-    return f"{module}: {cause}\nThe end of {log}:\n" + "\n".join(f"  {line}" for line in tail)
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """End the child and what it started, gently first; nothing happens to one that has ended."""
-    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
-        if child.poll() is not None:
-            break
-        os.killpg(child.pid, number)
-        try:
-            child.wait(patience)
-        except subprocess.TimeoutExpired:
-            logger.warning("child %d did not end within %.0f s", child.pid, GRACE)
-    if child.stdout:
-        child.stdout.close()
+def _explained(module: str, code: int, log: Path) -> str:
+    """The message of an error: the child's own if it gave one, else how it ended; then the end of its log."""
+    lines = processes.tail(log, TAIL)
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    cause = errors[-1] if errors else f"the child process {processes.how_ended(code)}"
+    return f"{module}: {cause}\nThe end of {log}:\n" + "\n".join(f"  {line}" for line in lines)

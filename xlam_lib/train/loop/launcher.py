@@ -3,20 +3,22 @@
     python -m xlam_lib.train.loop.launcher 2 xlam_lib.train.sft --base ... --data ... --out ...
 
 Notebooks 02 and 03 start their trainings so; a training command that finds itself alone becomes this one, too. It is
-torchrun (a process that dies takes the others along), told to talk over the loopback and to share the cores.
+torchrun (a process that dies takes the others along), set to communicate over the loopback and to share the cores.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
 
-TOLD, LOST = 2, 3  # exit statuses of a process: it has told its error in a line, it has lost another process
-TIED = "XLAM_TIED_TO_PARENT"  # in the environment of a process that is to end with the one that started it
+from xlam_lib.files import running
+from xlam_lib.processes import how_ended, tie_to_parent
+
+FAILED, LOST = 2, 3  # exit statuses of a process: it has printed its own error, it has lost another process
+LAUNCHER = "XLAM_LAUNCHER"  # in the environment of torchrun's processes: the id of the one they are to end with
 
 
 def command(processes: int, module: str, argv: Sequence[str]) -> list[str]:
@@ -31,34 +33,34 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def usual() -> int:
-    """How many processes a training has if nobody says: one beside a GPU, else two where there are two cores."""
+def default_processes() -> int:
+    """How many processes a training has by default: one beside a GPU, else two where there are two cores."""
     import torch
 
     return 1 if torch.cuda.is_available() else min(2, cores())
 
 
-def tie_to_parent() -> None:
-    """End with the process that started this one (a notebook's kernel, torchrun), however that ends; Linux only."""
-    if sys.platform == "linux" and os.environ.get(TIED):
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+def tie_to_launcher() -> None:
+    """In a process that torchrun started, in a session of its own: end with it, however it ends."""
+    if launcher := os.environ.get(LAUNCHER):
+        tie_to_parent()
+        if not running(int(launcher)):  # it ended while this process was still loading
+            sys.exit(LOST)
 
 
-def surroundings(processes: int) -> dict[str, str]:
-    """What the processes find in their environment where it isn't set already."""
-    settings = {TIED: "1", "OMP_NUM_THREADS": str(max(1, cores() // processes)), "TOKENIZERS_PARALLELISM": "false"}
+def environment(processes: int) -> dict[str, str]:
+    """What torchrun's processes find in their environment: settings not set already, and who starts them."""
+    settings = {"OMP_NUM_THREADS": str(max(1, cores() // processes)), "TOKENIZERS_PARALLELISM": "false"}
     if sys.platform == "linux":
         kept = str(4 << 30)  # bytes of freed memory that stay with the process; asking for it anew costs a tenth
         settings |= {"GLOO_SOCKET_IFNAME": "lo", "MALLOC_MMAP_THRESHOLD_": kept, "MALLOC_TRIM_THRESHOLD_": kept}
-    return {**settings, **os.environ}
+    return {**settings, **os.environ, LAUNCHER: str(os.getpid())}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: `main(["2", "xlam_lib.train.sft", "--base", ...])`; ends as the processes do."""
     processes, module, *rest = sys.argv[1:] if argv is None else argv
-    tie_to_parent()
-    os.environ.update(surroundings(int(processes)))
+    os.environ.update(environment(int(processes)))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -69,21 +71,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         run.main(given)
     except ChildFailedError as error:
-        sys.exit(_told({rank: failure.exitcode for rank, failure in error.failures.items()}))
+        sys.exit(_reported({rank: failure.exitcode for rank, failure in error.failures.items()}))
 
 
-def _told(codes: dict[int, int]) -> int:
-    """Say how processes with these exit statuses ended, unless one has told its own error; returns the run's status."""
-    if TOLD in codes.values():
-        return TOLD
+def _reported(codes: dict[int, int]) -> int:
+    """The run's status; prints how processes with these exit statuses ended, unless one has printed its error."""
+    if FAILED in codes.values():
+        return FAILED
     effects = (LOST, -signal.SIGTERM)  # of another's end
     rank = min(codes, key=lambda rank: (codes[rank] in effects, rank))
-    code, how = codes[rank], f"ended with code {codes[rank]}, see above"
-    if code < 0:
-        how = f"was ended by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
     print(
-        f"error: process {rank} {how}, and the others with it; the last whole checkpoint is kept, the same command "
-        "goes on from it",
+        f"error: process {rank} {how_ended(codes[rank])}{', see above' if codes[rank] >= 0 else ''}, and the others "
+        "with it; the last whole checkpoint is kept, the same command goes on from it",
         file=sys.stderr,
         flush=True,
     )

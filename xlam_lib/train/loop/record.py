@@ -31,7 +31,7 @@ from xlam_lib.models.checkpoint import digest
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.provenance import git_state, library_sha256
 from xlam_lib.settings import current
-from xlam_lib.train.loop.processes import state
+from xlam_lib.train.loop.distributed import state
 from xlam_lib.train.loop.reporting import FOLDER
 
 logger = logging.getLogger(__name__)

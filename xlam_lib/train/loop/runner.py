@@ -24,8 +24,8 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete, write_json
 from xlam_lib.models.checkpoint import check_finite, saving
 from xlam_lib.train.loop import record
+from xlam_lib.train.loop.distributed import enough_memory, state
 from xlam_lib.train.loop.log import FILE, append, read_log, truncate_after
-from xlam_lib.train.loop.processes import enough_memory, state
 from xlam_lib.train.loop.record import RUN, describe, resolved
 from xlam_lib.train.loop.reporting import Kind, NoReport, Report, open_report
 from xlam_lib.train.loop.resume import latest_complete, loading, mark_checkpoint_complete, step_of

@@ -22,7 +22,7 @@ from accelerate.utils import parse_flag_from_env
 
 from xlam_lib.errors import TrainingError
 from xlam_lib.models.precision import bfloat16
-from xlam_lib.train.loop.processes import leave_group
+from xlam_lib.train.loop.distributed import leave_group
 
 
 def prepare_accelerator(args: Any) -> Accelerator:

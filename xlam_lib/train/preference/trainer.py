@@ -29,7 +29,7 @@ from xlam_lib.models import checkpoint, lora, router
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.processes import state
+from xlam_lib.train.loop.distributed import state
 from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.trie_model import PairCollator, read_tries

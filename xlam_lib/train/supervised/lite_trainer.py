@@ -30,9 +30,9 @@ from xlam_lib.files import write_json
 from xlam_lib.models import checkpoint, load, router
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.seeds import DeviceSeed
+from xlam_lib.train.loop.distributed import enough_memory
 from xlam_lib.train.loop.log import FILE, append
 from xlam_lib.train.loop.mask_report import ROWS, MaskReport, check, ends_of, of_rows, sampled
-from xlam_lib.train.loop.processes import enough_memory
 from xlam_lib.train.loop.reporting import Report
 from xlam_lib.train.loop.resume import loading, mark_checkpoint_complete, step_of
 from xlam_lib.train.loop.sharding import groups_of, prepare_accelerator

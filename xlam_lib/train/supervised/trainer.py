@@ -26,7 +26,7 @@ from xlam_lib.models import checkpoint, load, lora, router
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.loop import runner
-from xlam_lib.train.loop.processes import state
+from xlam_lib.train.loop.distributed import state
 from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.mixture.mixture import Mixture
 from xlam_lib.train.packing.attention import use_causal_blocks

@@ -27,6 +27,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from xlam_lib.processes import tie_to_parent
+
 NETWORK = ("socket.bind", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 PROCESSES = ("os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
 SIGNALS = ("os.kill", "os.killpg")
@@ -62,7 +64,7 @@ ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 CLONE_THREAD = 0x00010000
 ALLOW, REFUSE, UNKNOWN = 0x7FFF0000, 0x00050000 | 1, 0x00050000 | 38  # let it pass, EPERM, ENOSYS
 LOAD, EQUAL, ANY_BIT, AT_LEAST, RETURN = 0x20, 0x15, 0x45, 0x35, 0x06  # instructions of the filter
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 1, 38, 22, 2
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def confine(limits: Limits) -> str:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
     if sys.platform == "linux":  # elsewhere the system refuses this limit
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    tie_to_parent(signal.SIGKILL)
     held = "seccomp" if install_filter() else "audit hook"
     sys.addaudithook(_refuse)
     return held
@@ -137,8 +140,7 @@ def install_filter() -> bool:
     if not program:
         return False
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # it ends with the process that started it
-    wanted = _Program(len(program) // 8, program)
+    instructions = _Program(len(program) // 8, program)
     if prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return False
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(wanted), 0, 0) == 0
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(instructions), 0, 0) == 0

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-ROOT = Path(__file__).resolve().parents[4]
+from xlam_lib.processes import Child, environment
+
 PIECE = 1 << 16
 
 
@@ -29,7 +29,7 @@ class LineChild:
 
     def __init__(self, module: str, arguments: Sequence[str] = ()) -> None:
         self._command = [sys.executable, "-m", module, *arguments]
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -58,32 +58,25 @@ class LineChild:
     def stop(self) -> None:
         """Ends the child, if there is one; the next question starts another."""
         if self._child is not None:
-            self._child.kill()
-            self._child.communicate()
+            self._child.end(grace=0)
             self._child = None
 
-    def hello(self) -> dict[str, Any] | None:
-        """What the child is told first, when it starts; nothing unless a subclass has something to say."""
+    def greeting(self) -> dict[str, Any] | None:
+        """The first line that a child gets, when it starts; none unless a subclass gives one."""
         return None
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> Child:
         if self._child is None or self._child.poll() is not None:
             self.stop()
-            environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"}
-            self._child = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment | {"TZ": "UTC"},
-                start_new_session=True,  # what interrupts us doesn't interrupt a call; at our end its input ends
-            )
-            if (hello := self.hello()) is not None:
+            bare = environment({"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0", "TZ": "UTC"})
+            self._child = Child(self._command, bare, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            if (greeting := self.greeting()) is not None:
                 assert self._child.stdin is not None
-                self._child.stdin.write(json.dumps(hello).encode() + b"\n")
+                self._child.stdin.write(json.dumps(greeting).encode() + b"\n")
         return self._child
 
     @staticmethod
-    def _read(child: subprocess.Popen[bytes], deadline: float) -> bytes:
+    def _read(child: Child, deadline: float) -> bytes:
         """One line; less when the child died, or stopped in the middle of it."""
         assert child.stdout is not None
         handle, answer = child.stdout.fileno(), bytearray()

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.data.apigen.sandbox.confine import Limits
-from xlam_lib.data.apigen.sandbox.line_child import ROOT, LineChild
+from xlam_lib.data.apigen.sandbox.line_child import LineChild
+from xlam_lib.processes import package_dir
 
 SLACK_SECONDS = 30.0  # to start the child and to load a module on a busy machine
 
@@ -79,9 +80,9 @@ class Sandbox(LineChild):
         self.slack_seconds = slack_seconds
         super().__init__("xlam_lib.data.apigen.sandbox.sandbox_child")
 
-    def hello(self) -> dict[str, Any]:
+    def greeting(self) -> dict[str, Any]:
         """The limits, and where modules are found by now."""
-        places = list(dict.fromkeys(os.path.abspath(place) for place in (*sys.path, ROOT)))
+        places = list(dict.fromkeys(os.path.abspath(place) for place in (*sys.path, package_dir())))
         return {"limits": asdict(self.limits), "path": places}
 
     def run(self, function: Reference, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     return TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants")).dump_python(result, mode="json")
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {str(error)[:2000]}"
     except Exception:  # an error that can't even say what it is
@@ -95,7 +95,7 @@ def _in_child(function: Callable[..., Any], arguments: dict[str, Any], limits: L
         try:
             answer = json.dumps({"result": called(function, arguments)}, allow_nan=False)
         except BaseException as error:  # also SystemExit: a tool that ends its process has failed
-            answer = json.dumps({"error": _told(error)})
+            answer = json.dumps({"error": _described(error)})
         data = memoryview(answer.encode() + b"\n")
         while data:
             data = data[os.write(3, data) :]
@@ -133,17 +133,17 @@ def run_one(function: Callable[..., Any], arguments: dict[str, Any], limits: Lim
 
 def _read(pipe: int, limits: Limits, end: float) -> tuple[bytes, str]:
     """(all that came, "") or what went wrong."""
-    parts: list[bytes] = []
+    pieces: list[bytes] = []
     size = 0
     while True:
         ready = select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]
         if not ready:
             return b"", f"TimeoutError: no answer within {limits.seconds:g} s"
-        part = os.read(pipe, 65536)
-        if not part:
-            return b"".join(parts), ""
-        parts.append(part)
-        size += len(part)
+        piece = os.read(pipe, 65536)
+        if not piece:
+            return b"".join(pieces), ""
+        pieces.append(piece)
+        size += len(piece)
         if size > limits.answer_bytes + 1000:
             return b"", f"OutputError: the answer is longer than {limits.answer_bytes} bytes"
 
@@ -179,23 +179,23 @@ def _death(status: int, limits: Limits) -> str:
 def main() -> None:
     """Serves requests from standard input until it closes."""
     sys.dont_write_bytecode = True
-    asked, told = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):  # what a module prints while it is loaded is no answer
         os.dup2(nothing, stream)
-    hello = json.loads(asked.readline())
-    limits = Limits(**hello["limits"])
-    sys.path[:] = hello["path"]
-    for line in asked:
+    greeting = json.loads(requests.readline())
+    limits = Limits(**greeting["limits"])
+    sys.path[:] = greeting["path"]
+    for line in requests:
         request = json.loads(line)
         try:
             function = load(*request["function"])
         except BaseException as error:
-            answer = {"error": f"LoadError: {_told(error)}"}
+            answer = {"error": f"LoadError: {_described(error)}"}
         else:
             answer = run_one(function, request["arguments"], limits)
-        told.write(json.dumps(answer).encode() + b"\n")
-        told.flush()
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
 
 
 if __name__ == "__main__":

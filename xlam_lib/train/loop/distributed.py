@@ -1,4 +1,4 @@
-"""The processes of a run: how many, who talks, how they end, and what this machine computes fast.
+"""The processes of a run (torch.distributed): how many, how they end, and what this machine computes fast.
 
 Used by the command lines of SFT and DPO. On two cores a run is two processes of one thread each, which beats one of two
 threads; beside a GPU it is one. `torchrun` and `accelerate launch` work too: then nothing is started here.
@@ -19,12 +19,11 @@ import torch
 from accelerate import PartialState
 from transformers.utils.logging import disable_progress_bar
 
-from xlam_lib.errors import TrainingError, XlamError
+from xlam_lib.errors import TrainingError, as_command
 from xlam_lib.train.loop import launcher
 
 PEER = "gloo/transport"  # where gloo says that another process is gone
 NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # how torch says it of a CPU
-KNOWN_ERRORS = (XlamError, OSError)
 
 
 def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequence[str]) -> int:
@@ -32,41 +31,37 @@ def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequ
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("httpx", "datasets", "accelerate", "torch.distributed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    launcher.tie_to_parent()
-    spread(settings.processes or launcher.usual(), module, argv)
+    launcher.tie_to_launcher()
+    spread(settings.processes or launcher.default_processes(), module, argv)
     atexit.register(leave_group)
     disable_progress_bar()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, launcher.cores() // state().num_processes))
     try:
-        train(settings)
-    except KNOWN_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return launcher.TOLD
+        return as_command(lambda: train(settings) and None, launcher.FAILED)
     except RuntimeError as error:
         if not isinstance(error, torch.distributed.DistError) and PEER not in str(error):
             raise
         print(f"lost another process of this run ({str(error).splitlines()[0][:200]})", file=sys.stderr, flush=True)
         return launcher.LOST
-    return 0
 
 
 @contextmanager
-def enough_memory(mend: str) -> Iterator[None]:
+def enough_memory(advice: str) -> Iterator[None]:
     """Around a step: memory that runs out, on the device or the machine, becomes one error that says what to lower."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise TrainingError(_no_memory(error, mend)) from error
+        raise TrainingError(_no_memory(error, advice)) from error
     except RuntimeError as error:
-        if not any(said in str(error) for said in NO_MEMORY):
+        if not any(message in str(error) for message in NO_MEMORY):
             raise
-        raise TrainingError(_no_memory(error, mend)) from error
+        raise TrainingError(_no_memory(error, advice)) from error
 
 
-def _no_memory(error: BaseException, mend: str) -> str:
-    told = (str(error).splitlines() or [type(error).__name__])[0]
-    return f"the memory is not enough: {mend}, and run again; the last whole checkpoint is kept ({told[:200]})"
+def _no_memory(error: BaseException, advice: str) -> str:
+    cause = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"the memory is not enough: {advice}, and run again; the last whole checkpoint is kept ({cause[:200]})"
 
 
 def spread(processes: int, module: str, argv: Sequence[str]) -> None:
