@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlam_lib.data import reading_lists, reading_stream
+from xlam_lib.data import streams
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.reading import Raw, ReadError, data_files, read_records
 
@@ -187,9 +187,8 @@ def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
 
 def in_chunks(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Nothing is read whole, so lists are read element by element."""
-    for module in (reading_stream, reading_lists):
-        monkeypatch.setattr(module, "CHUNK", size)
-    monkeypatch.setattr(reading_stream, "HEAD", 1)
+    monkeypatch.setattr(streams, "CHUNK", size)
+    monkeypatch.setattr(streams, "HEAD", 1)
 
 
 @pytest.mark.parametrize("text", [lines(ROWS), json.dumps(ROWS), json.dumps(ROWS, indent=1, ensure_ascii=False)])

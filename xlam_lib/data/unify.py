@@ -35,8 +35,7 @@ from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.inputs import Input, find_input
 from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, run_local, run_on_ray, submit
 from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
-from xlam_lib.data.pipeline.options import Options
-from xlam_lib.data.pipeline.phases import Phase, phases
+from xlam_lib.data.pipeline.phases import Options, Phase, phases
 from xlam_lib.data.pipeline.shards import Part, fetch, plan
 from xlam_lib.data.pipeline.splitting import BY
 from xlam_lib.data.pipeline.work import begin, read_plan, work_folder, working, write_plan

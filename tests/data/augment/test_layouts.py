@@ -10,11 +10,21 @@ from hypothesis import strategies as st
 
 from xlam_lib.answers import Answer
 from xlam_lib.codec import SEED_STYLE, answer_of, history_steps, parse_answer, prompts_of, render_tools, style_of
-from xlam_lib.data.augment.answer_forms import FORMS, escaped, python_can_say, read_answer, unescaped, write_answer
+from xlam_lib.data.augment.answer_forms import (
+    FORMATS,
+    FORMS,
+    escaped,
+    format_instructions,
+    python_can_say,
+    read_answer,
+    unescaped,
+    write_answer,
+)
 from xlam_lib.data.augment.layouts import (
     BLOCKS,
     LAYOUTS,
     MARKERS,
+    TASKS,
     TOOL_FORMS,
     PromptVariant,
     random_variant,
@@ -22,7 +32,6 @@ from xlam_lib.data.augment.layouts import (
     render,
     render_all,
 )
-from xlam_lib.data.augment.paraphrases import FORMATS, TASKS, format_instructions
 from xlam_lib.trajectory import Source, Step, Task, Tool, ToolCall, Trajectory
 
 CALL = ToolCall("get_time", {"city": "Malm\u00f6", "n": 2}, "call_0")

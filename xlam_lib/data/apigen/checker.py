@@ -19,7 +19,7 @@ from xlam_lib.data.apigen.apis import Library
 from xlam_lib.data.apigen.checks import overlap
 from xlam_lib.data.apigen.endpoint import Endpoint, Message
 from xlam_lib.data.apigen.sampler import Plan
-from xlam_lib.data.quality.grounding import Heard
+from xlam_lib.data.quality.grounding import Context
 from xlam_lib.trajectory import Tool
 
 Verdict = tuple[str, str]  # ("", "") or what is wrong, as counted, and in detail
@@ -55,8 +55,8 @@ class RuleChecker:
         return [self._one(sample) for sample in samples]
 
     def _one(self, sample: Sample) -> Verdict:
-        heard = Heard()
-        heard.add(sample.query)
+        context = Context()
+        context.add(sample.query)
         seen: set[str] = set()
         for call, result in zip(sample.calls, sample.results, strict=True):
             tool = self.library[call["name"]].tool
@@ -64,7 +64,7 @@ class RuleChecker:
             if text in seen:
                 return "the same call twice", call["name"]
             seen.add(text)
-            if made_up := heard.ungrounded(call["arguments"], tool):
+            if made_up := context.ungrounded(call["arguments"], tool):
                 name, value = made_up[0]
                 return "value not in the query", f"{call['name']}: {name} is {value!r}, which the query doesn't say"
             if fault := _failure_in(result):

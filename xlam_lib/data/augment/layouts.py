@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from xlam_lib.answers import json_text
 from xlam_lib.codec import (
+    BRIEF_STYLE,
     SEED_FORMAT_INSTRUCTION,
     SEED_TASK_INSTRUCTION,
     PromptStyle,
@@ -33,8 +34,15 @@ from xlam_lib.codec import (
     render_tools,
     style_of,
 )
-from xlam_lib.data.augment.answer_forms import FORMS, escaped, python_can_say, read_answer, unescaped, write_answer
-from xlam_lib.data.augment.paraphrases import format_instruction, task_instruction
+from xlam_lib.data.augment.answer_forms import (
+    FORMS,
+    escaped,
+    format_instruction,
+    python_can_say,
+    read_answer,
+    unescaped,
+    write_answer,
+)
 from xlam_lib.trajectory import Tool, Trajectory
 from xlam_lib.views import tools_to_openai
 
@@ -57,6 +65,20 @@ BLOCKS = ("task instruction", "available tools", "format instruction", "query", 
 FREE = ("task instruction", "format instruction", "query")  # blocks of free text
 TOOL_FORMS = ("concise", "marked", "schema", "openai")
 LAYOUTS = ("list", "lines", "indented")
+TASKS = (  # the first two are the codec's own
+    SEED_TASK_INSTRUCTION,
+    BRIEF_STYLE.task_instruction,
+    "You are an assistant with access to the tools below. Use them where they help, and answer the user otherwise.",
+    "You are given a request and a set of functions. Decide which functions to call, and with which arguments, to "
+    "carry it out.",
+    "Act as an AI assistant: look at what was said and done so far, then make the next API request or reply.",
+    "Help the user. You may call one tool, several, or none at all; if something you need is not known, ask for it.",
+    "Given the conversation and the results of earlier calls, produce the next function calls, or a response if "
+    "nothing is left to be called.",
+    "Your job is to solve the task step by step with the available functions. Only use functions from the list, and "
+    "only values that were given to you.",
+    "Read the query, choose the tools that fit, fill in their parameters correctly, and call them.",
+)
 VARIANT = "prompt variant"  # key of Trajectory.extra
 
 
@@ -140,7 +162,7 @@ def random_variant(rng: random.Random, names: Sequence[str] = ()) -> PromptVaria
     return PromptVariant(
         order=order,
         markers=rng.choice(list(MARKERS)),
-        task_instruction=task_instruction(rng),
+        task_instruction=rng.choice(TASKS),
         format_instruction=format_instruction(answers, rng),
         tools=rng.choice(TOOL_FORMS),
         layout=rng.choice(LAYOUTS),

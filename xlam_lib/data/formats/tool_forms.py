@@ -12,9 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import unique_tools
+from xlam_lib.data.formats.base import cached_by_value, unique_tools
 from xlam_lib.data.formats.literals import decode, decode_all
-from xlam_lib.data.formats.remembered import remembered
 from xlam_lib.data.formats.schemas import Annotation, parse_annotation
 from xlam_lib.trajectory import Tool
 
@@ -38,7 +37,7 @@ def tools_of(value: Any, notes: list[str]) -> tuple[Tool, ...]:
     return _tools_of(notes, value)
 
 
-@remembered
+@cached_by_value
 def _tools_of(notes: list[str], value: Any) -> tuple[Tool, ...]:
     return unique_tools([_tool(raw, notes) for raw in _raw_tools(value)])
 

@@ -23,7 +23,7 @@ from xlam_lib import files
 from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.convert import RENAMED, Names
 from xlam_lib.data.pipeline.entries import BUFFER, Books, Entry, Kept, enter, entries, loss_line, name
-from xlam_lib.data.pipeline.options import Options
+from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.pipeline.splitting import Disjoint, Groups
 from xlam_lib.data.reading import ReadError
 from xlam_lib.serialize import dumps

@@ -49,14 +49,14 @@ def plan(
 ) -> list[list[Part]]:
     """The parts of each task, in the order of the files; small files are put together.
 
-    A file that has a companion stays whole, since it takes the whole file to know what the companion has left over.
+    A file with a paired file stays whole, since it takes the whole file to know what the paired one has left over.
     """
     size, shards, filled = size or SHARD, [], 0
     texts = tuple(texts)
-    companions = files if isinstance(files, Mapping) else {}
+    paired_files = files if isinstance(files, Mapping) else {}
     for file in files:
         bytes_ = file.stat().st_size
-        parts = [Part(str(file))] if companions.get(file) else _parts(file, bytes_, texts, size)
+        parts = [Part(str(file))] if paired_files.get(file) else _parts(file, bytes_, texts, size)
         for part in parts:
             length = (part.end or bytes_) - part.start
             if not shards or filled + length > size:

@@ -14,7 +14,7 @@ from typing import Any
 
 from xlam_lib.data.convert import converted
 from xlam_lib.data.formats.base import Drop
-from xlam_lib.data.pipeline.options import Options
+from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
 from xlam_lib.data.unify import unify

@@ -4,8 +4,7 @@ import pytest
 from source_checks import calls, load, reason, turns_that_come_back
 
 from xlam_lib.data.golden import samples_dir
-from xlam_lib.data.sources.agents.agentlite import convert, native, split
-from xlam_lib.data.sources.agents.agentlite_actions import parse_action, render_action
+from xlam_lib.data.sources.agents.agentlite import convert, native, parse_action, render_action, split
 
 
 def act(name: str, observation: str = "OK", **params: object) -> list:

@@ -9,8 +9,7 @@ from xlam_lib.codec import parse_answer, prompts_of, same_calls
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.sources import load_source
-from xlam_lib.data.sources.exchange.adp_other import convert, native
-from xlam_lib.data.sources.exchange.scienceworld import SCIENCEWORLD
+from xlam_lib.data.sources.exchange.adp_other import SCIENCEWORLD, convert, native
 from xlam_lib.trajectory import Trajectory
 
 RAW = samples_dir("adp_other") / "raw"

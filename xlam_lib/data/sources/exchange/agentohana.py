@@ -31,7 +31,7 @@ from xlam_lib.codec import PromptStyle, answer_of, history_steps, render_answer,
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
-from xlam_lib.data.sources.agents.agentlite_actions import action_tools, parse_action
+from xlam_lib.data.sources.agents.agentlite import action_tools, parse_action
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, Trajectory
 from xlam_lib.views import from_xlam_steps

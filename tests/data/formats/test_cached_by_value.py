@@ -1,4 +1,4 @@
-"""Tools that are made once: what tells them apart, what is never remembered, that the memory is bounded."""
+"""Tools that are made once: what tells them apart, what is never cached, that the cache is bounded."""
 
 import dataclasses
 import json
@@ -7,8 +7,8 @@ import pytest
 
 from xlam_lib import serialize
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats import remembered as memory
-from xlam_lib.data.formats.remembered import remembered
+from xlam_lib.data.formats import base
+from xlam_lib.data.formats.base import cached_by_value
 from xlam_lib.data.formats.tool_forms import tools_of
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Outcome, Source, Step, Task, Tool, ToolCall, Trajectory
@@ -17,7 +17,7 @@ from xlam_lib.validation import KnownTools, check_and_line
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
-@remembered
+@cached_by_value
 def listed(notes: list[str], *values):
     if values == ("bad",):
         raise Drop("bad")
@@ -46,11 +46,11 @@ def test_a_drop_is_raised_again():
             listed([], "bad")
 
 
-def test_the_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(memory, "KEPT", 2)
-    kept = [listed([], f"bounded {number}") for number in range(3)]
-    assert listed([], "bounded 2") is kept[2] and listed([], "bounded 0") is not kept[0]
-    monkeypatch.setattr(memory, "LONGEST", 10)
+def test_the_cache_is_bounded(monkeypatch):
+    monkeypatch.setattr(base, "CACHE_SIZE", 2)
+    results = [listed([], f"bounded {number}") for number in range(3)]
+    assert listed([], "bounded 2") is results[2] and listed([], "bounded 0") is not results[0]
+    monkeypatch.setattr(base, "LONGEST_KEY", 10)
     assert listed([], "longer than that") is not listed([], "longer than that")
 
 
@@ -66,7 +66,7 @@ def trajectory(*tools: Tool, **arguments) -> Trajectory:
     return Trajectory("t", Source("demo", "CC0-1.0"), tools=tools, steps=steps, tags=("x",))
 
 
-def test_a_known_tool_is_written_and_checked_as_a_new_one():
+def test_a_known_tool_is_serialized_and_checked_as_a_new_one():
     known, tools = KnownTools(), (Tool("f", "Does é", SCHEMA), Tool("g"))
     for arguments in ({"a": 1}, {"a": "text"}, {"b": 1}):
         t = trajectory(*tools, **arguments)
@@ -112,7 +112,7 @@ class Words(dict):
     "change",
     [{"extra": Words()}, {"outcome": Outcome(True, checks=Words())}, {"steps": (Step("user", "Hi", trainable=1),)}],
 )
-def test_odd_values_are_written_as_python_writes_them(change):
+def test_unusual_values_are_serialized_as_python_does(change):
     t = dataclasses.replace(trajectory(Tool("f", "", SCHEMA), a=1), **change)
     try:
         expected = json.dumps(t.to_dict()).encode()
