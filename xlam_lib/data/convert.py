@@ -17,7 +17,7 @@ from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
 from xlam_lib.data.reading import Raw, matches, read_records, read_text
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Trajectory
-from xlam_lib.validation import KnownTools, check_and_line
+from xlam_lib.validation import KnownTools, check_and_serialize
 
 log = logging.getLogger(__name__)
 Convert = Callable[[dict[str, Any], str], list[Trajectory]]
@@ -153,7 +153,7 @@ def convert_records(
             continue
         try:
             trajectories = converted(convert, raw)
-            checked = [check_and_line(t, level, known) for t in trajectories]
+            checked = [check_and_serialize(t, level, known) for t in trajectories]
             digest = small_digest(b"\n".join(line for _, line in checked))
             given = names.give([t.trajectory_id for t in trajectories], digest)
         except (Drop, TrajectoryError) as error:
@@ -174,7 +174,7 @@ def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
     """What the converter makes of a record; nothing at all is a Drop.
 
     A converter raises nothing but Drop, and tests with damaged records hold it to that. Where one fails all the same,
-    over a record that nobody foresaw, that record is dropped under a reason of its own and told with its traceback.
+    over a record that nobody foresaw, that record is dropped under a reason of its own and logged with its traceback.
     """
     try:
         trajectories = convert(raw.value, raw.where)

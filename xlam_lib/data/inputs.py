@@ -45,7 +45,7 @@ class Input:
         return [file for pair in self.files.items() for file in pair if file]
 
     def to_dict(self) -> dict[str, Any]:
-        """What tells whether an earlier run read the same: files by path, size and time of change, a data set by name.
+        """Shows whether an earlier run read the same: files by path, size and time of change, a data set by name.
 
         Whether a data set has changed is not asked: name its revision to be sure, or convert anew.
         """

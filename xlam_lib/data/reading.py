@@ -187,7 +187,7 @@ def _line(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | 
         return None
     try:
         return stream.record(serialize.fast(data), number)
-    except serialize.REFUSED:  # not JSON, or of a kind that only json reads
+    except serialize.DECODE_ERRORS:  # not JSON, or of a kind that only json reads
         pass
     try:
         value, constants = _decode(data.decode("utf-8"))

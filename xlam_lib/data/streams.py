@@ -115,13 +115,13 @@ def list_elements(stream: Stream) -> Iterator[Raw | Loss]:
     data, count = stream.whole.removeprefix(codecs.BOM_UTF8), 0
     try:
         elements = _parts(data)
-    except serialize.REFUSED:  # it is broken, or longer
+    except serialize.DECODE_ERRORS:  # it is broken, or longer
         elements = None
     if elements is not None:
         for element, line in _placed(elements, data):
             try:
                 value = serialize.fast(element)
-            except serialize.REFUSED:
+            except serialize.DECODE_ERRORS:
                 break
             yield stream.record(value, line)
             count += 1
@@ -197,11 +197,11 @@ class _Text:
 
     def more(self) -> bool:
         """Doubles the window (so a huge element is not scanned often); False at the end of the file."""
-        wanted, pieces = max(CHUNK, len(self.window) - self.at), []
-        while wanted > 0 and not self.ended:
-            data = self.stream.read(wanted)
+        missing, pieces = max(CHUNK, len(self.window) - self.at), []
+        while missing > 0 and not self.ended:
+            data = self.stream.read(missing)
             self.ended = not data
-            wanted -= len(data)
+            missing -= len(data)
             pieces.append(self.decoder.decode(data, final=self.ended))
         self.window, self.at = "".join([self.window[self.at :], *pieces]), 0
         return any(pieces)

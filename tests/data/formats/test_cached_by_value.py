@@ -12,7 +12,7 @@ from xlam_lib.data.formats.base import cached_by_value
 from xlam_lib.data.formats.tool_forms import tools_of
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Outcome, Source, Step, Task, Tool, ToolCall, Trajectory
-from xlam_lib.validation import KnownTools, check_and_line
+from xlam_lib.validation import KnownTools, check_and_serialize
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
@@ -70,8 +70,8 @@ def test_a_known_tool_is_serialized_and_checked_as_a_new_one():
     known, tools = KnownTools(), (Tool("f", "Does é", SCHEMA), Tool("g"))
     for arguments in ({"a": 1}, {"a": "text"}, {"b": 1}):
         t = trajectory(*tools, **arguments)
-        assert check_and_line(t, "warning", known) == check_and_line(t, "warning")
-        assert Trajectory.from_dict(json.loads(check_and_line(t, "warning", known)[1])) == t
+        assert check_and_serialize(t, "warning", known) == check_and_serialize(t, "warning")
+        assert Trajectory.from_dict(json.loads(check_and_serialize(t, "warning", known)[1])) == t
     assert [one.tool.name for one in known.values()] == ["f", "g"]
 
 
@@ -80,9 +80,9 @@ def test_faults_of_tools_are_found_each_time():
     for bad in (Tool("f", "", {"type": "frob"}), Tool("f", "", {"type": "string"}), Tool("f", "", {1: 2}), "f"):
         for _ in range(2):
             with pytest.raises(TrajectoryError):
-                check_and_line(trajectory(bad), "error", known)
+                check_and_serialize(trajectory(bad), "error", known)
     with pytest.raises(TrajectoryError, match="unique"):
-        check_and_line(trajectory(*[Tool("f", "", SCHEMA)] * 2), "error", known)
+        check_and_serialize(trajectory(*[Tool("f", "", SCHEMA)] * 2), "error", known)
 
 
 def test_rows_of_tools_take_bounded_memory(monkeypatch):
@@ -90,7 +90,7 @@ def test_rows_of_tools_take_bounded_memory(monkeypatch):
     known, tools = KnownTools(), [Tool(f"f{number}", "", SCHEMA) for number in range(9)]
     for tool in (*tools, *tools):
         t = trajectory(Tool("f", "", SCHEMA), tool, a=1)
-        assert check_and_line(t, "warning", known) == check_and_line(t, "warning")
+        assert check_and_serialize(t, "warning", known) == check_and_serialize(t, "warning")
     assert sum(len(row.line) for row in known.rows.values()) <= 400
 
 
@@ -100,7 +100,7 @@ def test_rows_of_tools_take_bounded_memory(monkeypatch):
 def test_what_equals_its_default_is_left_out_whether_it_is_the_same_or_not(none, unknown):
     steps = (Step("user", "Hi", reasoning_origin=none), Step("assistant", "Oh", reasoning_origin=none))
     t = Trajectory("t", Source("demo", "CC0-1.0"), Task(), (), steps, Outcome(True, termination=unknown))
-    assert check_and_line(t)[1] == json.dumps(t.to_dict()).encode()
+    assert check_and_serialize(t)[1] == json.dumps(t.to_dict()).encode()
     assert list(t.to_dict()["outcome"]) == ["success"] and list(t.to_dict()["steps"][0]) == ["role", "content"]
 
 
@@ -119,6 +119,6 @@ def test_unusual_values_are_serialized_as_python_does(change):
         assert Trajectory.from_dict(json.loads(expected)) == t
     except TrajectoryError:
         with pytest.raises(TrajectoryError):
-            check_and_line(t)
+            check_and_serialize(t)
         return
-    assert check_and_line(t)[1] == expected
+    assert check_and_serialize(t)[1] == expected

@@ -1,4 +1,4 @@
-"""What counts as said: numbers, dates, times, words in other spellings; and what does not."""
+"""What counts as grounded: numbers, dates, times, words in other spellings; and what does not."""
 
 import time
 
@@ -8,7 +8,7 @@ from xlam_lib.data.quality.grounding import Context
 from xlam_lib.data.quality.spellings import dates_in, numbers_in, times_in
 from xlam_lib.trajectory import Tool
 
-SAID = [
+GROUNDED = [
     ("twenty-five guests", 25),
     ("two hundred and fifty rooms", 250),
     ("3.5 million people", 3_500_000),
@@ -69,8 +69,8 @@ INVENTED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "value"), SAID)
-def test_said(text, value):
+@pytest.mark.parametrize(("text", "value"), GROUNDED)
+def test_grounded(text, value):
     context = Context()
     context.add(text)
     assert context.ungrounded({"x": value}) == []
@@ -95,7 +95,7 @@ def test_lists_and_objects_are_taken_apart_and_composed_texts_left_out():
     assert context.ungrounded(arguments) == [("people", "Bob"), ("more", "Oslo")]
 
 
-def test_what_the_tool_says_itself_is_no_invention():
+def test_what_the_tool_describes_itself_is_no_invention():
     tool = Tool(
         "f", "Default unit: metric", {"type": "object", "properties": {"n": {"type": "integer", "default": 20}}}
     )
@@ -105,7 +105,7 @@ def test_what_the_tool_says_itself_is_no_invention():
     assert context.ungrounded({"unit": "imperial", "n": 40}, tool) == [("unit", "imperial"), ("n", 40)]
 
 
-def test_what_is_heard_later_counts_later():
+def test_what_is_added_later_counts_later():
     context = Context()
     context.add("Find a flight")
     assert not context.grounded("HAT229")

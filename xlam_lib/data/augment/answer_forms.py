@@ -7,7 +7,7 @@
     tags     the thought, then <tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call> for each call
     python   <think>...</think> and [f(x=1)]
 
-`read_answer(write_answer(answer, form), form) == answer`, whatever is said in it. The codec's `parse_answer` is the
+`read_answer(write_answer(answer, form), form) == answer`, whatever its text. The codec's `parse_answer` is the
 lenient reader for what a model wrote; this one refuses all that `write_answer` would not have written.
 """
 
@@ -180,7 +180,7 @@ def _call_of(item: Any) -> ToolCall:
     return ToolCall(ast.unparse(item.func), arguments)
 
 
-def python_can_say(names: Sequence[str]) -> bool:
+def python_can_express(names: Sequence[str]) -> bool:
     """Whether tools of these names can be called in the form "python": `python_can_say(["a.b", "c-d"])` -> False."""
     return all(_is_name(part) for name in names for part in name.split("."))
 

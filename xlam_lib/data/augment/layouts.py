@@ -38,7 +38,7 @@ from xlam_lib.data.augment.answer_forms import (
     FORMS,
     escaped,
     format_instruction,
-    python_can_say,
+    python_can_express,
     read_answer,
     unescaped,
     write_answer,
@@ -155,7 +155,7 @@ def random_variant(rng: random.Random, names: Sequence[str] = ()) -> PromptVaria
 
     Mostly the query comes after tools and instructions, and the history behind it, as models expect.
     """
-    forms = [form for form in FORMS if form != "python" or python_can_say(names)]
+    forms = [form for form in FORMS if form != "python" or python_can_express(names)]
     answers = rng.choice(forms)
     head = rng.sample(BLOCKS[:3], 3)
     order = (*head, *BLOCKS[3:]) if rng.random() < 0.7 else tuple(rng.sample(BLOCKS, len(BLOCKS)))
@@ -212,10 +212,10 @@ def write(prompt: Prompt, variant: PromptVariant) -> str:
     """The text of a prompt; `read` takes it apart again."""
     bodies = {
         "task instruction": escaped(prompt.instruction, variant.marker_lines),
-        "available tools": _listed(_tools_written(prompt.tools, variant.tools), variant.layout),
+        "available tools": _encode_list(_encode_tools(prompt.tools, variant.tools), variant.layout),
         "format instruction": escaped(prompt.format_instruction, variant.marker_lines),
         "query": escaped(prompt.query, variant.marker_lines),
-        "history steps": _listed(prompt.history, variant.layout) if prompt.history else None,
+        "history steps": _encode_list(prompt.history, variant.layout) if prompt.history else None,
     }
     shown = [block for block in variant.order if bodies[block] is not None]
     blocks = [_block(block, bodies[block] or "", variant) for block in shown]
@@ -229,13 +229,13 @@ def _block(block: str, body: str, variant: PromptVariant) -> str:
     return f"{begin}\n{body}\n{end}\n\n" if end else f"{begin}\n{body}\n\n"
 
 
-def _listed(items: Sequence[Any], layout: str) -> str:
+def _encode_list(items: Sequence[Any], layout: str) -> str:
     if layout == "lines":
         return "\n".join(map(json_text, items))
     return json.dumps(items, ensure_ascii=False, allow_nan=False, indent=2 if layout == "indented" else None)
 
 
-def _tools_written(tools: Sequence[Tool], form: str) -> list[dict[str, Any]]:
+def _encode_tools(tools: Sequence[Tool], form: str) -> list[dict[str, Any]]:
     if form in ("concise", "marked"):
         return render_tools(tools, mark_required=form == "marked")
     given = tools_to_openai(tools)
@@ -246,10 +246,10 @@ def read(text: str, variant: PromptVariant) -> Prompt:
     """What a prompt of this variant says; a ValueError when the text was not written in it."""
     try:
         bodies = _bodies(text, variant)
-        said = [unescaped(bodies[block], variant.marker_lines) for block in FREE]
-        tools = _tools_read(_unlisted(bodies["available tools"], variant.layout), variant.tools)
-        history = _unlisted(bodies["history steps"], variant.layout) if "history steps" in bodies else []
-        prompt = Prompt(said[0], tools, said[1], said[2], history)
+        texts = [unescaped(bodies[block], variant.marker_lines) for block in FREE]
+        tools = _decode_tools(_decode_list(bodies["available tools"], variant.layout), variant.tools)
+        history = _decode_list(bodies["history steps"], variant.layout) if "history steps" in bodies else []
+        prompt = Prompt(texts[0], tools, texts[1], texts[2], history)
         same = write(prompt, variant) == text
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a prompt of this variant ({error}): {text[:120]!r}") from error
@@ -288,13 +288,13 @@ def _end(text: str, start: int, end: str, next_begin: re.Pattern[str]) -> tuple[
     return at - 2, at
 
 
-def _unlisted(body: str, layout: str) -> list[Any]:
+def _decode_list(body: str, layout: str) -> list[Any]:
     if layout == "lines":
         return [json.loads(line) for line in body.split("\n")] if body else []
     return json.loads(body)
 
 
-def _tools_read(given: list[dict[str, Any]], form: str) -> tuple[Tool, ...]:
+def _decode_tools(given: list[dict[str, Any]], form: str) -> tuple[Tool, ...]:
     if form in ("concise", "marked"):
         return tuple(read_tools(given, mark_required=form == "marked"))
     given = [tool["function"] for tool in given] if form == "openai" else given

@@ -36,14 +36,14 @@ class SourceInfo:
     name: str
     license: str  # SPDX
     url: str
-    files: tuple[str, ...]  # what upstream's files are called
+    files: tuple[str, ...]  # what its publisher calls the files
     hub_id: str = ""
     version: str = "1"  # of the converter; raise it when its output changes
     argument_level: Literal["error", "warning"] = "warning"
     text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
     samples: Mapping[str, Sequence[int | str] | None] = field(default_factory=dict)  # golden files; see `data.golden`
     paired_file: PairedFile | None = None  # a file that completes another; the module's `join` says how
-    policy: Policy = Policy()  # where it wants to be verified otherwise than `data.findings` says
+    policy: Policy = Policy()  # where it is verified otherwise than `data.findings` says
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
         """The provenance block of one trajectory."""

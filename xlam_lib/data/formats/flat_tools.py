@@ -40,13 +40,13 @@ def _tool(notes: list[str], name: Any, description: Any, parameters: Any, requir
     if isinstance(table.get("properties"), dict):
         schema = schema_of({**table, "type": "object"}, notes, name)
         return Tool(name, description or "", {"type": "object", **schema})
-    names = _texts(required) if isinstance(required, list) else [key for key in table if _says_required(table[key])]
+    names = _texts(required) if isinstance(required, list) else [key for key in table if _marked_required(table[key])]
     properties = {key: schema_of(spec, notes, f"{name}.{key}") for key, spec in table.items()}
     schema = {"type": "object", "properties": properties, "required": [key for key in names if key in properties]}
     return Tool(name, description or "", schema)
 
 
-def _says_required(spec: Any) -> bool:
+def _marked_required(spec: Any) -> bool:
     return isinstance(spec, dict) and spec.get("required") is True
 
 

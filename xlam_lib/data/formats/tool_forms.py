@@ -104,7 +104,7 @@ OBJECT = {"type": "object"}
 
 
 def _table(raw: dict[str, Any], name: str, notes: list[str], required: Any) -> dict[str, Any]:
-    """A flat table of parameters; one is required if it is said so, or is neither optional nor has a default."""
+    """A flat table of parameters; one is required if it is marked so, or is neither optional nor has a default."""
     properties, needed = {}, []
     for parameter, spec in raw.items():
         spec = {"type": spec} if isinstance(spec, str) else spec

@@ -25,7 +25,7 @@ import msgspec
 from xlam_lib.data.accounting import Accounting, Loss
 from xlam_lib.data.convert import small_digest
 from xlam_lib.files import writing
-from xlam_lib.serialize import REFUSED, UNWRITTEN, fast_bytes, loads, spaced_bytes
+from xlam_lib.serialize import DECODE_ERRORS, ENCODE_ERRORS, fast_bytes, loads, spaced_bytes
 
 BUFFER = 1 << 20  # bytes read and written at a time
 DIGEST = 16  # bytes
@@ -69,7 +69,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
         """What `dumps` gave."""
         try:
             return _read(line)
-        except REFUSED:
+        except DECODE_ERRORS:
             return msgspec.convert(json.loads(line), cls)
 
 
@@ -80,7 +80,7 @@ def loss_line(loss: Loss) -> bytes:
     """A line of losses.jsonl, as json.dumps writes it."""
     try:
         line = spaced_bytes(loss)
-    except UNWRITTEN:
+    except ENCODE_ERRORS:
         line = b"\x7f"
     if not line.isascii() or b"\x7f" in line:  # which json.dumps writes with a backslash
         line = json.dumps(msgspec.structs.asdict(loss)).encode()

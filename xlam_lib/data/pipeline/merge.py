@@ -1,6 +1,6 @@
 """The last step: the shards, in their order, become one folder with the books.
 
-Here is everything that must see all records: ids given twice, duplicates, the split. What is remembered of a record is
+Here is everything that must see all records: ids given twice, duplicates, the split. What is held of a record is
 a few digests, less than 1 kB a trajectory with all of it (`experiments/LOG.md`). A shard in which no id comes again is
 copied as bytes and its books are added, unless duplicates or a split are asked for, which need each record. The folder
 appears whole or not at all, and only with books that balance.
@@ -45,7 +45,7 @@ class Sifted(msgspec.Struct):
 
 @dataclass
 class Seen:
-    """What is remembered of the records so far."""
+    """What is held of the records so far."""
 
     names: Names = field(default_factory=Names)
     contents: dict[bytes, str] = field(default_factory=dict)  # digest of a content -> id
@@ -93,7 +93,7 @@ class Merge:
                 continue
             for record in self._sifted(shard, seen):
                 if record.entry.lost:
-                    accounting.lose_written(record.entry.lost)
+                    accounting.count_losses(record.entry.lost)
                     losses.write(record.lost)
                     continue
                 if record.loss is not None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from xlam_lib.data.pipeline import steps
 from xlam_lib.data.pipeline.contamination import benchmark_questions
-from xlam_lib.data.pipeline.shards import Part
+from xlam_lib.data.pipeline.shards import FilePart
 from xlam_lib.data.pipeline.splitting import BY
 
 QUESTIONS = "questions.json"
@@ -58,7 +58,7 @@ class Phase:
     tasks: int
 
 
-def phases(work: Path, source: str, shards: list[list[Part]], options: Options) -> list[Phase]:
+def phases(work: Path, source: str, shards: list[list[FilePart]], options: Options) -> list[Phase]:
     """What is done before the merge."""
     folder = work / "shards"
     folder.mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ def phases(work: Path, source: str, shards: list[list[Part]], options: Options) 
 
 
 def convert_steps(
-    work: Path, folder: Path, source: str, shards: list[list[Part]], options: Options
+    work: Path, folder: Path, source: str, shards: list[list[FilePart]], options: Options
 ) -> list[Callable[..., Any]]:
     """The steps from raw records to a shard."""
     made: list[Callable[..., Any]] = [steps.Read(source, shards), steps.Convert(source)]

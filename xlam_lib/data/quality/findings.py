@@ -71,7 +71,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Policy:
-    """How a source wants to be verified; what it doesn't say stays as in RULES.
+    """How a source is to be verified; what it doesn't say stays as in RULES.
 
     `composed` names arguments that the model writes itself (a search text, a message), so that no value of theirs is
     hallucinated: "keywords", or "search.keywords" for one tool only. `invalid` and `errors` are patterns of

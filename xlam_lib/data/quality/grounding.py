@@ -1,10 +1,10 @@
-"""Is an argument's value grounded in what the model was told, or made up? Used by `verify.py` (notebook 01).
+"""Is an argument's value grounded in the model's context, or made up? Used by `verify.py` (notebook 01).
 
     context = Context()
     context.add("Book a table for twenty-five on May 5th")
     context.ungrounded({"guests": 25, "date": "2024-05-05", "name": "Smith"})  # [("name", "Smith")]
 
-What can be told in other words is given the benefit of the doubt, so that what is reported is hallucinated indeed:
+What can be put in other words is given the benefit of the doubt, so that what is reported is hallucinated indeed:
 numbers in words or other units, dates and times in other spellings, words with other endings or a typo, abbreviations,
 short codes ("en", "USD"), values that the tool's own description names, another script (a translation), and texts
 that the model writes itself, such as a search text or a message.
@@ -61,7 +61,7 @@ class Texts:
         self._values: dict[str, Any] = {}
 
     def add(self, text: str) -> None:
-        """More that the model was told."""
+        """More of the context: an instruction, a message, a result."""
         if text:
             self._texts.append(text)
 
@@ -129,7 +129,7 @@ class Texts:
 
 
 class Context(Texts):
-    """All that the model was told so far; `add` more as the steps go by."""
+    """All that the model has read so far; `add` more as the steps go by."""
 
     def ungrounded(self, arguments: dict[str, Any], tool: Tool | None = None) -> list[tuple[str, Any]]:
         """(argument, value) for each single value that stands nowhere; see the top of this module."""
@@ -147,7 +147,7 @@ class Context(Texts):
         return value in self.numbers
 
     def grounded(self, value: Any, name: str = "") -> bool:
-        """Whether a single value was said, in whatever spelling: `context.grounded("Oslo", "city")`."""
+        """Whether a single value stands in the context, in whatever spelling: `context.grounded("Oslo", "city")`."""
         if isinstance(value, bool) or value is None:
             return True
         if isinstance(value, int | float):
@@ -155,7 +155,7 @@ class Context(Texts):
         return self._text(value, name) if isinstance(value, str) else True
 
     def _number(self, value: float) -> bool:
-        """Said, or one step of arithmetic away: another unit, rounded, or of two of few numbers."""
+        """Found, or one step of arithmetic away: another unit, rounded, or of two of few numbers."""
         if value in NEUTRAL or value != value or abs(value) in self.numbers:
             return True
         value, numbers = abs(value), self.numbers
@@ -187,7 +187,7 @@ class Context(Texts):
         return self._moment(folded) or self._words(value, tokens, name)
 
     def _moment(self, folded: str) -> bool:
-        """A date or time that was said in another spelling, or can be meant by "tomorrow"."""
+        """A date or time found in another spelling, or can be meant by "tomorrow"."""
         day, clock = folded, TIME_VALUE.search(folded)
         if clock:
             day = folded[: clock.start()].rstrip(" t") + folded[clock.end() :]
@@ -208,13 +208,13 @@ class Context(Texts):
         return any((m, d) in ((1, 1), (12, 31), (12, None), (1, None)) and y in self.numbers for y, m, d in dates)
 
     def _time(self, clock: str) -> bool:
-        wanted = times_in(clock.rstrip("z"))
-        if wanted & {(0, 0), (23, 59)}:
+        expected = times_in(clock.rstrip("z"))
+        if expected & {(0, 0), (23, 59)}:
             return True
-        return bool(wanted & self.times) or self.durations
+        return bool(expected & self.times) or self.durations
 
     def _words(self, value: str, tokens: list[str], name: str) -> bool:
-        """Each part with digits was said, and half of the words; those that name the argument prove nothing."""
+        """Each part with digits is found, and half of the words; those that name the argument prove nothing."""
         digits = [token for token in tokens if any(char.isdigit() for char in token)]
         if not all(self.has_squeezed(token) or self._digits(token) for token in digits):
             return False
@@ -225,19 +225,19 @@ class Context(Texts):
         if 2 * sum(self._known(word) for word in words) >= len(words) or self._abbreviated(value, tokens):
             return True
         if bool(WIDE.search(value)) != self.wide:
-            return True  # said in another script
+            return True  # a translation
         if self.wide:
             return any(self.has(a + b) for a, b in itertools.pairwise(squeeze(fold(value))))
         near = self.tokens if len(self.tokens) < MANY else ()  # looking for typos in more takes seconds
         return any(difflib.get_close_matches(word, near, 1, 0.8) for word in words if len(word) > 3)
 
     def _digits(self, token: str) -> bool:
-        """A number with a unit, like 5kg or 3rd, whose number was said."""
+        """A number with a unit, like 5kg or 3rd, whose number is found."""
         number = AFFIXED.fullmatch(token)
         return number is not None and float(number[1]) in self.numbers
 
     def _known(self, word: str) -> bool:
-        """Said, perhaps with another ending, or as a part of a longer word."""
+        """Found, perhaps with another ending, or as a part of a longer word."""
         if word in self.tokens:
             return True
         if len(word) < 4:
@@ -246,7 +246,7 @@ class Context(Texts):
         return any(token.startswith(stem) for token in self.tokens) or (len(word) > 4 and self.has_squeezed(word))
 
     def _abbreviated(self, value: str, tokens: list[str]) -> bool:
-        """The initials of words that were said, or words whose initials were said, or a ticker like AAPL."""
+        """The initials of words that are found, or words whose initials are, or a ticker like AAPL."""
         initials = "".join(token[0] for token in tokens)
         if len(tokens) > 1 and initials in self.tokens:
             return True

@@ -94,7 +94,7 @@ def _each_call(trajectory: Trajectory) -> Iterator[tuple[int, ToolCall]]:
 
 
 def _values(trajectory: Trajectory, policy: Policy) -> Iterator[Found]:
-    """Every value stands in what was said before; reported once for each value.
+    """Every value stands in the context before it; reported once for each value.
 
     Gold calls are not looked at: they are right by definition, and one may need what another, not carried out, gives.
     """
@@ -139,7 +139,7 @@ def _unanswered(waiting: dict[str, tuple[int, str]]) -> Iterator[Found]:
 
 
 def _repeats(trajectory: Trajectory) -> Iterator[Found]:
-    """The same call twice in one turn; or again with the same result, and nothing new was heard or done in between.
+    """The same call twice in one turn; or again with the same result, and nothing new was observed or done in between.
 
     Going back to a place after something was done elsewhere is no repetition. Gold calls are not looked at.
     """

@@ -132,19 +132,19 @@ def _step(item: Any) -> tuple[tuple[str, dict[str, Any]] | None, str, str]:
 
 
 def _walk(links: list[tuple[tuple[str, dict[str, Any]] | None, str, str]], builder: ActionBuilder) -> None:
-    thought, said = "", ""  # the thought, and the text of its action
+    thought, native_text = "", ""  # the thought, and the text of its action
     for i, (action, text, observation) in enumerate(links):
         if action is None:
             builder.no_call(text, observation)
             continue
         if _is_thought(links, i):
-            thought, said = action[1]["response"], text
+            thought, native_text = action[1]["response"], text
             continue
         builder.act(*action, text, render_action, thought)
-        if thought and said != render_action("Think", {"response": thought}):
-            builder.native[f"thought call_{len(builder.raw_ids) - 1}"] = said
+        if thought and native_text != render_action("Think", {"response": thought}):
+            builder.native[f"thought call_{len(builder.raw_ids) - 1}"] = native_text
         builder.result(observation)
-        thought = said = ""
+        thought = native_text = ""
 
 
 def _is_thought(links: list[tuple[tuple[str, dict[str, Any]] | None, str, str]], i: int) -> bool:

@@ -126,7 +126,7 @@ def _outcome(record: dict[str, Any], accepted: bool, finish: Any) -> Outcome:
 
 
 def _walk(messages: list[dict[str, Any]], answer: dict[str, Any]) -> tuple[StepBuilder, str, list[dict[str, Any]]]:
-    """(steps, system text, what the search said in the user's name) of the messages of one path."""
+    """(steps, system text, what the search added in the user's name) of the messages of one path."""
     builder, instruction, hints, thought = StepBuilder(), "", [], ""
     for message in messages:
         role, content = message.get("role"), message.get("content") or ""

@@ -200,7 +200,7 @@ def _call_line(item: dict[str, Any]) -> str:
 
 
 def _observation(builder: ActionBuilder, text: str) -> None:
-    """What came back; of a turn whose calls couldn't be read it is told by the user."""
+    """What came back; of a turn whose calls couldn't be read it is the user's message."""
     waiting = [call for call, _ in builder.open]
     if not waiting:
         builder.user(text)

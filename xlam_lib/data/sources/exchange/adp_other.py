@@ -14,8 +14,8 @@ Raw records (elements of lists; shortened):
 
 Decisions, from looking at the records:
 - ETO's turns are AgentInstruct's with "Thought: ...\\nAction: ..."; ScienceWorld has a grammar of its own. `reward` is
-  the outcome's; success is reward 1. What the agent is told of formats is treated as in `agentinstruct_adp`.
-- CodeActInstruct: `<execute>` and `<solution>` as in `mint_bench`; success isn't told.
+  the outcome's; success is reward 1. What the instruction says of formats is treated as in `agentinstruct_adp`.
+- CodeActInstruct: `<execute>` and `<solution>` as in `mint_bench`; success isn't recorded.
 - Synatra: a record is one step. The comments before the call are the reasoning, the summary behind it is content. The
   tools are inferred from the call and the past actions of the prompt (`synatra_steps.py`).
 - ADP's standard form is read by `agent_data_protocol.py`; where it is but messages with the native text (as for ETO),
@@ -35,7 +35,12 @@ from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_object
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
 from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS, Environment, inline, thought_and_action
 from xlam_lib.data.sources.exchange import synatra_steps
-from xlam_lib.data.sources.exchange.agent_data_protocol import is_standard, said, spoken, trajectory_of
+from xlam_lib.data.sources.exchange.agent_data_protocol import (
+    assistant_texts,
+    chat_messages,
+    is_standard,
+    trajectory_of,
+)
 from xlam_lib.data.sources.exchange.agentinstruct_adp import Message, episode, messages_of, native_episode
 from xlam_lib.trajectory import Outcome, Task, Trajectory
 
@@ -113,7 +118,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         return [synatra_steps.trajectory_of(record, SOURCE)]
     prefix, known = "", record
     if is_standard(record):
-        prefix, known = "standard/", {**record, "conversations": spoken(record)}
+        prefix, known = "standard/", {**record, "conversations": chat_messages(record)}
     if prefix and not known["conversations"]:
         return [trajectory_of(record, SOURCE, prefix)]
     raw_id = prefix + (str(record["id"]) if isinstance(record.get("id"), str | int) else content_id(record))
@@ -137,7 +142,7 @@ def native(t: Trajectory) -> list[str]:
         return native_episode(t, ETO[name])
     if name == "python":
         return native_turns(t, code_tags.CODEACT)
-    return [synatra_steps.native(t)] if name == "web" else said(t)
+    return [synatra_steps.native(t)] if name == "web" else assistant_texts(t)
 
 
 def _environment(record: dict[str, Any], messages: list[Message]) -> str | None:
