@@ -9,8 +9,8 @@ msgspec refuses what json lets pass (lone surrogates, NaN, 1e999), and then json
 the two did the work (tests/test_serialize.py). In one point the text is another, not the value: floats that json
 writes with an exponent, 1e+16 and 1e-05, are written as 1e16 and 0.00001.
 
-Of a trajectory, what stands before the tools and what stands behind them is written and read again by msgspec, as the
-types of `trajectory.py`: what is equal then is well typed, too. Tools that come again are put in as they were written.
+Of a trajectory, what stands before the tools and what stands behind them is serialized and read again by msgspec, as
+the types of `trajectory.py`: what is equal then is well typed, too. Tools that come again are put in as bytes from a cache.
 Whatever isn't found equal is looked at by Python, field by field, which says what is wrong.
 """
 
@@ -66,7 +66,7 @@ _read_head, _read_tail = msgspec.json.Decoder(_Head).decode, msgspec.json.Decode
 
 
 class KnownTool:
-    """A tool that was written, and checked once it has `rules`."""
+    """A tool with its JSON, and checked once it has `rules`."""
 
     __slots__ = ("line", "rules", "tool")
 
@@ -76,7 +76,7 @@ class KnownTool:
 
 
 class KnownRow:
-    """The tools of a trajectory, written one behind the other; checked once it has `by_name`."""
+    """The tools of a trajectory as one piece of JSON; checked once it has `by_name`."""
 
     __slots__ = ("by_name", "line", "tools")
 

@@ -3,7 +3,7 @@
     check(trajectory, "warning")             its warnings; a TrajectoryError for what is unsound
     check_and_serialize(trajectory, "warning")   the same with its line of JSON
 
-`arguments.py` holds a call against its tool's JSON Schema, `serialize.py` writes the line.
+`arguments.py` holds a call against its tool's JSON Schema, `serialize.py` makes the line.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check(trajectory: TrajectoryRecord, argument_level: str = "error") -> list[s
 def check_and_serialize(
     trajectory: TrajectoryRecord, argument_level: str = "error", known: KnownTools | None = None
 ) -> tuple[list[str], bytes]:
-    """(the warnings, the line of JSON without its end): what is checked was written, so it needn't be written twice.
+    """(the warnings, the line of JSON without its end): to check is to serialize, so it needn't be done twice.
 
     Whoever checks many trajectories gives each the same `known`: tools that come again are not checked again.
     """

@@ -50,7 +50,7 @@ def likeness(a: Tool, b: Tool) -> float:
 
 
 def _same() -> dict[str, str]:
-    """One word for all that `augment.reword` may put for one another: {"fetch": "get", "locate": "find", ...}."""
+    """One word for all that `names.reword` may put for one another: {"fetch": "get", "locate": "find", ...}."""
     same: dict[str, str] = {}
     for verb, others in SYNONYMS.items():
         group = {verb, *(word for other in others for word in other.split())} - SMALL_WORDS

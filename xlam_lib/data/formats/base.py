@@ -43,7 +43,7 @@ class SourceInfo:
     text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
     samples: Mapping[str, Sequence[int | str] | None] = field(default_factory=dict)  # golden files; see `data.golden`
     paired_file: PairedFile | None = None  # a file that completes another; the module's `join` says how
-    policy: Policy = Policy()  # where it is verified otherwise than `data.findings` says
+    policy: Policy = Policy()  # where it is verified otherwise than `quality.findings` says
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
         """The provenance block of one trajectory."""

@@ -22,7 +22,16 @@ import msgspec
 from xlam_lib import files
 from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.convert import RENAMED, Names
-from xlam_lib.data.pipeline.entries import BUFFER, Books, Entry, Kept, enter, entries, loss_line, name
+from xlam_lib.data.pipeline.entries import (
+    BUFFER,
+    Books,
+    RecordEntry,
+    TrajectoryEntry,
+    account,
+    entries,
+    loss_line,
+    name,
+)
 from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.pipeline.splitting import Disjoint, Groups
 from xlam_lib.data.reading import ReadError
@@ -33,13 +42,13 @@ EXACT = "exact duplicate of another trajectory"
 NEAR = "near-duplicate of another trajectory"
 
 
-class Sifted(msgspec.Struct):
+class OutputRecord(msgspec.Struct):
     """A record as it goes into the output: its trajectories with the ids that they get, and what was left out."""
 
-    entry: Entry
+    entry: RecordEntry
     lost: bytes = b""  # lines of losses in a row
     loss: Loss | None = None
-    kept: list[tuple[Kept, str, bytes]] = []  # (of the index, id, line)
+    kept: list[tuple[TrajectoryEntry, str, bytes]] = []  # (of the index, id, line)
     left: list[tuple[str, str, str]] = []
 
 
@@ -91,7 +100,7 @@ class Merge:
         for shard in range(self.shards):
             if self._copied(shard, seen.names, accounting, lines, losses):
                 continue
-            for record in self._sifted(shard, seen):
+            for record in self._output_records(shard, seen):
                 if record.entry.lost:
                     accounting.count_losses(record.entry.lost)
                     losses.write(record.lost)
@@ -99,7 +108,7 @@ class Merge:
                 if record.loss is not None:
                     accounting.lose(record.loss)
                     continue
-                enter(accounting, record.entry, [kept.steps for kept, _, _ in record.kept], record.left)
+                account(accounting, record.entry, [kept.steps for kept, _, _ in record.kept], record.left)
                 for kept, id, line in record.kept:
                     if id != kept.id:
                         accounting.warn(RENAMED, id)
@@ -131,25 +140,25 @@ class Merge:
         groups = Groups(self.options.split_by)
         seen = Seen()
         for shard in range(self.shards):
-            for record in self._sifted(shard, seen, with_lines=False):
+            for record in self._output_records(shard, seen, with_lines=False):
                 for kept, _, _ in record.kept:
                     groups.add(kept.task, kept.toolset)
         return groups.assign(self.options.split, self.options.seed)
 
-    def _sifted(self, shard: int, seen: Seen, with_lines: bool = True) -> Iterator[Sifted]:
+    def _output_records(self, shard: int, seen: Seen, with_lines: bool = True) -> Iterator[OutputRecord]:
         """The records of a shard in the order of the input, duplicates told apart; the same each time."""
         alike, number = self._clusters(shard), 0
         for entry, lines, lost in entries(Path(self.work) / "shards", shard, with_lines):
-            record = Sifted(entry, lost, None, [], list(entry.left))
+            record = OutputRecord(entry, lost, None, [], list(entry.left))
             if not entry.lost:
                 numbers = range(number, number + len(entry.kept))
                 number += len(entry.kept)
-                self._sift(record, lines, seen, [alike.get(n) for n in numbers])
+                self._deduplicate(record, lines, seen, [alike.get(n) for n in numbers])
             yield record
 
-    def _sift(
+    def _deduplicate(
         self,
-        record: Sifted,
+        record: OutputRecord,
         lines: list[bytes],
         seen: Seen,
         alike: list[int | None],

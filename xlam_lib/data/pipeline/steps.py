@@ -21,7 +21,7 @@ from xlam_lib.data.accounting import Drop, Loss
 from xlam_lib.data.convert import ARGUMENTS, converted, loss_of, notes, small_digest
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.pipeline.contamination import Questions, user_text
-from xlam_lib.data.pipeline.entries import Entry, Kept, ShardWriter
+from xlam_lib.data.pipeline.entries import RecordEntry, ShardWriter, TrajectoryEntry
 from xlam_lib.data.pipeline.shards import FilePart
 from xlam_lib.data.pipeline.splitting import task_key
 from xlam_lib.data.reading import Raw
@@ -198,13 +198,13 @@ class Write:
                 else:
                     shard.add(self.entry(item), item.lines)
 
-    def entry(self, item: Item) -> Entry:
+    def entry(self, item: Item) -> RecordEntry:
         """What the index says of a record."""
         kept = list(map(self._kept, item.trajectories, item.lines))
-        return Entry(item.file, item.line, kept, item.left, item.warned, small_digest(b"\n".join(item.lines)))
+        return RecordEntry(item.file, item.line, kept, item.left, item.warned, small_digest(b"\n".join(item.lines)))
 
-    def _kept(self, t: Trajectory, line: bytes) -> Kept:
-        kept = Kept(t.trajectory_id, len(t.steps), len(line))
+    def _kept(self, t: Trajectory, line: bytes) -> TrajectoryEntry:
+        kept = TrajectoryEntry(t.trajectory_id, len(t.steps), len(line))
         if self.groups:
             kept.at, kept.task, kept.toolset = split_place(t, line), task_key(t), t.toolset_id if t.tools else ""
         if self.contents:

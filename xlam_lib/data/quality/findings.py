@@ -1,6 +1,6 @@
 """What verification can find in a trajectory: the rules, how severe each is, and the table of what was found.
 
-Used by `verify.py` and `rating/` (notebook 01). A source may judge a rule otherwise by a policy that it declares:
+Used by `verify.py` and the ratings (notebook 01). A source may set a rule otherwise by a policy that it declares:
 
     Policy({"ungrounded value": "off"}, composed=("keywords",))
 
