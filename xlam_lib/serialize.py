@@ -10,7 +10,7 @@ the two did the work (tests/test_serialize.py). In one point the text is another
 writes with an exponent, 1e+16 and 1e-05, are written as 1e16 and 0.00001.
 
 Of a trajectory, what stands before the tools and what stands behind them is serialized and read again by msgspec, as
-the types of `trajectory.py`: what is equal then is well typed, too. Tools that come again are put in as bytes from a cache.
+the types of `trajectory.py`: what is equal then is well typed, too. Tools that come again are put in from a cache.
 Whatever isn't found equal is looked at by Python, field by field, which says what is wrong.
 """
 
