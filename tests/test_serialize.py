@@ -1,4 +1,4 @@
-"""msgspec's work can't be told from that of Python's json: values, types, order of keys, errors."""
+"""msgspec's work equals that of Python's json: values, types, order of keys, errors."""
 
 import ast
 import json
@@ -117,11 +117,11 @@ def test_it_reads_what_json_reads_of_bytes(data):
 @example({"a": (1, 2), "b": {3: None}})
 @example({"a": {1, 2}})
 def test_it_writes_what_json_writes_but_for_the_notation_of_exponents(value):
-    def written(value):
+    def by_python(value):
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
 
     try:
-        expected = written(value)
+        expected = by_python(value)
     except (ValueError, TypeError) as error:
         assert plain_bytes(value) is None
         with pytest.raises(type(error), match=re.escape(str(error))):

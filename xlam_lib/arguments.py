@@ -1,4 +1,4 @@
-"""Holding the arguments of a call against the JSON Schema of its tool, with a memory of schemas (notebook 01).
+"""Holding the arguments of a call against the JSON Schema of its tool, with a cache of schemas (notebook 01).
 
     argument_problems(tool, {"town": "Oslo"})     ["weather: 'city' is a required property", ...]
     argument_faults(tool, {"town": "Oslo"})       the same with where and what kind
@@ -46,8 +46,8 @@ ASKED = frozenset(  # keywords that are left to the full validator; a word that 
     examples contentEncoding contentMediaType contentSchema""".split()
 )
 DEPTH = 20
-KNOWN = 8192  # schemas that are remembered
-_known: dict[bytes | str, Rules] = {}
+CACHE_SIZE = 8192  # schemas
+_cache: dict[bytes | str, Rules] = {}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _faults(tool: Tool, rules: Rules | None, arguments: dict) -> list[ArgumentFa
 
 
 class Rules(NamedTuple):
-    """What is remembered of a schema."""
+    """What is cached of a schema."""
 
     key: bytes | str  # the schema itself, by marshal, which takes a third of JSON's time, or as JSON
     accepts: Accepts  # the quick test
@@ -117,13 +117,13 @@ def rules_of(schema: Any) -> Rules:
         key = marshal.dumps(schema, 2)  # version 2: equal values give equal bytes
     except ValueError:
         key = json.dumps(schema)
-    rules = _known.get(key)
+    rules = _cache.get(key)
     if rules is None:
         accepts = quick_check(schema)
         rules = Rules(key, accepts or _never, accepts is not None, _names(schema))
-        if len(_known) >= KNOWN:
-            _known.clear()
-        _known[key] = rules
+        if len(_cache) >= CACHE_SIZE:
+            _cache.clear()
+        _cache[key] = rules
     return rules
 
 

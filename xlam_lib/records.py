@@ -60,7 +60,7 @@ class Record(Frozen, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         """The record that `to_dict` wrote. `where` begins every error: "trajectory 'weather-7', step 3"."""
         try:
             return _quick(cls, data)
-        except _Odd:  # read again, slowly, to say what is wrong and where
+        except _Mismatch:  # read again, slowly, to say what is wrong and where
             where = where or cls.__name__
         if not isinstance(data, dict):
             raise TrajectoryError(f"{where}: expected an object, found {_show(data)}")
@@ -74,7 +74,7 @@ class Record(Frozen, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         return cls(**{key: _typed(hints[key], value, where, key) for key, value in data.items()})
 
 
-class _Odd(Exception):
+class _Mismatch(Exception):
     """Something isn't as expected; who cares what looks again."""
 
 
@@ -86,18 +86,18 @@ def typed_dict(record: Record, without: str = "") -> dict[str, Any] | None:
     """
     try:
         return _typed_writer(type(record), without)(record)
-    except _Odd:
+    except _Mismatch:
         return None
 
 
 @functools.cache
 def _typed_writer(cls: type, without: str = "") -> Any:
-    """`to_dict` of a class that raises _Odd over an ill type, as code of its own, as dataclasses make theirs.
+    """`to_dict` of a class that raises _Mismatch over an ill type, as code of its own, as dataclasses make theirs.
 
     It is quicker than a loop over fields, of which most hold their default.
     """
-    known: dict[str, Any] = {"cls": cls, "Odd": _Odd}
-    lines = ["def write(self):", " if type(self) is not cls: raise Odd", " kept = {}"]
+    known: dict[str, Any] = {"cls": cls, "Mismatch": _Mismatch}
+    lines = ["def write(self):", " if type(self) is not cls: raise Mismatch", " kept = {}"]
     for number, (name, default) in enumerate(pair for pair in _defaults(cls) if pair[0] != without):
         hint, d, e, w = _hints(cls)[name], f"d{number}", f"e{number}", f"w{number}"
         known[d] = known[e] = default
@@ -109,37 +109,37 @@ def _typed_writer(cls: type, without: str = "") -> Any:
             lines += [f"  value = {w}(value)"]
         elif origin is tuple and isinstance(inside[0], type) and issubclass(inside[0], Record):
             known[w], known[e] = _typed_writer(inside[0]), [] if default == () else default
-            lines += ["  if type(value) is not tuple: raise Odd", f"  value = [{w}(item) for item in value]"]
+            lines += ["  if type(value) is not tuple: raise Mismatch", f"  value = [{w}(item) for item in value]"]
         elif origin is tuple:
             known[w], known[e] = _reader(hint)[1], [] if default == () else default
-            lines += [f"  if not {w}(value): raise Odd", "  value = list(value)"]
+            lines += [f"  if not {w}(value): raise Mismatch", "  value = list(value)"]
         elif hint in (str, bool, dict):
-            lines += [f"  if type(value) is not {hint.__name__}: raise Odd"]
+            lines += [f"  if type(value) is not {hint.__name__}: raise Mismatch"]
         else:
             known[w] = _reader(hint)[1]
-            lines += [f"  if not {w}(value): raise Odd"]
+            lines += [f"  if not {w}(value): raise Mismatch"]
         lines += [f"  if value != {e}: kept[{name!r}] = value"]
     exec("\n".join([*lines, " return kept"]), known)
     return known["write"]
 
 
 def _quick(cls: type, data: Any) -> Any:
-    """`from_dict` for data without a fault, in a third of the time; anything else is _Odd."""
+    """`from_dict` for data without a fault, in a third of the time; anything else is a _Mismatch."""
     if type(data) is not dict:
-        raise _Odd
+        raise _Mismatch
     made, left = {}, len(data)
     for name, read in _shape(cls):
         if name in data:
             left -= 1
             made[name] = read(data[name])
     if left or _required(cls) - made.keys():
-        raise _Odd
+        raise _Mismatch
     return cls(**made)
 
 
 @functools.cache
 def _shape(cls: type) -> list[tuple[str, Any]]:
-    """(name, reads a value or raises _Odd) of each field."""
+    """(name, reads a value or raises _Mismatch) of each field."""
     return [(name, _reader(hint)[0]) for name, hint in _hints(cls).items()]
 
 
@@ -154,7 +154,7 @@ def _defaults(cls: type) -> list[tuple[str, Any]]:
 
 
 def _reader(hint: Any) -> tuple[Any, Any]:
-    """(reads a value of this type or raises _Odd, says whether a value fits)."""
+    """(reads a value of this type or raises _Mismatch, says whether a value fits)."""
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, type) and issubclass(hint, Record):
         return functools.partial(_quick, hint), lambda value: type(value) is hint and typed_dict(value) is not None
@@ -174,7 +174,7 @@ def _reader(hint: Any) -> tuple[Any, Any]:
         return lambda value: float(_of(float, value, int)), fits
     else:
         fits = functools.partial(_is_type, (hint,))
-    return lambda value: value if fits(value) else _odd(), fits
+    return lambda value: value if fits(value) else _mismatch(), fits
 
 
 def _is_type(kinds: tuple[type, ...], value: Any) -> bool:
@@ -186,11 +186,11 @@ def _among(values: frozenset[str], value: Any) -> bool:
 
 
 def _of(kind: type, value: Any, other: type | None = None) -> Any:
-    return value if type(value) in (kind, other) else _odd()
+    return value if type(value) in (kind, other) else _mismatch()
 
 
-def _odd() -> None:
-    raise _Odd
+def _mismatch() -> None:
+    raise _Mismatch
 
 
 @functools.cache

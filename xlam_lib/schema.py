@@ -30,7 +30,7 @@ class ToolCall(Record, frozen=True):
 
 
 class Step(Record, frozen=True):
-    """One message. `reasoning` is thought, `content` is said; a tool step answers the call `tool_call_id`."""
+    """One message. `reasoning` is the thought, `content` the text; a tool step answers the call `tool_call_id`."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""

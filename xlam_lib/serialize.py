@@ -9,8 +9,8 @@ msgspec refuses what json lets pass (lone surrogates, NaN, 1e999), and then json
 the two did the work (tests/test_serialize.py). In one point the text is another, not the value: floats that json
 writes with an exponent, 1e+16 and 1e-05, are written as 1e16 and 0.00001.
 
-Of a trajectory, what stands before the tools and what stands behind them is written and read again by msgspec, as the
-types of `trajectory.py`: what is equal then is well typed, too. Tools that come again are put in as they were written.
+Of a trajectory, what stands before the tools and what stands behind them is serialized and read again by msgspec, as
+the types of `trajectory.py`: what is equal then is well typed, too. Tools that come again are put in from a cache.
 Whatever isn't found equal is looked at by Python, field by field, which says what is wrong.
 """
 
@@ -28,15 +28,15 @@ from xlam_lib.schema import Outcome, Rating, Source, Step, Task, Tool, Trajector
 if TYPE_CHECKING:
     from xlam_lib.arguments import Rules
 
-REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
-UNWRITTEN = (*REFUSED, TypeError, ValueError)
-fast = msgspec.json.Decoder().decode  # raises one of REFUSED where json.loads may know better
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError)
+ENCODE_ERRORS = (*DECODE_ERRORS, TypeError, ValueError)
+fast = msgspec.json.Decoder().decode  # raises one of DECODE_ERRORS where json.loads may know better
 _fast_sorted = msgspec.json.Encoder(order="sorted").encode
 _sorted = json.JSONEncoder(sort_keys=True).encode
 DIGITS = bytes.maketrans(b"123456789", b"000000000")
 fast_bytes = msgspec.json.Encoder().encode  # of values that are known to be plain: NaN would become null
-TOOLS = 4096  # that are remembered
-ROWS = 16 << 20  # bytes of rows of tools that are remembered
+TOOLS = 4096  # that are cached
+ROWS = 16 << 20  # bytes of rows of tools that are cached
 NO_TASK, NO_OUTCOME, NONE, UNKNOWN = Task(), Outcome(), "none", "unknown"
 BARE = b"{}"
 FIELDS = TrajectoryRecord.__struct_fields__
@@ -66,7 +66,7 @@ _read_head, _read_tail = msgspec.json.Decoder(_Head).decode, msgspec.json.Decode
 
 
 class KnownTool:
-    """A tool that was written, and checked once it has `rules`."""
+    """A tool with its JSON, and checked once it has `rules`."""
 
     __slots__ = ("line", "rules", "tool")
 
@@ -76,7 +76,7 @@ class KnownTool:
 
 
 class KnownRow:
-    """The tools of a trajectory, written one behind the other; checked once it has `by_name`."""
+    """The tools of a trajectory as one piece of JSON; checked once it has `by_name`."""
 
     __slots__ = ("by_name", "line", "tools")
 
@@ -159,7 +159,7 @@ def _quickly(t: TrajectoryRecord, known: KnownTools) -> bytes | None:
         before, behind = fast_bytes(head), fast_bytes(tail)
         if _read_head(before) != head or _read_tail(behind) != tail or not _by_rule(tail):
             return None
-    except UNWRITTEN:
+    except ENCODE_ERRORS:
         return None
     if (row := known.row(t.tools)) is None:
         return None
@@ -196,7 +196,7 @@ def sorted_bytes(value: Any) -> bytes:
     """As json.dumps with sorted keys, for values whose keys are texts: `sorted_bytes({"b": 1, "a": "é"})`."""
     try:
         line = spaced(_fast_sorted(value))
-    except UNWRITTEN:
+    except ENCODE_ERRORS:
         return _sorted(value).encode()
     if not line.isascii() or b"\x7f" in line or b"null" in line:  # written with a backslash, or NaN
         return _sorted(value).encode()
@@ -208,7 +208,7 @@ def loads(text: str | bytes) -> Any:
     """As `json.loads`: `loads("[1, 2.5]")` -> [1, 2.5]."""
     try:
         return fast(text)
-    except REFUSED:
+    except DECODE_ERRORS:
         return json.loads(text)
 
 
@@ -231,5 +231,5 @@ def plain_bytes(value: Any) -> bytes | None:
     try:
         line = fast_bytes(value)
         return spaced(line) if fast(line) == value else None
-    except UNWRITTEN:
+    except ENCODE_ERRORS:
         return None

@@ -1,9 +1,9 @@
 """What makes a trajectory sound: the rules behind `Trajectory.validate`, used by notebook 01 and every converter.
 
     check(trajectory, "warning")             its warnings; a TrajectoryError for what is unsound
-    check_and_line(trajectory, "warning")    the same with its line of JSON
+    check_and_serialize(trajectory, "warning")   the same with its line of JSON
 
-`arguments.py` holds a call against its tool's JSON Schema, `serialize.py` writes the line.
+`arguments.py` holds a call against its tool's JSON Schema, `serialize.py` makes the line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xlam_lib.errors import TrajectoryError
 from xlam_lib.schema import Step, Tool, ToolCall, TrajectoryRecord
 from xlam_lib.serialize import KnownTools, serialize
 
-__all__ = ["ArgumentFault", "KnownTools", "argument_faults", "argument_problems", "check", "check_and_line"]
+__all__ = ["ArgumentFault", "KnownTools", "argument_faults", "argument_problems", "check", "check_and_serialize"]
 
 OWNER = {  # fields that belong to one role
     "reasoning": "assistant",
@@ -42,13 +42,13 @@ PLAIN = ("user", "assistant", "tool")  # roles of which a step with content and 
 
 def check(trajectory: TrajectoryRecord, argument_level: str = "error") -> list[str]:
     """Raises TrajectoryError at the first fault; returns the warnings. See `Trajectory.validate`."""
-    return check_and_line(trajectory, argument_level)[0]
+    return check_and_serialize(trajectory, argument_level)[0]
 
 
-def check_and_line(
+def check_and_serialize(
     trajectory: TrajectoryRecord, argument_level: str = "error", known: KnownTools | None = None
 ) -> tuple[list[str], bytes]:
-    """(the warnings, the line of JSON without its end): what is checked was written, so it needn't be written twice.
+    """(the warnings, the line of JSON without its end): to check is to serialize, so it needn't be done twice.
 
     Whoever checks many trajectories gives each the same `known`: tools that come again are not checked again.
     """

@@ -63,8 +63,8 @@ def test_openai_is_read_back(t: Trajectory) -> None:
 @given(trajectories())
 def test_any_trajectory_makes_the_same_openai_row_again(t: Trajectory) -> None:
     back = from_openai_row(json.loads(json.dumps(to_openai_row(t))))
-    told = (Step("system", t.task.instruction),) if t.task.instruction and t.steps[0].role != "system" else ()
-    assert core(back.steps) == core((*told, *t.steps))
+    instruction = (Step("system", t.task.instruction),) if t.task.instruction and t.steps[0].role != "system" else ()
+    assert core(back.steps) == core((*instruction, *t.steps))
     assert back.tools == t.tools
 
 
@@ -116,11 +116,11 @@ def test_any_trajectory_makes_the_same_dictionary_again(module: Any, t: Trajecto
     try:
         back = through(module, row)
     except Drop as error:  # no answer at all, or one that upstream takes for none
-        said = [
+        contents = [
             f"{step.reasoning}{step.content}" for step in t.steps if step.role == "assistant" and not step.tool_calls
         ]
         answers = [step for step in t.steps if step.role == "assistant"]
-        assert not answers or any(text.strip().lower() in ("", "none", "null") for text in said), error
+        assert not answers or any(text.strip().lower() in ("", "none", "null") for text in contents), error
         return
     assert module.export(back) == row
 

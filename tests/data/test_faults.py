@@ -48,6 +48,6 @@ def _only(trajectories: list[Trajectory], folder: Path) -> Path:
     return folder / "sound.jsonl"
 
 
-def test_too_few_to_spoil_is_said(tmp_path: Path, trajectories: list[Trajectory]) -> None:
+def test_too_few_to_spoil_is_reported(tmp_path: Path, trajectories: list[Trajectory]) -> None:
     with pytest.raises(ValueError, match="5 of each are needed"):
         spoiled(trajectories, tmp_path / "x.jsonl", QUESTIONS[:2])

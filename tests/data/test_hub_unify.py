@@ -42,9 +42,9 @@ def test_the_output_is_what_load_source_gives(hub: Path, tmp_path: Path) -> None
     own = Accounting(SOURCE)
     expected = list(load_source(SOURCE, "owner/name#train", own))
     books = unify(SOURCE, "owner/name#train", tmp_path / "out")
-    written = list(read_jsonl(tmp_path / "out" / TRAJECTORIES))
-    assert [t.trajectory_id for t in written] == [t.trajectory_id for t in expected]
-    assert [t.source for t in written] == [t.source for t in expected]
+    stored = list(read_jsonl(tmp_path / "out" / TRAJECTORIES))
+    assert [t.trajectory_id for t in stored] == [t.trajectory_id for t in expected]
+    assert [t.source for t in stored] == [t.source for t in expected]
     assert books is not None and (books.files, books.records_in) == (1, 22) and books.dropped == own.dropped
     losses = [json.loads(line) for line in (tmp_path / "out" / LOSSES).read_text().splitlines()]
     assert [(loss["file"], loss["line"]) for loss in losses] == [("owner/name[train]", 21), ("owner/name[train]", 22)]
@@ -83,7 +83,7 @@ def test_a_hub_that_cannot_be_reached_is_one_error(tmp_path: Path, monkeypatch: 
 
 
 def test_a_stream_that_breaks_off_is_taken_up(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first file is read, the second is broken; mended, the stream goes on behind what is stored."""
+    """The first file is read, the second is broken; once fixed, the stream goes on behind what is stored."""
     records = rows(240)
     write(hub / "train-00000.jsonl", records[:120])
     good = write(hub / "train-00001.jsonl", records[120:]).read_bytes()

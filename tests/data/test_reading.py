@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlam_lib.data import reading_lists, reading_stream
+from xlam_lib.data import streams
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.reading import Raw, ReadError, data_files, read_records
 
@@ -94,7 +94,7 @@ def test_a_cut_last_line_says_so(tmp_path: Path) -> None:
     assert "the file ends within this line" in losses[0].reason
 
 
-def test_mixed_encodings_cost_the_odd_line(tmp_path: Path) -> None:
+def test_mixed_encodings_cost_the_bad_line(tmp_path: Path) -> None:
     data = lines(ROWS[:1]).encode() + '{"name": "Zoë"}\n'.encode("latin-1") + lines(ROWS[1:]).encode()
     rows, losses = read(write(tmp_path, "rows.jsonl", data))
     assert rows == ROWS
@@ -102,7 +102,7 @@ def test_mixed_encodings_cost_the_odd_line(tmp_path: Path) -> None:
     assert losses[0].reason == "not UTF-8: byte 0xeb at position 13 of the record (Latin-1 or Windows-1252 text?)"
 
 
-def test_mixed_encodings_cost_the_odd_element_of_a_list(tmp_path: Path) -> None:
+def test_mixed_encodings_cost_the_bad_element_of_a_list(tmp_path: Path) -> None:
     items = [json.dumps(ROWS[0], ensure_ascii=False).encode(), '{"name": "Zoë"}'.encode("latin-1"), b'{"a": "\\udc80"}']
     rows, losses = read(write(tmp_path, "rows.json", b"[\n" + b",\n".join(items) + b"\n]"))
     assert rows == [ROWS[0], {"a": "\udc80"}]
@@ -187,9 +187,8 @@ def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
 
 def in_chunks(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Nothing is read whole, so lists are read element by element."""
-    for module in (reading_stream, reading_lists):
-        monkeypatch.setattr(module, "CHUNK", size)
-    monkeypatch.setattr(reading_stream, "HEAD", 1)
+    monkeypatch.setattr(streams, "CHUNK", size)
+    monkeypatch.setattr(streams, "HEAD", 1)
 
 
 @pytest.mark.parametrize("text", [lines(ROWS), json.dumps(ROWS), json.dumps(ROWS, indent=1, ensure_ascii=False)])

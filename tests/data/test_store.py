@@ -24,8 +24,8 @@ JSON = st.recursive(
 def trajectories() -> list[Trajectory]:
     sources = ("xlam_fc_60k", "tau_bench", "toolbench")
     made = [t for name in sources for t in read_jsonl(samples_dir(name) / "unified.jsonl")]
-    odd = {"numbers": [0.1 + 0.2, 1.2345678901234567, 12345678901234567890], "none": {"a": None}, "é": "\u2028"}
-    return [dataclasses.replace(made[0], extra=odd, split="train", tags=()), *made[1:]]
+    unusual = {"numbers": [0.1 + 0.2, 1.2345678901234567, 12345678901234567890], "none": {"a": None}, "é": "\u2028"}
+    return [dataclasses.replace(made[0], extra=unusual, split="train", tags=()), *made[1:]]
 
 
 def test_parquet_round_trip(trajectories: list[Trajectory], tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_damaged_objects_are_taken_apart_or_left_whole(source: str, mutations: l
         assert found and all(isinstance(one, Raw) and isinstance(one.value, dict) for one in found)
 
 
-def test_a_record_that_no_one_foresaw_is_told_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_that_no_one_foresaw_is_reported_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
     def convert(record: dict, where: str) -> list:
         return [record["nested"]["key"]] if record["id"] == 2 else SOURCES["xlam_fc_60k"].convert(record, where)
 
@@ -363,11 +363,11 @@ def test_native_texts_come_back_from_what_unify_wrote(tmp_path: Path, source: st
     """Repairs and ratings don't touch them."""
     folder = samples_dir(source) / "raw"
     unify(source, folder, tmp_path / "out")
-    written = {t.trajectory_id: t for t in read_jsonl(tmp_path / "out" / TRAJECTORIES)}
+    stored = {t.trajectory_id: t for t in read_jsonl(tmp_path / "out" / TRAJECTORIES)}
     converted = list(load_source(source, folder))
-    assert converted and len(written) == len(converted)
+    assert converted and len(stored) == len(converted)
     for t in converted:
-        assert native(written[t.trajectory_id]) == SOURCES[source].native(t)
+        assert native(stored[t.trajectory_id]) == SOURCES[source].native(t)
 
 
 def test_native_texts_are_made_from_what_stood_there_before_repairs() -> None:

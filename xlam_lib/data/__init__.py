@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "export": ["from_openai_row", "to_adp", "to_openai_row", "to_xlam"],
         "faults": ["spoiled"],
         "hub": ["HubId", "hub_records"],
+        "inputs": ["find_input"],
         "reading": ["Raw", "ReadError", "data_files", "read_records"],
         "report": ["funnel", "gallery", "profile"],
         "store": ["read_parquet", "write_parquet"],

@@ -79,12 +79,12 @@ class Accounting:
 
     def lose(self, loss: Loss) -> None:
         """One record was lost, and this is where and why."""
-        self.lose_written((loss,))
+        self.count_losses((loss,))
         if self.sink is not None:
             self.sink(loss)
 
-    def lose_written(self, losses: Sequence[Loss]) -> None:
-        """The same for losses that are written down already."""
+    def count_losses(self, losses: Sequence[Loss]) -> None:
+        """The same for losses that the sink has already."""
         self.records_in += len(losses)
         for loss in losses:
             if loss.kind == "quarantined":

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlam_lib.data.accounting import Accounting, Drop, Loss
-from xlam_lib.data.companions import companion_of, completed, joined
-from xlam_lib.data.reading import Raw, matches, read_records
-from xlam_lib.data.reading_text import read_text
+from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
+from xlam_lib.data.reading import Raw, matches, read_records, read_text
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Trajectory
-from xlam_lib.validation import KnownTools, check_and_line
+from xlam_lib.validation import KnownTools, check_and_serialize
 
 log = logging.getLogger(__name__)
 Convert = Callable[[dict[str, Any], str], list[Trajectory]]
@@ -88,8 +87,8 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
     `accounting` is complete when the iterator is exhausted.
     """
     names = Names()
-    for file, companion in completed(source, list(files)).items():
-        accounting.files += 2 if companion else 1
+    for file, paired in with_paired_files(source, list(files)).items():
+        accounting.files += 2 if paired else 1
         before = accounting.records_in
         yield from convert_records(
             source.convert, raw_records(source, file), accounting, source.SOURCE.argument_level, names
@@ -102,8 +101,8 @@ def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
     if matches(file, source.SOURCE.text_files):
         return read_text(file, source.split)
     records = unpacked(source, read_records(file))
-    companion = companion_of(source, file)
-    return joined(source, records, companion) if companion else records
+    paired = paired_file_of(source, file)
+    return join_records(source, records, paired) if paired else records
 
 
 def unpacked(source: Any, records: Iterable[Raw | Loss]) -> Iterator[Raw | Loss]:
@@ -154,7 +153,7 @@ def convert_records(
             continue
         try:
             trajectories = converted(convert, raw)
-            checked = [check_and_line(t, level, known) for t in trajectories]
+            checked = [check_and_serialize(t, level, known) for t in trajectories]
             digest = small_digest(b"\n".join(line for _, line in checked))
             given = names.give([t.trajectory_id for t in trajectories], digest)
         except (Drop, TrajectoryError) as error:
@@ -175,7 +174,7 @@ def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
     """What the converter makes of a record; nothing at all is a Drop.
 
     A converter raises nothing but Drop, and tests with damaged records hold it to that. Where one fails all the same,
-    over a record that nobody foresaw, that record is dropped under a reason of its own and told with its traceback.
+    over a record that nobody foresaw, that record is dropped under a reason of its own and logged with its traceback.
     """
     try:
         trajectories = convert(raw.value, raw.where)

@@ -10,7 +10,7 @@
     adp           {"id", "content", "details", "tools"}: Agent Data Protocol, standard form
 
 All but `trl` are read back, by `from_openai_row` and `from_xlam` here and by the sources; what a format has no word for
-(errors, rewards, ratings) is lost in it. A trajectory that a format can't hold is left out, told, and counted by its
+(errors, rewards, ratings) is lost in it. A trajectory that a format can't hold is left out, logged, and counted by its
 reason.
 """
 
@@ -36,7 +36,7 @@ Row = dict[str, Any]
 
 
 def to_openai_row(t: Trajectory) -> Row:
-    """What the agent is told is the system message, unless there is one: `to_openai_row(t)["messages"][0]["role"]`."""
+    """The task instruction is the system message, unless there is one: `to_openai_row(t)["messages"][0]["role"]`."""
     steps = t.steps
     if t.task.instruction and not (steps and steps[0].role == "system"):
         steps = (Step("system", t.task.instruction), *steps)
@@ -120,7 +120,7 @@ FORMATS: dict[str, Callable[[Trajectory], list[Row]]] = {
 
 
 def export(trajectories: Iterable[Trajectory], format: str, output: str | Path) -> dict[str, Any]:
-    """Writes JSON Lines and tells how many: `export(read_jsonl("t.jsonl"), "openai", "m.jsonl")["rows"]`."""
+    """Writes JSON Lines and returns how many: `export(read_jsonl("t.jsonl"), "openai", "m.jsonl")["rows"]`."""
     if format not in FORMATS:
         raise ValueError(f"no format {format!r}; there are {', '.join(FORMATS)}")
     counts: dict[str, Any] = {"format": format, "trajectories": 0, "rows": 0, "left_out": {}}

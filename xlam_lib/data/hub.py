@@ -142,7 +142,7 @@ def _record(row: dict[str, Any], schema: Any, place: str, number: int) -> Raw | 
 
 
 def _plain(value: Any, kind: Any) -> Any:
-    """A value of a table as JSON. `kind` is its Arrow type, which tells objects of the table from JSON within it."""
+    """A value of a table as JSON. `kind` is its Arrow type, which sets objects of the table apart from JSON in it."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):

@@ -15,8 +15,10 @@ at the content. Lists and lines are streamed: a file larger than memory is fine.
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -24,12 +26,12 @@ from typing import Any
 
 from xlam_lib import serialize
 from xlam_lib.data.accounting import Loss
-from xlam_lib.data.reading_lists import list_elements
-from xlam_lib.data.reading_stream import CHUNK, Raw, ReadError, Stream, bad_byte
+from xlam_lib.data.streams import CHUNK, Raw, ReadError, Stream, bad_byte, list_elements
 
-__all__ = ["Raw", "ReadError", "data_files", "is_lines", "matches", "read_lines", "read_records"]
+__all__ = ["Raw", "ReadError", "data_files", "is_lines", "matches", "read_lines", "read_records", "read_text"]
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
+Split = Callable[[str], Iterator[tuple[int, dict[str, Any]]]]
 KINDS = ".json, .jsonl or .ndjson (also .gz)"
 BOMS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -97,6 +99,34 @@ def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[
             start, number = start + len(data), number + 1
 
 
+def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
+    """The records of a plain-text file, a log or transcript; `split(text)` of its source yields (line, record) of each.
+
+    A file that is not UTF-8 or whose gzip stream breaks off is one quarantined entry, since a record that is cut off
+    can't be told from a short one: `next(read_text("episodes.txt", webshop.split)).line` -> 1.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be opened ({error.strerror or error}); is the path right?") from error
+    try:
+        text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8-sig")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        yield Loss("quarantined", str(path), 0, f"the gzip stream is broken ({error}); fetch the file again")
+        return
+    except UnicodeDecodeError as error:
+        line = 1 + data[: error.start].count(b"\n")
+        reason = f"not UTF-8: byte 0x{error.object[error.start]:02x} (Latin-1 or Windows-1252 text?)"
+        yield Loss("quarantined", str(path), line, reason)
+        return
+    empty = True
+    for line, record in split(text):
+        empty = False
+        yield Raw(record, str(path), line)
+    if empty:
+        yield Loss("quarantined", str(path), 0, "the file is empty" if not text.strip() else "no record in this text")
+
+
 def _files(folder: str) -> Iterator[str]:
     """The files below a folder, links to files resolved, without hidden ones; links to folders are not followed."""
     with os.scandir(folder) as found:
@@ -157,7 +187,7 @@ def _line(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | 
         return None
     try:
         return stream.record(serialize.fast(data), number)
-    except serialize.REFUSED:  # not JSON, or of a kind that only json reads
+    except serialize.DECODE_ERRORS:  # not JSON, or of a kind that only json reads
         pass
     try:
         value, constants = _decode(data.decode("utf-8"))

@@ -36,7 +36,7 @@ class Profile:
     turns: list[int] = field(default_factory=list)  # assistant steps
     calls: list[int] = field(default_factory=list)
     tools: list[int] = field(default_factory=list)  # offered
-    characters: list[int] = field(default_factory=list)  # of everything said, thought, called and returned
+    characters: list[int] = field(default_factory=list)  # of all messages, thoughts, calls and results
     parallel: int = 0  # turns with more than one call
     errors: int = 0  # tool results marked as errors
     success: Counter[str] = field(default_factory=Counter)  # yes, no, unknown

@@ -146,7 +146,7 @@ def write_rows(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
 
 
 def row_features() -> Features:
-    """What `load_dataset("json", features=...)` is told of such rows, as a column may begin with nothing but null."""
+    """What `load_dataset("json", features=...)` needs for such rows, as a column may begin with nothing but null."""
     from datasets import Features
 
     return Features.from_arrow_schema(schema())

@@ -35,9 +35,8 @@ from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.inputs import Input, find_input
 from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, run_local, run_on_ray, submit
 from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
-from xlam_lib.data.pipeline.options import Options
-from xlam_lib.data.pipeline.phases import Phase, phases
-from xlam_lib.data.pipeline.shards import Part, fetch, plan
+from xlam_lib.data.pipeline.phases import Options, Phase, phases
+from xlam_lib.data.pipeline.shards import FilePart, fetch, plan
 from xlam_lib.data.pipeline.splitting import BY
 from xlam_lib.data.pipeline.work import begin, read_plan, work_folder, working, write_plan
 from xlam_lib.data.reading import ReadError
@@ -85,7 +84,9 @@ def unify(
     return _books(output)
 
 
-def _run(merge: Merge, work: Path, shards: list[list[Part]], workers: int, executor: str, ray: dict[str, Any]) -> None:
+def _run(
+    merge: Merge, work: Path, shards: list[list[FilePart]], workers: int, executor: str, ray: dict[str, Any]
+) -> None:
     """All phases, here or on Ray, and then the merge, here."""
     merge = dataclasses.replace(merge, work=str(work), shards=len(shards))
     for phase in phases(work, merge.source, shards, merge.options):
@@ -108,12 +109,12 @@ def _submit(merge: Merge, found: Input, workers: int, options: dict[str, Any]) -
     submit(all_, work.resolve(), workers, options)
 
 
-def _shards(work: Path, job: dict[str, Any], found: Input, source: str) -> list[list[Part]]:
+def _shards(work: Path, job: dict[str, Any], found: Input, source: str) -> list[list[FilePart]]:
     """The shards of the run that is taken up, or new ones, written down; rows of the hub are stored first."""
     if known := read_plan(work).get("shards"):
-        return [[Part(*part) for part in shard] for shard in known]
+        return [[FilePart(*part) for part in shard] for shard in known]
     if found.hub:
-        shards = [[Part(str(file.resolve()), fetched=True)] for file in fetch(found.hub, work / "rows")]
+        shards = [[FilePart(str(file.resolve()), fetched=True)] for file in fetch(found.hub, work / "rows")]
     else:
         shards = plan(found.files, find_source(source).SOURCE.text_files)
     rows = [[list(vars(part).values()) for part in shard] for shard in shards]

@@ -39,23 +39,23 @@ SOME = Augmentation(distractors=0.3, shuffled=0.3, irrelevant=0.2, masked=0.5, v
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.05, 0.5, 1.0])
 def test_as_many_are_varied_as_asked(kind, share):
-    told, bound = Counter(), 5 * (share * (1 - share) / len(MANY)) ** 0.5
-    changed = [Augmentation(**{kind: share}, seed=1)(one, OTHERS, told) for one in MANY]
-    tried = told[kind] + sum(count for what, count in told.items() if what.startswith(f"not {kind}: "))
-    assert told["trajectories"] == len(MANY) and abs(tried / len(MANY) - share) <= bound
-    assert sum(a is not b for a, b in zip(MANY, changed, strict=True)) == told[kind] > 0
+    counts, bound = Counter(), 5 * (share * (1 - share) / len(MANY)) ** 0.5
+    changed = [Augmentation(**{kind: share}, seed=1)(one, OTHERS, counts) for one in MANY]
+    tried = counts[kind] + sum(count for what, count in counts.items() if what.startswith(f"not {kind}: "))
+    assert counts["trajectories"] == len(MANY) and abs(tried / len(MANY) - share) <= bound
+    assert sum(a is not b for a, b in zip(MANY, changed, strict=True)) == counts[kind] > 0
     jokes = sum(one.tags == ("irrelevant",) for one in MANY)  # nothing is called there
     if share == 1.0 and kind in ("distractors", "irrelevant"):
-        assert told[kind] == len(MANY) - jokes
+        assert counts[kind] == len(MANY) - jokes
     elif share == 1.0:
-        assert told[kind] == len(MANY)
+        assert counts[kind] == len(MANY)
 
 
 def test_the_kinds_are_drawn_apart():
-    told = [Counter(), Counter()]
+    counts = [Counter(), Counter()]
     alone, beside = Augmentation(masked=0.5, seed=3), SOME
     for one in MANY:
-        masked = [augmentation(one, OTHERS, t) for augmentation, t in zip((alone, beside), told, strict=True)]
+        masked = [augmentation(one, OTHERS, t) for augmentation, t in zip((alone, beside), counts, strict=True)]
         assert ("masked" in masked[0].extra) == ("masked" in masked[1].extra)
     both = sum("masked" in (made := SOME(one)).extra and variant_of(made) is not None for one in MANY)
     assert abs(both / len(MANY) - 0.25) < 0.05
@@ -64,8 +64,8 @@ def test_the_kinds_are_drawn_apart():
 
 
 def test_without_shares_nothing_is_touched():
-    told = Counter()
-    assert Augmentation()(MANY[0], told=told) is MANY[0] and +told == Counter()
+    counts = Counter()
+    assert Augmentation()(MANY[0], counts=counts) is MANY[0] and +counts == Counter()
     assert turns_of(MANY[3], STYLE) == prompts_of(MANY[3], STYLE)
 
 
@@ -101,9 +101,9 @@ def undoes(t: Trajectory, made: Trajectory) -> None:
     assert undone(made) == undone(Trajectory.from_dict(json.loads(json.dumps(made.to_dict())))) == t
     variant = variant_of(made)
     for step, prompt, completion in turns_of(made, STYLE) if variant else ():
-        said = read(prompt, variant)
-        assert (said.query, said.history) == history_steps(made.steps[:step])
-        assert [tool.name for tool in said.tools] == [tool.name for tool in made.tools]
+        parsed = read(prompt, variant)
+        assert (parsed.query, parsed.history) == history_steps(made.steps[:step])
+        assert [tool.name for tool in parsed.tools] == [tool.name for tool in made.tools]
         assert read_answer(completion, variant.answers) == answer_of(made.steps[step])
 
 
@@ -132,13 +132,13 @@ def test_a_masked_trajectory_without_its_tool_refuses():
 
 def test_distractors_never_fit_as_well():
     twins = [Tool("fetchWeather", "Tool to fetch the weather of a city"), Tool("now", "The time"), *TOOLS]
-    told = Counter()
+    counts = Counter()
     for number in range(100):
         t = replace(trajectory(number, "parallel"), tools=(replace(WEATHER, description="Get the weather of a city"),))
-        made = Augmentation(distractors=1.0)(t, ToolPool(twins), told)
+        made = Augmentation(distractors=1.0)(t, ToolPool(twins), counts)
         assert {tool.name for tool in made.tools} == {"get_weather", "now", "add", "book_room"}
         assert all(likeness(tool, t.tools[0]) < LOOK_ALIKE for tool in made.tools if tool.name != "get_weather")
-    assert told["distractors"] == 100
+    assert counts["distractors"] == 100
 
 
 def test_nothing_stands_in_for_a_tool_that_went():
@@ -175,14 +175,14 @@ CALL = Step("assistant", tool_calls=(ToolCall("book_room", {}, "a"),))
     ],
 )
 def test_what_cannot_be_varied_stays_and_is_counted(kind, t, why):
-    told = Counter()
-    assert Augmentation(**{kind: 1.0})(t, OTHERS, told) is t
-    ((said, count),) = (+told - Counter(trajectories=1)).items()
-    assert said.startswith(f"not {kind}: {why}") and count == 1
+    counts = Counter()
+    assert Augmentation(**{kind: 1.0})(t, OTHERS, counts) is t
+    ((reason, count),) = (+counts - Counter(trajectories=1)).items()
+    assert reason.startswith(f"not {kind}: {why}") and count == 1
     if kind == "distractors":
-        told.clear()
-        assert Augmentation(distractors=1.0)(bare(CALL, tools=(BOOK,)), told=told).tools == (BOOK,)
-        assert told["not distractors: its source has no other tools"] == 1
+        counts.clear()
+        assert Augmentation(distractors=1.0)(bare(CALL, tools=(BOOK,)), counts=counts).tools == (BOOK,)
+        assert counts["not distractors: its source has no other tools"] == 1
 
 
 def test_a_layout_can_write_calls_of_tools_that_are_not_there():
@@ -198,7 +198,7 @@ def test_a_share_is_a_share(share):
 
 
 @pytest.mark.parametrize("kind", [sft.SftSettings, sft_lite.LiteSettings])
-def test_the_settings_of_a_run_say_it(kind):
+def test_the_settings_of_a_run_set_it(kind):
     shares = [part for name in KINDS for part in (f"--{name}", "0.25")]
     given = from_command_line(kind, ["--base", "b", "--data", "d", "--out", "o", "--seed", "5", *shares], "x", "X.")
     assert Augmentation.of(given) == Augmentation(0.25, 0.25, 0.25, 0.25, 0.25, seed=5)
@@ -223,10 +223,10 @@ def file(tmp_path_factory):
 
 
 def test_labels_train_only_the_answer(file):
-    rows, left_out, told = rows_of(file, Letters(), STYLE, 10**6, ("<", ">"), SOME, "some")
-    assert left_out == {"of another split": 40} and told["trajectories"] == 160
-    assert all(told[kind] > 10 for kind in KINDS if kind != "distractors")
-    assert told["not distractors: its source has no other tools"] > 10
+    rows, left_out, counts = rows_of(file, Letters(), STYLE, 10**6, ("<", ">"), SOME, "some")
+    assert left_out == {"of another split": 40} and counts["trajectories"] == 160
+    assert all(counts[kind] > 10 for kind in KINDS if kind != "distractors")
+    assert counts["not distractors: its source has no other tools"] > 10
     by_id = {}
     for one in MANY[:200]:
         made = SOME(one, ToolPool(TOOLS))
@@ -245,9 +245,9 @@ def bytes_of(ids) -> str:
 def test_a_data_object_gives_the_rows_of_sft(file):
     data = TrajectoryData(Letters(), file, STYLE, wrapper=("<", ">"), augmentation=SOME)
     train, evaluation = interleave_data([data], seed=3)
-    rows, _, told = rows_of(file, Letters(), STYLE, 10**6, ("<", ">"), SOME)
+    rows, _, counts = rows_of(file, Letters(), STYLE, 10**6, ("<", ">"), SOME)
     assert sorted(row["input_ids"] for row in train) == sorted(list(row.input_ids) for row in rows)
-    assert train.augmented == {data.name: dict(told)} and told["irrelevant"] > 0
+    assert train.augmented == {data.name: dict(counts)} and counts["irrelevant"] > 0
     plain = interleave_data([TrajectoryData(Letters(), file, STYLE, wrapper=("<", ">"))], seed=3)
     assert list(evaluation) == list(plain[1]), "what is measured on stays as it is"
     assert plain[0].augmented == {} and len(plain[0]) > len(train), "turns behind a refusal go"
@@ -260,9 +260,9 @@ def test_tools_held_out_are_no_distractors(tmp_path):
     plain = [replace(trajectory(i, "single"), tools=(BOOK,)) for i in range(1, 20)]
     more = [replace(trajectory(i, "parallel"), tools=(WEATHER,)) for i in range(20, 30)]
     write_jsonl(path, [held_out, *plain, *more])
-    rows, _, told = rows_of(path, Letters(), STYLE, 10**6, augmentation=Augmentation(distractors=1.0))
+    rows, _, counts = rows_of(path, Letters(), STYLE, 10**6, augmentation=Augmentation(distractors=1.0))
     texts = [bytes_of(row.input_ids) for row in rows]
-    assert told["distractors"] == 29 and all("book_room" in text and "get_weather" in text for text in texts)
+    assert counts["distractors"] == 29 and all("book_room" in text and "get_weather" in text for text in texts)
     assert not any("launch_rocket" in text for text in texts)
     objects = TrajectoryData(Letters(), path, STYLE, augmentation=Augmentation(distractors=1.0))
     assert sorted(bytes_of(row["input_ids"]) for row in interleave_data([objects])[0]) == sorted(texts)

@@ -20,7 +20,7 @@ TOOLS = [
     *(Tool(f"play_{name}", f"Plays {name} for you") for name in ("chess", "go", "cards", "dice", "jazz", "rock")),
 ]
 POOL = ToolPool([*TOOLS, Tool("play_go", "another of that name")])
-TALK = Trajectory(
+DIALOGUE = Trajectory(
     "demo",
     Source("demo", "CC0-1.0"),
     tools=(TOOLS[0], Tool("now")),
@@ -51,18 +51,20 @@ def test_the_pool_keeps_one_of_a_name_and_finds_the_nearest():
 
 def test_half_of_them_are_like_the_tool_called():
     for seed in range(50):
-        found = [tool.name for tool in POOL.distractors(TALK, random.Random(seed), 4, similar=0.5)]
+        found = [tool.name for tool in POOL.distractors(DIALOGUE, random.Random(seed), 4, similar=0.5)]
         assert len(found) == len(set(found)) == 4
         assert {"get_forecast", "city_population"} == set(found[:2])
         assert not {"get_weather", "getWeather", "now"} & set(found)
-    assert len(POOL.distractors(TALK, random.Random(0), 99)) == len(TOOLS) - 2
+    assert len(POOL.distractors(DIALOGUE, random.Random(0), 99)) == len(TOOLS) - 2
 
 
 def test_tools_are_shuffled_by_the_seed():
-    new = add_from_pool(TALK, POOL, random.Random(3), count=3)
-    assert new == add_from_pool(TALK, POOL, random.Random(3), count=3) and len(new.tools) == 5
+    new = add_from_pool(DIALOGUE, POOL, random.Random(3), count=3)
+    assert new == add_from_pool(DIALOGUE, POOL, random.Random(3), count=3) and len(new.tools) == 5
     new.validate()
-    orders = {tuple(tool.name for tool in add_from_pool(TALK, POOL, random.Random(seed)).tools) for seed in range(20)}
+    orders = {
+        tuple(tool.name for tool in add_from_pool(DIALOGUE, POOL, random.Random(seed)).tools) for seed in range(20)
+    }
     assert len(orders) > 15
     with pytest.raises(ValueError, match="distractors already"):
         add_from_pool(new, POOL, random.Random(0))

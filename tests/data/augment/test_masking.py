@@ -23,7 +23,7 @@ CITY = {
 }
 RANGE = {"type": "object", "properties": {"a": {}, "b": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
 CALL = ToolCall("get_time", {"city": "Oslo"}, "a")
-TALK = Trajectory(
+DIALOGUE = Trajectory(
     "demo",
     Source("demo", "CC0-1.0"),
     Task("Call get_time first."),
@@ -45,23 +45,23 @@ TALK = Trajectory(
 
 
 def test_names_are_replaced_wherever_they_are_names():
-    new = mask(TALK, random.Random(0))
+    new = mask(DIALOGUE, random.Random(0))
     new.validate("warning")
     time, search, between, other = (tool.name for tool in new.tools)
-    assert len({time, search, between, other, *(tool.name for tool in TALK.tools)}) == 8
+    assert len({time, search, between, other, *(tool.name for tool in DIALOGUE.tools)}) == 8
     city = list(new.tools[0].parameters["properties"])[0]
     assert new.tools[0].parameters["required"] == [city] and city not in ("city", "full")
     assert new.tools[0].description == f"Time of a city; see {search}[city]"
     assert new.tools[2].parameters == RANGE  # what speaks of its arguments by name keeps them
     assert new.tools[3].description == "Time of a city, see search"
     assert new.task.instruction == f"Call {time} first."
-    said = new.steps[1]
-    assert said.content == f"I search with {time}, not {other}." and said.reasoning == f"`{search}` it"
-    assert said.tool_calls == (ToolCall(time, {city: "Oslo"}, "a"),)
-    assert new.steps[0] == TALK.steps[0] and new.steps[2] == replace(TALK.steps[2], name=time)
+    assistant = new.steps[1]
+    assert assistant.content == f"I search with {time}, not {other}." and assistant.reasoning == f"`{search}` it"
+    assert assistant.tool_calls == (ToolCall(time, {city: "Oslo"}, "a"),)
+    assert new.steps[0] == DIALOGUE.steps[0] and new.steps[2] == replace(DIALOGUE.steps[2], name=time)
     assert new.steps[3].content == "Noon, says get_times."
     assert new.steps[3].tool_calls[0].arguments == {"a": 1, "x": 2}
-    assert new.trajectory_id == "demo+masked" and unmask(new) == TALK
+    assert new.trajectory_id == "demo+masked" and unmask(new) == DIALOGUE
     with pytest.raises(ValueError, match="masked already"):
         mask(new, random.Random(0))
 
@@ -91,12 +91,12 @@ def test_tools_taken_away_come_back(t, seed):
 
 
 def test_look_alikes_go_with_the_tool():
-    new = without_tool(TALK, random.Random(1))
+    new = without_tool(DIALOGUE, random.Random(1))
     assert [tool.name for tool in new.tools] == ["search", "between"]
     assert new.outcome == Outcome() and new.tags == ("gold", "irrelevance") and len(new.steps) == 2
-    assert with_tool(new) == TALK and with_tool(TALK) == TALK and unmask(TALK) == TALK
+    assert with_tool(new) == DIALOGUE and with_tool(DIALOGUE) == DIALOGUE and unmask(DIALOGUE) == DIALOGUE
     both = mask(new, random.Random(2))
-    assert with_tool(unmask(both)) == TALK
+    assert with_tool(unmask(both)) == DIALOGUE
     (row,) = prompts_of(both)
     assert parse_answer(row[2]).answer.calls == ()
 

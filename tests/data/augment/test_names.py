@@ -25,7 +25,7 @@ def schema(*names: str) -> dict:
 
 
 @pytest.fixture
-def talk() -> Trajectory:
+def dialogue() -> Trajectory:
     call = ToolCall("get_time", {"city": "Oslo", "zone": "CET"}, "call_0")
     return Trajectory(
         "demo",
@@ -42,45 +42,45 @@ def talk() -> Trajectory:
     )
 
 
-def test_rename_changes_tools_calls_and_results_and_can_be_undone(talk):
+def test_rename_changes_tools_calls_and_results_and_can_be_undone(dialogue):
     names = Names({"get_time": "vola"}, {"get_time": {"city": "x1"}})
-    new = rename(talk, names)
+    new = rename(dialogue, names)
     assert new.tools[0].name == new.steps[1].tool_calls[0].name == new.steps[2].name == "vola"
     assert new.steps[1].tool_calls[0].arguments == {"x1": "Oslo", "zone": "CET"}
     assert new.tools[0].parameters["required"] == ["x1", "zone"]
     new.validate()
-    assert rename(new, names.inverse()) == talk
+    assert rename(new, names.inverse()) == dialogue
 
 
-def test_rename_refuses_two_tools_or_arguments_of_one_name(talk):
+def test_rename_refuses_two_tools_or_arguments_of_one_name(dialogue):
     with pytest.raises(ValueError, match="two tools one name"):
-        rename(talk, Names({"get_time": "find_book_by_title"}))
+        rename(dialogue, Names({"get_time": "find_book_by_title"}))
     with pytest.raises(ValueError, match="two arguments"):
-        rename(talk, Names({}, {"get_time": {"city": "zone"}}))
+        rename(dialogue, Names({}, {"get_time": {"city": "zone"}}))
 
 
-def test_augment_is_seeded_valid_and_keeps_values(talk):
+def test_augment_is_seeded_valid_and_keeps_values(dialogue):
     variants = set()
     for seed in range(200):
-        new = augment(talk, random.Random(seed))
-        assert new == augment(talk, random.Random(seed))
+        new = augment(dialogue, random.Random(seed))
+        assert new == augment(dialogue, random.Random(seed))
         new.validate()
         assert sorted(new.steps[1].tool_calls[0].arguments.values()) == ["CET", "Oslo"]
-        assert new.steps[0] == talk.steps[0] and new.trajectory_id == talk.trajectory_id
+        assert new.steps[0] == dialogue.steps[0] and new.trajectory_id == dialogue.trajectory_id
         variants.add(str(new.to_dict()))
     assert len(variants) > 100
 
 
-def test_shuffles_keep_meaning(talk):
+def test_shuffles_keep_meaning(dialogue):
     rng = random.Random(0)
     orders = set()
     for _ in range(20):
-        new = shuffle_arguments(shuffle_tools(talk, rng), rng)
+        new = shuffle_arguments(shuffle_tools(dialogue, rng), rng)
         assert {tool.name for tool in new.tools} == {"get_time", "find_book_by_title"}
         tool = next(tool for tool in new.tools if tool.name == "get_time")
         assert list(new.steps[1].tool_calls[0].arguments) == list(tool.parameters["properties"])
         orders.add((new.tools[0].name, *new.steps[1].tool_calls[0].arguments))
-        assert new.toolset_id == talk.toolset_id or tool.parameters["required"] != ["city", "zone"]
+        assert new.toolset_id == dialogue.toolset_id or tool.parameters["required"] != ["city", "zone"]
     assert len(orders) == 4
 
 
@@ -101,8 +101,8 @@ def test_reword_keeps_the_content():
     assert reword("", rng) == ""
 
 
-def test_distractors_are_added_once_each(talk):
+def test_distractors_are_added_once_each(dialogue):
     others = [Tool("get_time"), Tool("a"), Tool("b"), Tool("a")]
-    new = add_distractors(talk, others, random.Random(0), count=5)
+    new = add_distractors(dialogue, others, random.Random(0), count=5)
     assert sorted(tool.name for tool in new.tools) == ["a", "b", "find_book_by_title", "get_time"]
-    assert replace(new, tools=talk.tools) == talk
+    assert replace(new, tools=dialogue.tools) == dialogue

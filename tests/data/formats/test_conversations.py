@@ -6,7 +6,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.bracket_calls import bracket_calls, render_brackets
 from xlam_lib.data.formats.call_forms import FoundCall, calls_of_text, found_calls, split_calls
 from xlam_lib.data.formats.chat import RawCall
-from xlam_lib.data.formats.conversations import Turn, walk
+from xlam_lib.data.formats.conversations import Turn, read_turns
 from xlam_lib.data.formats.literals import BRACKETS, PYTHON, RAW_BREAKS, decode, decode_all, decode_repaired, literal
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.formats.system_tools import split_system
@@ -171,12 +171,12 @@ USER = Turn("user", "Go")
 
 
 def roles(*turns: Turn) -> str:
-    return "".join(step.role[0] for step in walk(turns).builder.steps)
+    return "".join(step.role[0] for step in read_turns(turns).builder.steps)
 
 
 def test_a_text_and_the_calls_behind_it_are_one_turn() -> None:
-    walked = walk([USER, Turn("assistant", "Wait."), Turn("assistant", calls=(CALL_F,), joins=True)])
-    assert [(s.content, len(s.tool_calls)) for s in walked.builder.steps] == [("Go", 0), ("Wait.", 1)]
+    conversation = read_turns([USER, Turn("assistant", "Wait."), Turn("assistant", calls=(CALL_F,), joins=True)])
+    assert [(s.content, len(s.tool_calls)) for s in conversation.builder.steps] == [("Go", 0), ("Wait.", 1)]
 
 
 def test_calls_behind_one_another_are_parallel() -> None:
@@ -187,24 +187,24 @@ def test_calls_behind_one_another_are_parallel() -> None:
 def test_one_list_of_results_is_taken_apart() -> None:
     calls = Turn("assistant", calls=(CALL_F, CALL_G))
     named = Turn("tool", '[{"name": "g", "results": 2}, {"name": "f", "results": 1}]')
-    walked = walk([USER, calls, named, Turn("assistant", "Done")])
-    results = [(s.name, s.tool_call_id, s.content) for s in walked.builder.steps if s.role == "tool"]
+    conversation = read_turns([USER, calls, named, Turn("assistant", "Done")])
+    results = [(s.name, s.tool_call_id, s.content) for s in conversation.builder.steps if s.role == "tool"]
     assert results == [("g", "call_1", '{"name": "g", "results": 2}'), ("f", "call_0", '{"name": "f", "results": 1}')]
 
 
 def test_one_text_for_several_calls_answers_the_first() -> None:
     calls = Turn("assistant", calls=(CALL_F, CALL_G))
-    walked = walk([USER, calls, Turn("tool", "both done"), Turn("assistant", "Done")])
-    assert [s.content for s in walked.builder.steps if s.role == "tool"] == ["both done", ""]
-    assert walked.extra == {"joint_results": [2]}
+    conversation = read_turns([USER, calls, Turn("tool", "both done"), Turn("assistant", "Done")])
+    assert [s.content for s in conversation.builder.steps if s.role == "tool"] == ["both done", ""]
+    assert conversation.extra == {"joint_results": [2]}
     assert roles(USER, calls, Turn("tool", "both done")) == "uat"
 
 
 def test_what_is_no_step_is_kept() -> None:
     hello, late = Turn("assistant", "Hello!"), Turn("system", "It is late.")
-    walked = walk([Turn("system", "A"), Turn("system", "B"), hello, USER, late, Turn("assistant", "Yes")])
-    assert walked.system == "A\n\nB"
-    assert walked.extra == {"opening": ["Hello!"], "system_notes": [{"before_step": 1, "content": "It is late."}]}
+    conversation = read_turns([Turn("system", "A"), Turn("system", "B"), hello, USER, late, Turn("assistant", "Yes")])
+    assert conversation.system == "A\n\nB"
+    assert conversation.extra == {"opening": ["Hello!"], "system_notes": [{"before_step": 1, "content": "It is late."}]}
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_what_is_no_step_is_kept() -> None:
 )
 def test_broken_conversations(turns: list[Turn], reason: str) -> None:
     with pytest.raises(Drop) as drop:
-        walk(turns)
+        read_turns(turns)
     assert drop.value.reason == reason
 
 

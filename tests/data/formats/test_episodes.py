@@ -66,7 +66,7 @@ def trajectory(episode: Episode, grammar) -> Trajectory:
 def test_thoughts_calls_and_malformed_texts():
     episode = Episode(WEBSHOP, THINK_BRACKETS, ("Invalid action!",))
     episode.user("i need a red lamp")
-    said = [
+    exchanges = [
         ("think[one]", "OK."),
         ("think[two]", "OK."),
         ("search[lamp]", "a page"),
@@ -78,10 +78,10 @@ def test_thoughts_calls_and_malformed_texts():
         ("Click[Buy Now]", "Your score"),
         ("think[the end]", "OK."),
     ]
-    for action, observation in said:
+    for action, observation in exchanges:
         episode.act(action, observation)
     t = trajectory(episode, WEBSHOP)
-    assert native_actions(t, WEBSHOP, THINK_BRACKETS) == [action for action, _ in said]
+    assert native_actions(t, WEBSHOP, THINK_BRACKETS) == [action for action, _ in exchanges]
     assert [step.role[0] for step in t.steps] == list("uatatauuauata")
     assert (t.steps[1].reasoning, t.steps[1].reasoning_origin) == ("one\ntwo", "native")
     assert t.steps[3].reasoning == "cut off" and t.steps[4].is_error

@@ -64,7 +64,7 @@ class Run:
         return [pid for pid in self.alive() if pid != self.driver.pid]
 
     def end(self) -> tuple[int, str]:
-        """(exit status, what it told on stderr), once nobody is left of it; fails where that takes too long."""
+        """(exit status, what it wrote to stderr), once nobody is left of it; fails where that takes too long."""
         try:
             _, err = self.driver.communicate(timeout=PATIENCE)
             _wait(lambda: not self.alive(), f"{[_name(pid) for pid in self.alive()]} outlived the driver")
@@ -168,7 +168,7 @@ def test_the_driver_is_killed_when_the_merge_is_nearly_done(tmp_path: Path, undi
 
 @pytest.mark.parametrize("seed", range(3))
 def test_another_process_of_the_run_is_killed(tmp_path: Path, undisturbed: tuple, seed: int) -> None:
-    """A worker, or the server that forks them: one clear error (or nothing was lost), and the same command mends it."""
+    """A worker, or the server that forks them: one clear error (or no loss), and the same command completes it."""
     path, expected = undisturbed
     rng, output = random.Random(seed), tmp_path / "out"
     run, at = Run(path, output), rng.randrange(1, 20)
@@ -213,9 +213,9 @@ def test_a_real_disk_that_is_full(tmp_path: Path, undisturbed: tuple, size: int)
         pytest.skip("this system lets nobody but root mount a file system")
     run = subprocess.run([*shell, *command(path, Path("out"))], capture_output=True, check=False, timeout=PATIENCE)
     assert run.returncode == 0, run.stderr.decode()
-    told = run.stderr.decode()
-    assert "error: [Errno 28] the disk is full: out was not written" in told and "Traceback" not in told
-    assert "status 1 files \n" in told and told.splitlines()[-1] == "out"
+    stderr = run.stderr.decode()
+    assert "error: [Errno 28] the disk is full: out was not written" in stderr and "Traceback" not in stderr
+    assert "status 1 files \n" in stderr and stderr.splitlines()[-1] == "out"
     assert run.stdout.endswith(expected[TRAJECTORIES])
 
 

@@ -82,8 +82,8 @@ def test_the_jobs_of_slurm_make_the_bytes_of_a_local_run(cluster: Path, tmp_path
         ("xlam-convert", tasks, "failed"), ("xlam-merge", 1, "held back")
     ]  # fmt: skip
     assert merge["needed"] == ["1"] and not convert["needed"]
-    wanted = ("--array=0-2%2", "--partition=hopper", "--time=01:00:00", "--cpus-per-task=1", "--nodes=1")
-    assert all(f"#SBATCH {line}\n" in convert["text"] for line in wanted)
+    expected = ("--array=0-2%2", "--partition=hopper", "--time=01:00:00", "--cpus-per-task=1", "--nodes=1")
+    assert all(f"#SBATCH {line}\n" in convert["text"] for line in expected)
     assert re.search(r"^srun +-l -n 1 launch_pickled_pipeline \S+/convert/executor.pik$", convert["text"], re.M)
     assert not (tmp_path / "out").exists()
 
@@ -106,9 +106,9 @@ def test_a_refusal_of_slurm_is_one_error(
     given = ["--source", "xlam_fc_60k", "--input", str(path), "--output", str(tmp_path / "out"), "--executor", "slurm"]
     (tmp_path / "bin" / "sbatch").write_text("#!/bin/sh\necho 'invalid partition specified: cpu' >&2\nexit 1\n")
     assert main(given) == 1
-    told = capfd.readouterr().err
-    assert "invalid partition specified: cpu" in told
-    assert "error: sbatch refused the jobs (exit status 1" in told and "Traceback" not in told
+    stderr = capfd.readouterr().err
+    assert "invalid partition specified: cpu" in stderr
+    assert "error: sbatch refused the jobs (exit status 1" in stderr and "Traceback" not in stderr
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(given) == 1
     assert "error: there is no sbatch here" in capfd.readouterr().err

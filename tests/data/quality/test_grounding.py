@@ -1,14 +1,14 @@
-"""What counts as said: numbers, dates, times, words in other spellings; and what does not."""
+"""What counts as grounded: numbers, dates, times, words in other spellings; and what does not."""
 
 import time
 
 import pytest
 
-from xlam_lib.data.quality.grounding import Heard
+from xlam_lib.data.quality.grounding import Context
 from xlam_lib.data.quality.spellings import dates_in, numbers_in, times_in
 from xlam_lib.trajectory import Tool
 
-SAID = [
+GROUNDED = [
     ("twenty-five guests", 25),
     ("two hundred and fifty rooms", 250),
     ("3.5 million people", 3_500_000),
@@ -69,56 +69,56 @@ INVENTED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "value"), SAID)
-def test_said(text, value):
-    heard = Heard()
-    heard.add(text)
-    assert heard.ungrounded({"x": value}) == []
+@pytest.mark.parametrize(("text", "value"), GROUNDED)
+def test_grounded(text, value):
+    context = Context()
+    context.add(text)
+    assert context.ungrounded({"x": value}) == []
 
 
 @pytest.mark.parametrize(("text", "value"), INVENTED)
 def test_invented(text, value):
-    heard = Heard()
-    heard.add(text)
-    assert heard.ungrounded({"street": value}) == [("street", value)]
+    context = Context()
+    context.add(text)
+    assert context.ungrounded({"street": value}) == [("street", value)]
 
 
 def test_lists_and_objects_are_taken_apart_and_composed_texts_left_out():
-    heard = Heard()
-    heard.add("Invite Ann")
+    context = Context()
+    context.add("Invite Ann")
     arguments = {
         "people": ["Ann", "Bob"],
         "more": {"city": "Oslo", "message": "Hello"},
         "searchQuery": "party",
         "n": {},
     }
-    assert heard.ungrounded(arguments) == [("people", "Bob"), ("more", "Oslo")]
+    assert context.ungrounded(arguments) == [("people", "Bob"), ("more", "Oslo")]
 
 
-def test_what_the_tool_says_itself_is_no_invention():
+def test_what_the_tool_describes_itself_is_no_invention():
     tool = Tool(
         "f", "Default unit: metric", {"type": "object", "properties": {"n": {"type": "integer", "default": 20}}}
     )
-    heard = Heard()
-    heard.add("Go")
-    assert heard.ungrounded({"unit": "metric", "n": 20}, tool) == []
-    assert heard.ungrounded({"unit": "imperial", "n": 40}, tool) == [("unit", "imperial"), ("n", 40)]
+    context = Context()
+    context.add("Go")
+    assert context.ungrounded({"unit": "metric", "n": 20}, tool) == []
+    assert context.ungrounded({"unit": "imperial", "n": 40}, tool) == [("unit", "imperial"), ("n", 40)]
 
 
-def test_what_is_heard_later_counts_later():
-    heard = Heard()
-    heard.add("Find a flight")
-    assert not heard.grounded("HAT229")
-    heard.add('{"flight": "HAT229", "seats": 17}')
-    assert heard.grounded("HAT229") and heard.grounded(17)
+def test_what_is_added_later_counts_later():
+    context = Context()
+    context.add("Find a flight")
+    assert not context.grounded("HAT229")
+    context.add('{"flight": "HAT229", "seats": 17}')
+    assert context.grounded("HAT229") and context.grounded(17)
 
 
 def test_a_long_history_takes_no_long_time():
-    heard = Heard()
+    context = Context()
     began = time.process_time()
     for number in range(100):
-        heard.add(f"row {number}: " + "lorem ipsum dolor " * 200)
-        heard.ungrounded({"id": f"x{number}", "date": "2024-05-06", "name": "Zebulon Quartz", "n": 10**400 + number})
+        context.add(f"row {number}: " + "lorem ipsum dolor " * 200)
+        context.ungrounded({"id": f"x{number}", "date": "2024-05-06", "name": "Zebulon Quartz", "n": 10**400 + number})
     assert time.process_time() - began < 2
 
 

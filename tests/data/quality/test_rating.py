@@ -94,8 +94,8 @@ def test_agreement_over_what_both_rated():
 
 def test_scores_come_from_quality_and_from_judges():
     rated = [trajectory(quality=(Rating("rules", "rule", 4.5), Rating("ann", "human", 3.0)))]
-    judged = [Judgement("t", "r", "M", "c", 4), Judgement("u", "r", "M", "c", None, error="x")]
-    scores = scores_of(rated, {"M": judged})
+    graded = [Judgement("t", "r", "M", "c", 4), Judgement("u", "r", "M", "c", None, error="x")]
+    scores = scores_of(rated, {"M": graded})
     assert scores.loc["t"].to_dict() == {"rules": 4.5, "ann": 3.0, "M": 4.0}
     assert agreement(scores)["n"].tolist() == [1, 1, 1]
     assert agreement(scores_of([])).empty

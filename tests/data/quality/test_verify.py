@@ -32,8 +32,8 @@ BOOK = Tool(
 )
 
 
-def trajectory(*steps: Step, said: str = "A table for 5 at Luigi's", tools=(BOOK,), **more) -> Trajectory:
-    return Trajectory("demo-1", Source("demo", "CC0-1.0"), tools=tools, steps=(Step("user", said), *steps), **more)
+def trajectory(*steps: Step, query: str = "A table for 5 at Luigi's", tools=(BOOK,), **more) -> Trajectory:
+    return Trajectory("demo-1", Source("demo", "CC0-1.0"), tools=tools, steps=(Step("user", query), *steps), **more)
 
 
 def call(arguments: dict, name: str = "book", id: str = "call_0", content: str = "") -> Step:
@@ -61,8 +61,8 @@ BROKEN = {
     "undefined function": trajectory(call({}, "boook")),
     "missing required argument": trajectory(call({"guests": 5})),
     "unknown argument": trajectory(call({"place": "Luigi's", "when": "5"})),
-    "wrongly typed argument": trajectory(call({"place": "Luigi's", "guests": "five"}), said="five at Luigi's"),
-    "argument against its schema": trajectory(call({"place": "Luigi's", "area": "roof"}), said="Luigi's on the roof"),
+    "wrongly typed argument": trajectory(call({"place": "Luigi's", "guests": "five"}), query="five at Luigi's"),
+    "argument against its schema": trajectory(call({"place": "Luigi's", "area": "roof"}), query="Luigi's on the roof"),
     "repaired argument": trajectory(call({"place": "Luigi's", "guests": "5"})),
     "ungrounded value": trajectory(call({"place": "Da Mario"})),
     "call without result": trajectory(call({"place": "Luigi's"}), Step("assistant", "Done.")),
@@ -189,7 +189,7 @@ def test_a_call_is_repeated_only_if_nothing_new_came_between():
         steps = []
         for number, place in enumerate(places):
             steps += [call({"place": place}, id=f"c{number}"), result(f"You are at {place}", f"c{number}")]
-        return rules(trajectory(*steps, said="Go to the desk, the bed and the lamp"))
+        return rules(trajectory(*steps, query="Go to the desk, the bed and the lamp"))
 
     assert walk("desk", "bed", "desk") == []
     assert walk("desk", "desk") == ["repeated call"]
@@ -232,9 +232,9 @@ schemas = st.sampled_from([{"type": kind} for kind in ("integer", "number", "boo
 
 @settings(max_examples=60, deadline=None)
 @given(json_values, schemas, st.text(max_size=30))
-def test_never_raises_and_repairs_only_what_becomes_valid(value, schema, said):
+def test_never_raises_and_repairs_only_what_becomes_valid(value, schema, query):
     tool = Tool("f", "", {"type": "object", "properties": {"x": schema}})
-    before = trajectory(call({"x": value}, "f"), result("?"), tools=(tool,), said=said or "?")
+    before = trajectory(call({"x": value}, "f"), result("?"), tools=(tool,), query=query or "?")
     after, findings = verify(before)
     assert unrepaired(after) == before
     if after != before:
@@ -305,7 +305,7 @@ def test_few_values_of_real_records_are_ungrounded(real_data):
 
 
 def test_instruction_and_results_ground_values_too():
-    told = dict(said="Book it", task=Task("The default place is Da Mario"))
-    assert rules(trajectory(call({"place": "Da Mario"}), **told)) == []
+    known = dict(query="Book it", task=Task("The default place is Da Mario"))
+    assert rules(trajectory(call({"place": "Da Mario"}), **known)) == []
     later = (call({"place": "it"}), result('{"table": "T-81"}'), call({"place": "T-81"}, id="b"))
-    assert rules(trajectory(*later, said="Book it")) == []
+    assert rules(trajectory(*later, query="Book it")) == []

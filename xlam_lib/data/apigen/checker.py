@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from xlam_lib.data.apigen.apis import Library
 from xlam_lib.data.apigen.checks import overlap
 from xlam_lib.data.apigen.sampler import Plan
-from xlam_lib.data.quality.grounding import Heard
+from xlam_lib.data.quality.grounding import Context
 from xlam_lib.endpoint import Endpoint, Message
 from xlam_lib.trajectory import Tool
 
@@ -55,7 +55,7 @@ class RuleChecker:
         return [self._one(sample) for sample in samples]
 
     def _one(self, sample: Sample) -> Verdict:
-        context = Heard()
+        context = Context()
         context.add(sample.query)
         seen: set[str] = set()
         for call, result in zip(sample.calls, sample.results, strict=True):

@@ -7,7 +7,7 @@
     tags     the thought, then <tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call> for each call
     python   <think>...</think> and [f(x=1)]
 
-`read_answer(write_answer(answer, form), form) == answer`, whatever is said in it. The codec's `parse_answer` is the
+`read_answer(write_answer(answer, form), form) == answer`, whatever its text. The codec's `parse_answer` is the
 lenient reader for what a model wrote; this one refuses all that `write_answer` would not have written.
 """
 
@@ -16,16 +16,35 @@ from __future__ import annotations
 import ast
 import json
 import keyword
+import random
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from xlam_lib.answers import Answer, calls_as_dicts, json_text, parse_answer, render_answer
+from xlam_lib.codec import SEED_FORMAT_INSTRUCTION
 from xlam_lib.openai_messages import function_to_openai, read_calls
 from xlam_lib.trajectory import ToolCall
 
 THINK = ("<think>", "</think>")
 TAGS = ("<tool_call>", "</tool_call>")
+FORMATS = (  # {form}: an example of the form, {empty}: what a turn without calls looks like
+    "Write your output exactly in this form, with correct types of all parameters:\n{form}\n"
+    "If no function call is needed, write: {empty}",
+    "Answer in the following format and with nothing else around it.\n{form}\nA turn that calls nothing is {empty}.",
+    "The expected output looks like this; names and arguments are examples:\n{form}\n"
+    "Leave the calls out where none is needed: {empty}",
+    "{form}\n\nThis is the format of every answer. Each call needs a name from the list of tools and its arguments. "
+    "Without calls: {empty}",
+)
+EMPTY = {
+    "object": '{"thought": "...", "tool_calls": []}',
+    "list": "[]",
+    "fenced": '```json\n{"thought": "...", "tool_calls": []}\n```',
+    "openai": '{"content": "...", "tool_calls": []}',
+    "tags": "text without tags",
+    "python": "[]",
+}
 
 
 class AnswerForm(NamedTuple):
@@ -158,7 +177,7 @@ def _call_of(item: Any) -> ToolCall:
     return ToolCall(ast.unparse(item.func), arguments)
 
 
-def python_can_say(names: Sequence[str]) -> bool:
+def python_can_express(names: Sequence[str]) -> bool:
     """Whether tools of these names can be called in the form "python": `python_can_say(["a.b", "c-d"])` -> False."""
     return all(_is_name(part) for name in names for part in name.split("."))
 
@@ -198,3 +217,15 @@ FORMS: dict[str, AnswerForm] = {
         "<think>\nthe thought process\n</think>\n[api_name1(argument1='value1', argument2=2), api_name2()]",
     ),
 }
+
+
+def format_instructions(form: str) -> tuple[str, ...]:
+    """All format instructions for a form of answers; the seeds' is among them where the form is theirs."""
+    own = (SEED_FORMAT_INSTRUCTION,) if form == "object" else ()
+    texts = (text.replace("{form}", FORMS[form].example).replace("{empty}", EMPTY[form]) for text in FORMATS)
+    return (*own, *texts)
+
+
+def format_instruction(form: str, rng: random.Random) -> str:
+    """One of them: `format_instruction("python", random.Random(0))`."""
+    return rng.choice(format_instructions(form))

@@ -1,8 +1,8 @@
 """Trajectories changed while they are read for training: other layouts, made-up names, missing and needless tools.
 
     harder = Augmentation(variants=0.3, masked=0.3, irrelevant=0.05, seed=7)
-    told = Counter()
-    changed = harder(trajectory, pool=harder.pool(trajectories), told=told)
+    counts = Counter()
+    changed = harder(trajectory, pool=harder.pool(trajectories), counts=counts)
     undone(changed) == trajectory
 
 Used by SFT, SFT-lite and `TrajectoryData` (notebook 02). Each kind is drawn for itself, by a hash of seed, kind and the
@@ -67,22 +67,22 @@ class Augmentation:
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
     @property
-    def wanted(self) -> list[str]:
+    def enabled(self) -> list[str]:
         """The kinds that are asked for, in the order in which they are done."""
         return [kind for kind in KINDS if getattr(self, kind)]
 
     def pool(self, trajectories: Iterable[Trajectory]) -> ToolPool:
-        """The tools that can be distractors, those of the source; nothing is read where none are wanted."""
+        """The tools that can be distractors, those of the source; nothing is read where none are asked for."""
         return ToolPool(tool for one in trajectories for tool in one.tools) if self.distractors else NO_TOOLS
 
     def __call__(
-        self, trajectory: Trajectory, pool: ToolPool = NO_TOOLS, told: Counter[str] | None = None
+        self, trajectory: Trajectory, pool: ToolPool = NO_TOOLS, counts: Counter[str] | None = None
     ) -> Trajectory:
         """The trajectory's form for training; one that can't be changed as drawn stays as it is in this respect.
 
-        `told` counts: {"trajectories": 9, "masked": 3, "irrelevant": 1, "not irrelevant: nothing is called": 1}.
+        `counts` is added to: {"trajectories": 9, "masked": 3, "irrelevant": 1, "not irrelevant: nothing is called": 1}.
         """
-        rngs = {kind: random.Random(key_of(self.seed, kind, trajectory.trajectory_id)) for kind in self.wanted}
+        rngs = {kind: random.Random(key_of(self.seed, kind, trajectory.trajectory_id)) for kind in self.enabled}
         drawn = [kind for kind, rng in rngs.items() if rng.random() < getattr(self, kind)]
         changes = {
             "distractors": partial(_distracted, pool=pool, similar=0.0 if "irrelevant" in drawn else 0.5),
@@ -91,16 +91,16 @@ class Augmentation:
             "masked": _masked,
             "variants": _varied,
         }
-        counted: Counter[str] = Counter() if told is None else told
+        counts = Counter() if counts is None else counts
         if rngs:
-            counted["trajectories"] += 1
+            counts["trajectories"] += 1
         for kind in drawn:
             found = changes[kind](trajectory, rngs[kind])
             if isinstance(found, str):
-                counted[f"not {kind}: {found}"] += 1
+                counts[f"not {kind}: {found}"] += 1
             else:
                 trajectory = found
-                counted[kind] += 1
+                counts[kind] += 1
         return trajectory
 
 

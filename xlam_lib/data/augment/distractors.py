@@ -24,7 +24,7 @@ from xlam_lib.trajectory import Tool, Trajectory
 __all__ = ["LOOK_ALIKE", "ToolPool", "add_from_pool", "likeness", "without_distractors"]
 
 LOOK_ALIKE = 0.6  # tools as like as this may be used for one another
-NEAR = 3  # times as many similar tools as are wanted stand for choice
+NEAR = 3  # times as many similar tools as are asked for stand for choice
 BEFORE = "tools before distractors"  # key of Trajectory.extra
 SMALL_WORDS = frozenset("a an the of in on at to for from by with and or is it its".split())
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
@@ -37,8 +37,8 @@ def words(tool: Tool) -> frozenset[str]:
 
 def meaning(tool: Tool) -> frozenset[str]:
     """The words that tell what a tool does, one of several synonyms: "Tool to fetch the time" -> {"get", "time"}."""
-    said = (word.lower() for word in WORD.findall(tool.description or tool.name))
-    return frozenset(SAME.get(word, word) for word in said if word not in NO_MEANING)
+    found = (word.lower() for word in WORD.findall(tool.description or tool.name))
+    return frozenset(SAME.get(word, word) for word in found if word not in NO_MEANING)
 
 
 def likeness(a: Tool, b: Tool) -> float:
@@ -50,7 +50,7 @@ def likeness(a: Tool, b: Tool) -> float:
 
 
 def _same() -> dict[str, str]:
-    """One word for all that `augment.reword` may put for one another: {"fetch": "get", "locate": "find", ...}."""
+    """One word for all that `names.reword` may put for one another: {"fetch": "get", "locate": "find", ...}."""
     same: dict[str, str] = {}
     for verb, others in SYNONYMS.items():
         group = {verb, *(word for other in others for word in other.split())} - SMALL_WORDS
@@ -72,16 +72,16 @@ class ToolPool:
         for tool in tools:
             by_name.setdefault(tool.name, tool)
         self.tools = list(by_name.values())
-        self.saying: dict[str, list[int]] = defaultdict(list)  # word -> tools
+        self.by_word: dict[str, list[int]] = defaultdict(list)  # word -> tools
         for number, tool in enumerate(self.tools):
             for word in words(tool):
-                self.saying[word].append(number)
+                self.by_word[word].append(number)
 
     def nearest(self, tool: Tool, count: int) -> list[Tool]:
         """The tools that share most of the rarer words with this one, the nearest first; itself, if it is there."""
         scores: Counter[int] = Counter()
         for word in sorted(words(tool)):
-            numbers = self.saying.get(word, [])
+            numbers = self.by_word.get(word, [])
             for number in numbers:
                 scores[number] += math.log(1 + len(self.tools) / len(numbers))
         best = sorted(scores, key=lambda number: (-scores[number], number))
@@ -90,7 +90,7 @@ class ToolPool:
     def distractors(self, trajectory: Trajectory, rng: random.Random, count: int, similar: float = 0.5) -> list[Tool]:
         """So many tools that the trajectory doesn't have, a share of them like those it calls; fewer if there are."""
         called = {call.name for step in trajectory.steps for call in step.tool_calls}
-        wanted = [tool for tool in trajectory.tools if tool.name in called]
+        needed = [tool for tool in trajectory.tools if tool.name in called]
         names = {tool.name for tool in trajectory.tools}
         chosen: dict[str, Tool] = {}
 
@@ -98,10 +98,10 @@ class ToolPool:
             for tool in candidates:
                 if len(chosen) >= up_to:
                     return
-                if tool.name not in names and all(likeness(tool, one) < LOOK_ALIKE for one in wanted):
+                if tool.name not in names and all(likeness(tool, one) < LOOK_ALIKE for one in needed):
                     chosen.setdefault(tool.name, tool)
 
-        near = {tool.name: tool for one in wanted for tool in self.nearest(one, NEAR * count + len(names))}
+        near = {tool.name: tool for one in needed for tool in self.nearest(one, NEAR * count + len(names))}
         take(rng.sample(list(near.values()), len(near)), round(similar * count))
         take(rng.sample(self.tools, len(self.tools)), count)
         return list(chosen.values())

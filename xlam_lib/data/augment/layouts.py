@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from xlam_lib.answers import json_text
 from xlam_lib.codec import (
     BLOCK_MARKS,
+    BRIEF_STYLE,
     SEED_FORMAT_INSTRUCTION,
     SEED_TASK_INSTRUCTION,
     PromptStyle,
@@ -34,8 +35,15 @@ from xlam_lib.codec import (
     render_tools,
     style_of,
 )
-from xlam_lib.data.augment.answer_forms import FORMS, escaped, python_can_say, read_answer, unescaped, write_answer
-from xlam_lib.data.augment.paraphrases import format_instruction, task_instruction
+from xlam_lib.data.augment.answer_forms import (
+    FORMS,
+    escaped,
+    format_instruction,
+    python_can_express,
+    read_answer,
+    unescaped,
+    write_answer,
+)
 from xlam_lib.trajectory import Tool, Trajectory
 from xlam_lib.views import tools_to_openai
 
@@ -58,6 +66,20 @@ BLOCKS = ("task instruction", "available tools", "format instruction", "query", 
 FREE = ("task instruction", "format instruction", "query")  # blocks of free text
 TOOL_FORMS = ("concise", "marked", "schema", "openai")
 LAYOUTS = ("list", "lines", "indented")
+TASKS = (  # the first two are the codec's own
+    SEED_TASK_INSTRUCTION,
+    BRIEF_STYLE.task_instruction,
+    "You are an assistant with access to the tools below. Use them where they help, and answer the user otherwise.",
+    "You are given a request and a set of functions. Decide which functions to call, and with which arguments, to "
+    "carry it out.",
+    "Act as an AI assistant: look at what was said and done so far, then make the next API request or reply.",
+    "Help the user. You may call one tool, several, or none at all; if something you need is not known, ask for it.",
+    "Given the conversation and the results of earlier calls, produce the next function calls, or a response if "
+    "nothing is left to be called.",
+    "Your job is to solve the task step by step with the available functions. Only use functions from the list, and "
+    "only values that were given to you.",
+    "Read the query, choose the tools that fit, fill in their parameters correctly, and call them.",
+)
 VARIANT = "prompt variant"  # key of Trajectory.extra
 
 
@@ -134,14 +156,14 @@ def random_variant(rng: random.Random, names: Sequence[str] = ()) -> PromptVaria
 
     Mostly the query comes after tools and instructions, and the history behind it, as models expect.
     """
-    forms = [form for form in FORMS if form != "python" or python_can_say(names)]
+    forms = [form for form in FORMS if form != "python" or python_can_express(names)]
     answers = rng.choice(forms)
     head = rng.sample(BLOCKS[:3], 3)
     order = (*head, *BLOCKS[3:]) if rng.random() < 0.7 else tuple(rng.sample(BLOCKS, len(BLOCKS)))
     return PromptVariant(
         order=order,
         markers=rng.choice(list(MARKERS)),
-        task_instruction=task_instruction(rng),
+        task_instruction=rng.choice(TASKS),
         format_instruction=format_instruction(answers, rng),
         tools=rng.choice(TOOL_FORMS),
         layout=rng.choice(LAYOUTS),
@@ -191,10 +213,10 @@ def write(prompt: Prompt, variant: PromptVariant) -> str:
     """The text of a prompt; `read` takes it apart again."""
     bodies = {
         "task instruction": escaped(prompt.instruction, variant.marker_lines),
-        "available tools": _listed(_tools_written(prompt.tools, variant.tools), variant.layout),
+        "available tools": _encode_list(_encode_tools(prompt.tools, variant.tools), variant.layout),
         "format instruction": escaped(prompt.format_instruction, variant.marker_lines),
         "query": escaped(prompt.query, variant.marker_lines),
-        "history steps": _listed(prompt.history, variant.layout) if prompt.history else None,
+        "history steps": _encode_list(prompt.history, variant.layout) if prompt.history else None,
     }
     shown = [block for block in variant.order if bodies[block] is not None]
     blocks = [_block(block, bodies[block] or "", variant) for block in shown]
@@ -208,13 +230,13 @@ def _block(block: str, body: str, variant: PromptVariant) -> str:
     return f"{begin}\n{body}\n{end}\n\n" if end else f"{begin}\n{body}\n\n"
 
 
-def _listed(items: Sequence[Any], layout: str) -> str:
+def _encode_list(items: Sequence[Any], layout: str) -> str:
     if layout == "lines":
         return "\n".join(map(json_text, items))
     return json.dumps(items, ensure_ascii=False, allow_nan=False, indent=2 if layout == "indented" else None)
 
 
-def _tools_written(tools: Sequence[Tool], form: str) -> list[dict[str, Any]]:
+def _encode_tools(tools: Sequence[Tool], form: str) -> list[dict[str, Any]]:
     if form in ("concise", "marked"):
         return render_tools(tools, mark_required=form == "marked")
     given = tools_to_openai(tools)
@@ -225,10 +247,10 @@ def read(text: str, variant: PromptVariant) -> Prompt:
     """What a prompt of this variant says; a ValueError when the text was not written in it."""
     try:
         bodies = _bodies(text, variant)
-        said = [unescaped(bodies[block], variant.marker_lines) for block in FREE]
-        tools = _tools_read(_unlisted(bodies["available tools"], variant.layout), variant.tools)
-        history = _unlisted(bodies["history steps"], variant.layout) if "history steps" in bodies else []
-        prompt = Prompt(said[0], tools, said[1], said[2], history)
+        texts = [unescaped(bodies[block], variant.marker_lines) for block in FREE]
+        tools = _decode_tools(_decode_list(bodies["available tools"], variant.layout), variant.tools)
+        history = _decode_list(bodies["history steps"], variant.layout) if "history steps" in bodies else []
+        prompt = Prompt(texts[0], tools, texts[1], texts[2], history)
         same = write(prompt, variant) == text
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a prompt of this variant ({error}): {text[:120]!r}") from error
@@ -267,13 +289,13 @@ def _end(text: str, start: int, end: str, next_begin: re.Pattern[str]) -> tuple[
     return at - 2, at
 
 
-def _unlisted(body: str, layout: str) -> list[Any]:
+def _decode_list(body: str, layout: str) -> list[Any]:
     if layout == "lines":
         return [json.loads(line) for line in body.split("\n")] if body else []
     return json.loads(body)
 
 
-def _tools_read(given: list[dict[str, Any]], form: str) -> tuple[Tool, ...]:
+def _decode_tools(given: list[dict[str, Any]], form: str) -> tuple[Tool, ...]:
     if form in ("concise", "marked"):
         return tuple(read_tools(given, mark_required=form == "marked"))
     given = [tool["function"] for tool in given] if form == "openai" else given

@@ -48,13 +48,13 @@ REFUSALS = (
 def mask(trajectory: Trajectory, rng: random.Random, functions: float = 1.0, arguments: float = 1.0) -> Trajectory:
     """The trajectory with made-up names for functions and arguments, each with this probability.
 
-    A name mentioned in instructions, descriptions or what the model says and thinks is replaced there, too, if it can
-    be told from an ordinary word: "get_time", "search[", "`search`", but not "search".
+    A name mentioned in instructions, descriptions or the model's content and reasoning is replaced there, too, if it
+    differs from an ordinary word: "get_time", "search[", "`search`", but not "search".
     """
     if MASKED in trajectory.extra:
         raise ValueError(f"trajectory {trajectory.trajectory_id!r} is masked already; unmask it first")
-    said = json.dumps(trajectory.to_dict(), ensure_ascii=False)
-    names = _new_names(trajectory, said, rng, functions, arguments)
+    text = json.dumps(trajectory.to_dict(), ensure_ascii=False)
+    names = _new_names(trajectory, text, rng, functions, arguments)
     new = _mentions(rename(trajectory, names), names.functions)
     back = names.inverse()
     kept = {"functions": dict(back.functions), "arguments": dict(back.arguments)}
@@ -72,13 +72,13 @@ def unmask(trajectory: Trajectory) -> Trajectory:
     return replace(old, trajectory_id=trajectory.trajectory_id.removesuffix(f"+{MASKED}"), extra=extra)
 
 
-def _new_names(trajectory: Trajectory, said: str, rng: random.Random, functions: float, arguments: float) -> Names:
+def _new_names(trajectory: Trajectory, text: str, rng: random.Random, functions: float, arguments: float) -> Names:
     """Words that stand nowhere in the trajectory, so that they can be taken back wherever they stand later."""
     used: set[str] = set()
 
     def fresh() -> str:
         word = pseudo_word(rng)
-        while word in used or word in said:
+        while word in used or word in text:
             word = f"{word}_{rng.randrange(10)}"
         used.add(word)
         return word
@@ -101,7 +101,7 @@ def _renamable(tool: Tool) -> list[str]:
 
 
 def _mentions(trajectory: Trajectory, names: Mapping[str, str], everywhere: bool = False) -> Trajectory:
-    """With names replaced in instructions, descriptions and what the model said and thought; never within a word.
+    """With names replaced in instructions, descriptions and the model's content and reasoning; never within a word.
 
     `everywhere` means that none of the names is an ordinary word: they were made up.
     """

@@ -6,11 +6,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "actions": ["Action", "Grammar"],
-        "base": ["SourceInfo", "content_id", "need", "place", "unique_tools"],
+        "base": ["SourceInfo", "cached_by_value", "content_id", "need", "place", "unique_tools"],
         "bracket_calls": ["render_brackets"],
         "call_forms": ["found_calls", "split_calls"],
         "chat": ["RawCall", "StepBuilder", "calls_of", "parse_arguments"],
-        "conversations": ["Turn", "assemble", "walk"],
+        "conversations": ["Turn", "assemble", "read_turns"],
         "episodes": ["Episode"],
         "messages": ["messages_of"],
         "native_actions": ["ActionBuilder"],

@@ -115,7 +115,7 @@ def _is_json(text: str) -> bool:
 def split_calls(
     content: str, read: Callable[[str], list[FoundCall]] = calls_of_text
 ) -> tuple[str, list[FoundCall], list[str]]:
-    """(what is said around the calls, the calls, their texts with the tags) of an assistant's words."""
+    """(the text around the calls, the calls, their texts with the tags) of an assistant's message."""
     if "<tool_call>" not in content and "<functioncall>" not in content:
         return content, [], []
     calls: list[FoundCall] = []

@@ -13,7 +13,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.openai_messages import RawCall, given_calls, raw_call
-from xlam_lib.serialize import REFUSED, fast
+from xlam_lib.serialize import DECODE_ERRORS, fast
 from xlam_lib.trajectory import Step, ToolCall
 
 
@@ -82,7 +82,7 @@ def parse_arguments(raw: Any, name: str) -> tuple[dict[str, Any], str]:
         value = fast(raw)
         if isinstance(value, dict):
             return value, ""
-    except REFUSED:  # read again, to say what is wrong
+    except DECODE_ERRORS:  # read again, to say what is wrong
         pass
     try:
         value = json.loads(raw, parse_constant=constants.append)

@@ -1,10 +1,10 @@
 """Conversations -> trajectories: what all chat-shaped sources share, whatever their messages are called (notebook 01).
 
 Messages may be OpenAI's ({"role", "content", "tool_calls"}) or ShareGPT's ({"from", "value"}); `turns_of` makes one
-kind of `Turn` of both, `walk` makes steps of turns, `assemble` the trajectory:
+kind of `Turn` of both, `read_turns` makes steps of turns, `assemble` the trajectory:
 
-    walked = walk(turns_of(record["conversations"]))
-    assemble(SOURCE, raw_id, walked, tools_of(record["tools"], []))
+    conversation = read_turns(turns_of(record["conversations"]))
+    assemble(SOURCE, raw_id, conversation, tools_of(record["tools"], []))
 
 Layout that is lost by rule: a text and the calls that follow it at once are one turn; calls that were made before any
 of them was answered are parallel. Kept in `extra`: what the assistant says before the user ("opening"), system messages
@@ -51,7 +51,7 @@ class Turn(Frozen, frozen=True):
 
 
 @dataclass
-class Walked:
+class Conversation:
     """Steps in the making and what didn't become a step."""
 
     builder: StepBuilder = field(default_factory=StepBuilder)
@@ -64,28 +64,28 @@ class Walked:
         self.extra.setdefault(key, []).append(value)
 
 
-def walk(turns: Sequence[Turn]) -> Walked:
-    """Steps of turns: `walk([Turn("user", "Hi"), Turn("assistant", "Hello")]).builder.steps`."""
-    walked, turns = Walked(), _joined(turns)
-    steps = walked.builder.steps
+def read_turns(turns: Sequence[Turn]) -> Conversation:
+    """Steps of turns: `read_turns([Turn("user", "Hi"), Turn("assistant", "Hello")]).builder.steps`."""
+    conversation, turns = Conversation(), _joined(turns)
+    steps = conversation.builder.steps
     at = 0
     while at < len(turns):
         turn, at = turns[at], at + 1
         if turn.role == "system" and not steps:
-            walked.system = "\n\n".join(part for part in (walked.system, turn.content) if part)
+            conversation.system = "\n\n".join(part for part in (conversation.system, turn.content) if part)
         elif turn.role == "system":
-            walked.note("system_notes", {"before_step": len(steps), "content": turn.content})
+            conversation.note("system_notes", {"before_step": len(steps), "content": turn.content})
         elif turn.role == "user":
             if not turn.content.strip():
                 raise Drop("empty user turn", f"message {at}")
-            walked.builder.user(turn.content)
+            conversation.builder.user(turn.content)
         elif turn.role == "assistant" and not steps and not turn.calls:
-            walked.note("opening", turn.content)
+            conversation.note("opening", turn.content)
         elif turn.role == "assistant":
-            _assistant(walked, turn)
+            _assistant(conversation, turn)
         else:
             end = next((i for i in range(at, len(turns)) if turns[i].role != "tool"), len(turns))
-            _results(walked, turns[at - 1 : end], ends=end == len(turns))
+            _results(conversation, turns[at - 1 : end], ends=end == len(turns))
             at = end
     roles = {step.role for step in steps}
     if steps and steps[0].role != "user":
@@ -93,7 +93,7 @@ def walk(turns: Sequence[Turn]) -> Walked:
     for role in ("user", "assistant"):
         if role not in roles:
             raise Drop(f"no {role} turn", f"only {', '.join(sorted(roles)) or 'nothing'}")
-    return walked
+    return conversation
 
 
 def _joined(turns: Sequence[Turn]) -> list[Turn]:
@@ -117,27 +117,27 @@ def _joined(turns: Sequence[Turn]) -> list[Turn]:
     return made
 
 
-def _assistant(walked: Walked, turn: Turn) -> None:
-    builder = walked.builder
+def _assistant(conversation: Conversation, turn: Turn) -> None:
+    builder = conversation.builder
     first = len(builder.raw_ids)
     builder.assistant(turn.content, list(turn.calls), turn.reasoning)
     builder.repairs += [f"call_{first + i}: {call.repair}" for i, call in enumerate(turn.calls) if call.repair]
     if turn.texts:
-        walked.texts[f"call_{first}"] = list(turn.texts)
+        conversation.texts[f"call_{first}"] = list(turn.texts)
     if not turn.trainable:
         builder.steps[-1] = replace(builder.steps[-1], trainable=False)
 
 
-def _results(walked: Walked, results: Sequence[Turn], ends: bool) -> None:
+def _results(conversation: Conversation, results: Sequence[Turn], ends: bool) -> None:
     """Results that follow one another; a single one may hold those of several calls."""
-    waiting = [call for call, _ in walked.builder.open]
+    waiting = [call for call, _ in conversation.builder.open]
     if len(results) == 1 and len(waiting) > 1 and not results[0].raw_id:
-        results = _spread(walked, results[0], [call.name for call in waiting], ends)
+        results = _spread(conversation, results[0], [call.name for call in waiting], ends)
     for turn in results:
-        walked.builder.result(turn.content, turn.name, turn.raw_id, turn.is_error)
+        conversation.builder.result(turn.content, turn.name, turn.raw_id, turn.is_error)
 
 
-def _spread(walked: Walked, result: Turn, names: Sequence[str], ends: bool) -> Sequence[Turn]:
+def _spread(conversation: Conversation, result: Turn, names: Sequence[str], ends: bool) -> Sequence[Turn]:
     """A list of as many results as there are calls is taken apart; any other text answers the first of them."""
     try:
         items = loads(result.content)
@@ -152,7 +152,7 @@ def _spread(walked: Walked, result: Turn, names: Sequence[str], ends: bool) -> S
         ]
     if ends or result.name:
         return [result]
-    walked.note("joint_results", len(walked.builder.steps))
+    conversation.note("joint_results", len(conversation.builder.steps))
     return [result, *(replace(result, content="") for _ in names[1:])]
 
 
@@ -173,7 +173,7 @@ def raw_id_of(record: dict[str, Any], where: str) -> str:
 def assemble(
     source: SourceInfo,
     raw_id: str,
-    walked: Walked,
+    conversation: Conversation,
     tools: tuple[Tool, ...],
     instruction: str | None = None,
     render: Render | None = None,
@@ -181,11 +181,11 @@ def assemble(
 ) -> Trajectory:
     """The trajectory of a conversation. Without `instruction` the system text is a step; `more` are `outcome`, `tags`
     and `extra`. Where no tools are listed they are inferred from the calls, which `extra["inferred_tools"]` says."""
-    builder = walked.builder
-    steps = [Step("system", walked.system)] if instruction is None and walked.system else []
+    builder = conversation.builder
+    steps = [Step("system", conversation.system)] if instruction is None and conversation.system else []
     steps += builder.steps
     calls = [call for step in steps for call in step.tool_calls]
-    extra = {**walked.extra, **more.get("extra", {}), "repairs": builder.repairs}
+    extra = {**conversation.extra, **more.get("extra", {}), "repairs": builder.repairs}
     if tools:
         need_declared([call.name for call in calls], tools)
     else:
@@ -194,9 +194,9 @@ def assemble(
     if render is not None:
         turns = [step.tool_calls for step in steps if step.tool_calls]
         extra["native_calls"] = {
-            turn[0].id: walked.texts[turn[0].id]
+            turn[0].id: conversation.texts[turn[0].id]
             for turn in turns
-            if turn[0].id in walked.texts and walked.texts[turn[0].id] != render(turn)
+            if turn[0].id in conversation.texts and conversation.texts[turn[0].id] != render(turn)
         }
     return Trajectory(
         trajectory_id=f"{source.name}/{raw_id}",

@@ -43,7 +43,7 @@ class Episode:
         self.steps.append(Step("user", content))
 
     def act(self, text: str | None, observation: str | None, reasoning: str = "") -> None:
-        """One action and what the environment said to it; None where the record has none."""
+        """One action and what the environment returned; None where the record has none."""
         if text is not None:
             self.turn([(text, observation)], reasoning)
             return
@@ -51,7 +51,7 @@ class Episode:
         self._malformed([], [observation], reasoning)
 
     def turn(self, pairs: Sequence[tuple[str, str | None]], reasoning: str = "") -> None:
-        """Several actions that were sent in one message, each with what the environment said to it."""
+        """Several actions that were sent in one message, each with what the environment returned."""
         self._need_closed()
         if not pairs:
             return
@@ -93,14 +93,14 @@ class Episode:
         )
 
     def _malformed(self, texts: list[str], observations: Sequence[str | None], reasoning: str) -> None:
-        said = "\n".join(observation for observation in observations if observation)
+        observed = "\n".join(observation for observation in observations if observation)
         content = "\n".join(texts)
         if content or reasoning or self.thoughts:
             self._assistant(texts, reasoning, content, ())
-        elif said and texts:
+        elif observed and texts:
             self.notes[str(len(self.steps))] = texts  # of an empty action only the answer is left
-        if said:
-            self.steps.append(Step("user", said))
+        if observed:
+            self.steps.append(Step("user", observed))
 
     def _assistant(self, texts: list[str], reasoning: str, content: str, calls: tuple[ToolCall, ...]) -> None:
         thoughts = [_inner(self.thinks, text) for text in self.thoughts] if self.thinks else []
@@ -109,9 +109,9 @@ class Episode:
         if not (reasoning or content or calls):
             return
         step = Step("assistant", content, reasoning, calls, trainable=not content, reasoning_origin=origin)
-        written = [*self.thoughts, *texts]
-        if _texts(step, self.grammar, self.thinks) != written:
-            self.notes[str(len(self.steps))] = written
+        native = [*self.thoughts, *texts]
+        if _texts(step, self.grammar, self.thinks) != native:
+            self.notes[str(len(self.steps))] = native
         self.steps.append(step)
         self.thoughts = []
 

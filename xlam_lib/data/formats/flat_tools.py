@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.remembered import remembered
+from xlam_lib.data.formats.base import cached_by_value
 from xlam_lib.data.formats.schemas import parse_annotation, tool_of_calls
 from xlam_lib.trajectory import Step, Tool
 
@@ -28,7 +28,7 @@ def tool(name: Any, description: Any, parameters: Any, notes: list[str], require
     return _tool(notes, name, description, parameters, required)
 
 
-@remembered
+@cached_by_value
 def _tool(notes: list[str], name: Any, description: Any, parameters: Any, required: Any) -> Tool:
     if not isinstance(name, str) or not name:
         raise Drop("tool without a name", f"found {name!r}"[:120])
@@ -40,13 +40,13 @@ def _tool(notes: list[str], name: Any, description: Any, parameters: Any, requir
     if isinstance(table.get("properties"), dict):
         schema = schema_of({**table, "type": "object"}, notes, name)
         return Tool(name, description or "", {"type": "object", **schema})
-    names = _texts(required) if isinstance(required, list) else [key for key in table if _says_required(table[key])]
+    names = _texts(required) if isinstance(required, list) else [key for key in table if _marked_required(table[key])]
     properties = {key: schema_of(spec, notes, f"{name}.{key}") for key, spec in table.items()}
     schema = {"type": "object", "properties": properties, "required": [key for key in names if key in properties]}
     return Tool(name, description or "", schema)
 
 
-def _says_required(spec: Any) -> bool:
+def _marked_required(spec: Any) -> bool:
     return isinstance(spec, dict) and spec.get("required") is True
 
 

@@ -13,7 +13,7 @@ import re
 import warnings
 from typing import Any
 
-from xlam_lib.serialize import REFUSED, fast
+from xlam_lib.serialize import DECODE_ERRORS, fast
 
 LONGEST = 1_000_000  # characters of a literal that is given to Python's parser
 CONSTANTS = {"true": True, "false": False, "null": None}
@@ -31,7 +31,7 @@ def decode(text: str) -> tuple[Any, str]:
     """(value, how it was read) of one text, or a ValueError: `decode('{"a": 1}')` -> ({"a": 1}, "")."""
     try:
         return fast(text), ""
-    except REFUSED:  # no JSON, or such as only json can judge
+    except DECODE_ERRORS:  # no JSON, or such as only json can judge
         pass
     error: Exception = ValueError("no text")
     for strict, note in ((True, ""), (False, RAW_BREAKS)):
@@ -138,7 +138,7 @@ def quick_literal(text: str, names: bool = True) -> Any:
     parts[1::2] = [string[1:-1].replace('"', '\\"') if '"' in string[1:-1] else string[1:-1] for string in parts[1::2]]
     try:
         return fast('"'.join(parts))
-    except REFUSED:
+    except DECODE_ERRORS:
         return NOT_QUICK
 
 

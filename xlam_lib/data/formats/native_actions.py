@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlam_lib.data.formats.chat import RawCall, StepBuilder
-from xlam_lib.serialize import REFUSED, fast
+from xlam_lib.serialize import DECODE_ERRORS, fast
 from xlam_lib.trajectory import ToolCall, Trajectory
 
 Render = Callable[[str, dict[str, Any]], str]
@@ -79,7 +79,7 @@ def json_object(text: Any) -> dict[str, Any] | None:
     try:
         value = fast(text)
         return value if isinstance(value, dict) else None
-    except REFUSED:
+    except DECODE_ERRORS:
         pass
     try:
         value = json.loads(text, parse_constant=constants.append)

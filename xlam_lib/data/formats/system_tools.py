@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from xlam_lib.data.formats.conversations import Walked
+from xlam_lib.data.formats.conversations import Conversation
 from xlam_lib.data.formats.tool_forms import tools_of
 from xlam_lib.trajectory import Tool
 
@@ -22,14 +22,14 @@ TOOLS = ("tools", "functions", "available_tools", "tools_json", "tool_definition
 
 
 def split_system(system: str) -> tuple[str, str]:
-    """(what the agent is told, the text of its tools) of a system text; the rest tells in which tags to call."""
+    """(instruction, the text of the tools) of a system text; the rest explains in which tags to call."""
     block = BLOCK.search(system)
     if block is None:
         return system, ""
     before = HEADING.sub("", ABOUT_TAGS.sub("", system[: block.start()]).strip())
     after = _without_how_to_call(system[block.end() :])
-    said = "\n".join(part for part in (before.strip(), after.strip()) if part)
-    return said, (block[1] or "").strip()
+    instruction = "\n".join(part for part in (before.strip(), after.strip()) if part)
+    return instruction, (block[1] or "").strip()
 
 
 def _without_how_to_call(text: str) -> str:
@@ -42,12 +42,12 @@ def _without_how_to_call(text: str) -> str:
     return text[:start] + text[end + len("</tool_call>") :].removeprefix(".")
 
 
-def tools_and_system(record: dict[str, Any], walked: Walked, notes: list[str]) -> tuple[Tool, ...]:
-    """The tools of a record, wherever they stand; `walked.system` becomes the whole system text without them."""
+def tools_and_system(record: dict[str, Any], conversation: Conversation, notes: list[str]) -> tuple[Tool, ...]:
+    """The tools of a record, wherever they stand; `conversation.system` becomes the whole system text without them."""
     own = record.get("system") or record.get("system_prompt")
-    if isinstance(own, str) and own.strip() and own != walked.system:
-        walked.system = "\n\n".join(part for part in (own, walked.system) if part)
+    if isinstance(own, str) and own.strip() and own != conversation.system:
+        conversation.system = "\n\n".join(part for part in (own, conversation.system) if part)
     listed = next((record[key] for key in TOOLS if record.get(key)), None)
     if listed is None or listed == "[]":
-        walked.system, listed = split_system(walked.system)
+        conversation.system, listed = split_system(conversation.system)
     return tools_of(listed, notes)

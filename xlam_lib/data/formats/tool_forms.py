@@ -12,9 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import unique_tools
+from xlam_lib.data.formats.base import cached_by_value, unique_tools
 from xlam_lib.data.formats.literals import decode, decode_all
-from xlam_lib.data.formats.remembered import remembered
 from xlam_lib.data.formats.schemas import Annotation, parse_annotation
 from xlam_lib.trajectory import Tool
 
@@ -38,7 +37,7 @@ def tools_of(value: Any, notes: list[str]) -> tuple[Tool, ...]:
     return _tools_of(notes, value)
 
 
-@remembered
+@cached_by_value
 def _tools_of(notes: list[str], value: Any) -> tuple[Tool, ...]:
     return unique_tools([_tool(raw, notes) for raw in _raw_tools(value)])
 
@@ -105,7 +104,7 @@ OBJECT = {"type": "object"}
 
 
 def _table(raw: dict[str, Any], name: str, notes: list[str], required: Any) -> dict[str, Any]:
-    """A flat table of parameters; one is required if it is said so, or is neither optional nor has a default."""
+    """A flat table of parameters; one is required if it is marked so, or is neither optional nor has a default."""
     properties, needed = {}, []
     for parameter, spec in raw.items():
         spec = {"type": spec} if isinstance(spec, str) else spec

@@ -1,6 +1,6 @@
 """Turns wrapped in words <-> thought and call, exactly: "Think: Count.\\n\\nAct: bash\\n\\n```bash\\nls | wc\\n```".
 
-A dialect is how the agents of one environment write a turn. Parsing finds thought, call and what else is said; the
+A dialect is how the agents of one environment write a turn. Parsing finds thought, call and other content; the
 words around them are the turn's *layout*, a text with slots: "Think: {thought}\\n\\nAct: answer({answer})". The usual
 layout of each tool belongs to the dialect, so only unusual ones are kept (in `extra["layouts"]`, by call id). No source
 itself; used by the converters that read such turns (notebook 01):
@@ -26,7 +26,7 @@ from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 LAYOUTS = "layouts"  # key of `extra`: {call id: layout} where it is not the usual one
 THOUGHT = r"(?P<thought>\S(?:.*?\S)?)"
-REST = r".*"  # what is said behind the action, and ignored by the environment: kept in the layout alone
+REST = r".*"  # what stands behind the action, ignored by the environment: kept in the layout alone
 
 
 class Turn(Frozen, frozen=True):
@@ -82,11 +82,11 @@ class Dialect:
 
     def render(self, turn: Turn) -> str:
         """The native text of a turn."""
-        said = {"thought": turn.thought, "content": turn.content}
+        texts = {"thought": turn.thought, "content": turn.content}
         values = {key: value if isinstance(value, str) else _json(value) for key, value in turn.arguments.items()}
         if "{action}" in turn.layout:
             values["action"] = self.grammar.render(turn.name, turn.arguments)
-        return turn.layout.format_map({**values, **said})
+        return turn.layout.format_map({**values, **texts})
 
     def usual_layout(self, name: str, thought: str) -> str:
         """How a call of this tool is written as a rule."""
@@ -100,19 +100,19 @@ class Dialect:
                 yield self._turn(form, found, text)
 
     def _turn(self, form: Form, found: re.Match[str], text: str) -> Turn | None:
-        said = {key: value for key, value in found.groupdict().items() if value is not None}
-        arguments: dict[str, Any] = {key: value for key, value in said.items() if key not in ("thought", "content")}
-        kept = set(said)
+        groups = {key: value for key, value in found.groupdict().items() if value is not None}
+        arguments: dict[str, Any] = {key: value for key, value in groups.items() if key not in ("thought", "content")}
+        kept = set(groups)
         name = form.tool
         if not name:
-            call = parse_loosely(self.grammar, said["action"])
+            call = parse_loosely(self.grammar, groups["action"])
             if call is None:
                 return None
             name, arguments = call
-            kept -= {"action"} if self.grammar.render(name, arguments) != said["action"] else set()
+            kept -= {"action"} if self.grammar.render(name, arguments) != groups["action"] else set()
         for key in form.json:
             arguments[key] = _read(arguments[key])
-        return Turn(_layout(found, text, kept), name, arguments, said.get("thought", ""), said.get("content", ""))
+        return Turn(_layout(found, text, kept), name, arguments, groups.get("thought", ""), groups.get("content", ""))
 
 
 @dataclass

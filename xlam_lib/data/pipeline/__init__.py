@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "contamination": ["benchmark_questions", "benchmark_texts"],
         "executors": ["EXECUTORS", "run_local", "submit"],
         "merge": ["Merge"],
-        "options": ["Options"],
-        "shards": ["Part", "fetch"],
+        "phases": ["Options"],
+        "shards": ["FilePart", "fetch"],
     },
 )

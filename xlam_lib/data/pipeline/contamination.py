@@ -39,8 +39,8 @@ class Questions:
     def of(cls, texts: Mapping[str, Iterable[str]]) -> Questions:
         """From {id of a question: [what its users say]}."""
         made = cls()
-        for id, said in texts.items():
-            for text in said:
+        for id, parts in texts.items():
+            for text in parts:
                 words = words_of(text)
                 if len(words) >= N:
                     for gram in _grams(words, N):
@@ -94,7 +94,7 @@ def benchmark_texts(names: Iterable[str]) -> dict[str, list[str]]:
         for file in files:
             for number, row in enumerate(_rows(file), start=1):
                 id = str(row.get("id") or f"{file.name}:{number}")
-                texts.setdefault(id, []).extend(_said(row.get("question", row.get("text"))))
+                texts.setdefault(id, []).extend(_texts_in(row.get("question", row.get("text"))))
     return texts
 
 
@@ -125,12 +125,12 @@ def _rows(file: Path) -> Iterable[dict[str, Any]]:
             yield row if isinstance(row, dict) else {"text": row}
 
 
-def _said(value: Any) -> list[str]:
+def _texts_in(value: Any) -> list[str]:
     """The texts in a question: a text, messages (the users' only), or turns of messages."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, list):
-        return [text for item in value for text in _said(item)]
+        return [text for item in value for text in _texts_in(item)]
     if isinstance(value, dict) and value.get("role", "user") == "user":
-        return _said(value.get("content"))
+        return _texts_in(value.get("content"))
     return []

@@ -25,7 +25,7 @@ import msgspec
 from xlam_lib.data.accounting import Accounting, Loss
 from xlam_lib.data.convert import small_digest
 from xlam_lib.files import writing
-from xlam_lib.serialize import REFUSED, UNWRITTEN, fast_bytes, loads, spaced_bytes
+from xlam_lib.serialize import DECODE_ERRORS, ENCODE_ERRORS, fast_bytes, loads, spaced_bytes
 
 BUFFER = 1 << 20  # bytes read and written at a time
 DIGEST = 16  # bytes
@@ -33,7 +33,7 @@ ROW = 1000  # lost records of one entry, at most
 SORTS = ("jsonl", "index", "losses", "books")
 
 
-class Kept(msgspec.Struct, array_like=True):
+class TrajectoryEntry(msgspec.Struct, array_like=True):
     """A trajectory of the shard: its id, its size, and what later steps ask of it."""
 
     id: str
@@ -45,12 +45,12 @@ class Kept(msgspec.Struct, array_like=True):
     content: bytes = b""  # digest of tools and steps
 
 
-class Entry(msgspec.Struct, omit_defaults=True):
+class RecordEntry(msgspec.Struct, omit_defaults=True):
     """A raw record with trajectories that are kept and others that a step left out; or lost records in a row."""
 
     file: str
     line: int
-    kept: list[Kept] = []
+    kept: list[TrajectoryEntry] = []
     left: list[tuple[str, str, str]] = []  # (id, reason, detail)
     warned: list[tuple[str, str]] = []
     digest: bytes = b""  # of all its lines
@@ -65,22 +65,22 @@ class Entry(msgspec.Struct, omit_defaults=True):
             return json.dumps(msgspec.to_builtins(self)).encode() + b"\n"
 
     @classmethod
-    def loads(cls, line: bytes) -> Entry:
+    def loads(cls, line: bytes) -> RecordEntry:
         """What `dumps` gave."""
         try:
             return _read(line)
-        except REFUSED:
+        except DECODE_ERRORS:
             return msgspec.convert(json.loads(line), cls)
 
 
-_read = msgspec.json.Decoder(Entry).decode
+_read = msgspec.json.Decoder(RecordEntry).decode
 
 
 def loss_line(loss: Loss) -> bytes:
     """A line of losses.jsonl, as json.dumps writes it."""
     try:
         line = spaced_bytes(loss)
-    except UNWRITTEN:
+    except ENCODE_ERRORS:
         line = b"\x7f"
     if not line.isascii() or b"\x7f" in line:  # which json.dumps writes with a backslash
         line = json.dumps(msgspec.structs.asdict(loss)).encode()
@@ -92,14 +92,14 @@ def name(folder: Path, shard: int, sort: str) -> Path:
     return folder / f"{shard:05d}.{sort}"
 
 
-def entries(folder: Path, shard: int, with_lines: bool = True) -> Iterator[tuple[Entry, list[bytes], bytes]]:
+def entries(folder: Path, shard: int, with_lines: bool = True) -> Iterator[tuple[RecordEntry, list[bytes], bytes]]:
     """Each entry of a shard, the lines of its trajectories (without their ends; [] if unwanted), and of its losses."""
     with ExitStack() as stack:
         texts, rows, losses = (
             stack.enter_context(open(name(folder, shard, sort), "rb", BUFFER)) for sort in ("jsonl", "index", "losses")
         )
         for row in rows:
-            entry = Entry.loads(row)
+            entry = RecordEntry.loads(row)
             lines = [texts.read(one.size + 1)[:-1] for one in entry.kept] if with_lines else []
             yield entry, lines, losses.read(entry.size) if entry.size else b""
 
@@ -134,13 +134,13 @@ class ShardWriter:
     def _end_row(self) -> None:
         if self.lost:
             first = self.lost[0]
-            self.files[1].write(Entry(first.file, first.line, lost=self.lost, size=self.size).dumps())
+            self.files[1].write(RecordEntry(first.file, first.line, lost=self.lost, size=self.size).dumps())
             self.lost, self.size = [], 0
 
-    def add(self, entry: Entry, lines: list[bytes]) -> None:
+    def add(self, entry: RecordEntry, lines: list[bytes]) -> None:
         """A raw record and the lines of its trajectories."""
         self._end_row()
-        enter(self.books, entry, [one.steps for one in entry.kept], entry.left)
+        account(self.books, entry, [one.steps for one in entry.kept], entry.left)
         entry.size, self.size = self.size, 0
         self.files[1].write(entry.dumps())
         self.files[0].write(b"\n".join(lines) + b"\n")
@@ -163,7 +163,7 @@ def _books_line(books: Accounting) -> bytes:
         return json.dumps(plain).encode() + b"\n"
 
 
-def enter(books: Accounting, entry: Entry, steps: list[int], left: list[tuple[str, str, str]]) -> None:
+def account(books: Accounting, entry: RecordEntry, steps: list[int], left: list[tuple[str, str, str]]) -> None:
     """A record is entered into books: so many steps of each trajectory that is kept, and those left out."""
     books.convert(len(steps), sum(steps))
     for id, reason, detail in left:

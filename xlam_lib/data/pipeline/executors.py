@@ -110,7 +110,7 @@ def _begin(executor: Any) -> None:
 
 
 def _quiet() -> None:
-    """datatrove tells of every task on the terminal; what goes wrong is raised and needn't be told twice."""
+    """datatrove logs every task to the terminal; what goes wrong is raised and needn't be logged twice."""
     from datatrove.utils.logging import logger
 
     logger.disable("datatrove")

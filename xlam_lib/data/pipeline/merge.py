@@ -1,6 +1,6 @@
 """The last step: the shards, in their order, become one folder with the books.
 
-Here is everything that must see all records: ids given twice, duplicates, the split. What is remembered of a record is
+Here is everything that must see all records: ids given twice, duplicates, the split. What is held of a record is
 a few digests, less than 1 kB a trajectory with all of it (`experiments/LOG.md`). A shard in which no id comes again is
 copied as bytes and its books are added, unless duplicates or a split are asked for, which need each record. The folder
 appears whole or not at all, and only with books that balance.
@@ -22,8 +22,17 @@ import msgspec
 from xlam_lib import files
 from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.convert import RENAMED, Names
-from xlam_lib.data.pipeline.entries import BUFFER, Books, Entry, Kept, enter, entries, loss_line, name
-from xlam_lib.data.pipeline.options import Options
+from xlam_lib.data.pipeline.entries import (
+    BUFFER,
+    Books,
+    RecordEntry,
+    TrajectoryEntry,
+    account,
+    entries,
+    loss_line,
+    name,
+)
+from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.pipeline.splitting import Disjoint, Groups
 from xlam_lib.data.reading import ReadError
 from xlam_lib.serialize import dumps
@@ -33,19 +42,19 @@ EXACT = "exact duplicate of another trajectory"
 NEAR = "near-duplicate of another trajectory"
 
 
-class Sifted(msgspec.Struct):
+class OutputRecord(msgspec.Struct):
     """A record as it goes into the output: its trajectories with the ids that they get, and what was left out."""
 
-    entry: Entry
+    entry: RecordEntry
     lost: bytes = b""  # lines of losses in a row
     loss: Loss | None = None
-    kept: list[tuple[Kept, str, bytes]] = []  # (of the index, id, line)
+    kept: list[tuple[TrajectoryEntry, str, bytes]] = []  # (of the index, id, line)
     left: list[tuple[str, str, str]] = []
 
 
 @dataclass
 class Seen:
-    """What is remembered of the records so far."""
+    """What is held of the records so far."""
 
     names: Names = field(default_factory=Names)
     contents: dict[bytes, str] = field(default_factory=dict)  # digest of a content -> id
@@ -91,15 +100,15 @@ class Merge:
         for shard in range(self.shards):
             if self._copied(shard, seen.names, accounting, lines, losses):
                 continue
-            for record in self._sifted(shard, seen):
+            for record in self._output_records(shard, seen):
                 if record.entry.lost:
-                    accounting.lose_written(record.entry.lost)
+                    accounting.count_losses(record.entry.lost)
                     losses.write(record.lost)
                     continue
                 if record.loss is not None:
                     accounting.lose(record.loss)
                     continue
-                enter(accounting, record.entry, [kept.steps for kept, _, _ in record.kept], record.left)
+                account(accounting, record.entry, [kept.steps for kept, _, _ in record.kept], record.left)
                 for kept, id, line in record.kept:
                     if id != kept.id:
                         accounting.warn(RENAMED, id)
@@ -131,25 +140,25 @@ class Merge:
         groups = Groups(self.options.split_by)
         seen = Seen()
         for shard in range(self.shards):
-            for record in self._sifted(shard, seen, with_lines=False):
+            for record in self._output_records(shard, seen, with_lines=False):
                 for kept, _, _ in record.kept:
                     groups.add(kept.task, kept.toolset)
         return groups.assign(self.options.split, self.options.seed)
 
-    def _sifted(self, shard: int, seen: Seen, with_lines: bool = True) -> Iterator[Sifted]:
+    def _output_records(self, shard: int, seen: Seen, with_lines: bool = True) -> Iterator[OutputRecord]:
         """The records of a shard in the order of the input, duplicates told apart; the same each time."""
         alike, number = self._clusters(shard), 0
         for entry, lines, lost in entries(Path(self.work) / "shards", shard, with_lines):
-            record = Sifted(entry, lost, None, [], list(entry.left))
+            record = OutputRecord(entry, lost, None, [], list(entry.left))
             if not entry.lost:
                 numbers = range(number, number + len(entry.kept))
                 number += len(entry.kept)
-                self._sift(record, lines, seen, [alike.get(n) for n in numbers])
+                self._deduplicate(record, lines, seen, [alike.get(n) for n in numbers])
             yield record
 
-    def _sift(
+    def _deduplicate(
         self,
-        record: Sifted,
+        record: OutputRecord,
         lines: list[bytes],
         seen: Seen,
         alike: list[int | None],

@@ -57,7 +57,7 @@ class Texts:
 
 
 def text_of(t: Trajectory) -> str:
-    """What is compared: everything said, thought, called and returned, but no system prompt."""
+    """What is compared: all messages, thoughts, calls and results, but no system prompt."""
     texts = []
     for step in t.steps:
         if step.role != "system":

@@ -3,7 +3,7 @@
 The cut depends on the files alone, so that one worker and sixteen make the same shards and the same output. A list of
 JSON, a text and a gzip stream can't be entered in their middle: such a file is one part, however large.
 
-    plan(files)                            -> [[Part("/data/rows.jsonl", 0, 33554441, 1)], ...]
+    plan(files)                            -> [[FilePart("/data/rows.jsonl", 0, 33554441, 1)], ...]
     for raw in records(source, shard): ...
 
 Rows of a data set of the hub are stored before they are converted, so that a run that was killed goes on:
@@ -34,7 +34,7 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """A file, or the lines of it that begin at bytes `start` up to `end`; the first of them is line `line`."""
 
     file: str
@@ -46,17 +46,17 @@ class Part:
 
 def plan(
     files: Mapping[Path, Path | None] | Iterable[Path], texts: Iterable[str] = (), size: int = 0
-) -> list[list[Part]]:
+) -> list[list[FilePart]]:
     """The parts of each task, in the order of the files; small files are put together.
 
-    A file that has a companion stays whole, since it takes the whole file to know what the companion has left over.
+    A file with a paired file stays whole, since it takes the whole file to know what the paired one has left over.
     """
     size, shards, filled = size or SHARD, [], 0
     texts = tuple(texts)
-    companions = files if isinstance(files, Mapping) else {}
+    paired_files = files if isinstance(files, Mapping) else {}
     for file in files:
         bytes_ = file.stat().st_size
-        parts = [Part(str(file))] if companions.get(file) else _parts(file, bytes_, texts, size)
+        parts = [FilePart(str(file))] if paired_files.get(file) else _parts(file, bytes_, texts, size)
         for part in parts:
             length = (part.end or bytes_) - part.start
             if not shards or filled + length > size:
@@ -67,21 +67,21 @@ def plan(
     return shards
 
 
-def _parts(file: Path, length: int, texts: tuple[str, ...], size: int) -> Iterator[Part]:
+def _parts(file: Path, length: int, texts: tuple[str, ...], size: int) -> Iterator[FilePart]:
     if length <= size or matches(file, texts) or not is_lines(file):
-        yield Part(str(file))
+        yield FilePart(str(file))
         return
     line = 1
     with open(file, "rb") as data:
-        starts, wanted = [0], size
-        while wanted < length:
-            data.seek(wanted - 1)  # a line that begins at `wanted` itself stays whole
+        starts, target = [0], size
+        while target < length:
+            data.seek(target - 1)  # a line that begins at `target` itself stays whole
             data.readline()
             if data.tell() < length:
                 starts.append(data.tell())
-            wanted = (data.tell() // size + 1) * size  # not once more within the same line, however long it is
+            target = (data.tell() // size + 1) * size  # not once more within the same line, however long it is
         for start, end in pairwise([*starts, length]):
-            yield Part(str(file), start, end, line)
+            yield FilePart(str(file), start, end, line)
             line += _count_lines(data, start, end)
 
 
@@ -94,7 +94,7 @@ def _count_lines(data: Any, start: int, end: int) -> int:
     return count
 
 
-def records(source: Any, parts: Iterable[Part]) -> Iterator[Raw | Loss]:
+def records(source: Any, parts: Iterable[FilePart]) -> Iterator[Raw | Loss]:
     """The raw records of one shard of a source (a module of `sources/`)."""
     for part in parts:
         if part.fetched:

@@ -96,7 +96,7 @@ def _shuffled(key: tuple[str, str], seed: int) -> str:
 
 
 class Disjoint:
-    """The proof: told the side of each trajectory, it raises SplitError at the first task or tool set on two."""
+    """The proof: given the side of each trajectory, it raises SplitError at the first task or tool set on two."""
 
     def __init__(self, by: Sequence[str] = BY) -> None:
         self.groups, self.side = Groups(by), {}

@@ -21,15 +21,15 @@ from xlam_lib.data.accounting import Drop, Loss
 from xlam_lib.data.convert import ARGUMENTS, converted, loss_of, notes, small_digest
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.pipeline.contamination import Questions, user_text
-from xlam_lib.data.pipeline.entries import Entry, Kept, ShardWriter
-from xlam_lib.data.pipeline.shards import Part
+from xlam_lib.data.pipeline.entries import RecordEntry, ShardWriter, TrajectoryEntry
+from xlam_lib.data.pipeline.shards import FilePart
 from xlam_lib.data.pipeline.splitting import task_key
 from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.serialize import dumps
 from xlam_lib.trajectory import Trajectory
-from xlam_lib.validation import KnownTools, check_and_line
+from xlam_lib.validation import KnownTools, check_and_serialize
 
 CONTAMINATED = "a benchmark's question"
 
@@ -68,7 +68,7 @@ class Read:
     """The raw records of shard number `rank`."""
 
     source: str
-    shards: list[list[Part]]
+    shards: list[list[FilePart]]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Read:
         return self  # steps are copied for each task, but the plan of all tasks is only read
@@ -160,7 +160,7 @@ class Check:
     """The rules of `Trajectory.validate`; a record with an unsound trajectory is lost as a whole."""
 
     source: str
-    warn: bool = True  # of arguments against their schema, where verification hasn't told already
+    warn: bool = True  # of arguments against their schema, where verification hasn't reported them already
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         level, known = find_source(self.source).SOURCE.argument_level, KnownTools()
@@ -170,7 +170,7 @@ class Check:
                 continue
             try:
                 for t in item.trajectories:
-                    warnings, line = check_and_line(t, level, known)
+                    warnings, line = check_and_serialize(t, level, known)
                     item.lines.append(line)
                     if warnings and self.warn:
                         item.warned += [(ARGUMENTS, text) for text in warnings]
@@ -198,13 +198,13 @@ class Write:
                 else:
                     shard.add(self.entry(item), item.lines)
 
-    def entry(self, item: Item) -> Entry:
+    def entry(self, item: Item) -> RecordEntry:
         """What the index says of a record."""
         kept = list(map(self._kept, item.trajectories, item.lines))
-        return Entry(item.file, item.line, kept, item.left, item.warned, small_digest(b"\n".join(item.lines)))
+        return RecordEntry(item.file, item.line, kept, item.left, item.warned, small_digest(b"\n".join(item.lines)))
 
-    def _kept(self, t: Trajectory, line: bytes) -> Kept:
-        kept = Kept(t.trajectory_id, len(t.steps), len(line))
+    def _kept(self, t: Trajectory, line: bytes) -> TrajectoryEntry:
+        kept = TrajectoryEntry(t.trajectory_id, len(t.steps), len(line))
         if self.groups:
             kept.at, kept.task, kept.toolset = split_place(t, line), task_key(t), t.toolset_id if t.tools else ""
         if self.contents:

@@ -1,6 +1,6 @@
 """What verification can find in a trajectory: the rules, how severe each is, and the table of what was found.
 
-Used by `verify.py` and `rating/` (notebook 01). A source may judge a rule otherwise by a policy that it declares:
+Used by `verify.py` and the ratings (notebook 01). A source may set a rule otherwise by a policy that it declares:
 
     Policy({"ungrounded value": "off"}, composed=("keywords",))
 
@@ -71,7 +71,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Policy:
-    """How a source wants to be verified; what it doesn't say stays as in RULES.
+    """How a source is to be verified; what it doesn't say stays as in RULES.
 
     `composed` names arguments that the model writes itself (a search text, a message), so that no value of theirs is
     hallucinated: "keywords", or "search.keywords" for one tool only. `invalid` and `errors` are patterns of

@@ -44,7 +44,7 @@ ANSWER_NAMES = ("answer", "final_answer", "response", "finish")
 
 
 def observation_rule(step: Step, before: Step | None, policy: Policy) -> str:
-    """The rule that an observation breaks, or "": a tool's result, or what is said after a turn that was no action."""
+    """The rule that an observation breaks, or "": a tool's result, or what is answered to a turn that was no action."""
     after_no_action = step.role == "user" and before is not None and not before.trainable
     if step.role != "tool" and not after_no_action:
         return ""
@@ -53,12 +53,12 @@ def observation_rule(step: Step, before: Step | None, policy: Policy) -> str:
         return "invalid action"
     if step.role == "user":
         return ""
-    if step.is_error or _says_error(step.content) or (policy.error_pattern and policy.error_pattern.search(start)):
+    if step.is_error or _is_error(step.content) or (policy.error_pattern and policy.error_pattern.search(start)):
         return "error observation"
     return ""
 
 
-def _says_error(content: str) -> bool:
+def _is_error(content: str) -> bool:
     """Whether a result is an error: by its first words, or by the key of an object."""
     text = content.strip()
     if text.startswith("{"):

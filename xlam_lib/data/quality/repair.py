@@ -1,9 +1,9 @@
 """Arguments held against their schema, and the repairs that change no meaning. Used by `verify.py` (notebook 01).
 
-Safe is what the schema leaves only one reading for: "5" is 5 where a whole number is wanted, "true" is true, 5.0 is 5,
-5 is "5" where text is wanted, '["a"]' or "['a']" is ["a"] where a list is wanted, "Celsius" is "celsius" where the enum
-has just that. A single value where a list of it is wanted, "yes" for true, or 4.5 for a whole number stay as they are:
-another reading is as good.
+Safe is what the schema leaves only one reading for: "5" is 5 where a whole number is expected, "true" is true, 5.0 is
+5, 5 is "5" where text is expected, '["a"]' or "['a']" is ["a"] where a list is, "Celsius" is "celsius" where the enum
+has just that. A single value where a list of it is expected, "yes" for true, or 4.5 for a whole number stay as they
+are: another reading is as good.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def _candidate(value: Any, error: Any) -> Any:
         return fitting[0] if len(fitting) == 1 else NOTHING
     if error.validator != "type":
         return NOTHING
-    wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-    readings = [new for kind in wanted if (new := _read(value, kind)) is not NOTHING]
+    expected = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    readings = [new for kind in expected if (new := _read(value, kind)) is not NOTHING]
     return readings[0] if readings and all(_same(one, readings[0]) for one in readings) else NOTHING
 
 
@@ -140,7 +140,7 @@ def _refuse(name: str) -> None:
 
 
 def _floats(tool: Tool, arguments: dict[str, Any]) -> Iterator[tuple[tuple, Any]]:
-    """5.0 where a whole number is wanted: JSON Schema accepts it, but a program that is called may not."""
+    """5.0 where a whole number is expected: JSON Schema accepts it, but a program that is called may not."""
     properties = tool.parameters.get("properties")
     for name, value in list(arguments.items()):
         schema = properties.get(name) if isinstance(properties, dict) else None

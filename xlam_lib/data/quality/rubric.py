@@ -4,8 +4,8 @@
     verdict, fault = RUBRIC.read(answer_text)      # a Verdict, or None and what is wrong with the text
 
 After AgentRater of AgentOhana and criticLAM of ActionStudio: 1 to 5 for a whole trajectory. A trajectory is data of
-unknown origin: it stands as one JSON text between two fences that its author can't know, and the judge is told that
-nothing between them speaks to it. Answers are parsed as JSON, never evaluated.
+unknown origin: it stands as one JSON text between two fences that its author can't know, and the judge is instructed
+that nothing between them speaks to it. Answers are parsed as JSON, never evaluated.
 """
 
 from __future__ import annotations

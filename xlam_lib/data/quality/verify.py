@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from xlam_lib.data.quality.findings import Finding, Policy, findings_table, first_error, policy_of
-from xlam_lib.data.quality.grounding import Heard
+from xlam_lib.data.quality.grounding import Context
 from xlam_lib.data.quality.observations import final_findings, observation_rule
 from xlam_lib.data.quality.repair import REPAIRED, argument_findings, repaired, unrepaired
 from xlam_lib.trajectory import Step, ToolCall, Trajectory
@@ -94,15 +94,15 @@ def _each_call(trajectory: Trajectory) -> Iterator[tuple[int, ToolCall]]:
 
 
 def _values(trajectory: Trajectory, policy: Policy) -> Iterator[Found]:
-    """Every value stands in what was said before; told once for each value.
+    """Every value stands in the context before it; reported once for each value.
 
     Gold calls are not looked at: they are right by definition, and one may need what another, not carried out, gives.
     """
     if policy.level("ungrounded value") == "off" or "gold" in trajectory.tags:
         return
     tools = {tool.name: tool for tool in trajectory.tools}
-    heard, told = Heard(), set()
-    heard.add(trajectory.task.instruction)
+    context, reported = Context(), set()
+    context.add(trajectory.task.instruction)
     for index, step in enumerate(trajectory.steps):
         for call in step.tool_calls:
             arguments = {
@@ -110,11 +110,11 @@ def _values(trajectory: Trajectory, policy: Policy) -> Iterator[Found]:
                 for name, value in call.arguments.items()
                 if name not in policy.composed and f"{call.name}.{name}" not in policy.composed
             }
-            for name, value in heard.ungrounded(arguments, tools.get(call.name)):
-                if (name, value) not in told:
-                    told.add((name, value))
+            for name, value in context.ungrounded(arguments, tools.get(call.name)):
+                if (name, value) not in reported:
+                    reported.add((name, value))
                     yield index, "ungrounded value", f"{call.name}: {name} is {value!r}, which nobody said"
-        heard.add(step.content)
+        context.add(step.content)
 
 
 def _order(trajectory: Trajectory) -> Iterator[Found]:
@@ -139,7 +139,7 @@ def _unanswered(waiting: dict[str, tuple[int, str]]) -> Iterator[Found]:
 
 
 def _repeats(trajectory: Trajectory) -> Iterator[Found]:
-    """The same call twice in one turn; or again with the same result, and nothing new was heard or done in between.
+    """The same call twice in one turn; or again with the same result, and nothing new was observed or done in between.
 
     Going back to a place after something was done elsewhere is no repetition. Gold calls are not looked at.
     """

@@ -14,13 +14,13 @@ Five more functions where a source needs them:
 
     def unpack(value: dict) -> list[dict]:               # a JSON object that holds several records
     def split(text: str) -> Iterator[tuple[int, dict]]:  # a file of SOURCE.text_files: (line, record) of each
-    def join(record: dict, other: dict) -> dict | None:  # with a line of the file that SOURCE.companion names
+    def join(record: dict, other: dict) -> dict | None:  # with a line of the file that SOURCE.paired_file names
     def native(trajectory: Trajectory) -> list[str]:     # each action as the source writes it, exactly
     def rejected_siblings(record: dict, where: str) -> list[Sibling]:  # what a search tried beside the path it took
 
 Its docstring shows one raw record and says what was decided and why. Everything else (reading, validation, accounting,
 duplicate ids, writing) is done around it. Records in = converted + dropped + quarantined: a line that completes
-another record is a part of it, one that completes none is a record itself (see `companions.py`).
+another record is a part of it, one that completes none is a record itself (see `data/inputs.py`).
 Example: `next(load_source("tau_bench", "gpt-4o-airline.json")).steps[0]`.
 """
 

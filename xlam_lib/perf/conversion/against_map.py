@@ -14,7 +14,7 @@ from typing import Any
 
 from xlam_lib.data.convert import converted
 from xlam_lib.data.formats.base import Drop
-from xlam_lib.data.pipeline.options import Options
+from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
 from xlam_lib.data.unify import unify
@@ -22,7 +22,7 @@ from xlam_lib.errors import TrajectoryError
 from xlam_lib.perf.conversion.changed import fill, usable
 from xlam_lib.perf.conversion.compare import ROUNDS, START
 from xlam_lib.perf.conversion.plain import seconds_of
-from xlam_lib.validation import KnownTools, check_and_line
+from xlam_lib.validation import KnownTools, check_and_serialize
 
 
 def against_map(
@@ -81,7 +81,7 @@ def _mapped(batch: dict[str, list[str]], numbers: list[int], source: str, file: 
     for number, text in zip(numbers, batch["text"], strict=True):
         try:
             trajectories = converted(module.convert, Raw(json.loads(text), file, number + 1))
-            lines += [check_and_line(t, module.SOURCE.argument_level, known)[1].decode() for t in trajectories]
+            lines += [check_and_serialize(t, module.SOURCE.argument_level, known)[1].decode() for t in trajectories]
         except (Drop, TrajectoryError):
             continue
     return {"line": lines}

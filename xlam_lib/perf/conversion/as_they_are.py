@@ -28,7 +28,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.data.pipeline.options import Options
+from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.reading import data_files
 from xlam_lib.data.sources import SOURCES, find_source
 from xlam_lib.data.unify import unify

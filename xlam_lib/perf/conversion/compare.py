@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.data.pipeline.options import Options
+from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.unify import unify
 from xlam_lib.perf.conversion.changed import fill, usable
 from xlam_lib.perf.conversion.plain import Form, plain_loop, seconds_of

@@ -62,7 +62,7 @@ class TrajectoryData:
             if trajectory.split in EVALUATION:
                 evaluation.add(number, trajectory)
             elif trajectory.split not in HELD_OUT:
-                train.add(number, self.augmentation(trajectory, pool, self.augmented))
+                train.add(number, form(trajectory, counts=self.augmented))
         return train, evaluation if len(evaluation) else None
 
     def prepare_sample_text(self, sample: dict[str, Any]) -> str:

@@ -4,8 +4,7 @@ import pytest
 from source_checks import calls, load, reason, turns_that_come_back
 
 from xlam_lib.data.golden import samples_dir
-from xlam_lib.data.sources.agents.agentlite import convert, native, split
-from xlam_lib.data.sources.agents.agentlite_actions import parse_action, render_action
+from xlam_lib.data.sources.agents.agentlite import convert, native, parse_action, render_action, split
 
 
 def act(name: str, observation: str = "OK", **params: object) -> list:
@@ -31,10 +30,10 @@ def test_samples() -> None:
 
 def test_texts_come_back_exactly() -> None:
     text = (samples_dir("agentlite") / "raw" / "examples.txt").read_text(encoding="utf-8")
-    written = [line.removeprefix("Action:") for line in text.split("\n") if line.startswith("Action:")]
+    actions = [line.removeprefix("Action:") for line in text.split("\n") if line.startswith("Action:")]
     records = list(split(text))
     assert [line for line, _ in records] == [1, 15]
-    assert [action for _, record in records for t in convert(record, "x") for action in native(t)] == written
+    assert [action for _, record in records for t in convert(record, "x") for action in native(t)] == actions
     (t,) = convert(records[0][1], "x")
     assert t.steps[0].content == "i would like a rope of 20 metres, lower than 30 dollars"
     assert t.steps[2].content.endswith("$25.00}")

@@ -63,7 +63,7 @@ def test_code_becomes_calls():
     assert native(t) == ['goto("shelf 1")', 'take("pan 1", "shelf 1")', 'cool("pan 1", "fridge 1")']
 
 
-def test_what_is_no_action_and_results_that_cannot_be_told_apart():
+def test_what_is_no_action_and_results_that_cannot_be_distinguished():
     t = one({"text": TEXT.replace("cool(", "freeze(").replace("you see a pan 1.\n", "you see\na pan 1.\n")})
     assert (t.steps[4].content, t.steps[4].trainable) == ('freeze("pan 1", "fridge 1")', False)
     assert t.extra["joined_observations"] == [0]
@@ -144,8 +144,8 @@ def test_real_records(real_data: Path):
     plans = [t for t in trajectories if "plan" in t.tags]
     for t, text in zip((t for t in trajectories if "plan" not in t.tags), texts, strict=True):
         assert native(t) == re.findall(r"^[a-z_]+\(.*\)$", text, re.MULTILINE)
-        said = re.sub(r"Assistant:\n<execute>\n.*?</execute>\n\nObservation:\n", "", text, flags=re.DOTALL)
-        assert [step.content for step in t.steps if step.role == "tool"] == said.strip().split("\n")
+        observations = re.sub(r"Assistant:\n<execute>\n.*?</execute>\n\nObservation:\n", "", text, flags=re.DOTALL)
+        assert [step.content for step in t.steps if step.role == "tool"] == observations.strip().split("\n")
         assert all(step.trainable for step in t.steps) and t.extra == {"task_from": "name"}
     for t in plans:
         raw = json.loads(next(path.rglob(f"*{t.task.task_id.rpartition('/')[2]}*.json")).read_text(encoding="utf-8"))

@@ -48,10 +48,10 @@ def test_other_ends(text, outcome):
     assert (found.success, found.reward, found.termination) == outcome
 
 
-def test_reflections_are_told_and_the_task_stays_the_same():
-    told = f"Which city?{AGAIN} The following ...\nReflections:\n- I should search.\n"
-    t = one(f"Question: {told}{STEP}")
-    assert t.steps[0].content == told.strip() and "reflexion" in t.tags
+def test_reflections_are_in_the_message_and_the_task_stays_the_same():
+    message = f"Which city?{AGAIN} The following ...\nReflections:\n- I should search.\n"
+    t = one(f"Question: {message}{STEP}")
+    assert t.steps[0].content == message.strip() and "reflexion" in t.tags
     assert t.task.task_id == one(TEXT).task.task_id
 
 

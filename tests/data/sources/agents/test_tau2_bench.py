@@ -30,8 +30,8 @@ def result(content: str, id: str = "c", requestor: str = "assistant", **more: ob
 
 def simulation(*messages: dict, end: str = "user_stop", reward: float | None = 1.0, **more: object) -> dict:
     rewards = None if reward is None else {"reward": reward, "db_check": {"db_match": True}, "action_checks": []}
-    said = [GREETING, USER, *messages]
-    return {"id": "s", "task_id": "7", "termination_reason": end, "reward_info": rewards, "messages": said, **more}
+    dialogue = [GREETING, USER, *messages]
+    return {"id": "s", "task_id": "7", "termination_reason": end, "reward_info": rewards, "messages": dialogue, **more}
 
 
 def one(record: dict, where: str = "/data/run_telecom.json:1") -> Trajectory:
@@ -98,8 +98,8 @@ def test_domains() -> None:
     hand_over = [asks(call("transfer_to_human_agents", {"summary": "x"})), result("Transfer successful")]
     assert one(simulation(*hand_over), "/data/run_retail.json:1").task.task_id == "retail/7"
     assert one(simulation(*hand_over), "/data/run.json:1").extra["tools_from"] == "calls"
-    odd = one(simulation(*LOOKUP, asks(call("reboot", {"n": 1})), result("ok")), "/data/run.json:1")
-    assert odd.extra["inferred_tools"] == ["get_customer_by_phone", "reboot"]
+    undeclared = one(simulation(*LOOKUP, asks(call("reboot", {"n": 1})), result("ok")), "/data/run.json:1")
+    assert undeclared.extra["inferred_tools"] == ["get_customer_by_phone", "reboot"]
 
 
 def test_a_results_file() -> None:
@@ -116,8 +116,13 @@ def test_a_results_file() -> None:
     assert unpack({"messages": []}) == [{"messages": []}]
 
 
-def task(*actions: dict, **told: str | None) -> dict:
-    instructions = {"domain": "retail", "reason_for_call": "You want a refund.", "known_info": "You are Mei.", **told}
+def task(*actions: dict, **more: str | None) -> dict:
+    instructions = {
+        "domain": "retail",
+        "reason_for_call": "You want a refund.",
+        "known_info": "You are Mei.",
+        **more,
+    }
     criteria = {"actions": list(actions), "nl_assertions": ["Be kind."], "communicate_info": []}
     return {"id": "3", "user_scenario": {"instructions": instructions}, "evaluation_criteria": criteria}
 
@@ -175,8 +180,8 @@ def test_real_simulations_are_all_there(real_data: Path) -> None:
     path = real_data / "tau2_bench" / "toolorchestra_airline_simulations.json"
     records = json.loads(path.read_text(encoding="utf-8"))
     for record, t in zip(records, load_source("tau2_bench", path), strict=True):
-        said = [re.sub("###[A-Z-]+###", "", m["content"] or "").strip() for m in record["messages"][1:]]
-        assert [step.content.strip() for step in t.steps if step.content] == [text for text in said if text]
+        contents = [re.sub("###[A-Z-]+###", "", m["content"] or "").strip() for m in record["messages"][1:]]
+        assert [step.content.strip() for step in t.steps if step.content] == [text for text in contents if text]
         calls = [call for m in record["messages"] for call in m.get("tool_calls") or []]
         made = [call for step in t.steps for call in step.tool_calls]
         assert [(c.name, c.arguments) for c in made] == [(c["name"], c["arguments"]) for c in calls]

@@ -171,7 +171,7 @@ def test_a_missing_result_and_a_stray_one_are_dropped(record: dict) -> None:
         ({"win": True}, "no 'answer_generation'"),
     ],
 )
-def test_other_files_of_the_project_are_told_apart(other: dict, reason: str) -> None:
+def test_other_files_of_the_project_are_recognised(other: dict, reason: str) -> None:
     with pytest.raises(Drop) as drop:
         convert(other, "x.json:1")
     assert drop.value.reason == reason

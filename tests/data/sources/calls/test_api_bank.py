@@ -39,13 +39,13 @@ def turn(role: str, **fields: object) -> dict:
     return {"role": role, **fields}
 
 
-SAID = turn("User", text="Hi")
+USER_TURN = turn("User", text="Hi")
 CALLED = turn("API", api_name="GetToday", param_dict={}, result={"output": None, "exception": "no day"})
 
 
 def test_an_exception_is_an_error_and_an_unknown_api_is_inferred() -> None:
     strange = turn("API", api_name="Sing", param_dict={"song": "x"}, result="la")
-    (t,) = convert({"turns": [SAID, CALLED, strange]}, "/data/Sing-level-1-1.jsonl:1")
+    (t,) = convert({"turns": [USER_TURN, CALLED, strange]}, "/data/Sing-level-1-1.jsonl:1")
     assert (t.steps[2].content, t.steps[2].is_error, t.steps[4].content) == ("no day", True, "la")
     assert t.extra["inferred_tools"] == ["Sing"]
     assert native(t) == [
@@ -58,9 +58,9 @@ def test_an_exception_is_an_error_and_an_unknown_api_is_inferred() -> None:
     ("record", "why"),
     [
         ({"turns": []}, "a dialogue without its beginning"),
-        ({"turns": [turn("AI", text="Hello"), SAID]}, "a dialogue without its beginning"),
-        ({"turns": [SAID, turn("Narrator", text="x")]}, "turn of an unknown role"),
-        ({"turns": [SAID, turn("API", api_name="GetToday")]}, "no 'param_dict'"),
+        ({"turns": [turn("AI", text="Hello"), USER_TURN]}, "a dialogue without its beginning"),
+        ({"turns": [USER_TURN, turn("Narrator", text="x")]}, "turn of an unknown role"),
+        ({"turns": [USER_TURN, turn("API", api_name="GetToday")]}, "no 'param_dict'"),
         ({"plan": "Scene: x"}, "a plan without calls"),
         ({"plan": "First Utterance: x\nAPI Calls:\ncall it"}, "a call that can't be read"),
         ({"QueryStock": ["The stock code cannot be empty."]}, "a table of error texts: no trajectory to convert"),
@@ -95,5 +95,5 @@ def test_every_real_dialogue(real_data: Path) -> None:
             assert native(t) == re.findall(r"^\w+\(.*\)$", text.partition("API Call")[2], re.MULTILINE)
             continue
         assert native(t) == re.findall(r'"api_name": "\w+", "param_dict": \{.*?\}(?=, "result": )', text)
-        said = re.findall(r'^\{"role": "(?:User|AI)"', text, re.MULTILINE)
-        assert sum(bool(step.content) for step in t.steps if step.role in ("user", "assistant")) == len(said)
+        spoken_turns = re.findall(r'^\{"role": "(?:User|AI)"', text, re.MULTILINE)
+        assert sum(bool(step.content) for step in t.steps if step.role in ("user", "assistant")) == len(spoken_turns)

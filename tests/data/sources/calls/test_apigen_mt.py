@@ -44,7 +44,7 @@ def test_call_texts_come_back() -> None:
         assert native(one(record)) == [text.replace(": ", ":") for text in texts]
 
 
-def test_written_samples_are_what_is_made() -> None:
+def test_stored_samples_are_what_is_made() -> None:
     made = [dict(steps=one(record).steps, tools=one(record).tools) for record in records()]
     kept = list(read_jsonl(samples_dir("apigen_mt") / "unified.jsonl"))
     assert made == [dict(steps=t.steps, tools=t.tools) for t in kept]

@@ -99,8 +99,8 @@ def test_unify_of_the_real_questions(real_data: Path, tmp_path: Path) -> None:
     books = unify("bfcl_v4", real_data / "bfcl_v4", tmp_path / "out", workers=2)
     assert books is not None and (books.files, books.records_in) == (own.files, own.records_in)
     assert books.dropped == own.dropped
-    written = list(read_jsonl(tmp_path / "out" / TRAJECTORIES))
-    assert [t.trajectory_id for t in written] == [t.trajectory_id for t in expected]
+    stored = list(read_jsonl(tmp_path / "out" / TRAJECTORIES))
+    assert [t.trajectory_id for t in stored] == [t.trajectory_id for t in expected]
 
 
 def _accepted(value: object, values: list) -> bool:

@@ -126,8 +126,14 @@ def test_several_functions_and_none() -> None:
 
 def test_functions_in_the_system_text_of_sharegpt_rows() -> None:
     call = '<functioncall> {"name": "f", "arguments": \'{"a": 1}\'} <|endoftext|>'
-    said = [("system", SYSTEM.removeprefix("SYSTEM: ")), ("human", "Go"), ("gpt", call), ("tool", "1"), ("gpt", "Done")]
-    t = one({"conversations": [{"from": who, "value": value} for who, value in said]})
+    rows = [
+        ("system", SYSTEM.removeprefix("SYSTEM: ")),
+        ("human", "Go"),
+        ("gpt", call),
+        ("tool", "1"),
+        ("gpt", "Done"),
+    ]
+    t = one({"conversations": [{"from": who, "value": value} for who, value in rows]})
     assert [tool.name for tool in t.tools] == ["f"] and t.task.instruction.endswith("if required")
     assert native(t) == [call.removesuffix("<|endoftext|>")]
     plain = one({"system": "SYSTEM: Write {braces} kindly.", "chat": "USER: Hi\n\n\nASSISTANT: {Hi}"})
@@ -174,8 +180,8 @@ def test_real_call_texts_come_back(real_data: Path) -> None:
     texts = []
     for path in sorted((real_data / "glaive").glob("*.json")):
         for record in json.loads(path.read_text(encoding="utf-8")):
-            said = record.get("conversations") or []
-            texts += [turn["value"] for turn in said if turn["from"] == "function_call"]
+            messages = record.get("conversations") or []
+            texts += [turn["value"] for turn in messages if turn["from"] == "function_call"]
             texts += re.findall(r"<functioncall>.*?(?=<\|endoftext\|>)", record.get("chat", ""), re.DOTALL)
     assert [text for t in load_source("glaive", real_data / "glaive") for text in native(t)] == texts
     assert len(texts) > 50

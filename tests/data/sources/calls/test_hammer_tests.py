@@ -17,9 +17,9 @@ def row(**changes: object) -> dict:
 
 
 def test_a_row_with_history() -> None:
-    said = {"role": "agent", "content": "Sure."}
+    reply = {"role": "agent", "content": "Sure."}
     called = {"role": "assistant", "content": '```[{"name": "ring", "arguments": {"times": 1}}]```'}
-    (t,) = convert(row(query=[USER, said, called, {"role": "tool", "content": "rung"}, USER]), "x.json:1")
+    (t,) = convert(row(query=[USER, reply, called, {"role": "tool", "content": "rung"}, USER]), "x.json:1")
     assert [step.role for step in t.steps] == ["user", "assistant", "tool", "user", "assistant"]
     assert (t.steps[0].content, t.steps[1].content) == ("Ring twice.", "Sure.")
     assert [step.trainable for step in t.steps if step.role == "assistant"] == [False, True]

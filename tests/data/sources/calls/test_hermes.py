@@ -19,8 +19,8 @@ SYSTEM = (
 )
 
 
-def record(*said: tuple[str, str], tools: str = str([TOOL])) -> dict:
-    turns = [("system", SYSTEM.format(tools)), ("human", "Go"), *said]
+def record(*more: tuple[str, str], tools: str = str([TOOL])) -> dict:
+    turns = [("system", SYSTEM.format(tools)), ("human", "Go"), *more]
     return {"id": "x", "task": "t", "conversations": [{"from": who, "value": value} for who, value in turns]}
 
 
@@ -105,8 +105,8 @@ def test_real_records(real_data: Path) -> None:
     raw = [record for path in sorted(folder.glob("*.json")) for record in json.loads(path.read_text(encoding="utf-8"))]
     assert (books.records_in, books.dropped, books.quarantined) == (len(raw), {}, 0)
     for record, t in zip(raw, trajectories, strict=True):
-        said = [turn["value"] for turn in record.get("conversations", []) if turn["from"] == "gpt"]
-        text = "\n".join(said) or record["example"].partition("ASSISTANT:")[2]
+        replies = [turn["value"] for turn in record.get("conversations", []) if turn["from"] == "gpt"]
+        text = "\n".join(replies) or record["example"].partition("ASSISTANT:")[2]
         assert native(t) == re.findall(r"<tool_call>\n.*?\n</tool_call>", text, re.DOTALL) != []
         assert "<tool" not in t.task.instruction and "<tool_call>" not in "".join(step.content for step in t.steps)
         for index, _, completion in prompts_of(t):

@@ -20,8 +20,8 @@ def text(value: str) -> dict:
 
 
 def record(*messages: tuple[str, list]) -> dict:
-    said = [("user", [text("Go")]), *messages]
-    return {"messages": [{"role": role, "content": parts} for role, parts in said], "tools": TOOLS}
+    dialogue = [("user", [text("Go")]), *messages]
+    return {"messages": [{"role": role, "content": parts} for role, parts in dialogue], "tools": TOOLS}
 
 
 def test_parts_become_fields() -> None:

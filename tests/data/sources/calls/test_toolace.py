@@ -23,8 +23,8 @@ def one(record: dict) -> Trajectory:
     return trajectory
 
 
-def record(*said: tuple[str, str], system: str = SYSTEM) -> dict:
-    turns = [("user", "Go"), *said]
+def record(*more: tuple[str, str], system: str = SYSTEM) -> dict:
+    turns = [("user", "Go"), *more]
     return {"system": system, "conversations": [{"from": who, "value": value} for who, value in turns]}
 
 
@@ -52,10 +52,10 @@ def test_samples() -> None:
 
 def test_call_texts_come_back() -> None:
     for raw in records():
-        said = [turn["value"] for turn in raw["conversations"] if turn["from"] == "assistant"]
-        assert native(one(raw)) == [text for text in said if text.startswith("[")]
-    odd = "[ f g( a = 'x' ) ]"
-    assert native(one(record(("assistant", odd)))) == [odd]
+        replies = [turn["value"] for turn in raw["conversations"] if turn["from"] == "assistant"]
+        assert native(one(raw)) == [text for text in replies if text.startswith("[")]
+    spaced = "[ f g( a = 'x' ) ]"
+    assert native(one(record(("assistant", spaced)))) == [spaced]
     assert "native_calls" not in one(record(("assistant", '[f g(a="x", b=[1, None])]'))).extra
 
 

@@ -46,19 +46,19 @@ def test_any_trajectory_goes_there_and_back(t: Trajectory) -> None:
         return
     (back,) = convert(export(t), "x.json:1")
     assert back.tools == t.tools
-    assert [(step.role, _said(step)) for step in back.steps] == [(step.role, _said(step)) for step in steps]
+    assert [(step.role, _text(step)) for step in back.steps] == [(step.role, _text(step)) for step in steps]
     assert [[(c.name, c.arguments) for c in step.tool_calls] for step in back.steps] == [
         [(c.name, c.arguments) for c in step.tool_calls] for step in steps
     ]
     assert export(back)["conversation"] == export(dataclasses.replace(t, extra={}))["conversation"]
 
 
-def _said(step: object) -> str:
+def _text(step: object) -> str:
     return "\n".join(part for part in (step.reasoning, step.content) if part)
 
 
 def _silent(step: object) -> bool:
-    return _said(step).strip().lower() in ("", "none", "null")
+    return _text(step).strip().lower() in ("", "none", "null")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from xlam_lib.codec import parse_answer, prompts_of, same_calls
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.sources import load_source
-from xlam_lib.data.sources.exchange.adp_other import convert, native
-from xlam_lib.data.sources.exchange.scienceworld import SCIENCEWORLD
+from xlam_lib.data.sources.exchange.adp_other import SCIENCEWORLD, convert, native
 from xlam_lib.trajectory import Trajectory
 
 RAW = samples_dir("adp_other") / "raw"
@@ -30,7 +29,7 @@ def calls(t: Trajectory) -> list[tuple[str, dict]]:
     return [(call.name, call.arguments) for step in t.steps for call in step.tool_calls]
 
 
-def said(record: dict) -> list[str]:
+def replies(record: dict) -> list[str]:
     """What the agent says, in all four shapes, but for "OK"."""
     if "response" in record:
         return [record["response"]]
@@ -139,7 +138,7 @@ def test_real_records(real_data: Path) -> None:
     trajectories = list(load_source("adp_other", folder, accounting))
     records = [r for path in folder.rglob("*.json") for r in json.loads(path.read_text(encoding="utf-8"))]
     assert (accounting.records_in, accounting.dropped, len(trajectories)) == (len(records), {}, len(records))
-    assert sorted(map(native, trajectories)) == sorted(map(said, records))
+    assert sorted(map(native, trajectories)) == sorted(map(replies, records))
     assert all(step.trainable for t in trajectories for step in t.steps)
     for t in trajectories:
         for index, prompt, completion in prompts_of(t):

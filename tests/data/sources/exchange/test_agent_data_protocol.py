@@ -7,7 +7,7 @@ import pytest
 from xlam_lib.codec import parse_answer, prompts_of, same_calls
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.golden import samples_dir
-from xlam_lib.data.sources.exchange.agent_data_protocol import convert, is_standard, said, spoken
+from xlam_lib.data.sources.exchange.agent_data_protocol import assistant_texts, chat_messages, convert, is_standard
 from xlam_lib.trajectory import Trajectory
 
 RAW = samples_dir("agent_data_protocol") / "raw" / "demo" / "sample_std.json"
@@ -43,7 +43,7 @@ def test_code_and_message() -> None:
     assert t.steps[1].tool_calls[0].arguments == {"command": "ls -1 /tmp/mail | wc -l"}
     assert (t.steps[1].reasoning, t.steps[1].reasoning_origin) == ("I count them.", "native")
     assert (t.extra["inferred_tools"], t.extra["details"]) == (["execute_bash"], {"split": "train"})
-    assert said(t) == ["There are 220 files."]
+    assert assistant_texts(t) == ["There are 220 files."]
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_thoughts_of_both_kinds() -> None:
     assert one(say("Hi.", description="One.", reasoning_content="Two.")).steps[1].reasoning == "One.\nTwo."
 
 
-def test_spoken_records_are_chats() -> None:
+def test_records_of_messages_are_chats() -> None:
     record = {"content": [ASK, say("Hi.", description="")]}
     assert is_standard(record)
-    assert spoken(record) == [{"role": "user", "content": "Do it."}, {"role": "assistant", "content": "Hi."}]
-    assert spoken({"content": [ASK, act("f")]}) == []
+    assert chat_messages(record) == [{"role": "user", "content": "Do it."}, {"role": "assistant", "content": "Hi."}]
+    assert chat_messages({"content": [ASK, act("f")]}) == []
     assert not is_standard({"content": "text"})
 
 

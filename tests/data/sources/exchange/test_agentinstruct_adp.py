@@ -28,7 +28,7 @@ def calls(t: Trajectory) -> list[tuple[str, dict]]:
     return [(call.name, call.arguments) for step in t.steps for call in step.tool_calls]
 
 
-def said(record: dict) -> list[str]:
+def replies(record: dict) -> list[str]:
     """What the agent says, in either shape."""
     return [m.get("content", m.get("value")) for m in record["conversations"] if m.get("role", m.get("from")) in AGENT]
 
@@ -71,7 +71,7 @@ def test_known_actions(name: str, expected: list) -> None:
     t = one(SAMPLES[name])
     assert calls(t) == expected
     acknowledged = [t.extra["acknowledged"]] if "acknowledged" in t.extra else []
-    assert [*acknowledged, *native(t)] == said(SAMPLES[name])
+    assert [*acknowledged, *native(t)] == replies(SAMPLES[name])
 
 
 def test_the_worked_example_is_no_part_of_the_task() -> None:
@@ -82,7 +82,7 @@ def test_the_worked_example_is_no_part_of_the_task() -> None:
     assert t.steps[1].reasoning == "chmod does this."
 
 
-def test_instructions_lose_what_they_say_on_formats() -> None:
+def test_instructions_lose_what_they_state_on_formats() -> None:
     for name, record in SAMPLES.items():
         instruction = one(record).task.instruction
         assert bool(instruction) == (name != "mind2web")
@@ -176,7 +176,7 @@ def test_real_records(real_data: Path) -> None:
     for record in records:
         t = trajectories[record["id"]]
         acknowledged = [t.extra["acknowledged"]] if "acknowledged" in t.extra else []
-        assert [*acknowledged, *native(t)] == said(record)
+        assert [*acknowledged, *native(t)] == replies(record)
         assert t.validate("error") == []
         untrainable += sum(not step.trainable for step in t.steps)
         for index, prompt, completion in prompts_of(t):

@@ -38,7 +38,7 @@ def test_records_come_back_exactly() -> None:
         assert native(t) == [step["output"] for step in record["steps"]]
 
 
-def test_words_and_what_is_said_to_them() -> None:
+def test_content_and_the_users_reply() -> None:
     (t,) = convert(steps(("What is your name?", "Ann."), ("Hello Ann.", "")), "x")
     assert [(step.role, step.content) for step in t.steps] == [
         ("user", "Hi"),

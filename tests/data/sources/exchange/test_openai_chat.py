@@ -37,9 +37,9 @@ def test_the_view_is_read_back(source: str) -> None:
 
 
 def test_ids_are_those_of_the_record_or_its_place() -> None:
-    said = {"role": "assistant", "content": "x"}
-    assert one(chat(said, id=12)).trajectory_id == "openai_chat/12"
-    assert one(chat(said)).trajectory_id == "openai_chat/chats:7"
+    message = {"role": "assistant", "content": "x"}
+    assert one(chat(message, id=12)).trajectory_id == "openai_chat/12"
+    assert one(chat(message)).trajectory_id == "openai_chat/chats:7"
 
 
 @pytest.mark.parametrize("name", ["messages", "conversations", "conversation"])
@@ -75,8 +75,8 @@ def test_missing_tools_are_inferred() -> None:
 
 def test_null_filled_columns() -> None:
     nothing = {"tool_calls": None, "function_call": None, "name": None, "tool_call_id": None, "weight": None}
-    said = {"role": "assistant", "content": "x", "from": None, "value": None, **nothing}
-    assert one(chat(said)).steps[1].content == "x"
+    message = {"role": "assistant", "content": "x", "from": None, "value": None, **nothing}
+    assert one(chat(message)).steps[1].content == "x"
     assert one(chat({"from": "gpt", "value": "x", "role": None, "content": None})).steps[1].content == "x"
 
 

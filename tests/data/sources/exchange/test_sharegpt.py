@@ -13,8 +13,8 @@ TOOLS = json.dumps([{"name": "f", "description": "", "parameters": {"type": "obj
 CALL = '{"name": "f", "arguments": {"a": 1}}'
 
 
-def record(*said: tuple[str, str], **more: object) -> dict:
-    return {"conversations": [{"from": who, "value": value} for who, value in said], "tools": TOOLS, **more}
+def record(*turns: tuple[str, str], **more: object) -> dict:
+    return {"conversations": [{"from": who, "value": value} for who, value in turns], "tools": TOOLS, **more}
 
 
 def one(raw: dict) -> Trajectory:
@@ -42,11 +42,11 @@ def test_call_texts_come_back(text: str) -> None:
 
 
 def test_system_texts() -> None:
-    said = [("human", "Go"), ("gpt", "Yes")]
-    assert one(record(*said, system="Be kind.")).steps[0].content == "Be kind."
-    assert one(record(("system", "Be kind."), *said, system="Be kind.")).steps[0].content == "Be kind."
-    assert one(record(("system", "B"), *said, system="A")).steps[0].content == "A\n\nB"
-    assert one(record(*said)).steps[0].role == "user"
+    turns = [("human", "Go"), ("gpt", "Yes")]
+    assert one(record(*turns, system="Be kind.")).steps[0].content == "Be kind."
+    assert one(record(("system", "Be kind."), *turns, system="Be kind.")).steps[0].content == "Be kind."
+    assert one(record(("system", "B"), *turns, system="A")).steps[0].content == "A\n\nB"
+    assert one(record(*turns)).steps[0].role == "user"
 
 
 def test_samples() -> None:

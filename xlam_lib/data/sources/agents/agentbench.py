@@ -14,7 +14,7 @@ Decisions, from looking at the records:
 - The gold SQL (a change's label is its SQL), the gold actions and the example script are calls, tagged "gold". Nobody
   ran them for the record, so the trajectory ends with them: several actions are one turn of calls without results.
   The answer to be found stands in `extra["answer"]`.
-- A task whose record knows only the answer is an untrainable call of `answer`: how to find it isn't told.
+- A task whose record knows only the answer is an untrainable call of `answer`: how to find it isn't recorded.
 - Knowledge graph: gold actions name entities by Freebase ids, so the question lists names and ids.
 - An ALFWorld file is an object of several episodes: observation, action, observation, ...; "Task succeeded." as the
   last observation means success.
@@ -49,7 +49,7 @@ NO_ANSWER = "a query without an answer: no trajectory to convert"
 CHANGES = ("INSERT", "UPDATE", "DELETE")
 ANSWER = tool("answer", "Answer the question and end the task.", answer="the answer").tool()
 EPISODE = "alfworld_episode"  # key by which `unpack` marks what it took apart
-WRITTEN = "written"  # key of `extra`: {call id: gold action} where it is written in another way than as a rule
+VERBATIM = "written"  # key of `extra`: {call id: gold action} where it differs from the rule
 DONE = "Task succeeded."
 WORDS = Dialect(
     ALFWORLD,
@@ -89,7 +89,7 @@ def native(t: Trajectory) -> list[str]:
     if "alfworld" in t.tags:
         return native_turns(t, WORDS)
     calls = [call for step in t.steps for call in step.tool_calls if step.trainable]
-    return [t.extra.get(WRITTEN, {}).get(call.id) or _rule(call) for call in calls]
+    return [t.extra.get(VERBATIM, {}).get(call.id) or _rule(call) for call in calls]
 
 
 def _database(record: dict[str, Any], where: str) -> Trajectory:
@@ -117,17 +117,17 @@ def _knowledge_graph(record: dict[str, Any]) -> Trajectory:
     entities = record.get("entities")
     if isinstance(entities, dict) and entities:
         question += "\nEntities: " + ", ".join(f"{name} ({entity})" for name, entity in entities.items())
-    calls, written = [], {}
+    calls, verbatim = [], {}
     for number, text in enumerate(actions):
         turn = KG.parse(f"Action: {text}") if isinstance(text, str) else None
         if turn is None or turn.thought or turn.content:
             raise Drop("gold action of an unknown form", f"{text!r}"[:200])
         calls.append(ToolCall(turn.name, turn.arguments, f"call_{number}"))
         if _rule(calls[-1]) != text:
-            written[calls[-1].id] = text
+            verbatim[calls[-1].id] = text
     if not calls:
         raise Drop(NO_ANSWER)
-    extra = {"answer": record.get("answer"), "s_expression": record.get("s_expression"), WRITTEN: written}
+    extra = {"answer": record.get("answer"), "s_expression": record.get("s_expression"), VERBATIM: verbatim}
     raw_id = str(record["qid"]) if isinstance(record.get("qid"), str | int) else content_id(record)
     return _gold(question, calls, KG.tools(), f"kg/{raw_id}", "kg", extra)
 
@@ -155,20 +155,20 @@ def _gold(
     """Question, and one turn with all gold calls; one that only knows the answer is not to be learnt from."""
     if not question:
         raise Drop("empty query")
-    told = calls[0].name != "answer"
+    trainable = calls[0].name != "answer"
     return Trajectory(
         trajectory_id=f"{SOURCE.name}/{raw_id}",
         source=SOURCE.source(raw_id),
         task=Task(task_id=raw_id),
         tools=tools,
-        steps=(Step("user", question), Step("assistant", tool_calls=tuple(calls), trainable=told)),
-        tags=("gold", kind) if told else ("gold", kind, "answer_only"),
+        steps=(Step("user", question), Step("assistant", tool_calls=tuple(calls), trainable=trainable)),
+        tags=("gold", kind) if trainable else ("gold", kind, "answer_only"),
         extra={key: value for key, value in extra.items() if value},
     )
 
 
 def _episode(record: dict[str, Any]) -> Trajectory:
-    turns = [_said(turn) for turn in need(record, "turns", list)]
+    turns = [_content(turn) for turn in need(record, "turns", list)]
     done = len(turns) > 2 and turns[-1].strip() == DONE
     exchange = Exchange(WORDS, r"^Nothing happens")
     exchange.user(turns[0])
@@ -191,7 +191,7 @@ def _episode(record: dict[str, Any]) -> Trajectory:
     )
 
 
-def _said(turn: Any) -> str:
+def _content(turn: Any) -> str:
     text = turn.get("content") if isinstance(turn, dict) else turn
     if not isinstance(text, str):
         raise Drop("message content is not text", f"found {type(text).__name__}")

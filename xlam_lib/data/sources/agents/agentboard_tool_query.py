@@ -11,7 +11,7 @@ Decisions, from looking at the records:
 - A reference action path (sheets) becomes one turn with its calls in order, tagged "gold". Nobody ran them for the
   record, so there are no results. The tools are inferred from the calls and named in `extra["inferred_tools"]`.
 - All other tasks know only the answer (`subgoals`): an untrainable call of AgentBoard's own `finish`, tagged
-  "answer_only"; how to find it isn't told. `additional_info.answer` stands in `extra["answer"]` where it says more.
+  "answer_only"; how to find it isn't recorded. `additional_info.answer` stands in `extra["answer"]` where it says more.
 - Date and place that the task starts with (`init_config`) are in `extra`: the agent has to ask tools for them.
 - `difficulty` is a tag. Prompt files are dropped: they hold instructions and tools, but no task.
 """
@@ -36,7 +36,7 @@ SOURCE = SourceInfo(
 )
 PATH = "Reference Action Path:"
 ACTION = re.compile(r"^Action \d+: (\w+) with Action Input: (.*)$", re.MULTILINE)
-WRITTEN = "written"  # key of `extra`: {call id: action} where it is written in another way than as a rule
+VERBATIM = "written"  # key of `extra`: {call id: action} where it differs from the rule
 FINISH = Tool(
     "finish",
     "Give the answer and end the task.",
@@ -53,7 +53,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     if not goal.strip():
         raise Drop("empty query")
     path = isinstance(subgoals, str) and subgoals.lstrip().startswith(PATH)
-    calls, written = _path(str(subgoals)) if path else ([_answer(subgoals, info)], {})
+    calls, verbatim = _path(str(subgoals)) if path else ([_answer(subgoals, info)], {})
     kind = str(info.get("tool") or place(where).rpartition("/")[2].partition(":")[0])
     raw_id = f"{kind}/{record['id']}" if isinstance(record.get("id"), str | int) else place(where)
     names = list(dict.fromkeys(call.name for call in calls)) if path else []
@@ -63,7 +63,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         "answer": answer if path or answer != calls[0].arguments["answer"] else None,
         "goal_type": info.get("goal_type"),
         "init_config": info.get("init_config"),
-        WRITTEN: written,
+        VERBATIM: verbatim,
     }
     difficulty = [record["difficulty"]] if isinstance(record.get("difficulty"), str) else []
     return [
@@ -82,21 +82,21 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
 def native(t: Trajectory) -> list[str]:
     """The lines of the reference path: ["Action 1: merge_cells with Action Input: {'start_position': 'A1', ...}"]."""
     calls = [call for step in t.steps for call in step.tool_calls if step.trainable]
-    return [t.extra.get(WRITTEN, {}).get(call.id) or _line(i, call) for i, call in enumerate(calls, start=1)]
+    return [t.extra.get(VERBATIM, {}).get(call.id) or _line(i, call) for i, call in enumerate(calls, start=1)]
 
 
 def _path(text: str) -> tuple[list[ToolCall], dict[str, str]]:
     """(calls, those lines that the rule would not give back)."""
     calls: list[ToolCall] = []
-    written = {}
+    verbatim = {}
     for found in ACTION.finditer(text):
         calls.append(ToolCall(found[1], _arguments(found[2].strip(), found[1]), f"call_{len(calls)}"))
         if _line(len(calls), calls[-1]) != found[0]:
-            written[calls[-1].id] = found[0]
+            verbatim[calls[-1].id] = found[0]
     lines = [line for line in text.partition(PATH)[2].splitlines() if line.strip()]
     if not calls or len(lines) != len(calls):
         raise Drop("reference action of an unknown form", f"{len(calls)} of {len(lines)} lines: {text[:120]!r}")
-    return calls, written
+    return calls, verbatim
 
 
 def _arguments(text: str, name: str) -> dict[str, Any]:

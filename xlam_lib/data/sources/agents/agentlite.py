@@ -24,17 +24,20 @@ Decisions, from the framework's sources (it publishes no chains but the examples
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.formats.api_requests import json_or_literal
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
 from xlam_lib.data.formats.native_actions import ActionBuilder
-from xlam_lib.data.sources.agents.agentlite_actions import parse_action, render_action, tool_of_document
 from xlam_lib.trajectory import Outcome, Task, Tool, Trajectory
 
+ACTION = re.compile(r"(?:Action: ?)?(?P<name>\w+)\[(?P<arguments>.*)\]", re.DOTALL)
+DOCUMENT = re.compile(r"\[Action_Doc\]\n(.*?)\n\[End of Action_Doc\]", re.DOTALL)
 SOURCE = SourceInfo(
     name="agentlite",
     license="Apache-2.0",
@@ -129,19 +132,19 @@ def _step(item: Any) -> tuple[tuple[str, dict[str, Any]] | None, str, str]:
 
 
 def _walk(links: list[tuple[tuple[str, dict[str, Any]] | None, str, str]], builder: ActionBuilder) -> None:
-    thought, said = "", ""  # the thought, and the text of its action
+    thought, native_text = "", ""  # the thought, and the text of its action
     for i, (action, text, observation) in enumerate(links):
         if action is None:
             builder.no_call(text, observation)
             continue
         if _is_thought(links, i):
-            thought, said = action[1]["response"], text
+            thought, native_text = action[1]["response"], text
             continue
         builder.act(*action, text, render_action, thought)
-        if thought and said != render_action("Think", {"response": thought}):
-            builder.native[f"thought call_{len(builder.raw_ids) - 1}"] = said
+        if thought and native_text != render_action("Think", {"response": thought}):
+            builder.native[f"thought call_{len(builder.raw_ids) - 1}"] = native_text
         builder.result(observation)
-        thought = said = ""
+        thought = native_text = ""
 
 
 def _is_thought(links: list[tuple[tuple[str, dict[str, Any]] | None, str, str]], i: int) -> bool:
@@ -156,3 +159,41 @@ def _is_thought(links: list[tuple[tuple[str, dict[str, Any]] | None, str, str]],
         return False
     fits = action[1].keys() == {"response"} and isinstance(action[1]["response"], str) and action[1]["response"] != ""
     return fits and name(i - 1) != "Think" and name(i + 1) not in ("", "Think")
+
+
+def parse_action(text: str) -> tuple[str, dict[str, Any]] | None:
+    """(name, arguments) of an action, whose arguments are JSON or a Python literal; None when it is none."""
+    found = ACTION.fullmatch(text.strip())
+    arguments = json_or_literal(found["arguments"]) if found else None
+    return (found["name"], arguments) if found and isinstance(arguments, dict) else None
+
+
+def render_action(name: str, arguments: dict[str, Any]) -> str:
+    """The action as AgentLite writes it: `render_action("Finish", {"n": 4})` -> 'Finish[{"n": 4}]'."""
+    return f"{name}[{json.dumps(arguments)}]"
+
+
+def tool_of_document(raw: Any) -> Tool | None:
+    """A tool from {"name", "description", "parameters": {parameter: what it is}}; a schema may stand there, too."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("name"), str) or not raw["name"]:
+        return None
+    parameters, about = raw.get("parameters") or {}, raw.get("description") or ""
+    if not isinstance(parameters, dict):
+        return None
+    if not isinstance(parameters.get("properties"), dict):
+        properties = {
+            key: {"type": "string", "description": text} if isinstance(text, str) else {}
+            for key, text in parameters.items()
+        }
+        parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return Tool(raw["name"], about if isinstance(about, str) else "", parameters)
+
+
+def action_tools(prompt: str) -> list[Tool]:
+    """The tools of a prompt's [Action_Doc] block: a list of documents, or an object of descriptions."""
+    found = DOCUMENT.search(prompt)
+    value = json_or_literal(found[1]) if found else None
+    if isinstance(value, dict):
+        value = [{"name": name, "description": text} for name, text in value.items()]
+    tools = [tool_of_document(raw) for raw in value] if isinstance(value, list) else []
+    return [tool for tool in tools if tool is not None]

@@ -19,14 +19,14 @@ Raw records (a text file; a JSON file, shortened):
 
 Decisions, from looking at the records:
 - A text has neither room nor task; the task is named by its folder or file ("pick_cool_then_place_in_recep-Pan-None-
-  CounterTop-10") and said in ALFWorld's words: "put a cool pan in countertop." (`extra["task_from"]`). A text that is
+  CounterTop-10") and put in ALFWorld's words: "put a cool pan in countertop." (`extra["task_from"]`). A text that is
   written like the game ("Your task is to: ...", "> go to shelf 1") is read, too.
 - The lines of one block are calls of one turn. Each call gave one line; where the numbers differ, the last call gets
   what can't be told apart, and the turn is named in `extra["joined_observations"]`.
 - A plan becomes one turn with all its steps, without results, for each way in which people worded the task. What they
   wrote to each step is `extra["descriptions"]`, the names of the low-level moves are `extra["low_actions"]`; images
   and poses of objects are left out.
-- All are tagged "gold". That a task was solved isn't said by the records, so the outcome stays unknown.
+- All are tagged "gold". That a task was solved isn't recorded, so the outcome stays unknown.
 """
 
 from __future__ import annotations
@@ -171,14 +171,14 @@ def _trajectory(
 
 def _task(head: str, where: str) -> tuple[str, str]:
     """(the user's message, where it is from): the text itself, or the name of the file or folder."""
-    told = prompted_turns(head)[0].strip()
-    if "Your task is to:" in told:
-        return told, "text"
+    message = prompted_turns(head)[0].strip()
+    if "Your task is to:" in message:
+        return message, "text"
     named = NAMED.search(where)
     words = _words(named[1], named[2], named[3], named[4]) if named else ""
     if not words:
         raise Drop("a text without a task, and its file names none", place(where))
-    return "\n".join(part for part in (told, f"Your task is to: {words}") if part), "name"
+    return "\n".join(part for part in (message, f"Your task is to: {words}") if part), "name"
 
 
 def _words(kind: str, what: str, container: str, where: str) -> str:
@@ -189,12 +189,12 @@ def _words(kind: str, what: str, container: str, where: str) -> str:
 def _paired(code: str, below: str) -> tuple[list[tuple[str, str | None]], bool]:
     """(each line of code with what came of it, whether that is clear)."""
     actions = [line for line in code.split("\n") if line.strip()]
-    _, mark, said = below.partition("Observation:")
+    _, mark, observed = below.partition("Observation:")
     if not mark:
         return [(action, None) for action in actions], True
-    lines = [line for line in said.strip().split("\n") if line.strip()]
+    lines = [line for line in observed.strip().split("\n") if line.strip()]
     if len(actions) == 1 or len(lines) == len(actions):
-        return list(zip(actions, lines if len(actions) > 1 else [said.strip()], strict=True)), True
+        return list(zip(actions, lines if len(actions) > 1 else [observed.strip()], strict=True)), True
     first = lines[: len(actions) - 1]
     padded = [*first, *[""] * (len(actions) - 1 - len(first)), "\n".join(lines[len(first) :])]
     return list(zip(actions, padded, strict=True)), False

@@ -11,7 +11,7 @@ Decisions, from looking at the records:
 - A right answer is a right last call: the trajectory is question -> `Finish[answer]`, with the environment's other
   tools (Search, Lookup) declared. It is tagged "gold"; no search is made up that nobody made.
 - Where the record has paragraphs (`context`), they are part of the user's message, as in the data set's reading task,
-  so the answer can be read there. Without them the tag "closed_book" tells that nothing leads to the answer: a mixture
+  so the answer can be read there. Without them the tag "closed_book" marks that nothing leads to the answer: a mixture
   should leave these out of training, and may use them as tasks.
 - Paragraphs and supporting facts come in two layouts, lists of pairs and a table of columns; both are read. The
   supporting facts are `extra["supporting_facts"]`, as [title, number of the sentence].

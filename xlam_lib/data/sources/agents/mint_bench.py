@@ -131,7 +131,7 @@ def _take(exchange: Exchange, message: dict[str, Any]) -> None:
 
 
 def _run(where: str) -> list[str]:
-    """Model, feedback, limits and task, where the path tells them: ["claude-2", "F=None", ..., "gsm8k"]."""
+    """Model, feedback, limits and task, where the path names them: ["claude-2", "F=None", ..., "gsm8k"]."""
     parts = where.split("/")
     at = [i for i, part in enumerate(parts) if part.startswith("F=")]
     if not at or at[0] == 0:

@@ -11,8 +11,8 @@ Raw record (a name and its text, of a file that is one object; shortened):
 Decisions, from looking at the records:
 - A name with its text is a record; it becomes as many trajectories as there are episodes in the text. The text decides
   of which kind it is, never the name.
-- These episodes are examples to follow: tagged "gold". Whether the last action succeeded isn't said where the text ends
-  before an observation.
+- These episodes are examples to follow: tagged "gold". Whether the last action succeeded isn't recorded where the text
+  ends before an observation.
 - "Thought n" is the reasoning of "Action n"; so is `think[...]` or `think: ...` before the next action.
 - A question with nothing but a (thought and an) answer is a conversation without tools; `native` gives "Answer: ...".
 - What stands above all claims (FEVER's rule for SUPPORTS, REFUTES, NOT ENOUGH INFORMATION) is the task's instruction.
@@ -133,8 +133,8 @@ def _questions(text: str) -> Iterator[Parts]:
             raise Drop("a question without an answer: no trajectory to convert", body[:80])
         thought = "".join(thoughts).strip()
         origin = "native" if thought else "none"
-        said = Step("assistant", answer[2].strip(), thought, reasoning_origin=origin)
-        yield kind, task_name(kind, question), (), (Step("user", question.strip()), said), rule, {TIGHT: not answer[1]}
+        reply = Step("assistant", answer[2].strip(), thought, reasoning_origin=origin)
+        yield kind, task_name(kind, question), (), (Step("user", question.strip()), reply), rule, {TIGHT: not answer[1]}
 
 
 def _household(text: str) -> Parts:

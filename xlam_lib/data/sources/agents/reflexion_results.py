@@ -29,8 +29,8 @@ Decisions:
 - A log is a trajectory for each environment that was played in that trial. The examples before the task are cut; the
   memory is part of the user's message, because the agent acts by it.
 - WebShop's logs begin with "> reset", whose page is the user's message, as in `webshop_react_log`.
-- STATUS is the outcome; how a failed run ended is not said. A log file that is gzipped, cut or made of several trials
-  is read the same way: a block is what lies between an "Environment #n:" and its STATUS.
+- STATUS is the outcome; how a failed run ended is not recorded. A log file that is gzipped, cut or made of several
+  trials is read the same way: a block is what lies between an "Environment #n:" and its STATUS.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need, need_objects, place
 from xlam_lib.data.formats.call_forms import found_calls
-from xlam_lib.data.formats.conversations import Turn, Walked, assemble, inferred_tools, walk
+from xlam_lib.data.formats.conversations import Conversation, Turn, assemble, inferred_tools, read_turns
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.sources.catalogs.tau2_bench_tools import TAU2_DOMAINS
 from xlam_lib.data.sources.catalogs.tau_bench_tools import Domain
@@ -86,10 +86,10 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     if not messages:
         raise Drop("infrastructure error, no messages", str(record.get("termination_reason"))[:120])
     turns, user_actions, stop = _turns(messages)
-    walked = walk(turns)
+    conversation = read_turns(turns)
     environment = record["environment_info"] if isinstance(record.get("environment_info"), dict) else {}
     task = record["task"] if isinstance(record.get("task"), dict) else {}
-    domain = _domain(walked, environment.get("domain_name"), where)
+    domain = _domain(conversation, environment.get("domain_name"), where)
     policy = environment.get("policy")
     rewards = record["reward_info"] if isinstance(record.get("reward_info"), dict) else {}
     extra = {
@@ -99,13 +99,13 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         "user_goal": task.get("user_scenario"),
         "gold_actions": _gold_actions(rewards, task),
     }
-    return [_named(record, where, walked, domain, extra, policy if isinstance(policy, str) else "", rewards)]
+    return [_named(record, where, conversation, domain, extra, policy if isinstance(policy, str) else "", rewards)]
 
 
 def _named(
     record: dict[str, Any],
     where: str,
-    walked: Walked,
+    conversation: Conversation,
     domain: Domain | None,
     extra: dict[str, Any],
     policy: str,
@@ -113,8 +113,8 @@ def _named(
 ) -> Trajectory:
     name = record.get("id")
     raw_id = name if isinstance(name, str) and name else place(where).rpartition("/")[2]
-    tools = _tools(domain, walked, extra)
-    made = assemble(SOURCE, raw_id, walked, tools, policy, outcome=_outcome(record, rewards), extra=extra)
+    tools = _tools(domain, conversation, extra)
+    made = assemble(SOURCE, raw_id, conversation, tools, policy, outcome=_outcome(record, rewards), extra=extra)
     task_id = f"{domain.name if domain else 'unknown'}/{record.get('task_id')}"
     tags = (*made.tags, *([domain.name] if domain else []))
     return replace(made, task=replace(made.task, task_id=task_id), tags=tags)
@@ -165,20 +165,20 @@ def _cut(content: str) -> str:
     return content if cut == content else cut.strip()
 
 
-def _domain(walked: Walked, name: Any, where: str) -> Domain | None:
+def _domain(conversation: Conversation, name: Any, where: str) -> Domain | None:
     """The domain that the file names, else the only one that has every tool called, else one that its path names."""
-    called = {call.name for step in walked.builder.steps for call in step.tool_calls}
+    called = {call.name for step in conversation.builder.steps for call in step.tool_calls}
     fitting = [domain for domain in TAU2_DOMAINS if called <= {tool.name for tool in domain.tools}]
     named = [domain for domain in TAU2_DOMAINS if domain.name == name]
     in_path = [domain for domain in fitting if domain.name in place(where)]
     return next(iter(named or (fitting if len(fitting) == 1 else in_path)), None)
 
 
-def _tools(domain: Domain | None, walked: Walked, extra: dict[str, Any]) -> tuple[Tool, ...]:
+def _tools(domain: Domain | None, conversation: Conversation, extra: dict[str, Any]) -> tuple[Tool, ...]:
     """The domain's tools; those that are called and not among them are inferred from the calls."""
     declared = domain.tools if domain else ()
     known = {tool.name for tool in declared}
-    calls = [call for step in walked.builder.steps for call in step.tool_calls if call.name not in known]
+    calls = [call for step in conversation.builder.steps for call in step.tool_calls if call.name not in known]
     inferred = inferred_tools(calls)
     extra["inferred_tools"] = [tool.name for tool in inferred]
     return (*declared, *inferred)
@@ -213,14 +213,14 @@ def _gold(record: dict[str, Any], where: str) -> Trajectory:
     if not agents:
         raise Drop("a task without gold actions: no trajectory to convert")
     scenario = need(record, "user_scenario", dict)
-    told = scenario.get("instructions")
-    told = told if isinstance(told, dict) else {"reason_for_call": told}
-    words = [told.get(key) for key in ("reason_for_call", "known_info")]
-    said = "\n".join(text for text in words if isinstance(text, str) and text)
+    instructions = scenario.get("instructions")
+    instructions = instructions if isinstance(instructions, dict) else {"reason_for_call": instructions}
+    words = [instructions.get(key) for key in ("reason_for_call", "known_info")]
+    request = "\n".join(text for text in words if isinstance(text, str) and text)
     calls = tuple(found_calls([{**action, "id": ""} for action in agents]))
-    walked = walk([Turn("user", said), Turn("assistant", calls=calls, trainable=False)])
-    name = told.get("domain")
-    domain = _domain(walked, name, where)
+    conversation = read_turns([Turn("user", request), Turn("assistant", calls=calls, trainable=False)])
+    name = instructions.get("domain")
+    domain = _domain(conversation, name, where)
     extra = {
         "tools_from": f"domain {domain.name}" if domain else "calls",
         "user_goal": scenario,
@@ -228,6 +228,6 @@ def _gold(record: dict[str, Any], where: str) -> Trajectory:
         "evaluation": {key: value for key, value in criteria.items() if key != "actions" and value},
     }
     task_id = f"{domain.name if domain else 'unknown'}/{record.get('id')}"
-    made = assemble(SOURCE, f"task/{task_id}", walked, _tools(domain, walked, extra), "", extra=extra)
+    made = assemble(SOURCE, f"task/{task_id}", conversation, _tools(domain, conversation, extra), "", extra=extra)
     tags = ("gold", *([domain.name] if domain else []))
     return replace(made, task=replace(made.task, task_id=task_id), tags=tags)

@@ -19,7 +19,7 @@ Decisions, from looking at the records:
   `extra["tools_from"]` says "domain airline"; others are inferred from the calls of the record and named in
   `extra["inferred_tools"]`. A call that the environment itself refused as unknown loses the record.
 - Call ids repeat within a record; ours replace them, theirs stand in `extra["raw_call_ids"]`, in order.
-- Text beside a call is said to nobody, but it isn't a thought either: it stays `content`.
+- Text beside a call is addressed to nobody, but it isn't a thought either: it stays `content`.
 - "###STOP###" is cut from the user's last words; a message of nothing else goes away. The raw text is `extra["stop"]`.
 - The reward is a check of the final database: success is reward 1. Ends: the user stopped, the agent handed over
   (success or failure by the reward), else the turn limit.

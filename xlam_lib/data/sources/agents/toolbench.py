@@ -34,9 +34,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need, need_declared, need_objects, place, unique_tools
+from xlam_lib.data.formats.base import (
+    SourceInfo,
+    cached_by_value,
+    need,
+    need_declared,
+    need_objects,
+    place,
+    unique_tools,
+)
 from xlam_lib.data.formats.chat import StepBuilder, calls_of, parse_arguments
-from xlam_lib.data.formats.remembered import remembered
 from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
@@ -93,7 +100,7 @@ def tool_of(raw: dict[str, Any]) -> Tool:
     return _tool([], raw)
 
 
-@remembered
+@cached_by_value
 def _tool(notes: list[str], raw: dict[str, Any]) -> Tool:
     description = raw.get("description") or ""
     if not isinstance(description, str):
@@ -119,7 +126,7 @@ def _outcome(record: dict[str, Any], accepted: bool, finish: Any) -> Outcome:
 
 
 def _walk(messages: list[dict[str, Any]], answer: dict[str, Any]) -> tuple[StepBuilder, str, list[dict[str, Any]]]:
-    """(steps, system text, what the search said in the user's name) of the messages of one path."""
+    """(steps, system text, what the search added in the user's name) of the messages of one path."""
     builder, instruction, hints, thought = StepBuilder(), "", [], ""
     for message in messages:
         role, content = message.get("role"), message.get("content") or ""

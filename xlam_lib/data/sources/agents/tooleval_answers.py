@@ -65,10 +65,10 @@ def convert_answer(record: dict[str, Any], where: str, source: SourceInfo) -> Tr
 
 def native_answer(trajectory: Trajectory) -> list[str]:
     """Each action as the nodes have it: "{'name': 'f', 'arguments': '{}'", up to where the arguments end."""
-    return native_texts(trajectory, lambda call: _written(call.name, call.arguments))
+    return native_texts(trajectory, lambda call: _native_text(call.name, call.arguments))
 
 
-def _written(name: str, arguments: dict[str, Any]) -> str:
+def _native_text(name: str, arguments: dict[str, Any]) -> str:
     text = json.dumps(arguments, indent=2, ensure_ascii=False) if arguments else "{}"
     return f"{{'name': {name!r}, 'arguments': {text!r}"
 
@@ -90,7 +90,7 @@ def _outcome(finish: Any) -> Outcome:
 
 
 class _Answer(ActionBuilder):
-    """Steps of an answer in the making. What is said after something was cut can't be learnt from."""
+    """Steps of an answer in the making. What follows a cut text can't be learnt from."""
 
     def __init__(self, known: set[str], final: dict[str, Any] | None) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _Answer(ActionBuilder):
             raise Drop("message of an unknown role", f"{role!r}")
 
     def end(self) -> None:
-        """What was said last."""
+        """The last message."""
         if self.thought:
             self.assistant(self.thought)
             self._mark()
@@ -141,7 +141,7 @@ class _Answer(ActionBuilder):
         if arguments is None or name not in self.known:
             self.no_call(text, response, thought)
             return
-        self.act(name, arguments, text, _written, thought)
+        self.act(name, arguments, text, _native_text, thought)
         self._mark()
         if name != FINISH:
             self.result(response, name, is_error=is_error(response))

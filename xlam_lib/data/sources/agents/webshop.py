@@ -62,10 +62,10 @@ def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     line, at = 1, 0
     for goal in goals:
-        written = goal if isinstance(goal, str) else json.dumps(goal)
+        as_text = goal if isinstance(goal, str) else json.dumps(goal)
         found = max(text.find(json.dumps(goal), at), text.find(json.dumps(goal, ensure_ascii=False), at), at)
         line, at = line + text.count("\n", at, found), found
-        yield line, {"kind": "goal" if isinstance(goal, str) else "list", "goal": written}
+        yield line, {"kind": "goal" if isinstance(goal, str) else "list", "goal": as_text}
 
 
 def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ Decisions, from looking at the dialogues:
   `extra["inferred_tools"]`.
 - Arguments are texts even where the API says "int" ("room_count": "1"): kept, and counted as warnings.
 - The .txt files are plans: a first utterance, what the user knows, and the right calls. They become one turn with all
-  calls, since what the user knows ("Key Info") is told with the utterance; tags "gold" and "plan".
+  calls, since what the user knows ("Key Info") stands with the utterance; tags "gold" and "plan".
 - Success isn't recorded: unknown.
 """
 
@@ -106,24 +106,24 @@ def _fragment(call: ToolCall) -> str:
 
 
 def _dialogue(turns: list[dict[str, Any]]) -> ActionBuilder:
-    builder, said = ActionBuilder(), ""
+    builder, content = ActionBuilder(), ""
     for turn in turns:
         role = turn.get("role")
         if role == "API":
-            _call(builder, turn, said)
-            said = ""
+            _call(builder, turn, content)
+            content = ""
             continue
-        if said:
-            builder.assistant(said)
-            said = ""
+        if content:
+            builder.assistant(content)
+            content = ""
         if role == "AI":
-            said = need(turn, "text", str)
+            content = need(turn, "text", str)
         elif role == "User":
             builder.user(need(turn, "text", str))
         else:
             raise Drop("turn of an unknown role", f"{role!r}: {str(turn.get('text'))[:80]}")
-    if said:
-        builder.assistant(said)
+    if content:
+        builder.assistant(content)
     if not builder.steps or builder.steps[0].role != "user":
         raise Drop(
             "a dialogue without its beginning", "no turn at all" if not turns else f"begins with {turns[0]!r}"[:200]
@@ -131,10 +131,10 @@ def _dialogue(turns: list[dict[str, Any]]) -> ActionBuilder:
     return builder
 
 
-def _call(builder: ActionBuilder, turn: dict[str, Any], said: str) -> None:
+def _call(builder: ActionBuilder, turn: dict[str, Any], content: str) -> None:
     name, arguments = need(turn, "api_name", str), need(turn, "param_dict", dict)
     text = _fragment(ToolCall(name, arguments))
-    builder.parallel([(name, arguments, text)], lambda *call: _fragment(ToolCall(*call)), content=said)
+    builder.parallel([(name, arguments, text)], lambda *call: _fragment(ToolCall(*call)), content=content)
     result = turn.get("result")
     whole = result if isinstance(result, dict) else {"output": result}
     failed = whole.get("exception")

@@ -65,7 +65,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     if chain:
         _chain(record, builder)
     else:
-        instruction, described_text = _told(need(record, "instruction", str))
+        instruction, described_text = _split_instruction(need(record, "instruction", str))
         tools = list(_tools(described_text + "\n" + need(record, "input", str)))
         _dialogue(need(record, "input", str), builder)
         _answer(builder, need(record, "expected_output" if "expected_output" in record else "output", str).strip())
@@ -90,10 +90,10 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
 
 def native(trajectory: Trajectory) -> list[str]:
     """Each request as the row has it: "API-Request: [QueryScene(name='Morning Routine')]"."""
-    return native_texts(trajectory, _fragment if trajectory.extra.get("form") == "chain" else _written)
+    return native_texts(trajectory, _fragment if trajectory.extra.get("form") == "chain" else _native_text)
 
 
-def _written(call: ToolCall) -> str:
+def _native_text(call: ToolCall) -> str:
     return _render(call.name, call.arguments)
 
 
@@ -113,8 +113,8 @@ def _name(record: dict[str, Any]) -> str:
     )
 
 
-def _told(instruction: str) -> tuple[str, str]:
-    """(what the agent is told beside the format, the descriptions of its tools)."""
+def _split_instruction(instruction: str) -> tuple[str, str]:
+    """(the instruction beside the format, the descriptions of the tools)."""
     head, _, tools = instruction.partition("API descriptions:")
     facts = [line.strip() for line in head.split("\n") if line.startswith("The current ") and "{{" not in line]
     return "\n".join(facts), tools
@@ -139,42 +139,42 @@ def _dialogue(text: str, builder: ActionBuilder) -> None:
             turns[-1][1] += "\n" + line
         elif line.strip() and not line.lstrip().startswith("{"):
             raise Drop("text before the first turn", line[:120])
-    said = ""
+    content = ""
     for role, words in turns:
         if role == "api-request":
-            _history_request(builder, f"{MARK} {words}", said)
-            said = ""
+            _history_request(builder, f"{MARK} {words}", content)
+            content = ""
             continue
-        if said:
-            builder.assistant(said)
-        said = words.strip() if role == "ai" else ""
+        if content:
+            builder.assistant(content)
+        content = words.strip() if role == "ai" else ""
         if role == "user":
             builder.user(words.strip())
-    if said:
-        builder.assistant(said)
+    if content:
+        builder.assistant(content)
     if not builder.steps or builder.steps[0].role != "user":
         raise Drop("a dialogue without its beginning", text[:120])
 
 
-def _history_request(builder: ActionBuilder, text: str, said: str) -> None:
+def _history_request(builder: ActionBuilder, text: str, content: str) -> None:
     found = RESULT.fullmatch(text.rstrip())
     action, result = found.groups() if found else (text.rstrip(), "")
-    if _request(builder, action, said):
+    if _request(builder, action, content):
         builder.result(result)
     elif result:
         builder.user(result)
 
 
-def _request(builder: ActionBuilder, text: str, said: str = "") -> bool:
+def _request(builder: ActionBuilder, text: str, content: str = "") -> bool:
     """A request as a call, or, when it can't be read, as a text; whether it was read."""
     inside = text.removeprefix(MARK).strip()
     if inside.startswith("[") and inside.endswith("]"):
         inside = inside[1:-1]
     request = parse_request(inside)
     if request is None:
-        builder.no_call(text, reasoning=said)
+        builder.no_call(text, reasoning=content)
         return False
-    builder.parallel([(*request, text)], _render, content=said)
+    builder.parallel([(*request, text)], _render, content=content)
     return True
 
 

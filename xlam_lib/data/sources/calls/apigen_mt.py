@@ -30,7 +30,7 @@ from dataclasses import replace
 from typing import Any
 
 from xlam_lib.data.formats.base import SourceInfo
-from xlam_lib.data.formats.conversations import Turn, assemble, json_text, native_texts, raw_id_of, walk
+from xlam_lib.data.formats.conversations import Turn, assemble, json_text, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
 from xlam_lib.trajectory import ToolCall, Trajectory
@@ -48,11 +48,11 @@ STOP = "###STOP###"
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One conversation -> one trajectory."""
     turns, stop = _without_stop(turns_of(messages_of(record)))
-    walked = walk([replace(turn, is_error=turn.is_error or _failed(turn)) for turn in turns])
+    conversation = read_turns([replace(turn, is_error=turn.is_error or _failed(turn)) for turn in turns])
     notes: list[str] = []
-    tools = tools_and_system(record, walked, notes)
+    tools = tools_and_system(record, conversation, notes)
     extra = {"stop": stop, "unknown_types": notes}
-    return [assemble(SOURCE, raw_id_of(record, where), walked, tools, walked.system, render, extra=extra)]
+    return [assemble(SOURCE, raw_id_of(record, where), conversation, tools, conversation.system, render, extra=extra)]
 
 
 def _failed(turn: Turn) -> bool:

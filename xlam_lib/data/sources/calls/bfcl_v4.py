@@ -10,9 +10,9 @@ Raw record (a question, and from a file of another folder its answer, both short
 Decisions, from looking at the files:
 - A question whose tools can't help ("irrelevance" in its id) has its answer in itself: no call. It becomes a trajectory
   as in `xlam_fc_60k`, with the thought NO_CALL, marked as generated.
-- Every other question has its answer in the file of the same name in possible_answer/, its companion: the two are read
-  as one record, a gold trajectory. Of the accepted values the first is taken; an argument whose first accepted value is
-  "" (left out) is left out. A half without its other half is dropped for what it lacks.
+- Every other question has its answer in the file of the same name in possible_answer/, its paired file: the two are
+  read as one record, a gold trajectory. Of the accepted values the first is taken; an argument whose first accepted
+  value is "" (left out) is left out. A half without its other half is dropped for what it lacks.
 - Answers in several turns are calls without results, and the agentic sets tell the words of the answer and not the
   calls: dropped.
 - Types are Python's, Java's or JavaScript's ("dict", "HashMap"): read into JSON Schema; system messages are the task.
@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import Companion, SourceInfo, need, need_declared, need_objects
+from xlam_lib.data.formats.base import PairedFile, SourceInfo, need, need_declared, need_objects
 from xlam_lib.data.formats.chat import RawCall, StepBuilder
 from xlam_lib.data.formats.flat_tools import tool
 from xlam_lib.data.sources.calls.xlam_fc_60k import NO_CALL
@@ -35,7 +35,7 @@ SOURCE = SourceInfo(
     license="Apache-2.0",
     url="https://github.com/ShishirPatil/gorilla/tree/main/berkeley-function-call-leaderboard",
     files=("bfcl_eval/data/BFCL_v4_*.json", "bfcl_eval/data/possible_answer/BFCL_v4_*.json"),
-    companion=Companion("possible_answer/{name}", "id"),
+    paired_file=PairedFile("possible_answer/{name}", "id"),
 )
 
 

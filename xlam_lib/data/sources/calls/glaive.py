@@ -15,8 +15,8 @@ Decisions, from looking at the records:
   escaped. The last quote ends the arguments. Taking the quotes off is no guess, but counted as a repair; arguments that
   aren't quoted (`{}`) need none. What still isn't JSON is read as a Python literal (True, None) or loses the record.
 - The first lines of the system text, without the functions, are `task.instruction`; ShareGPT records have none.
-- "<|endoftext|>" ends a turn and goes away. Speakers are told by "USER:", "ASSISTANT:" and "FUNCTION RESPONSE:" at the
-  start of a paragraph.
+- "<|endoftext|>" ends a turn and goes away. Speakers are marked by "USER:", "ASSISTANT:" and "FUNCTION RESPONSE:" at
+  the start of a paragraph.
 - A conversation without functions, or in which none is called, is kept and tagged "no_call".
 - A call text alone ({"row", "call", "expect"}: quotations in a test file) is no trajectory.
 """
@@ -30,7 +30,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need
 from xlam_lib.data.formats.call_forms import split_calls
-from xlam_lib.data.formats.conversations import Turn, assemble, json_text, native_texts, raw_id_of, walk
+from xlam_lib.data.formats.conversations import Turn, assemble, json_text, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
 from xlam_lib.data.formats.tool_forms import tools_of
@@ -60,16 +60,16 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         raise Drop("a call without its conversation: no trajectory to convert")
     notes: list[str] = []
     if "chat" in record:
-        walked = walk(turns_of_chat(need(record, "chat", str)))
+        conversation = read_turns(turns_of_chat(need(record, "chat", str)))
         instruction, functions = _system(record.get("system") or "")
         tools, render = tools_of(functions, notes), _render_native
     else:
-        walked = walk(turns_of(messages_of(record)))
-        tools, render = tools_and_system(record, walked, notes), _render_sharegpt
-        instruction, functions = _system(walked.system)
+        conversation = read_turns(turns_of(messages_of(record)))
+        tools, render = tools_and_system(record, conversation, notes), _render_sharegpt
+        instruction, functions = _system(conversation.system)
         tools = tools or tools_of(functions, notes)
     extra = {"unknown_types": notes, "form": "native" if "chat" in record else ""}
-    return [assemble(SOURCE, raw_id_of(record, where), walked, tools, instruction, render, extra=extra)]
+    return [assemble(SOURCE, raw_id_of(record, where), conversation, tools, instruction, render, extra=extra)]
 
 
 def turns_of_chat(chat: str) -> list[Turn]:
@@ -90,7 +90,7 @@ def turns_of_chat(chat: str) -> list[Turn]:
 
 
 def _system(text: Any) -> tuple[str, str]:
-    """(what the agent is told, the functions) of a system text."""
+    """(instruction, the functions) of a system text."""
     if not isinstance(text, str):
         raise Drop("'system' is not text", f"found {type(text).__name__}")
     text = text.strip().removeprefix("SYSTEM:").strip()

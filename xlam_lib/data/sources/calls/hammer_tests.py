@@ -19,7 +19,7 @@ Decisions, from looking at the records:
 - A right answer may name a tool that the list lacks (upstream lost it): the tool is inferred from the call and named in
   `extra["inferred_tools"]`. "components" in the lists of ToolAlpaca is no tool but a note on output formats: `extra`.
 - HammerBench notes after each word of the user what should be called so far, without calling it: each such call is a
-  trajectory of its own, with what was said before it ("Based_0_3@1", "@2", ...), and the calls noted earlier left out.
+  trajectory of its own, with the messages before it ("Based_0_3@1", "@2", ...), and the calls noted earlier left out.
 - Python type names become JSON Schema; arguments that are texts where a number is asked for are counted as warnings.
 """
 
@@ -56,11 +56,11 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     if "messages" in record and "query" not in record:
         return _noted(record)
     builder, cut = ActionBuilder(), []
-    said = _history(record.get("query"), builder, cut)
+    reply = _history(record.get("query"), builder, cut)
     calls = [_answer(item) for item in need_objects(need(record, "answers", list), "answers")]
     if not calls:
         raise Drop("a query without an answer: no trajectory to convert")
-    builder.parallel(calls, _written, content=said)
+    builder.parallel(calls, _native_text, content=reply)
     builder.learn_last()
     raw = need_objects(need(record, "tools", list), "tools")
     notes = [item.get("description") for item in raw if item.get("name") == NOTE and item.get("description")]
@@ -69,10 +69,10 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
 
 def native(trajectory: Trajectory) -> list[str]:
     """Each call as JSON, with the keys that the record uses: '{"name": "EmergencyKnowledge", "arguments": {...}}'."""
-    return native_texts(trajectory, lambda call: _written(call.name, call.arguments))
+    return native_texts(trajectory, lambda call: _native_text(call.name, call.arguments))
 
 
-def _written(name: str, arguments: dict[str, Any]) -> str:
+def _native_text(name: str, arguments: dict[str, Any]) -> str:
     return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
 
 
@@ -110,32 +110,32 @@ def _answer(item: dict[str, Any]) -> tuple[str, dict[str, Any], str]:
 
 
 def _history(query: Any, builder: ActionBuilder, cut: list[str]) -> str:
-    """The steps of a query; returns what the assistant said last, if the answer follows it."""
+    """The steps of a query; returns the last message of the assistant, if the answer follows it."""
     messages = [{"role": "user", "content": query}] if isinstance(query, str) else need_objects(query, "query")
-    said = ""
+    reply = ""
     for message in messages:
         role, content = message.get("role"), need(message, "content", str)
         if content.endswith(PROMPT):
             content = content.removesuffix(PROMPT).rstrip("\n")
             cut.append(PROMPT)
         if role == "assistant":
-            builder.parallel(_calls(content), _written, content=said)
-            said = ""
+            builder.parallel(_calls(content), _native_text, content=reply)
+            reply = ""
             continue
-        if said:
-            builder.assistant(said)
-            said = ""
+        if reply:
+            builder.assistant(reply)
+            reply = ""
         if role == "user":
             builder.user(content)
         elif role == "agent":
-            said = content
+            reply = content
         elif role == "tool":
             builder.result(content)
         else:
             raise Drop("message of an unknown role", f"{role!r}")
     if not builder.steps or builder.steps[0].role != "user":
         raise Drop("a dialogue without its beginning", str(messages)[:120])
-    return said
+    return reply
 
 
 def _calls(content: str) -> list[tuple[str, dict[str, Any], str]]:
@@ -156,15 +156,15 @@ def _noted(record: dict[str, Any]) -> list[Trajectory]:
     for end, message in enumerate(messages):
         if message.get("role") == "function call":
             builder = ActionBuilder()
-            for said in messages[:end]:
-                if said.get("role") == "user":
-                    builder.user(need(said, "content", str))
-                elif said.get("role") == "assistant":
-                    builder.assistant(need(said, "content", str))
+            for earlier in messages[:end]:
+                if earlier.get("role") == "user":
+                    builder.user(need(earlier, "content", str))
+                elif earlier.get("role") == "assistant":
+                    builder.assistant(need(earlier, "content", str))
             content = message.get("content")
             builder.parallel(
                 [_answer(c) for c in need_objects(content if isinstance(content, list) else [content], "calls")],
-                _written,
+                _native_text,
             )
             builder.learn_last()
             made.append(_trajectory(f"{raw_id}@{len(made) + 1}", builder, need_objects(raw, "tools"), {}))

@@ -31,7 +31,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need
-from xlam_lib.data.formats.conversations import assemble, native_texts, raw_id_of, tags_of, walk
+from xlam_lib.data.formats.conversations import assemble, native_texts, raw_id_of, read_turns, tags_of
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
 from xlam_lib.trajectory import ToolCall, Trajectory
@@ -51,14 +51,14 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One conversation -> one trajectory."""
     shot = "example" in record and "conversations" not in record
     messages = _transcript(need(record, "example", str)) if shot else messages_of(record)
-    walked = walk(turns_of(messages))
+    conversation = read_turns(turns_of(messages))
     notes: list[str] = []
-    tools = tools_and_system(record, walked, notes)
+    tools = tools_and_system(record, conversation, notes)
     extra = {key: record[key] for key in ("category", "subcategory", "task") if isinstance(record.get(key), str)}
-    tags = (*tags_of(walked.builder.steps), "few_shot") if shot else ()
+    tags = (*tags_of(conversation.builder.steps), "few_shot") if shot else ()
     extra["unknown_types"] = notes
     raw_id = raw_id_of(record, where)
-    return [assemble(SOURCE, raw_id, walked, tools, walked.system, render, tags=tags, extra=extra)]
+    return [assemble(SOURCE, raw_id, conversation, tools, conversation.system, render, tags=tags, extra=extra)]
 
 
 def _transcript(text: str) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ def _transcript(text: str) -> list[dict[str, Any]]:
     before, *parts = SPEAKER.split(text.strip().strip("`"))
     if before.strip() or not parts:
         raise Drop("transcript doesn't begin with a speaker", f"{before.strip()[:80]!r}")
-    return [{"role": who.lower(), "content": said.strip()} for who, said in zip(parts[::2], parts[1::2], strict=True)]
+    return [{"role": who.lower(), "content": words.strip()} for who, words in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def render(calls: Sequence[ToolCall]) -> list[str]:

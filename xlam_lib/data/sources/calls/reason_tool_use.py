@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xlam_lib.data.formats.base import SourceInfo
-from xlam_lib.data.formats.conversations import assemble, json_text, native_texts, raw_id_of, walk
+from xlam_lib.data.formats.conversations import assemble, json_text, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
 from xlam_lib.trajectory import ToolCall, Trajectory
@@ -41,11 +41,11 @@ SOURCE = SourceInfo(
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One conversation -> one trajectory."""
-    walked = walk(turns_of(messages_of(record)))
+    conversation = read_turns(turns_of(messages_of(record)))
     notes: list[str] = []
-    tools = tools_and_system(record, walked, notes)
+    tools = tools_and_system(record, conversation, notes)
     raw_id, extra = raw_id_of(record, where), {"unknown_types": notes}
-    return [assemble(SOURCE, raw_id, walked, tools, walked.system, render, extra=extra)]
+    return [assemble(SOURCE, raw_id, conversation, tools, conversation.system, render, extra=extra)]
 
 
 def render(calls: Sequence[ToolCall]) -> list[str]:

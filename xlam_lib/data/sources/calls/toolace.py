@@ -16,7 +16,7 @@ Raw record (shortened):
 Decisions, from public descriptions and quotations (no record of it is in this repository, the samples are written in
 its shape):
 - Tools are the JSON list in the system text. What stands before it, without the sentences about it, is
-  `task.instruction` (some rows give the date there); what stands behind tells how to write calls and is left out.
+  `task.instruction` (some rows give the date there); what stands behind explains how to write calls and is left out.
 - A turn is calls if all of it is such a list. Values are literals and never run. A turn in brackets that names a tool
   but can't be read (unquoted text, positional values) loses the record, as does one before a result.
 - Names are kept as they are, with spaces, dots and slashes.
@@ -35,7 +35,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo
 from xlam_lib.data.formats.bracket_calls import bracket_calls, render_brackets
-from xlam_lib.data.formats.conversations import Turn, assemble, native_texts, raw_id_of, walk
+from xlam_lib.data.formats.conversations import Turn, assemble, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.tool_forms import tools_of
 from xlam_lib.trajectory import ToolCall, Trajectory
@@ -57,22 +57,23 @@ ABOUT_CALLS = re.compile(
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One dialogue -> one trajectory."""
     turns = turns_of(messages_of(record))
-    said = [turn.content for turn in turns if turn.role == "system"]
+    system_texts = [turn.content for turn in turns if turn.role == "system"]
     own = record.get("system") if isinstance(record.get("system"), str) else ""
-    instruction, listed = split_system(own or "\n".join(said))
+    instruction, listed = split_system(own or "\n".join(system_texts))
     notes: list[str] = []
     tools = tools_of(listed or record.get("tools"), notes)
     names = {tool.name for tool in tools}
-    spoken = [turn for turn in turns if turn.role != "system"]
+    dialogue = [turn for turn in turns if turn.role != "system"]
     read = [
-        _with_calls(turn, names, i + 1 < len(spoken) and spoken[i + 1].role == "tool") for i, turn in enumerate(spoken)
+        _with_calls(turn, names, i + 1 < len(dialogue) and dialogue[i + 1].role == "tool")
+        for i, turn in enumerate(dialogue)
     ]
     raw_id, extra = raw_id_of(record, where), {"unknown_types": notes}
-    return [assemble(SOURCE, raw_id, walk(read), tools, instruction, render, extra=extra)]
+    return [assemble(SOURCE, raw_id, read_turns(read), tools, instruction, render, extra=extra)]
 
 
 def split_system(system: str) -> tuple[str, list[Any]]:
-    """(what the agent is told, the tools) of a system text: `split_system('Today is Monday. [{"name": "f"}]')`."""
+    """(instruction, the tools) of a system text: `split_system('Today is Monday. [{"name": "f"}]')`."""
     for start in LIST.finditer(system):
         try:
             tools = json.JSONDecoder(strict=False).raw_decode(system, start.start())[0]

@@ -29,10 +29,9 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.api_requests import json_or_literal
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_declared, need_objects
+from xlam_lib.data.formats.base import SourceInfo, cached_by_value, content_id, need, need_declared, need_objects
 from xlam_lib.data.formats.flat_tools import tool, with_inferred
 from xlam_lib.data.formats.native_actions import ActionBuilder, json_object, native_texts
-from xlam_lib.data.formats.remembered import remembered
 from xlam_lib.trajectory import Task, Tool, Trajectory
 
 SOURCE = SourceInfo(
@@ -118,7 +117,7 @@ def _listed(system: str) -> str:
     return system.partition("use the following tools:")[2].partition("\n\n**")[0].strip()
 
 
-@remembered
+@cached_by_value
 def _tools(notes: list[str], listed: str) -> list[Tool]:
     return list(_each_tool(listed, notes))
 
@@ -201,7 +200,7 @@ def _call_line(item: dict[str, Any]) -> str:
 
 
 def _observation(builder: ActionBuilder, text: str) -> None:
-    """What came back; of a turn whose calls couldn't be read it is told by the user."""
+    """What came back; of a turn whose calls couldn't be read it is the user's message."""
     waiting = [call for call, _ in builder.open]
     if not waiting:
         builder.user(text)

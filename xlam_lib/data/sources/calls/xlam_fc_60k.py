@@ -30,6 +30,7 @@ from xlam_lib.codec import BLOCK_MARKS, block_of
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import (
     SourceInfo,
+    cached_by_value,
     content_id,
     need,
     need_declared,
@@ -38,7 +39,6 @@ from xlam_lib.data.formats.base import (
     unique_tools,
 )
 from xlam_lib.data.formats.chat import RawCall, StepBuilder
-from xlam_lib.data.formats.remembered import remembered
 from xlam_lib.data.formats.schemas import parse_annotation
 from xlam_lib.trajectory import Step, Task, Tool, Trajectory
 
@@ -101,7 +101,7 @@ def _listed(raw: dict[str, Any], types: dict[str, dict[str, str]], notes: list[s
     return tool
 
 
-@remembered
+@cached_by_value
 def _tool(notes: list[str], raw: dict[str, Any]) -> tuple[Tool, dict[str, str]]:
     """A tool and the Python types of its parameters, where JSON Schema has another word."""
     name, description = need(raw, "name", str), raw.get("description") or ""

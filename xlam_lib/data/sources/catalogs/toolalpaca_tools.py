@@ -14,8 +14,8 @@ import re
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.formats.base import cached_by_value
 from xlam_lib.data.formats.native_actions import json_object
-from xlam_lib.data.formats.remembered import remembered
 from xlam_lib.trajectory import Tool
 
 PARAMETERS = re.compile(r"^Parameters: ?(\{.*?\}) *$", re.MULTILINE)
@@ -66,7 +66,7 @@ def _begins(text: str, found: re.Match[str]) -> bool:
     return following is not None and following[1] == "Parameters"
 
 
-@remembered
+@cached_by_value
 def _tool(notes: list[str], name: str, text: Any) -> Tool:
     if not isinstance(text, str) or not name:
         raise Drop("tool description is not text", f"{name}: {str(text)[:80]!r}")

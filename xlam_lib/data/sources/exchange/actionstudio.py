@@ -11,7 +11,7 @@ Raw record (shortened):
        {"role": "assistant", "content": "4 degrees."}]}
 
 Decisions, from the converters that upstream publishes (its data lie in large files elsewhere):
-- Text beside calls is the thought: `reasoning`, native. Text without calls is said.
+- Text beside calls is the thought: `reasoning`, native. Text without calls is `content`.
 - Arguments may be an object or JSON text; tools may stand bare or under "function".
 - The way back is `export`, exact for records of the shape above: ids of calls, the notation of tools and arguments, and
   keys we don't know are kept in `extra` where they differ from what `export` writes by itself.

@@ -14,8 +14,8 @@ Raw records (elements of lists; shortened):
 
 Decisions, from looking at the records:
 - ETO's turns are AgentInstruct's with "Thought: ...\\nAction: ..."; ScienceWorld has a grammar of its own. `reward` is
-  the outcome's; success is reward 1. What the agent is told of formats is treated as in `agentinstruct_adp`.
-- CodeActInstruct: `<execute>` and `<solution>` as in `mint_bench`; success isn't told.
+  the outcome's; success is reward 1. What the instruction says of formats is treated as in `agentinstruct_adp`.
+- CodeActInstruct: `<execute>` and `<solution>` as in `mint_bench`; success isn't recorded.
 - Synatra: a record is one step. The comments before the call are the reasoning, the summary behind it is content. The
   tools are inferred from the call and the past actions of the prompt (`synatra_steps.py`).
 - ADP's standard form is read by `agent_data_protocol.py`; where it is but messages with the native text (as for ETO),
@@ -30,13 +30,18 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats import code_tags
+from xlam_lib.data.formats.actions import Action, Grammar
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
 from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS, Environment, inline, thought_and_action
 from xlam_lib.data.sources.exchange import synatra_steps
-from xlam_lib.data.sources.exchange.agent_data_protocol import is_standard, said, spoken, trajectory_of
+from xlam_lib.data.sources.exchange.agent_data_protocol import (
+    assistant_texts,
+    chat_messages,
+    is_standard,
+    trajectory_of,
+)
 from xlam_lib.data.sources.exchange.agentinstruct_adp import Message, episode, messages_of, native_episode
-from xlam_lib.data.sources.exchange.scienceworld import SCIENCEWORLD
 from xlam_lib.trajectory import Outcome, Task, Trajectory
 
 SOURCE = SourceInfo(
@@ -45,6 +50,55 @@ SOURCE = SourceInfo(
     url="https://github.com/neulab/agent-data-protocol",
     files=("*/sample_raw.json", "*/sample_std.json"),
     hub_id="neulab/agent-data-collection",
+)
+SHORT = r".*?"
+PAIRS = (  # template, name, what it does; the first slot takes as little as possible
+    ("connect {object} to {target}", "connect", "Connect two parts of a circuit."),
+    ("use {object} on {target}", "use_on", "Use a tool on something."),
+    ("move {object} to {receptacle}", "move", "Put something into a place or container."),
+    ("pour {object} into {receptacle}", "pour", "Pour a liquid into a container."),
+    ("dunk {object} into {receptacle}", "dunk", "Dip a container into a liquid."),
+)
+SINGLES = (
+    ("look at {object}", "look_at", "Describe an object."),
+    ("look in {object}", "look_in", "Describe what a container holds."),
+    ("go to {location}", "go_to", "Go to a room next to this one."),
+    ("teleport to {location}", "teleport_to", "Be in any room at once."),
+    ("focus on {object}", "focus_on", "Say that this object is what the task is about."),
+    ("pick up {object}", "pick_up", "Put an object into the inventory."),
+    ("put down {object}", "put_down", "Take an object out of the inventory."),
+    ("disconnect {object}", "disconnect", "Take a part out of a circuit."),
+    ("deactivate {object}", "deactivate", "Switch a device off."),
+    ("activate {object}", "activate", "Switch a device on."),
+    ("examine {object}", "examine", "Describe an object closely."),
+    ("close {object}", "close", "Close a door or container."),
+    ("flush {object}", "flush", "Flush a toilet."),
+    ("open {object}", "open", "Open a door or container."),
+    ("read {object}", "read", "Read what is written."),
+    ("mix {object}", "mix", "Mix what a container holds."),
+    ("eat {object}", "eat", "Eat food."),
+    ("use {object}", "use", "Use a tool."),
+)
+ALONE = (
+    ("look around", "look_around", "Describe the room."),
+    ("inventory", "inventory", "List what you carry."),
+    ("task", "task", "Say the task again."),
+    ("wait1", "wait_one", "Let one step pass."),
+    ("wait", "wait", "Let ten steps pass."),
+)
+SCIENCEWORLD = Grammar(
+    (
+        *(Action(template, name, what) for template, name, what in ALONE),
+        *(Action(template, name, what, narrow={"object": SHORT}) for template, name, what in PAIRS),
+        *(Action(template, name, what) for template, name, what in SINGLES),
+        Action(
+            "{choice}",
+            "choose",
+            "Answer the environment's question which of several was meant.",
+            {"choice": "its number"},
+            {"choice": "integer"},
+        ),
+    )
 )
 ETO = {
     "webshop": inline(ENVIRONMENTS["webshop"]),
@@ -64,7 +118,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         return [synatra_steps.trajectory_of(record, SOURCE)]
     prefix, known = "", record
     if is_standard(record):
-        prefix, known = "standard/", {**record, "conversations": spoken(record)}
+        prefix, known = "standard/", {**record, "conversations": chat_messages(record)}
     if prefix and not known["conversations"]:
         return [trajectory_of(record, SOURCE, prefix)]
     raw_id = prefix + (str(record["id"]) if isinstance(record.get("id"), str | int) else content_id(record))
@@ -88,7 +142,7 @@ def native(t: Trajectory) -> list[str]:
         return native_episode(t, ETO[name])
     if name == "python":
         return native_turns(t, code_tags.CODEACT)
-    return [synatra_steps.native(t)] if name == "web" else said(t)
+    return [synatra_steps.native(t)] if name == "web" else assistant_texts(t)
 
 
 def _environment(record: dict[str, Any], messages: list[Message]) -> str | None:

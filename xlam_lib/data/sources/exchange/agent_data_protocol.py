@@ -17,11 +17,11 @@ Decisions, from the schema and its samples:
 - Tools: those the record lists, in OpenAI's form; all others are inferred from the calls (`extra["inferred_tools"]`).
 - Actions in a row are one turn with parallel calls. The observations up to the next action are their results: by
   `tool_call_id`, else by `name`, else in order (if they are too few, the last calls', since those came last).
-- An observation after a call is its result, whoever is said to be its source; `extra["results_from_user"]` counts those
+- An observation after a call is its result, whatever source it names; `extra["results_from_user"]` counts those
   of the user. With no open call, it is a user step. Text of source "agent" is an untrainable assistant step.
 - A call that nothing answers though the agent goes on gets an empty result, counted in `extra["repairs"]`.
 - Web and image observations have no plain text: their content is the event's fields as JSON.
-- `details` are kept in `extra`. Nothing is said of success; rewards of single events are rewards of steps.
+- `details` are kept in `extra`. Success is not recorded; rewards of single events are rewards of steps.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def is_standard(record: dict[str, Any]) -> bool:
     return isinstance(content, list) and any(isinstance(event, dict) and "class_" in event for event in content)
 
 
-def spoken(record: dict[str, Any]) -> list[dict[str, Any]]:
+def chat_messages(record: dict[str, Any]) -> list[dict[str, Any]]:
     """The record as chat messages if it is nothing but texts and messages, else []."""
     events = [event for event in record["content"] if isinstance(event, dict)]
     roles = {"text_observation": "user", "message_action": "assistant"}
@@ -72,8 +72,8 @@ def spoken(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"role": roles[event["class_"]], "content": event.get("content")} for event in events]
 
 
-def said(t: Trajectory) -> list[str]:
-    """What the agent of a trajectory says, turn by turn: `said(t)` -> ["There are 220 files."]."""
+def assistant_texts(t: Trajectory) -> list[str]:
+    """What the agent of a trajectory says, turn by turn: `assistant_texts(t)` -> ["There are 220 files."]."""
     return [step.content for step in t.steps if step.role == "assistant" and step.content]
 
 
@@ -107,7 +107,7 @@ def trajectory_of(record: dict[str, Any], source: SourceInfo, prefix: str = "") 
 
 @dataclass
 class _Walk:
-    """Steps in the making. Observations wait until the next action tells that they are all there."""
+    """Steps in the making. Observations wait until the next action shows that they are all there."""
 
     steps: list[Step] = field(default_factory=list)
     instructions: list[str] = field(default_factory=list)

@@ -21,7 +21,7 @@ Decisions, from looking at the records:
 - OS and KG show the same worked example in every record. It is no part of the task: its messages are
   `extra["example"]`, and `native` gives its turns first.
 - Observations are left as they are, with "Observation: " and terminal codes.
-- `loss: false` behind the example makes a turn untrainable. Nothing is said of success, so nothing is known.
+- `loss: false` behind the example makes a turn untrainable. Success is not recorded.
 - Mind2Web records are one step of a task each, and their thoughts are often of another page: that is upstream's.
 - An action that the environment has not (Mind2Web's "Action: SET") stays an untrainable text.
 - Records of ADP's standard form beside them are read by `agent_data_protocol.py`; where they are but messages with the
@@ -37,7 +37,12 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
 from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS, Environment
-from xlam_lib.data.sources.exchange.agent_data_protocol import is_standard, said, spoken, trajectory_of
+from xlam_lib.data.sources.exchange.agent_data_protocol import (
+    assistant_texts,
+    chat_messages,
+    is_standard,
+    trajectory_of,
+)
 from xlam_lib.records import Frozen
 from xlam_lib.trajectory import Task, Trajectory
 
@@ -64,7 +69,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One episode -> one trajectory."""
     prefix, known = "", record
     if is_standard(record):
-        prefix, known = "standard/", {"id": record.get("id"), "conversations": spoken(record)}
+        prefix, known = "standard/", {"id": record.get("id"), "conversations": chat_messages(record)}
         if not known["conversations"]:
             return [trajectory_of(record, SOURCE, prefix)]
     messages = messages_of(known)
@@ -76,7 +81,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
 def native(t: Trajectory) -> list[str]:
     """Every turn as the source writes it, those of the worked example first."""
     if "environment" not in t.extra:
-        return said(t)
+        return assistant_texts(t)
     return native_episode(t, ENVIRONMENTS[t.extra["environment"]])
 
 

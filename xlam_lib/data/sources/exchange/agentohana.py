@@ -9,13 +9,13 @@ Raw record (shortened; the older files say "next observation"):
                {"input": "...", "output": "{\\"thought\\": \\"4 degrees.\\", ...}", "next_observation": ""}]}
 
 Decisions, from the format's description and the loaders that upstream publishes:
-- Each input is the whole prompt rendered; what the agent is told and its tools are read from the first one, in the xLAM
+- Each input is the whole prompt rendered; the instruction and the tools are read from the first one, in the xLAM
   blocks or AgentLite's ("[Action_Doc]"). Tools that no prompt declares are inferred from the calls.
 - An output is xLAM's object or list of calls, or an action of AgentLite, `Think[{"response": "..."}]`; any other text
-  is what the agent said. A thought beside calls is `reasoning`.
-- An observation behind words without a call is what the user said next; behind a call it is the result, and what the
+  is the content. A thought beside calls is `reasoning`.
+- An observation behind words without a call is the user's next message; behind a call it is the result, and what the
   user adds stands in "user_input", as in xLAM's history.
-- The score is the reward; success isn't said and stays unknown. "Invalid ..." results are errors.
+- The score is the reward; success isn't recorded and stays unknown. "Invalid ..." results are errors.
 - The way back is `export`. Prompts and outputs that it wouldn't write itself are kept in `extra`, so records come back
   exactly.
 """
@@ -39,7 +39,7 @@ from xlam_lib.codec import (
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
-from xlam_lib.data.sources.agents.agentlite_actions import action_tools, parse_action
+from xlam_lib.data.sources.agents.agentlite import action_tools, parse_action
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, Trajectory
 from xlam_lib.views import from_xlam_steps
@@ -65,7 +65,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         steps = from_xlam_steps(query, history)
     except TrajectoryError as error:
         raise Drop("steps that don't fit together", str(error)) from error
-    instruction, declared = _told(need(raw[0], "input", str))
+    instruction, declared = _split_prompt(need(raw[0], "input", str))
     tools, inferred = with_inferred(declared, steps)
     score = record.get("score")
     reward = float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
@@ -105,8 +105,8 @@ def export(trajectory: Trajectory) -> dict[str, Any]:
             "output": kept.get("output", render_answer(answer_of(turn))),
             key: kept.get("observation", entry["next_observation"]),
         }
-        said = {"user_input": entry["user_input"]} if "user_input" in entry and "observation" not in kept else {}
-        steps.append(step | said)
+        user = {"user_input": entry["user_input"]} if "user_input" in entry and "observation" not in kept else {}
+        steps.append(step | user)
     score = extra.get("score", trajectory.outcome.reward)
     return {
         "user_query": query,
@@ -130,12 +130,12 @@ def _entry(number: int, raw: dict[str, Any]) -> dict[str, Any]:
     observation = raw.get(SPACED) if SPACED in raw else raw.get("next_observation")
     observation = "" if observation is None else observation
     entry = {"step_id": number, "thought": thought, "tool_calls": calls, "next_observation": observation}
-    said = raw.get("user_input")
-    if said is not None and not isinstance(said, str):
+    user = raw.get("user_input")
+    if user is not None and not isinstance(user, str):
         raise Drop("'user_input' is not text", f"step {number}")
     if not calls and isinstance(observation, str) and observation:
-        return entry | {"next_observation": "", "user_input": "\n".join(filter(None, (observation, said)))}
-    return entry | ({"user_input": said} if said else {})
+        return entry | {"next_observation": "", "user_input": "\n".join(filter(None, (observation, user)))}
+    return entry | ({"user_input": user} if user else {})
 
 
 def _read(output: str) -> tuple[str, list[dict[str, Any]]]:
@@ -159,7 +159,7 @@ def _is_call(item: Any) -> bool:
     return fits and isinstance(item.get("arguments", {}), dict)
 
 
-def _told(prompt: str) -> tuple[str, list[Tool]]:
+def _split_prompt(prompt: str) -> tuple[str, list[Tool]]:
     """(task instruction, tools) of a rendered prompt."""
     found = block_of(prompt, "AVAILABLE TOOLS")
     if found is None:
@@ -181,9 +181,9 @@ def _marked(step: Step) -> Step:
 
 def _with_texts(made: Trajectory, raw: list[dict[str, Any]], record: dict[str, Any]) -> Trajectory:
     """The trajectory with those texts of the record that `export` wouldn't write."""
-    written = export(made)
+    exported = export(made)
     texts: dict[str, dict[str, Any]] = {}
-    for number, (ours, theirs) in enumerate(zip(written["steps"], raw, strict=True)):
+    for number, (ours, theirs) in enumerate(zip(exported["steps"], raw, strict=True)):
         observation = theirs.get(SPACED) if SPACED in theirs else theirs.get("next_observation")
         kept = {key: theirs[key] for key in ("input", "output") if key in theirs and theirs[key] != ours[key]}
         if observation != ours.get(SPACED, ours.get("next_observation")):
@@ -191,7 +191,7 @@ def _with_texts(made: Trajectory, raw: list[dict[str, Any]], record: dict[str, A
         if kept:
             texts[str(number)] = kept
     more = {"texts": texts} if texts else {}
-    if record.get("score") != written["score"] or isinstance(record.get("score"), bool):
+    if record.get("score") != exported["score"] or isinstance(record.get("score"), bool):
         more["score"] = record.get("score")
     if not more:
         return made

@@ -18,7 +18,7 @@ Decisions:
 - Images, audio and other parts that aren't text lose the record: `Drop`.
 - Tools in a <tools> block of the system text are taken from there when no others are listed.
 - Records without tools but with calls get tools inferred from the calls, named in `extra["inferred_tools"]`.
-- Nothing is said about licence and outcome: both are unknown.
+- Licence and outcome are not recorded: both are unknown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 from xlam_lib.data.formats.base import SourceInfo
-from xlam_lib.data.formats.conversations import assemble, raw_id_of, walk
+from xlam_lib.data.formats.conversations import assemble, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
 from xlam_lib.trajectory import Trajectory
@@ -41,7 +41,7 @@ SOURCE = SourceInfo(
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One conversation -> one trajectory."""
-    walked = walk(turns_of(messages_of(record)))
+    conversation = read_turns(turns_of(messages_of(record)))
     notes: list[str] = []
-    tools = tools_and_system(record, walked, notes)
-    return [assemble(SOURCE, raw_id_of(record, where), walked, tools, extra={"unknown_types": notes})]
+    tools = tools_and_system(record, conversation, notes)
+    return [assemble(SOURCE, raw_id_of(record, where), conversation, tools, extra={"unknown_types": notes})]

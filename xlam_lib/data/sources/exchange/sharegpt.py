@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xlam_lib.data.formats.base import SourceInfo
-from xlam_lib.data.formats.conversations import assemble, json_text, native_texts, raw_id_of, walk
+from xlam_lib.data.formats.conversations import assemble, json_text, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
 from xlam_lib.trajectory import ToolCall, Trajectory
@@ -41,10 +41,12 @@ SOURCE = SourceInfo(
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One conversation -> one trajectory."""
-    walked = walk(turns_of(messages_of(record)))
+    conversation = read_turns(turns_of(messages_of(record)))
     notes: list[str] = []
-    tools = tools_and_system(record, walked, notes)
-    return [assemble(SOURCE, raw_id_of(record, where), walked, tools, render=render, extra={"unknown_types": notes})]
+    tools = tools_and_system(record, conversation, notes)
+    return [
+        assemble(SOURCE, raw_id_of(record, where), conversation, tools, render=render, extra={"unknown_types": notes})
+    ]
 
 
 def render(calls: Sequence[ToolCall]) -> list[str]:

@@ -62,7 +62,7 @@ def native(t: Trajectory) -> str:
         return step.content
     call = step.tool_calls[0]
     layout = t.extra.get(LAYOUTS, {}).get(call.id, USUAL)
-    return layout.format(thought=step.reasoning, content=step.content, call=_written(call.name, call.arguments))
+    return layout.format(thought=step.reasoning, content=step.content, call=_native_text(call.name, call.arguments))
 
 
 def _turn(response: str, found: tuple[str, dict[str, Any], re.Match[str]], layouts: dict[str, str]) -> Step:
@@ -72,7 +72,7 @@ def _turn(response: str, found: tuple[str, dict[str, Any], re.Match[str]], layou
     text = line[0].strip()
     parts = [
         _around(before, thought, "{thought}"),
-        line[0].replace(text, "\0").replace("\0", "{call}" if _written(name, arguments) == text else literal(text)),
+        line[0].replace(text, "\0").replace("\0", "{call}" if _native_text(name, arguments) == text else literal(text)),
         _around(after, content, "{content}"),
     ]
     call = ToolCall(name, arguments, "call_0")
@@ -106,7 +106,7 @@ def _calls(text: str) -> list[tuple[str, dict[str, Any], re.Match[str]]]:
     return found
 
 
-def _written(name: str, arguments: dict[str, Any]) -> str:
+def _native_text(name: str, arguments: dict[str, Any]) -> str:
     """A call as most records write it: `click(element_id="93")`."""
     return f"{name}({', '.join(f'{key}={_literal(value)}' for key, value in arguments.items())})"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from xlam_lib.data.accounting import Accounting
-from xlam_lib.data.companions import companion_of, completed
 from xlam_lib.data.golden import samples_dir
+from xlam_lib.data.inputs import paired_file_of, with_paired_files
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.reading import data_files
 from xlam_lib.data.sources import SOURCES, load_source
@@ -35,14 +35,14 @@ def folder(tmp_path: Path) -> Path:
     return raw
 
 
-def test_which_files_are_companions(folder: Path) -> None:
+def test_which_files_are_paired(folder: Path) -> None:
     files = data_files(folder)[0]
-    found = completed(BFCL, files)
-    assert {file.relative_to(folder).as_posix(): bool(companion) for file, companion in found.items()} == {
+    found = with_paired_files(BFCL, files)
+    assert {file.relative_to(folder).as_posix(): bool(paired) for file, paired in found.items()} == {
         "a.json": True, "b.json": False, "possible_answer/gone.json": False
     }  # fmt: skip
-    assert companion_of(SOURCES["glaive"], folder / "a.json") is None
-    assert list(completed(SOURCES["glaive"], files)) == files
+    assert paired_file_of(SOURCES["glaive"], folder / "a.json") is None
+    assert list(with_paired_files(SOURCES["glaive"], files)) == files
 
 
 def test_the_books_of_joined_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,20 +53,20 @@ def test_the_books_of_joined_files(folder: Path, tmp_path: Path, monkeypatch: py
     assert len(converted) == own.records_converted == count
     assert own.dropped == {LEFT_OVER: 4, "a question without an answer: no trajectory to convert": 1}
     assert (own.files, own.records_in, own.quarantined) == (4, count + 6, 1)
-    monkeypatch.setattr(shards, "SHARD", 100)  # smaller than a line: what has a companion stays whole
+    monkeypatch.setattr(shards, "SHARD", 100)  # smaller than a line: what has a paired file stays whole
     for workers in (1, 2):
         books = unify("bfcl_v4", folder, tmp_path / f"{workers}", workers=workers)
         assert books is not None and (books.dropped, books.files) == (own.dropped, own.files)
         assert (books.records_in, books.quarantined) == (own.records_in, own.quarantined)
     losses = [json.loads(line) for line in (tmp_path / "2" / LOSSES).read_text(encoding="utf-8").splitlines()]
     places = [(Path(loss["file"]).relative_to(folder).as_posix(), loss["line"]) for loss in losses]
-    companion = [("possible_answer/a.json", count + number) for number in (1, 2, 3, 4)]
-    assert places == [*companion, ("b.json", 1), ("possible_answer/gone.json", 1)]
+    paired = [("possible_answer/a.json", count + number) for number in (1, 2, 3, 4)]
+    assert places == [*paired, ("b.json", 1), ("possible_answer/gone.json", 1)]
     for name in (TRAJECTORIES, LOSSES):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
-def test_one_file_finds_its_companion_and_sees_it_change(folder: Path, tmp_path: Path) -> None:
+def test_one_file_finds_its_paired_file_and_sees_it_change(folder: Path, tmp_path: Path) -> None:
     books = unify("bfcl_v4", folder / "a.json", tmp_path / "out")
     assert books is not None and (books.files, books.records_converted) == (2, len(WHOLE))
     (folder / "possible_answer" / "a.json").unlink()

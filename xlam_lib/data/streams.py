@@ -1,27 +1,113 @@
-"""The elements of a JSON list as records; a fault costs as little as possible, see `reading.py` (notebook 01).
+"""A file as bytes, unzipped if need be, and the elements of a JSON list in it; for `reading.py` (notebook 01).
+
+    with Stream(Path("rows.json.gz")) as stream:
+        for record in list_elements(stream): ...
 
 A list of a few megabytes is taken apart by msgspec at once, and each element read by it. A longer one, and one with
-anything odd in it, is read element by element by Python's json, which knows what is wrong and where.
+anything invalid in it, is read element by element by Python's json, which knows what is wrong and where.
 """
 
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from xlam_lib import serialize
 from xlam_lib.data.accounting import Loss
-from xlam_lib.data.reading_stream import CHUNK, Raw, Stream, bad_byte
+from xlam_lib.errors import XlamError
+from xlam_lib.records import Frozen
 
+CHUNK = 1 << 20
+HEAD = 8 << 20  # bytes that are looked at first: a list that is no longer is taken apart at once
 SPACE = re.compile(r"[ \t\r\n]*")
 BETWEEN = re.compile(rb"[ \t\r\n,]*")
 _parts = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class ReadError(XlamError, ValueError):
+    """The input as a whole can't be read: missing, or nothing in it."""
+
+
+class Raw(Frozen, frozen=True):
+    """A record as it lies in the file: `Raw({"id": 0, ...}, "/data/rows.jsonl", 17)`."""
+
+    value: dict[str, Any]
+    file: str
+    line: int
+
+    @property
+    def where(self) -> str:
+        """File and line, "/data/rows.jsonl:17", as converters and error messages get it."""
+        return f"{self.file}:{self.line}"
+
+
+class Stream:
+    """The bytes of a file, unzipped if need be. A broken gzip stream ends early, and `fault` says so."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name, self.fault = path, str(path), ""
+        self.raw = open(path, "rb")  # noqa: SIM115  (closed by __exit__)
+        zipped = self.raw.peek(2)[:2] == b"\x1f\x8b"
+        self.file = gzip.GzipFile(fileobj=self.raw) if zipped else self.raw
+        self.head: bytes | None = None
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        self.raw.close()
+
+    def _read(self, size: int) -> bytes:
+        """Up to `size` bytes. read1 hands out what it has before a fault is met; read would throw it away."""
+        if self.fault:
+            return b""
+        try:
+            return self.file.read1(size)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            self.fault = f"the gzip stream is broken here ({error}); fetch the file again"
+            return b""
+
+    def peek(self) -> bytes:
+        """The first bytes, without taking them; one read gives but a buffer of them."""
+        parts = []
+        while sum(map(len, parts)) < HEAD and (data := self._read(CHUNK)):
+            parts.append(data)
+        self.head = b"".join(parts)
+        return self.head
+
+    @property
+    def whole(self) -> bytes:
+        """All of the file where the first bytes are all, and not taken yet; else nothing."""
+        return self.head if self.head and len(self.head) < HEAD and not self.fault else b""
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """The next bytes; empty at the end."""
+        if self.head:
+            data, self.head = self.head, None
+            return data
+        return self._read(size)
+
+    def loss(self, line: int, reason: str) -> Loss:
+        return Loss("quarantined", self.name, line, reason)
+
+    def record(self, value: Any, line: int) -> Raw | Loss:
+        if isinstance(value, dict):
+            return Raw(value, self.name, line)
+        return self.loss(line, f"a record must be a JSON object, found {type(value).__name__}")
+
+
+def bad_byte(data: bytes, at: int) -> str:
+    return f"not UTF-8: byte 0x{data[at]:02x} at position {at + 1} of the record (Latin-1 or Windows-1252 text?)"
 
 
 def list_elements(stream: Stream) -> Iterator[Raw | Loss]:
@@ -29,13 +115,13 @@ def list_elements(stream: Stream) -> Iterator[Raw | Loss]:
     data, count = stream.whole.removeprefix(codecs.BOM_UTF8), 0
     try:
         elements = _parts(data)
-    except serialize.REFUSED:  # it is broken, or longer
+    except serialize.DECODE_ERRORS:  # it is broken, or longer
         elements = None
     if elements is not None:
         for element, line in _placed(elements, data):
             try:
                 value = serialize.fast(element)
-            except serialize.REFUSED:
+            except serialize.DECODE_ERRORS:
                 break
             yield stream.record(value, line)
             count += 1
@@ -111,11 +197,11 @@ class _Text:
 
     def more(self) -> bool:
         """Doubles the window (so a huge element is not scanned often); False at the end of the file."""
-        wanted, pieces = max(CHUNK, len(self.window) - self.at), []
-        while wanted > 0 and not self.ended:
-            data = self.stream.read(wanted)
+        missing, pieces = max(CHUNK, len(self.window) - self.at), []
+        while missing > 0 and not self.ended:
+            data = self.stream.read(missing)
             self.ended = not data
-            wanted -= len(data)
+            missing -= len(data)
             pieces.append(self.decoder.decode(data, final=self.ended))
         self.window, self.at = "".join([self.window[self.at :], *pieces]), 0
         return any(pieces)
