@@ -32,15 +32,16 @@ def offline(task: Task, answers_of: AnswersOf, *, path: str | Path | None = None
     """
     items = _items(task)
     prompts = {item.id: task.question(item).prompt for item in items}
-    prints = {name: fingerprint(f"{model}\n{prompt}") for name, prompt in prompts.items()}
-    journal = Journal(path, Reply, "answers", prints)
+    fingerprints = {name: fingerprint(f"{model}\n{prompt}") for name, prompt in prompts.items()}
+    journal = Journal(path, Reply, "answers", fingerprints)
     missing = [item.id for item in items if item.id not in journal.done]
     size = CHUNK if path is not None else max(1, len(missing))
     for first in range(0, len(missing), size):
         chunk = missing[first : first + size]
         answers = answers_of([prompts[name] for name in chunk])
         for name, text in zip(chunk, answers, strict=True):
-            journal.append(Reply(name, text, error="" if text is not None else "no answer", asked=prints[name]))
+            error = "" if text is not None else "no answer"
+            journal.append(Reply(name, text, error=error, asked=fingerprints[name]))
     return graded(task, items, journal.rows)
 
 
