@@ -23,7 +23,7 @@ def show(trajectory: Trajectory) -> None:
 
 def main() -> None:
     """Builds the data and prints what became of the candidates."""
-    parser = argparse.ArgumentParser(description="Build the embedded default data.")
+    parser = argparse.ArgumentParser(prog="python -m xlam_lib.data.apigen", description="Build the default data.")
     parser.add_argument("--out", required=True, help="folder to write, whole or not at all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--n-train", type=int, default=8000)
