@@ -32,13 +32,15 @@ class MixtureError(XlamError, ValueError):
     """Sources, probabilities or a saved state that can't make the mixture; the message says which and what to do."""
 
 
-def as_command(work: Callable[[], int | None], status: int = 2) -> int:
+def as_command(work: Callable[[], object], status: int = 2, also: tuple[type[Exception], ...] = ()) -> int:
     """The exit status of a command: that of `work`, or `status` after one line for an error of ours or the system's.
 
-    Example: `as_command(lambda: 0)` -> 0. Any other exception is a defect of the library and keeps its traceback.
+    What `work` returns is the status if it is a number, else it is 0. `also` names other errors of what a user gave.
+    Example: `as_command(lambda: 3)` -> 3. Any other exception is a defect of the library and keeps its traceback.
     """
     try:
-        return work() or 0
-    except (XlamError, OSError) as error:
+        result = work()
+        return result if isinstance(result, int) else 0
+    except (XlamError, OSError, *also) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return status

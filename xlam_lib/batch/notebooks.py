@@ -23,6 +23,7 @@ import nbformat
 from xlam_lib import files, paths
 from xlam_lib.batch import params
 from xlam_lib.batch.rules import KERNEL, problems
+from xlam_lib.errors import as_command
 
 KEPT_CELL_METADATA = ("tags", "jupyter")
 
@@ -37,12 +38,9 @@ def main(argv: list[str] | None = None) -> int:
     checking = commands.add_parser("check", help="report what breaks the rules")
     checking.add_argument("names", nargs="*", help="e.g. 02_sft (default: all)")
     options = parser.parse_args(argv)
-    try:
-        chosen = find(options.names)
-        return check(chosen) if options.command == "check" else build(chosen, options.fresh)
-    except FileNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if options.command == "check":
+        return as_command(lambda: check(find(options.names)))
+    return as_command(lambda: build(find(options.names), options.fresh))
 
 
 def find(names: list[str]) -> list[Path]:

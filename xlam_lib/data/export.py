@@ -26,7 +26,7 @@ from typing import Any
 
 from xlam_lib.codec import tools_from_any
 from xlam_lib.data.sources.exchange import actionstudio, agentohana
-from xlam_lib.errors import TrajectoryError
+from xlam_lib.errors import TrajectoryError, as_command
 from xlam_lib.files import writing
 from xlam_lib.trajectory import Source, Step, Task, Trajectory, read_jsonl
 from xlam_lib.views import from_openai, from_xlam_steps, to_openai, to_trl_rows, to_xlam_steps, tools_to_openai
@@ -149,13 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", required=True, help="the file of JSON Lines to make")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
+
+    def work() -> None:
         counts = export(read_jsonl(options.input), options.format, options.output)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(counts, ensure_ascii=False))
-    return 0
+        print(json.dumps(counts, ensure_ascii=False))
+
+    return as_command(work, status=1, also=(ValueError,))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlam_lib.errors import TrajectoryError
+from xlam_lib.errors import TrajectoryError, as_command
 from xlam_lib.files import writing
 from xlam_lib.trajectory import SCHEMA_VERSION, Trajectory, read_jsonl
 
@@ -159,13 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", required=True, help="a .parquet file, or a .jsonl file of rows")
     options = parser.parse_args(arguments)
     write = write_parquet if options.output.endswith(".parquet") else write_rows
-    try:
+
+    def work() -> None:
         count = write(options.output, read_jsonl(options.input))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps({"rows": count, "output": options.output}))
-    return 0
+        print(json.dumps({"rows": count, "output": options.output}))
+
+    return as_command(work, status=1, also=(ValueError,))
 
 
 if __name__ == "__main__":

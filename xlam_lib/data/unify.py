@@ -33,7 +33,7 @@ from typing import Any
 from xlam_lib import files
 from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.inputs import Input, find_input
-from xlam_lib.data.pipeline.executors import EXECUTORS, LostWorker, run_local, run_on_ray, submit
+from xlam_lib.data.pipeline.executors import EXECUTORS, run_local, run_on_ray, submit
 from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
 from xlam_lib.data.pipeline.phases import Options, Phase, phases
 from xlam_lib.data.pipeline.shards import FilePart, fetch, plan
@@ -41,6 +41,7 @@ from xlam_lib.data.pipeline.splitting import BY
 from xlam_lib.data.pipeline.work import begin, read_plan, work_folder, working, write_plan
 from xlam_lib.data.reading import ReadError
 from xlam_lib.data.sources import SOURCES, SourceInfo, find_source
+from xlam_lib.errors import as_command
 from xlam_lib.trajectory import SCHEMA_VERSION
 
 __all__ = ["BOOKS", "LOSSES", "TRAJECTORIES", "Options", "main", "unify"]
@@ -181,29 +182,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         parser.error(f"{', '.join(missing)} missing (or --list)")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        chosen = _options(options)
-        extra = json.loads(options.executor_options)
-        accounting = unify(
-            options.source,
-            options.input,
-            options.output,
-            options.force,
-            options.workers,
-            options.executor,
-            chosen,
-            extra,
-        )
-    except (ValueError, OSError, LostWorker) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return as_command(lambda: _unify(options), status=1, also=(ValueError,))
+
+
+def _unify(given: argparse.Namespace) -> None:
+    how = (given.force, given.workers, given.executor, _options(given), json.loads(given.executor_options))
+    accounting = unify(given.source, given.input, given.output, *how)
     if accounting is None:
         print("submitted; the same command shows the books once the jobs have ended")
-        return 0
+        return
     print(accounting.table())
-    print(f"written to {options.output}")
+    print(f"written to {given.output}")
     print(json.dumps(accounting.summary(), ensure_ascii=False))
-    return 0
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

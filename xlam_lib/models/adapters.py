@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.errors import CheckpointError
+from xlam_lib.errors import CheckpointError, as_command
 from xlam_lib.files import to_json
 from xlam_lib.models import checkpoint
 from xlam_lib.models.checkpoint import ADAPTER
@@ -69,12 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="to save in")
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        merge_adapter(given.folder, given.out, given.dtype, given.base)
-    except (CheckpointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return as_command(lambda: merge_adapter(given.folder, given.out, given.dtype, given.base))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.errors import CheckpointError
+from xlam_lib.errors import CheckpointError, as_command
 from xlam_lib.files import MARKER, to_json, write_text
 from xlam_lib.trajectory import read_jsonl
 
@@ -133,12 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", help="folder that SFT or DPO made")
     parser.add_argument("--scores", default="", help="figures as JSON: a scorecard, or a notebook's metrics")
     given = parser.parse_args(argv)
-    try:
-        print(write(given.checkpoint, given.scores))
-    except (CheckpointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return as_command(lambda: print(write(given.checkpoint, given.scores)))
 
 
 if __name__ == "__main__":

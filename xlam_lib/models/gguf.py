@@ -25,7 +25,7 @@ import torch
 from transformers import AutoConfig, PreTrainedModel
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from xlam_lib.errors import CheckpointError
+from xlam_lib.errors import CheckpointError, as_command
 from xlam_lib.models import checkpoint, load
 from xlam_lib.models.checkpoint import ADAPTER
 from xlam_lib.models.gguf_tokens import add_tokenizer
@@ -137,7 +137,7 @@ def _check(folder: str | Path, config: Any) -> None:
 
 def _stored_dtype(folder: str | Path) -> str:
     """The precision in which the weights lie there, which loses nothing; float32 where an adapter is to be merged."""
-    dtype = str(AutoConfig.from_pretrained(folder).dtype).removeprefix("torch.")
+    dtype = str(AutoConfig.from_pretrained(checkpoint.checked(folder)).dtype).removeprefix("torch.")
     return dtype if dtype in ("float16", "bfloat16") and not (Path(folder) / ADAPTER).is_file() else "float32"
 
 
@@ -215,12 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pre", default="", help="rule by which llama.cpp cuts text; nothing: found by the tokenizer")
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        export(given.checkpoint, given.out, given.dtype, given.pre)
-    except (CheckpointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return as_command(lambda: export(given.checkpoint, given.out, given.dtype, given.pre))
 
 
 if __name__ == "__main__":

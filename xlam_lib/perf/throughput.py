@@ -25,7 +25,7 @@ import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from xlam_lib import paths
-from xlam_lib.errors import TrainingError
+from xlam_lib.errors import TrainingError, as_command
 from xlam_lib.files import write_json
 from xlam_lib.models import lora
 from xlam_lib.models.family import family, shrunk
@@ -199,18 +199,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; prints a line a row and writes `throughput.json`; 2 if it can't be run so."""
     logging.getLogger("datasets").setLevel(logging.ERROR)
     args = from_command_line(Settings, argv, "xlam_lib.perf.throughput", "Throughput of training on a GPU.")
+    return as_command(lambda: _show(args), launcher.FAILED)
+
+
+def _show(args: Settings) -> None:
     made: list[Found] = []
-    try:
-        for row in run(args):
-            made.append(row)
-            print(as_line(row), flush=True)
-            for one in row.get("top", []) if isinstance(row.get("top"), list) else []:
-                print(f"    {one['share']:6.1%}  {one['operator'][:100]}", flush=True)
-            write_json(paths.out_dir(args.out) / "throughput.json", made)
-    except (TrainingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return launcher.FAILED
-    return 0
+    for row in run(args):
+        made.append(row)
+        print(as_line(row), flush=True)
+        for one in row.get("top", []) if isinstance(row.get("top"), list) else []:
+            print(f"    {one['share']:6.1%}  {one['operator'][:100]}", flush=True)
+        write_json(paths.out_dir(args.out) / "throughput.json", made)
 
 
 if __name__ == "__main__":

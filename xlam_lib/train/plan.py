@@ -21,7 +21,7 @@ import torch
 from peft import get_peft_model
 from transformers import PretrainedConfig
 
-from xlam_lib.errors import TrainingError, XlamError
+from xlam_lib.errors import TrainingError, as_command
 from xlam_lib.models import checkpoint, lora
 from xlam_lib.models.family import ModelSpec, build, family
 from xlam_lib.train.planning.memory import Layout, Sizes, base_weights, flops, host_loading, loading_peak, memory, sizes
@@ -228,11 +228,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gpus", type=int, default=0, help="how many, instead of the recipe's")
     parser.add_argument("--memory", type=float, default=0.0, help="GiB of each, instead of the recipe's")
     given = parser.parse_args(argv)
-    try:
-        made = plan(read(given.recipe), given.gpus, given.memory)
-    except (XlamError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return as_command(lambda: _show(plan(read(given.recipe), given.gpus, given.memory)))
+
+
+def _show(made: Plan) -> int:
     print(table(made))
     print(json.dumps(as_json(made)))
     return 0 if made.fits and all(check.passed for check in made.checks) else 1

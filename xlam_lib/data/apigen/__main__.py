@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from itertools import islice
 
 from xlam_lib.data.apigen import build_embedded
+from xlam_lib.errors import as_command
 from xlam_lib.trajectory import Trajectory, read_jsonl
 
 
@@ -21,7 +24,7 @@ def show(trajectory: Trajectory) -> None:
         print(f"  {step.role}: {step.content}{' '.join(calls)}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Builds the data and prints what became of the candidates."""
     parser = argparse.ArgumentParser(prog="python -m xlam_lib.data.apigen", description="Build the default data.")
     parser.add_argument("--out", required=True, help="folder to write, whole or not at all")
@@ -30,7 +33,11 @@ def main() -> None:
     parser.add_argument("--n-test-seen", type=int, default=300)
     parser.add_argument("--n-test-unseen", type=int, default=150)
     parser.add_argument("--show", type=int, default=0, help="print so many samples of each file")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
+    return as_command(lambda: _build(args))
+
+
+def _build(args: argparse.Namespace) -> None:
     sizes = {"n_train": args.n_train, "n_test_seen": args.n_test_seen, "n_test_unseen": args.n_test_unseen}
     paths = build_embedded(args.out, seed=args.seed, **sizes)
     for path in list(paths.values())[:3]:
@@ -40,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -38,6 +38,7 @@ from xlam_lib.data.formats.base import SourceInfo
 from xlam_lib.data.hub import hub_records
 from xlam_lib.data.inputs import find_input
 from xlam_lib.data.quality.repair import unrepaired
+from xlam_lib.data.reading import ReadError
 from xlam_lib.trajectory import Trajectory
 
 __all__ = ["SOURCES", "Drop", "SourceInfo", "SourceModule", "find_source", "load_source", "native"]
@@ -64,9 +65,9 @@ SOURCES: dict[str, SourceModule] = {module.SOURCE.name: module for module in _mo
 
 
 def find_source(name: str) -> SourceModule:
-    """The source of that name, or a ValueError that lists those there are."""
+    """The source of that name, or a ReadError that lists those there are."""
     if name not in SOURCES:
-        raise ValueError(f"no source {name!r}; there are {', '.join(SOURCES)} (python -m xlam_lib.data.unify --list)")
+        raise ReadError(f"no source {name!r}; there are {', '.join(SOURCES)} (python -m xlam_lib.data.unify --list)")
     return SOURCES[name]
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from xlam_lib.errors import as_command
 from xlam_lib.perf.conversion.against_map import against_map
 from xlam_lib.perf.conversion.as_they_are import as_they_are
 from xlam_lib.perf.conversion.compare import compare
@@ -33,13 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not (options.source or options.as_they_are):
         parser.error("--source missing")
-    try:
-        for found in _measured(options):
-            print(json.dumps(found), flush=True)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return as_command(lambda: _show(_measured(options)), status=1, also=(ValueError,))
+
+
+def _show(measured: Iterable[dict[str, Any]]) -> None:
+    for found in measured:
+        print(json.dumps(found), flush=True)
 
 
 def _measured(options: argparse.Namespace) -> Iterable[dict[str, Any]]:

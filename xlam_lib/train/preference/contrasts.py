@@ -25,9 +25,8 @@ from xlam_lib.codec import STYLES, PromptStyle, answer_of, parse_answer, prompts
 from xlam_lib.data.accounting import Drop, Loss
 from xlam_lib.data.convert import converted, raw_records
 from xlam_lib.data.inputs import find_input
-from xlam_lib.data.reading import ReadError
 from xlam_lib.data.sources import SOURCES, find_source
-from xlam_lib.errors import TrajectoryError
+from xlam_lib.errors import TrajectoryError, as_command
 from xlam_lib.grading import failure_of, kind_of
 from xlam_lib.train.preference.pairs import Pair, PairError, counts, split_of, write_pairs
 from xlam_lib.trajectory import Trajectory, read_jsonl
@@ -172,22 +171,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of what is held out")
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for one in given.branches:
+        if "=" not in one:
+            parser.error(f"--branches {one}: expected SOURCE=PATH, such as toolbench=answers/")
+    return as_command(lambda: _make(given))
+
+
+def _make(given: argparse.Namespace) -> None:
     found = Contrasts(STYLES[given.style], given.seed, given.held_out)
-    try:
-        for one in given.branches:
-            name, equals, path = one.partition("=")
-            if not equals:
-                parser.error(f"--branches {one}: expected SOURCE=PATH, such as toolbench=answers/")
-            branches(name, path, found)
-        found.add_outcomes(t for path in given.data for t in read_jsonl(path))
-        if not found.pairs:
-            raise PairError(f"no pairs at all; left out: {dict(found.left_out)}")
-    except (PairError, ReadError, TrajectoryError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for one in given.branches:
+        name, _, path = one.partition("=")
+        branches(name, path, found)
+    found.add_outcomes(t for path in given.data for t in read_jsonl(path))
+    if not found.pairs:
+        raise PairError(f"no pairs at all; left out: {dict(found.left_out)}")
     summary = {"pairs": write_pairs(given.out, found.pairs), **counts(found.pairs), "left_out": dict(found.left_out)}
     print(json.dumps(summary))
-    return 0
 
 
 if __name__ == "__main__":
