@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from xlam_lib.batch.stages import fresh_prompts, grpo, kept, sft, sft_checkpoint
+from xlam_lib.batch.stages import answer_cache, fresh_prompts, grpo, sft, sft_checkpoint
 from xlam_lib.bench.results import HeldOut, difference, model_figures
 from xlam_lib.bench.tasks.heldout import offline
 from xlam_lib.codec import STYLES
@@ -64,7 +64,7 @@ def asked(out: Path, model: Path, files: dict[str, Path]) -> dict[str, HeldOut]:
             read_jsonl(files[f"test_{split}"]),
             answers,
             STYLES[STYLE],
-            **kept(out, model, files[f"test_{split}"], STYLE),
+            **answer_cache(out, model, files[f"test_{split}"], STYLE),
         )
         for split in ("seen", "unseen")
     }

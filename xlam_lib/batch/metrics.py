@@ -12,9 +12,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from xlam_lib.errors import XlamError
 from xlam_lib.files import write_json
 
 FILE = "metrics.json"
+
+
+class MetricsError(XlamError, ValueError):
+    """Figures that can't be read, or don't compare; the message names the file and what to run."""
 
 
 def record(metrics: dict[str, Any], out_dir: str | Path, name: str) -> dict[str, Any]:
@@ -39,14 +44,14 @@ def read_metrics(out_dir: str | Path, name: str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}); run the notebook {name} again") from error
+        raise MetricsError(f"{path}: not JSON ({error}); run the notebook {name} again") from error
 
 
 def borrowed(path: str | Path, key: str, settings: dict[str, Any]) -> dict[str, Any]:
     """One entry of the figures that an earlier run recorded with the same settings, for what is too slow to repeat.
 
     Example: `borrowed("experiments/02_from_scratch/metrics.json", "sft_scratch", {"samples": 5600, ...})`. The file
-    must hold these very `settings`; anything else raises ValueError, since its figures would not compare.
+    must hold these very `settings`; anything else raises MetricsError, since its figures would not compare.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,7 +61,7 @@ def borrowed(path: str | Path, key: str, settings: dict[str, Any]) -> dict[str, 
     differ = {name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name)}
     if differ:
         found = ", ".join(f"{name} {before.get(name)!r} there, {settings.get(name)!r} here" for name in sorted(differ))
-        raise ValueError(f"{path}: measured with other settings ({found}); run that experiment again")
+        raise MetricsError(f"{path}: measured with other settings ({found}); run that experiment again")
     return found[key] | {"measured_earlier": True}
 
 

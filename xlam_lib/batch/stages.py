@@ -2,7 +2,7 @@
 
 Used by notebooks 02 to 05, so that each of them runs alone. `data(out)` is the embedded data, `checkpoints(out)` the
 base, SFT and DPO checkpoints; what is complete is never made again, whatever settings it was made with. The steps from
-a checkpoint to a preferred one (`fresh_prompts`, `answered`, `pairs_of`, `dpo`) are notebook 03's own.
+a checkpoint to a preferred one (`fresh_prompts`, `graded_answers`, `preference_pairs`, `dpo`) are notebook 03's own.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def sft(out: Path, name: str = "sft", show: Show | None = None, **options: Any) 
     return out / name
 
 
-def kept(out: Path, model: Path, questions: Path, style: str) -> dict[str, Any]:
+def answer_cache(out: Path, model: Path, questions: Path, style: str) -> dict[str, Any]:
     """Where a checkpoint's answers to a file of questions are kept for all notebooks of a run, and by which name.
 
-    Other weights, other questions or another style make another file: `offline(test, ask, prompts, **kept(...))`.
+    Other weights, other questions or another style make another file: `offline(ts, ask, prompts, **answer_cache(...))`.
     """
     from xlam_lib.models.checkpoint import digest  # loads torch
 
@@ -66,7 +66,7 @@ def fresh_prompts(out: Path, seed: int, size: int) -> Path:
     return embedded(out / "data_preference", seed=seed + 1_000_003, **sizes)["train"]
 
 
-def answered(model: Path, trajectories: Path, style: str) -> tuple[list[Graded], list[int]]:
+def graded_answers(model: Path, trajectories: Path, style: str) -> tuple[list[Graded], list[int]]:
     """What a checkpoint answers to the turns of a file, graded, and the indices of answers that were cut off."""
     from xlam_lib.serve.engines.transformers import Greedy
 
@@ -76,7 +76,7 @@ def answered(model: Path, trajectories: Path, style: str) -> tuple[list[Graded],
     return grade(cases, [one.text for one in decoded]), cut
 
 
-def pairs_of(graded: Sequence[Graded], cut: Sequence[int], path: Path, seed: int) -> list[Pair]:
+def preference_pairs(graded: Sequence[Graded], cut: Sequence[int], path: Path, seed: int) -> list[Pair]:
     """Preference pairs of graded answers, written to a file and returned."""
     pairs = build(graded, seed=seed, cut=cut)
     write_pairs(path, pairs)
@@ -112,7 +112,7 @@ def checkpoints(out: Path, seed: int = 0, style: str = "brief") -> dict[str, Pat
     found = {"base": base(), "sft": sft_checkpoint(out, seed, style), "dpo": out / "dpo"}
     if not is_complete(found["dpo"]):
         logger.warning("%s is not there: training the small one", found["dpo"])
-        graded, cut = answered(found["sft"], fresh_prompts(out, seed, PROMPTS), style)
-        pairs_of(graded, cut, out / "pairs.jsonl", seed)
+        graded, cut = graded_answers(found["sft"], fresh_prompts(out, seed, PROMPTS), style)
+        preference_pairs(graded, cut, out / "pairs.jsonl", seed)
         dpo(out, found["sft"], out / "pairs.jsonl", seed=seed)
     return found

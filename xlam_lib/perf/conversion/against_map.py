@@ -19,7 +19,7 @@ from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
 from xlam_lib.data.unify import unify
 from xlam_lib.errors import TrajectoryError
-from xlam_lib.perf.conversion.changed import fill, usable
+from xlam_lib.perf.conversion.changed import MeasurementError, fill, usable
 from xlam_lib.perf.conversion.compare import ROUNDS, START
 from xlam_lib.perf.conversion.plain import seconds_of
 from xlam_lib.validation import KnownTools, check_and_serialize
@@ -45,7 +45,8 @@ def against_map(
         mapped = map_lines(source, path, workers, folder / f"cache{number}")
         theirs.append(time.perf_counter() - start)
         if books is None or books.trajectories != mapped:
-            raise ValueError(f"{source}: unify made {books and books.trajectories} trajectories, datasets.map {mapped}")
+            made = books and books.trajectories
+            raise MeasurementError(f"{source}: unify made {made} trajectories, datasets.map {mapped}")
         shutil.rmtree(folder / f"cache{number}")
     return {
         "source": source,

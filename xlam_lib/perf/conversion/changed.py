@@ -18,13 +18,17 @@ from xlam_lib.data.convert import converted, raw_records
 from xlam_lib.data.formats.base import Drop
 from xlam_lib.data.reading import Raw, data_files
 from xlam_lib.data.sources import find_source
-from xlam_lib.errors import TrajectoryError
+from xlam_lib.errors import TrajectoryError, XlamError
 from xlam_lib.trajectory import Trajectory
 
 DESCRIPTION = re.compile(r"""\\*["']description\\*["']: ?\\*["']""")  # up to its first letter, however deep in texts
 IDS = ("id", "unique_trajectory_id", "trajectory_id", "conversation_id")
 WORD = re.compile("(?<= )[a-z]{3,}(?= )")
 TRIES = 30
+
+
+class MeasurementError(XlamError, ValueError):
+    """What can't be measured, or came out otherwise than it must; the message names the source."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def usable(source: str, input: str | Path) -> list[Sample]:
             if isinstance(raw, Raw) and (word := _word(module, raw)):
                 found.append(Sample(json.dumps(raw.value), word))
     if not found:
-        raise ValueError(f"{input}: no record that {source} converts")
+        raise MeasurementError(f"{input}: no record that {source} converts")
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.unify import unify
-from xlam_lib.perf.conversion.changed import fill, usable
+from xlam_lib.perf.conversion.changed import MeasurementError, fill, usable
 from xlam_lib.perf.conversion.plain import Form, plain_loop, seconds_of
 
 ROUNDS = 3
@@ -31,7 +31,7 @@ def compare(source: str, input: str | Path, seconds: float = 2.0, rounds: int = 
         books = unify(source, path, folder / "warm")  # imports and caches
         if books is None or books.records_converted < books.records_in * MOST:
             found = f"{books.records_converted} of {books.records_in}" if books else "none"
-            raise ValueError(f"{input}: its records don't convert when changed and written as lines, only {found}")
+            raise MeasurementError(f"{input}: its records don't convert when changed and put in lines, only {found}")
         probe = seconds_of(lambda: plain_loop([lines], folder / "plain"))
         length = int((1 << 20) * max(1.0, seconds / max(probe, 1e-3)))
         runs = {

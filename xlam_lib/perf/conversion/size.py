@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.perf.conversion.changed import fill, usable
+from xlam_lib.perf.conversion.changed import MeasurementError, fill, usable
 from xlam_lib.perf.conversion.memory import watch
 
 CHILD = "import sys; from xlam_lib.data.unify import main; sys.exit(main(sys.argv[1:]))"
@@ -24,7 +24,7 @@ def memory(
     command = ["--source", source, "--input", str(path), "--output", str(folder / "out"), "--workers", str(workers)]
     found = watch([sys.executable, "-c", CHILD, *command, *more])
     if found.status:
-        raise ValueError(f"unify ended with status {found.status}; its error stands above")
+        raise MeasurementError(f"unify ended with status {found.status}; its error stands above")
     size, about = path.stat().st_size, {"source": source, "workers": workers, "options": list(more), "records": count}
     peaks = {"peak_bytes": found.together, "peak_of_one_process": found.one}
     return {**about, "bytes": size, **peaks, "seconds": found.seconds}

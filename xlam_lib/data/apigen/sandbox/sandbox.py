@@ -26,11 +26,16 @@ from typing import Any
 
 from xlam_lib.data.apigen.sandbox.confine import Limits
 from xlam_lib.data.apigen.sandbox.line_child import LineChild
+from xlam_lib.errors import XlamError
 from xlam_lib.processes import package_dir
 
 SLACK_SECONDS = 30.0  # to start the child and to load a module on a busy machine
 
 __all__ = ["Limits", "Reference", "Sandbox", "reference"]
+
+
+class SandboxError(XlamError, ValueError):
+    """A function that another process could not find; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,18 @@ class Reference:
 
 
 def reference(function: Callable[..., Any]) -> Reference:
-    """The reference to a function; a ValueError says why there is none.
+    """The reference to a function; a SandboxError says why there is none.
 
     Example: `reference(math.hypot)` -> Reference("math", "hypot"). A function of a script is found in its file, one of
     a notebook is taken along as source (and then must import what it uses itself).
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
     if not module or not name or "<" in name:
-        raise ValueError(f"{function!r}: give a function that a module defines at its top, no lambda or inner function")
+        raise SandboxError(f"{function!r}: give one that a module defines at its top, no lambda or inner function")
     main = sys.modules.get(module)
     if module != "__main__" and main is not None:
         if _found(main, name) is not function and inspect.unwrap(_found(main, name)) is not function:
-            raise ValueError(f"{module}.{name} is another thing than the function given; give it a name of its own")
+            raise SandboxError(f"{module}.{name} is another thing than the function given; give it a name of its own")
         return Reference(module, name)
     path = getattr(main, "__file__", None)
     if path and os.path.isfile(path):
@@ -63,7 +68,7 @@ def reference(function: Callable[..., Any]) -> Reference:
     try:
         return Reference("", name, source=textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError) as error:
-        raise ValueError(f"{name}: has no source that another process could run ({error})") from error
+        raise SandboxError(f"{name}: has no source that another process could run ({error})") from error
 
 
 def _found(module: Any, name: str) -> Any:
