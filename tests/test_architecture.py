@@ -85,7 +85,7 @@ def test_few_small_files_have_but_one_user(graph):
         name = ".".join(path.relative_to(root()).with_suffix("").parts)
         users = graph.find_modules_that_directly_import(name) if not path.name.startswith("__") else ()
         small += [name] if len(users) == 1 and len(path.read_text().splitlines()) < 60 else []
-    assert len(small) <= 8, small
+    assert len(small) <= 2, small
 
 
 def test_prose_names_files_that_are_there():

@@ -8,8 +8,7 @@ import pytest
 
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.perf.conversion.__main__ import main as speed
-from xlam_lib.perf.conversion.memory import watch
-from xlam_lib.perf.conversion.size import memory
+from xlam_lib.perf.conversion.memory import memory, watch
 
 HOLDS = "import time; held = bytearray(b'x' * {0}); time.sleep({1})"
 PARENT = f"""

@@ -25,7 +25,7 @@ one file of that size in a child process and reports the greatest memory of it a
 goes to `unify`, as in `-- --dedup exact --split 0.9 0.05 0.05`.
 
     changed.py  real records changed so that no two are alike      plain.py  the plain loop
-    compare.py, as_they_are.py, against_map.py, size.py            the four measurements
+    compare.py, as_they_are.py, against_map.py, memory.py            the four measurements
 """
 
 import lazy_loader
@@ -35,6 +35,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "against_map": ["map_lines"],
         "as_they_are": ["measured"],
-        "size": ["memory"],
+        "memory": ["watch"],
     },
 )

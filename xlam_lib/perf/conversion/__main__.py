@@ -13,7 +13,7 @@ from xlam_lib.errors import as_command
 from xlam_lib.perf.conversion.against_map import against_map
 from xlam_lib.perf.conversion.as_they_are import as_they_are
 from xlam_lib.perf.conversion.compare import compare
-from xlam_lib.perf.conversion.size import memory
+from xlam_lib.perf.conversion.memory import memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

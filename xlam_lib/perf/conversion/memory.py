@@ -1,5 +1,6 @@
-"""How much memory a command needs, all its processes together (notebook 01, through `xlam_lib.perf.conversion`).
+"""How much memory `unify` and its workers need over a file of gigabytes (notebook 01, `xlam_lib.perf.conversion`).
 
+    memory("glaive", "raw/glaive", gigabytes=2, folder="/tmp/big")["peak_bytes"]
     found = watch([sys.executable, "-m", "xlam_lib.data.unify", ...])   # Watched(status=0, together=..., one=..., ...)
 
 Pages that processes share are counted once (the proportional share that Linux reports), so that workers which were
@@ -8,14 +9,35 @@ forked from one parent don't look larger than they are. What lives for less than
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from xlam_lib.perf.conversion.changed import MeasurementError, fill, usable
 from xlam_lib.processes import Child
 
 EVERY = 0.2  # seconds between two looks
+CHILD = "import sys; from xlam_lib.data.unify import main; sys.exit(main(sys.argv[1:]))"
+
+
+def memory(
+    source: str, input: str | Path, gigabytes: float, folder: str | Path, workers: int = 1, more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The greatest memory of a `unify` with all its workers over a file of that size; `more` are options for it."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "big.jsonl"
+    count = fill(path, usable(source, input), int(gigabytes * 1e9))
+    command = ["--source", source, "--input", str(path), "--output", str(folder / "out"), "--workers", str(workers)]
+    found = watch([sys.executable, "-c", CHILD, *command, *more])
+    if found.status:
+        raise MeasurementError(f"unify ended with status {found.status}; its error stands above")
+    size, about = path.stat().st_size, {"source": source, "workers": workers, "options": list(more), "records": count}
+    peaks = {"peak_bytes": found.together, "peak_of_one_process": found.one}
+    return {**about, "bytes": size, **peaks, "seconds": found.seconds}
 
 
 @dataclass
