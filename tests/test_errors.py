@@ -61,6 +61,7 @@ def test_a_command_prints_one_line(capsys):
         ("xlam_lib.models.card", "nothing"),
         ("xlam_lib.serve.server", "nothing --port 0"),
         ("xlam_lib.bench.tasks.heldout", "--data no.jsonl --base-url http://127.0.0.1:9/v1 --model m --out out"),
+        ("xlam_lib.bench.report.__main__", "nothing"),
         ("xlam_lib.perf.conversion.__main__", "--source glaive --input nothing"),
         ("xlam_lib.batch.notebooks", "check 99_nothing"),
         ("xlam_lib.run", "experiments/99_nothing"),

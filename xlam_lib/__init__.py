@@ -4,10 +4,11 @@ Data flow downwards, and so do imports (pyproject.toml has the order, tests/test
 
     trajectory  schema  validation  codec  answers  chat_template  views     the formats
     errors  files  paths  provenance  endpoint  processes  seeds  settings   what all rooms need
-    models/    checkpoints, adapters, the xLAM family           data/    raw records -> trajectories; new ones made
-    agents/    agents, environments, one rollout                train/   SFT, DPO, GRPO, on tries and mixtures
-    serve/     engines, client, tool parser                     bench/   tasks, scorecard, report
-    batch/     papermill batches over the notebooks             plots/   figures       perf/   what measures the library
+    data/   raw records -> trajectories; new ones made    ->    train/  SFT, DPO, GRPO, on mixtures and tries
+    serve/  engines, client, tool parser                  ->    bench/  tasks, scorecard, report
+
+    models/ checkpoints, adapters, the xLAM family              agents/ agents, environments, one rollout
+    batch/  papermill batches over the notebooks                plots/  figures       perf/  what measures the library
 
 Importing this package does no work and loads neither torch nor vllm.
 """

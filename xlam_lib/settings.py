@@ -99,7 +99,11 @@ def _add_argument(parser: argparse.ArgumentParser, name: str, kind: Any, help: s
 
 def planned(settings: type[T], path: str | Path) -> T:
     """What a file says under `plan:`, for `plan.py`: a ValueError says what is wrong with it."""
-    given = (yaml.safe_load(Path(path).read_text("utf-8")) or {}).get(PLAN)
+    try:
+        found = yaml.safe_load(Path(path).read_text("utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    given = found.get(PLAN) if isinstance(found, dict) else found
     if not isinstance(given, dict):
         raise ValueError(f"{path}: expected a section `{PLAN}:` with `setting: value` lines, found {given!r}")
     values, hints = {}, get_type_hints(settings)

@@ -11,10 +11,11 @@ next observation, a reward where it has one, and whether all is over. Both may b
             return Observation((Step("user", task.instruction),))
 
         def step(self, action):
-            guess = action.tool_calls[0]
-            found = guess.arguments["n"] == self.number
-            answer = tool_result(guess, "yes" if found else "no")
-            return StepResult(Observation((answer,)), reward=float(found), done=found, termination="success")
+            if not action.tool_calls:                           # words only: a model may do that, too
+                return StepResult(Observation((Step("user", "Guess a number, please."),)))
+            found = [call.arguments.get("n") == self.number for call in action.tool_calls]
+            answers = (tool_result(call, str(hit)) for call, hit in zip(action.tool_calls, found))
+            return StepResult(Observation(tuple(answers)), float(any(found)), any(found), "success")
 
     class Counter:                                          # an Agent
         name = "counter"

@@ -39,6 +39,8 @@ async def rollout(
     A step's reward is what the environment gave for that action, the outcome's is their sum, None where it gave none.
     The trajectory isn't validated: a call of a tool that doesn't exist is a mistake to be counted, too.
     """
+    if not task.task_id or not getattr(agent, "name", "") or not hasattr(environment, "tools"):
+        raise AgentError(f"a rollout needs task.task_id, agent.name and environment.tools; found task {task.task_id!r}")
     steps: list[Step] = []
     error = ""
     try:

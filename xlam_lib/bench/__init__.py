@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "base": ["Figure", "Result", "Task"],
+        "base": ["Figure", "Question", "Result", "Task", "TaskError"],
         "bootstrap": ["Interval", "interval", "paired"],
         "results": ["HeldOut", "difference", "failure_examples", "model_figures"],
     },

@@ -1,6 +1,6 @@
 """Questions of a benchmark put to an OpenAI-compatible server, with answers as the codec reads them.
 
-Used by `heldout.py` and notebook 05. Answers are kept in a journal (`journal.py`), one JSON object a line:
+Used by `evaluate.py` (notebook 05). Answers are kept in a journal (`journal.py`), one JSON object a line:
 
     {"id": "q1", "text": "{\\"thought\\": ...}", "finish": "stop", "error": "", "seconds": 0.41, "asked": "9c0f2a..."}
 

@@ -75,7 +75,7 @@ class Figure:
     aim: float = 0.0
     unit: Unit = "share"
     at_most: bool = False  # less is better
-    required: bool = True  # a run without it is not whole; else its line is left out with it
+    required: bool = False  # a run without it is not whole; else its line is left out with it
     derived: Callable[[Mapping[str, Any]], float | None] | None = None  # from all figures by their keys
 
     def value(self, figures: Mapping[str, Any]) -> float | None:

@@ -91,6 +91,8 @@ def graded(task: Task, items: Sequence[Item], replies: Mapping[str, Reply]) -> R
 
 def _items(task: Task) -> list[Item]:
     items = list(task.items())
+    if without := [item for item in items if not isinstance(getattr(item, "id", None), str)]:
+        raise TaskError(f"task {task.name}: item {without[0]!r} has no id; expected an attribute `id`, a text")
     if len({item.id for item in items}) < len(items):
         repeated = Counter(item.id for item in items).most_common(1)[0][0]
         raise TaskError(f"task {task.name}: two items have the id {repeated!r}; ids must be unique in a test set")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from xlam_lib import paths
 from xlam_lib.errors import as_command
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _write(out: str) -> int:
     from xlam_lib.bench.report import builder, scorecard  # loads matplotlib
 
+    if not Path(out).is_dir():
+        raise FileNotFoundError(f"{out}: no such folder; expected that of a run, e.g. runs/quickstart")
     target = builder.write(out, strict=False)
     card = scorecard.read(out)
     print(f"{scorecard.text(card)}\n\nreport: {paths.short(target)}")

@@ -44,24 +44,23 @@ def _fall(found: Figures) -> float | None:
     return (before - after) / before if before else 0.0
 
 
-CHANGE = {"floor": -0.01, "aim": 0.0, "unit": "change"}
+CHANGE = {"floor": -0.01, "aim": 0.0, "unit": "change", "required": True}
 STAGES = (
-    Figure("dpo.preference_accuracy", "03_dpo", "DPO preference accuracy, held-out pairs", floor=0.85, aim=0.95),
+    Figure("dpo.preference_accuracy", "03_dpo", "DPO preference accuracy, held-out pairs", 0.85, 0.95, required=True),
     Figure("dpo.seen_change", "03_dpo", "DPO against SFT, seen tools", **CHANGE, derived=_change("seen_exact")),
     Figure("dpo.unseen_change", "03_dpo", "DPO against SFT, unseen tools", **CHANGE, derived=_change("unseen_exact")),
     # the failure that DPO's pairs are about, as a share of the answers
-    Figure("dpo.targeted_failure.before", "03_dpo", required=False),
-    Figure("dpo.targeted_failure.after", "03_dpo", required=False),
+    Figure("dpo.targeted_failure.before", "03_dpo"),
+    Figure("dpo.targeted_failure.after", "03_dpo"),
     Figure(
         "dpo.targeted_failure.fall",
         "03_dpo",
         "DPO: fall of the failure it targets",
         floor=1e-6,
         aim=0.25,
-        required=False,
         derived=_fall,
     ),
-    Figure("served.equal_offline", "04_serving", "served answers equal to offline ones", floor=0.99, aim=1.0),
+    Figure("served.equal_offline", "04_serving", "served answers equal to offline ones", 0.99, 1.0, required=True),
     Figure(
         "seconds.total",
         "python -m xlam_lib.run into manifest.json",
@@ -70,5 +69,6 @@ STAGES = (
         aim=600,
         unit="seconds",
         at_most=True,
+        required=True,
     ),
 )

@@ -132,7 +132,9 @@ class Bfcl(Task):
     )
     scores = ("valid", "parsed")
     figures = tuple(
-        Figure(f"bfcl.ground_truth.{name}", "05_benchmarking", f"BFCL ground truth, {name}", level, level)
+        Figure(
+            f"bfcl.ground_truth.{name}", "05_benchmarking", f"BFCL ground truth, {name}", level, level, required=True
+        )
         for name, level in ({category: 1.0 for category in CATEGORIES} | LEVELS).items()
     )
 

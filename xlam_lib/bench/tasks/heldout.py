@@ -57,14 +57,14 @@ class HeldOutTask(Task):
     models = MODELS
     columns = GROUPS | {"parse_rate": "parses"}
     figures = (
-        *(Figure(f"base.{name}", "02_sft") for name in GROUPS),
-        Figure("sft.seen_exact", "02_sft", "SFT exact match, seen tools, unseen values", floor=0.60, aim=0.85),
-        Figure("sft.unseen_exact", "02_sft", "SFT exact match, unseen tools", floor=0.20, aim=0.50),
-        Figure("sft.parse_rate", "02_sft", "SFT answers that parse", floor=0.97, aim=0.99),
-        *(Figure(f"sft_scratch.{name}", "02_sft", required=False) for name in GROUPS),
-        Figure("dpo.seen_exact", "03_dpo"),
-        Figure("dpo.unseen_exact", "03_dpo"),
-        Figure("dpo.parse_rate", "03_dpo", "DPO answers that parse", floor=0.97, aim=0.99),
+        *(Figure(f"base.{name}", "02_sft", required=True) for name in GROUPS),
+        Figure("sft.seen_exact", "02_sft", "SFT exact match, seen tools, unseen values", 0.60, 0.85, required=True),
+        Figure("sft.unseen_exact", "02_sft", "SFT exact match, unseen tools", 0.20, 0.50, required=True),
+        Figure("sft.parse_rate", "02_sft", "SFT answers that parse", 0.97, 0.99, required=True),
+        *(Figure(f"sft_scratch.{name}", "02_sft") for name in GROUPS),
+        Figure("dpo.seen_exact", "03_dpo", required=True),
+        Figure("dpo.unseen_exact", "03_dpo", required=True),
+        Figure("dpo.parse_rate", "03_dpo", "DPO answers that parse", 0.97, 0.99, required=True),
     )
 
     def __init__(self, trajectories: Iterable[Trajectory], style: PromptStyle = SEED_STYLE) -> None:

@@ -61,7 +61,17 @@ def _modules() -> Iterator[SourceModule]:
             yield module
 
 
-SOURCES: dict[str, SourceModule] = {module.SOURCE.name: module for module in _modules()}
+def _by_name() -> dict[str, SourceModule]:
+    found: dict[str, SourceModule] = {}
+    for module in _modules():
+        name = module.SOURCE.name
+        if name in found:
+            raise ReadError(f"{module.__name__} and {found[name].__name__} are both called {name!r}; rename one")
+        found[name] = module
+    return found
+
+
+SOURCES = _by_name()
 
 
 def find_source(name: str) -> SourceModule:
