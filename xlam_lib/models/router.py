@@ -83,5 +83,5 @@ def expert_load(config: PretrainedConfig, found: Any, count: torch.Tensor) -> Ex
 
 def summed(parts: Sequence[ExpertLoad], reduce: Callable[[torch.Tensor], torch.Tensor]) -> ExpertLoad:
     """The sum of parts, on all devices: `summed(parts, accelerator.reduce)`."""
-    sums = (torch.stack([getattr(part, name) for part in parts]).sum(0) for name in ("chosen", "likely", "rows"))
+    sums = (torch.stack([getattr(part, name) for part in parts]).sum(0) for name in ("chosen", "probability", "rows"))
     return ExpertLoad(*map(reduce, sums))
