@@ -202,7 +202,7 @@ def test_declared_trajectories_share_what_they_declare():
         ]
     starts = [np.array(group[0]["input_ids"]) for group in groups]
     assert {common(a, b) for a, b in zip(starts, starts[1:], strict=False)} == {60}
-    assert SHAPE.longest == 119 and SHAPE.scaled(0.5).start == 30
+    assert SHAPE.longest == 119 and SHAPE.scaled(0.5).prefix == 30
 
 
 def test_alfworld_is_declared_as_it_is(real_data):
@@ -229,10 +229,10 @@ def test_samples_apart_fill_rows_and_share_nothing():
 @pytest.mark.parametrize(("name", "grouped"), [("xLAM-1b-fc-r", False), ("xLAM-2-3b-fc-r", True)])
 def test_torch_s_flash_attention_is_given_where_samples_begin(monkeypatch, name, grouped):
     """The kernel itself needs a GPU: in its place a plain one that reads what it is given."""
-    told_of = []
+    calls_of_kernel = []
 
     def kernel(query, key, value, starts, starts_k, longest, longest_k, scale, window_size, enable_gqa):
-        told_of.append((starts.tolist(), longest, enable_gqa))
+        calls_of_kernel.append((starts.tolist(), longest, enable_gqa))
         assert starts.dtype == torch.int32 and window_size == (-1, 0) and query.shape[0] == starts[-1]
         parts = zip(starts.tolist(), starts.tolist()[1:], strict=False)
         outs = [
@@ -253,7 +253,7 @@ def test_torch_s_flash_attention_is_given_where_samples_begin(monkeypatch, name,
     expected = read(model.base_model, row)
     model.set_attn_implementation(padding_free.VARLEN)
     torch.testing.assert_close(read(model.base_model, row), expected, rtol=1e-4, atol=1e-5)
-    assert told_of[0] == ([0, 4, 7, 16], 9, grouped)
+    assert calls_of_kernel[0] == ([0, 4, 7, 16], 9, grouped)
     with pytest.raises(ValueError, match="2 samples in 1 tries"):
         read(model.base_model, TrieRow.of([samples[:2]]).tensors())
 

@@ -248,7 +248,7 @@ def test_the_record_says_what_was_trained_on_and_what_was_answered(trained, sett
 
 
 def test_answers_that_never_end_are_logged_once(settings, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(trainer.PolicyTrainer, "_drawn", lambda self, logits: logits[:, 4:].argmax(-1) + 4)
+    monkeypatch.setattr(trainer.PolicyTrainer, "_sampled", lambda self, logits: logits[:, 4:].argmax(-1) + 4)
     with caplog.at_level(logging.WARNING):
         out = grpo.train(replace(settings, out=str(tmp_path / "out"), steps=1, batch_size=8))
     assert "no answer has come to an end by '<|endoftext|>' yet, all were cut at 8 tokens" in caplog.text

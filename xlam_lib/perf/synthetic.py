@@ -30,7 +30,7 @@ class TrajectoryShape:
     steps: tuple[int, int]  # the fewest and the most samples of a trajectory, all counts alike likely
 
     def scaled(self, by: float) -> TrajectoryShape:
-        """The same shape with shorter texts: `ALFWORLD.scaled(0.1).start` -> 114."""
+        """The same shape with shorter texts: `ALFWORLD.scaled(0.1).prefix` -> 114."""
         sizes = (self.prefix, self.own, self.turn, self.tail, self.answer)
         return TrajectoryShape(*(max(1, round(by * size)) for size in sizes), self.steps)
 
