@@ -74,7 +74,7 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
         raise CheckpointError("the package gguf is missing: pip install gguf")
     import gguf
 
-    _check(folder, AutoConfig.from_pretrained(folder))
+    _check(folder, AutoConfig.from_pretrained(checkpoint.checked(folder)))
     model, tokenizer = load.load_model(folder, _stored_dtype(folder)), checkpoint.load_tokenizer(folder)
     config, layout = model.config, LAYOUTS[model.config.model_type]
     architecture = gguf.MODEL_ARCH[layout.architecture]
@@ -137,7 +137,7 @@ def _check(folder: str | Path, config: Any) -> None:
 
 def _stored_dtype(folder: str | Path) -> str:
     """The precision in which the weights lie there, which loses nothing; float32 where an adapter is to be merged."""
-    dtype = str(AutoConfig.from_pretrained(checkpoint.checked(folder)).dtype).removeprefix("torch.")
+    dtype = str(AutoConfig.from_pretrained(folder).dtype).removeprefix("torch.")
     return dtype if dtype in ("float16", "bfloat16") and not (Path(folder) / ADAPTER).is_file() else "float32"
 
 
