@@ -97,7 +97,7 @@ def test_work_is_what_torch_counts(name):
     with FlopCounterMode(display=False) as counter:
         model(input_ids=ids, labels=ids, use_cache=False).loss.backward()
     router = 0 if not sizes(model).experts else 6 * 2 * 8 * 256 * ROW
-    found = flops(sizes(model), model.config, ROW, ROW, ROW, again=False) + router
+    found = flops(sizes(model), model.config, ROW, ROW, ROW, checkpointing=False) + router
     assert found == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
