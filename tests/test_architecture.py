@@ -62,7 +62,7 @@ def test_both_tests_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize("room", ROOMS, ids=short)
 def test_a_room_has_at_most_about_twenty_files(room):
     files = [path for path in room.glob("*.py") if not path.name.startswith("__")]
-    assert len(files) <= (23 if any(path.parent == room for path in ROOMS) else 20)
+    assert len(files) <= 20
 
 
 @pytest.mark.parametrize("path", FILES, ids=short)

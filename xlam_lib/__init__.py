@@ -3,7 +3,7 @@
 Data flow downwards, and so do imports (pyproject.toml has the order, tests/test_architecture.py holds it):
 
     trajectory  schema  validation  codec  answers  chat_template  views     the formats
-    errors  files  paths  provenance  endpoint  processes  seeds  settings   what all rooms need
+    errors  files  paths  endpoint  journal  processes  seeds  settings      what all rooms need
     data/   raw records -> trajectories; new ones made    ->    train/  SFT, DPO, GRPO, on mixtures and tries
     serve/  engines, client, tool parser                  ->    bench/  tasks, scorecard, report
 

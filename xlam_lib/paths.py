@@ -1,4 +1,4 @@
-"""Where things are: every path of the project is resolved here, from one root.
+"""Where things are, and which code is running: paths from one root, git's revision, a fingerprint of the library.
 
 Used by all notebooks. Papermill runs a notebook in the caller's folder, nbval and JupyterLab run it in `notebooks/`;
 so nothing may say `../data`. The root is the folder that holds `environment.yml` beside `xlam_lib/`, looked for from
@@ -7,8 +7,12 @@ the working directory upwards, then from this file upwards.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 MARKER = "environment.yml"
 PACKAGE = "xlam_lib"
@@ -65,3 +69,30 @@ def short(path: str | Path) -> str:
         if full.is_relative_to(base):
             return prefix + full.relative_to(base).as_posix()
     return full.as_posix()
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Revision and whether files differ from it: `{"revision": "1f…", "dirty": False}`; nulls outside of git."""
+    revision = lines_of(["git", "-C", str(folder), "rev-parse", "HEAD"])
+    if not revision:
+        return {"revision": None, "dirty": None}
+    return {"revision": revision[0], "dirty": bool(lines_of(["git", "-C", str(folder), "status", "--porcelain"]))}
+
+
+def library_sha256(folder: Path) -> str:
+    """Fingerprint of the library's modules, to notice that a kept result was made by other code."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def lines_of(command: list[str]) -> list[str]:
+    """What a small program prints, line by line; nothing when it isn't there or fails."""
+    if shutil.which(command[0]) is None:
+        return []
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except subprocess.TimeoutExpired:
+        return []
+    return done.stdout.splitlines() if done.returncode == 0 else []

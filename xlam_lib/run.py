@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from xlam_lib import files, paths, provenance
+from xlam_lib import files, paths
 from xlam_lib.batch import guard, metrics
 from xlam_lib.batch import manifest as records
 from xlam_lib.batch.plan import Experiment, Run, Step, load, select
@@ -80,8 +80,8 @@ def _run_one(experiment: Experiment, run: Run, chosen: set[str], force: bool, di
     for left in guard.stop_leftovers(run.out):
         display.say(f"stopped a process left over from an earlier run: {left}")
     manifest = records.Manifest(run.out)
-    library = provenance.library_sha256(Path(__file__).parent)
-    git = provenance.git_state(paths.root())
+    library = paths.library_sha256(Path(__file__).parent)
+    git = paths.git_state(paths.root())
     manifest.data |= {
         "experiment": paths.short(experiment.folder),
         "title": experiment.title,

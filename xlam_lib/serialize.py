@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from xlam_lib.errors import TrajectoryError
-from xlam_lib.records import SCHEMA_VERSION, typed_dict
-from xlam_lib.schema import Outcome, Rating, Source, Step, Task, Tool, TrajectoryRecord
+from xlam_lib.schema import SCHEMA_VERSION, Outcome, Rating, Source, Step, Task, Tool, TrajectoryRecord, typed_dict
 
 if TYPE_CHECKING:
     from xlam_lib.arguments import Rules

@@ -24,8 +24,7 @@ from typing import Any, Literal
 
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.files import writing
-from xlam_lib.records import SCHEMA_VERSION
-from xlam_lib.schema import Outcome, Rating, Source, Step, Task, Tool, ToolCall, TrajectoryRecord
+from xlam_lib.schema import SCHEMA_VERSION, Outcome, Rating, Source, Step, Task, Tool, ToolCall, TrajectoryRecord
 from xlam_lib.serialize import dumps
 from xlam_lib.validation import check
 

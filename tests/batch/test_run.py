@@ -211,7 +211,7 @@ def test_a_manifest_with_the_former_name_of_a_key_is_read_and_that_is_logged(go,
 
 def test_a_changed_library_is_mentioned(go, monkeypatch):
     go()
-    monkeypatch.setattr(run.provenance, "library_sha256", lambda folder: "other")
+    monkeypatch.setattr(run.paths, "library_sha256", lambda folder: "other")
     status, ran, output = go()
     assert ran == [] and output.count("the library changed since, --force runs it anew") == 2
 

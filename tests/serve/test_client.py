@@ -19,10 +19,10 @@ from xlam_lib.endpoint import (
     UnknownModelError,
     openai_client,
 )
-from xlam_lib.openai_messages import tools_to_openai
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
 from xlam_lib.serve.messages import strict_messages
+from xlam_lib.views import tools_to_openai
 
 ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'
 CALL = {"name": "search", "arguments": {"query": "weather"}}

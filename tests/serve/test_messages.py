@@ -9,8 +9,8 @@ from openai.types.chat import ChatCompletionMessage
 from seed_example import MESSAGES, TOOLS
 
 from xlam_lib.codec import tools_from_any
-from xlam_lib.openai_messages import to_openai, tools_to_openai
 from xlam_lib.serve.messages import MessageError, steps_of, strict_messages
+from xlam_lib.views import to_openai, tools_to_openai
 
 USER = {"role": "user", "content": "Hi"}
 

@@ -19,7 +19,7 @@ from typing import Any
 from xlam_lib import files
 from xlam_lib.batch.guard import LOCK
 from xlam_lib.batch.plan import PlanError, Step
-from xlam_lib.provenance import lines_of
+from xlam_lib.paths import lines_of
 
 logger = logging.getLogger(__name__)
 FILE = "manifest.json"

@@ -25,7 +25,7 @@ from typing import Any
 from xlam_lib.endpoint import Completion, Endpoint, Progress
 from xlam_lib.errors import XlamError
 from xlam_lib.journal import Journal, fingerprint
-from xlam_lib.openai_messages import message_text
+from xlam_lib.views import message_text
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from xlam_lib.errors import XlamError
-from xlam_lib.records import Frozen
+from xlam_lib.schema import Frozen
 
 KEPT = 1000  # losses held in memory and in accounting.json; losses.jsonl has all of them
 COUNTS = ("records_in", "records_converted", "trajectories", "steps")

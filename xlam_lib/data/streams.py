@@ -24,7 +24,7 @@ import msgspec
 from xlam_lib import serialize
 from xlam_lib.data.accounting import Loss
 from xlam_lib.errors import XlamError
-from xlam_lib.records import Frozen
+from xlam_lib.schema import Frozen
 
 CHUNK = 1 << 20
 HEAD = 8 << 20  # bytes that are looked at first: a list that is no longer is taken apart at once

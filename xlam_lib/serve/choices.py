@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from xlam_lib.codec import Answer, parse_answer, render_answer
-from xlam_lib.openai_messages import decode_arguments, field, given_calls, raw_call
 from xlam_lib.serve.streaming import read_message
 from xlam_lib.trajectory import Tool, ToolCall
+from xlam_lib.views import decode_arguments, field, given_calls, raw_call
 
 CUT = "cut off: the answer reached max_tokens"
 AS_TEXT = (

@@ -21,11 +21,11 @@ from typing import Any, Literal
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, render_prompt, tools_from_any
 from xlam_lib.endpoint import ClientError, named_errors, openai_client
-from xlam_lib.openai_messages import tools_to_openai
 from xlam_lib.serve.choices import choice_of_calls, choice_of_text, collect_stream
 from xlam_lib.serve.messages import MessageError, fresh_ids, steps_of, strict_messages
 from xlam_lib.serve.streaming import AnswerStream
 from xlam_lib.trajectory import Tool
+from xlam_lib.views import tools_to_openai
 
 __all__ = ["ClientError", "MessageError", "xLAMChatCompletion", "xLAMConfig"]
 

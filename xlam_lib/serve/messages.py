@@ -13,7 +13,8 @@ from typing import Any
 
 from xlam_lib.answers import json_text
 from xlam_lib.errors import XlamError
-from xlam_lib.openai_messages import (
+from xlam_lib.trajectory import Step, ToolCall
+from xlam_lib.views import (
     call_ids,
     call_to_openai,
     decode_arguments,
@@ -23,7 +24,6 @@ from xlam_lib.openai_messages import (
     step_of,
     text_of,
 )
-from xlam_lib.trajectory import Step, ToolCall
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 KEYS = ("role", "content", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content")

@@ -32,10 +32,10 @@ from xgrammar import Grammar
 
 from xlam_lib.answers import json_text
 from xlam_lib.codec import tools_from_any
-from xlam_lib.openai_messages import function_to_openai
 from xlam_lib.serve.schema import answer_schema
 from xlam_lib.serve.streaming import AnswerStream, read_message
 from xlam_lib.trajectory import Tool
+from xlam_lib.views import function_to_openai
 
 NAME = "xlam_json"
 

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 
 from xlam_lib.answers import Answer, calls_as_dicts, json_text, parse_answer, render_answer
 from xlam_lib.codec import SEED_FORMAT_INSTRUCTION
-from xlam_lib.openai_messages import function_to_openai, read_calls
 from xlam_lib.trajectory import ToolCall
+from xlam_lib.views import function_to_openai, read_calls
 
 THINK = ("<think>", "</think>")
 TAGS = ("<tool_call>", "</tool_call>")

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.openai_messages import RawCall, given_calls, raw_call
 from xlam_lib.serialize import DECODE_ERRORS, fast
 from xlam_lib.trajectory import Step, ToolCall
+from xlam_lib.views import RawCall, given_calls, raw_call
 
 
 @dataclass

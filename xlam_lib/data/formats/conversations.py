@@ -26,7 +26,7 @@ from xlam_lib.data.formats.base import SourceInfo, need_declared, place
 from xlam_lib.data.formats.call_forms import FoundCall
 from xlam_lib.data.formats.chat import StepBuilder
 from xlam_lib.data.formats.schemas import tool_of_calls
-from xlam_lib.records import Frozen
+from xlam_lib.schema import Frozen
 from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 

@@ -21,7 +21,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.actions import Action, Grammar
 from xlam_lib.data.formats.environments import parse_loosely
-from xlam_lib.records import Frozen
+from xlam_lib.schema import Frozen
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 LAYOUTS = "layouts"  # key of `extra`: {call id: layout} where it is not the usual one

@@ -29,7 +29,7 @@ import xlam_lib
 from xlam_lib.files import to_json
 from xlam_lib.models.checkpoint import digest
 from xlam_lib.models.precision import bfloat16
-from xlam_lib.provenance import git_state, library_sha256
+from xlam_lib.paths import git_state, library_sha256
 from xlam_lib.settings import current
 from xlam_lib.train.loop.distributed import state
 from xlam_lib.train.loop.reporting import FOLDER

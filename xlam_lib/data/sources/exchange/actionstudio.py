@@ -29,8 +29,8 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_declared, need_objects, unique_tools
 from xlam_lib.data.formats.chat import StepBuilder, calls_of
 from xlam_lib.data.sources.agents.toolbench import tool_of
-from xlam_lib.openai_messages import call_to_openai, tools_to_openai
 from xlam_lib.trajectory import Step, Task, Tool, Trajectory
+from xlam_lib.views import call_to_openai, tools_to_openai
 
 SOURCE = SourceInfo(
     name="actionstudio",

@@ -43,7 +43,7 @@ from xlam_lib.data.sources.exchange.agent_data_protocol import (
     is_standard,
     trajectory_of,
 )
-from xlam_lib.records import Frozen
+from xlam_lib.schema import Frozen
 from xlam_lib.trajectory import Task, Trajectory
 
 SOURCE = SourceInfo(

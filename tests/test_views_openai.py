@@ -11,8 +11,8 @@ from openai.types.chat import ChatCompletionMessage
 
 from xlam_lib.codec import Answer, answer_of, parse_answer, tools_from_any
 from xlam_lib.errors import TrajectoryError
-from xlam_lib.openai_messages import from_openai, message_text, step_of, to_openai, tools_to_openai
 from xlam_lib.trajectory import Step, ToolCall
+from xlam_lib.views import from_openai, message_text, step_of, to_openai, tools_to_openai
 
 
 @given(trajectories())
