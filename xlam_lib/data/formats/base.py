@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.fields import Fields
 from xlam_lib.data.quality.findings import Policy
 from xlam_lib.serialize import loads, sorted_bytes
 from xlam_lib.trajectory import Source, Tool
@@ -44,6 +45,13 @@ class SourceInfo:
     samples: Mapping[str, Sequence[int | str] | None] = field(default_factory=dict)  # golden files; see `data.golden`
     paired_file: PairedFile | None = None  # a file that completes another; the module's `join` says how
     policy: Policy = Policy()  # where it is verified otherwise than `quality.findings` says
+    fields: tuple[str, ...] = ()  # paths of what a record may have: others are kept and counted; see `data.fields`
+    left_out: Mapping[str, str] = field(default_factory=dict)  # paths of what isn't taken over, each with the reason
+
+    @functools.cached_property
+    def known_fields(self) -> Fields:
+        """What a record of this source may have, with what is left out: `known_fields.unknown(record)` -> {}."""
+        return Fields.of([*self.fields, *self.left_out])
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
         """The provenance block of one trajectory."""

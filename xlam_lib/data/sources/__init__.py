@@ -5,7 +5,11 @@
 
 To add one, write `sources/<family>/<name>.py`; a module with a `SOURCE` is found by itself:
 
-    SOURCE = SourceInfo(name="<name>", license="<SPDX>", url="https://...", files=("*.json",), samples={...})
+    SOURCE = SourceInfo(
+        name="<name>", license="<SPDX>", url="https://...", files=("*.json",), samples={...},
+        fields=("id", "messages[].role", "messages[].content"),       # what it reads; others are kept and counted
+        left_out={"meta.embedding": "a vector of numbers, not text"},  # what it doesn't take over, and why
+    )
 
     def convert(record: dict, where: str) -> list[Trajectory]:
         ...                       # raise Drop("a short fixed reason", "what was found") for what can't be used
@@ -33,7 +37,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from xlam_lib.data.accounting import Accounting, Drop
-from xlam_lib.data.convert import convert_files, convert_records, unpacked
+from xlam_lib.data.convert import convert_files, convert_records, converter, unpacked
 from xlam_lib.data.formats.base import SourceInfo
 from xlam_lib.data.hub import hub_records
 from xlam_lib.data.inputs import find_input
@@ -102,6 +106,6 @@ def load_source(name: str, path: str | Path = "", accounting: Accounting | None 
     if found.hub:
         accounting.files += 1
         records = unpacked(source, hub_records(found.hub))
-        return convert_records(source.convert, records, accounting, source.SOURCE.argument_level)
+        return convert_records(converter(source), records, accounting, source.SOURCE.argument_level)
     accounting.ignored_files += [str(file) for file in found.ignored]
     return convert_files(source, found.files, accounting)
