@@ -46,6 +46,8 @@ JSON = json.JSONDecoder(strict=False)
 
 def calls_of_body(text: str) -> list[FoundCall]:
     """The calls of a text between two marks, or a Drop: `calls_of_body('{"name": "f", "arguments": {}}')`."""
+    if text.lstrip().startswith("{"):  # most are JSON
+        return calls_of_text(text)
     if fenced := FENCE.fullmatch(text):
         text = fenced[1]
     if FUNCTION.match(text):
