@@ -16,6 +16,7 @@ from xlam_lib.data.formats.call_forms import FoundCall, found_call, found_calls
 from xlam_lib.data.formats.conversations import MESSAGES, Turn, json_text
 from xlam_lib.data.formats.dialects import split_calls
 from xlam_lib.data.formats.literals import decode
+from xlam_lib.data.recognise import recognised, refused
 
 ROLES = {
     "system": "system developer",
@@ -43,9 +44,12 @@ def messages_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     key = next((key for key in MESSAGES if record.get(key)), None)
     if key is None:
         empty = next((key for key in MESSAGES if key in record), None)
-        found = f"the record has {', '.join(map(repr, list(record)[:12])) or 'no keys'}"
-        raise Drop("no messages", found if empty is None else f"{empty!r} is empty")
+        raise refused(record, "no messages") if empty is None else Drop("no messages", f"{empty!r} is empty")
     value = record[key]
+    first = value[0] if isinstance(value, list) else None
+    other = "rejected" in record or (isinstance(first, dict) and "role" not in first and "from" not in first)
+    if other and recognised(record):
+        raise refused(record, "no messages that can be read here")
     if isinstance(value, str):
         try:
             value = decode(value)[0]

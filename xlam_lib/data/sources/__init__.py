@@ -30,6 +30,7 @@ Example: `next(load_source("tau_bench", "gpt-4o-airline.json")).steps[0]`.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -79,9 +80,12 @@ SOURCES = _by_name()
 
 
 def find_source(name: str) -> SourceModule:
-    """The source of that name, or a ReadError that lists those there are."""
+    """The source of that name, or a ReadError that names the most alike and lists those there are."""
     if name not in SOURCES:
-        raise ReadError(f"no source {name!r}; there are {', '.join(SOURCES)} (python -m xlam_lib.data.unify --list)")
+        alike = difflib.get_close_matches(name.lower().replace("-", "_"), SOURCES, 1)
+        meant = f"; did you mean {alike[0]!r}?" if alike else "."
+        there = ", ".join(SOURCES)
+        raise ReadError(f"no source {name!r}{meant} There are {there} (python -m xlam_lib.data.unify --list)")
     return SOURCES[name]
 
 
