@@ -60,10 +60,15 @@ def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
     if not first or isinstance(first[0], dict):
         return []
     count = len(value["prompt"])
-    columns = {key: column for key, column in value.items() if isinstance(column, list) and len(column) == count}
-    metrics = {key: column for key, column in (value.get("metrics") or {}).items() if len(column) == count}
+    columns = _columns(value, count)
+    metrics = _columns(value.get("metrics"), count)
     scores = [{key: column[row] for key, column in metrics.items()} for row in range(count)]
-    return [{**{k: column[row] for k, column in columns.items()}, "metrics": scores[row]} for row in range(count)]
+    return [{**{key: column[row] for key, column in columns.items()}, "metrics": scores[row]} for row in range(count)]
+
+
+def _columns(value: Any, count: int) -> dict[str, list[Any]]:
+    found = value if isinstance(value, dict) else {}
+    return {key: column for key, column in found.items() if isinstance(column, list) and len(column) == count}
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
