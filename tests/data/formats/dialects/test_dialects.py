@@ -316,3 +316,39 @@ def test_words_in_a_message_of_calls_are_kept() -> None:
     message = {"from": "function_call", "value": f"I look. {JSON['hermes']('weather', {})}"}
     (t,) = convert({"conversations": [{"from": "human", "value": "Go"}, message]}, "x.jsonl:1")
     assert (t.steps[1].content, len(t.steps[1].tool_calls)) == ("I look.", 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[weather(city="Oslo")]',
+        '{"name": "weather", "parameters": {"city": "Oslo"}}',
+        '[{"name": "weather", "arguments": {"city": "Oslo"}}]\n',
+        '{"type": "function", "name": "weather", "parameters": {"city": "Oslo"}}',
+    ],
+)
+@pytest.mark.parametrize("place", ["tools", "system"])
+def test_an_answer_that_is_nothing_but_calls_of_listed_tools(content: str, place: str) -> None:
+    system = {"role": "system", "content": f"Help. <tools>{json.dumps([WEATHER])}</tools>"}
+    before = [system] if place == "system" else []
+    record = {"messages": [*before, {"role": "user", "content": "Go"}, {"role": "assistant", "content": content}]}
+    (t,) = convert({**record, **({"tools": [WEATHER]} if place == "tools" else {})}, "x.jsonl:1")
+    assert [(call.name, call.arguments) for call in t.steps[-1].tool_calls] == [("weather", {"city": "Oslo"})]
+    assert t.steps[-1].content == ""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[other(city="Oslo")]',
+        'Call [weather(city="Oslo")]',
+        '{"name": "Ann", "arguments": {}}',
+        '{"name": "weather", "arguments": {}, "score": 3}',
+        '{"name": "weather"}',
+        "[1, 2]",
+        "[weather]",
+    ],
+)
+def test_other_answers_are_words(content: str) -> None:
+    assert one(content, tools=[WEATHER]).steps[1].content == content
+    assert not one('[weather(city="Oslo")]').steps[1].tool_calls

@@ -4,5 +4,5 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submod_attrs={"bodies": ["calls_of_body"], "marks": ["split_calls"]},
+    submod_attrs={"bare": ["with_bare_calls"], "bodies": ["calls_of_body"], "marks": ["split_calls"]},
 )
