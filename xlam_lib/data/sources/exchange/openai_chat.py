@@ -39,6 +39,7 @@ SOURCE = SourceInfo(
     license="unknown",
     url="https://platform.openai.com/docs/guides/function-calling",
     files=("*.jsonl", "*.json"),
+    version="2",
 )
 
 

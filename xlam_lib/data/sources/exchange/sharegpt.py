@@ -37,6 +37,7 @@ SOURCE = SourceInfo(
     license="unknown",
     url="https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md",
     files=("*.json", "*.jsonl"),
+    version="2",
 )
 
 
