@@ -56,8 +56,9 @@ def responses(**options):
 
 def parser(request):
     """The parser that vLLM's server makes for a request."""
-    import xlam_lib.serve.tool_parser  # noqa: F401 -- registers it
     from vllm.parser import ParserManager
+
+    import xlam_lib.serve.tool_parser  # noqa: F401 -- registers it
 
     return ParserManager.get_parser("xlam_json", enable_auto_tools=True)(None, request.tools)
 
