@@ -51,7 +51,7 @@ def to_openai_row(t: Trajectory) -> Row:
 
 
 def to_trl_chat(t: Trajectory) -> list[Row]:
-    """A row for each turn to be learnt from, as messages: `to_trl_chat(t)[0]["completion"][0]["role"]` -> "assistant"."""
+    """A row for each turn to be learnt from, as messages: `to_trl_chat(t)[0]["completion"]` -> [{"role": ...}]."""
     messages, tools = to_openai_row(t)["messages"], json.dumps(tools_to_openai(t.tools), ensure_ascii=False)
     first = len(messages) - len(t.steps)  # 1 where the task instruction stands before the steps
     learnt = [n for n, step in enumerate(t.steps, first) if step.role == "assistant" and step.trainable]
@@ -158,8 +158,8 @@ def export(trajectories: Iterable[Trajectory], format: str, output: str | Path) 
     if unlearnt:
         counts["no_last_answer"] = dict(unlearnt)
         log.warning(
-            "%d of %d rows don't end in an answer (%s): a trainer that learns the last answer, as TRL does with our chat "
-            "template, learns nothing from them; the format trl_chat has a row for each turn to be learnt from",
+            "%d of %d rows don't end in an answer (%s): a trainer that learns the last answer, as TRL does with our "
+            "chat template, learns nothing from them; the format trl_chat has a row for each turn to be learnt from",
             unlearnt.total(),
             counts["rows"],
             ", ".join(f"{count} end in a {role} message" for role, count in unlearnt.items()),
