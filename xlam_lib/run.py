@@ -134,7 +134,7 @@ def _run_step(
     try:
         output = run.out / f"{step.name}.ipynb"
         mark = {guard.VARIABLE: str(run.out)}
-        execute(step.notebook, output, step.parameters, display, step.timeout, environment=mark)
+        execute(step.notebook, output, step.parameters, display, step.stalled_after, environment=mark)
         entry |= _figures(run.out, step.name)
     except NotebookFailed as error:
         entry |= {"status": "failed", "error": error.details}

@@ -40,6 +40,7 @@ __all__ = [
 
 RENAMED = {"learning_rate": "lr", "mean_token_accuracy": "accuracy", "num_tokens": "tokens"}
 PRINTED = ("loss", "accuracy", "rewards/accuracies", "reward")
+SILENCE = 30.0  # seconds after which a step prints a line, even if no figures are due
 
 
 class GuardedTrainer:
@@ -96,6 +97,9 @@ class LogCallback(TrainerCallback):
             self.meter.lap()
         if state.global_step == state.max_steps:
             control.should_log = True  # whatever the interval
+        seconds = time.perf_counter() - self.started
+        if state.is_world_process_zero and not control.should_log and seconds - self.printed >= SILENCE:
+            self._print_progress(state, {}, seconds)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not logs or "train_runtime" in logs:
