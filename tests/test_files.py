@@ -106,8 +106,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_really_full_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_temporary", lambda path: tmp_path / "link")
-    (tmp_path / "link").symlink_to("/dev/full")
+    monkeypatch.setattr(files, "_new", lambda path, flags: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(OSError, match="disk is full"):
         files.write_text(tmp_path / "a.txt", "x" * 100)
     assert names(tmp_path) == []
