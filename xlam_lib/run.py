@@ -62,7 +62,7 @@ def run_experiment(experiment: Experiment, chosen: set[str], force: bool, displa
     """All runs of an experiment, one after the other; stops at the first notebook that fails."""
     display.say(f"{experiment.title} -> {paths.short(experiment.out)}")
     began = time.monotonic()
-    with guard.only_writer(experiment.out):
+    with files.only_writer(experiment.out):
         for number, run in enumerate(experiment.runs, 1):
             if run.values:
                 values = ", ".join(f"{k} = {v}" for k, v in run.values.items())

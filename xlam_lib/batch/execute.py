@@ -27,6 +27,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from xlam_lib import paths
 from xlam_lib.errors import XlamError
+from xlam_lib.files import no_link
 from xlam_lib.processes import GRACE, STALLED, Stalled, end_group, tail
 
 ENGINE = "xlam"
@@ -121,7 +122,7 @@ class Engine(NBClientEngine):
             log=logging.getLogger("papermill"),
         )
         client.watch = watch
-        with open(kernel_log, "wb") as output, watch.over(manager):
+        with open(kernel_log, "wb", opener=no_link) as output, watch.over(manager):
             client.execute(env=dict(kernel_environment), stdout=output, stderr=output, cleanup_kc=True)
 
 

@@ -120,9 +120,7 @@ def test_a_child_that_writes_nothing_any_more_is_ended_with_one_clear_error(chil
         print("step 1/9  loss 1", flush=True)
         time.sleep(600)
     """)
-    with pytest.raises(
-        ChildError, match="(?s)nothing for 1 s, so it was ended.*last checkpoint.*step 1/9"
-    ):
+    with pytest.raises(ChildError, match="(?s)nothing for 1 s, so it was ended.*last checkpoint.*step 1/9"):
         run(module, {}, tmp_path / "child.txt", stalled_after=1)
 
 

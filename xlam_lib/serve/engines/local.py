@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 from xlam_lib import processes
+from xlam_lib.files import no_link
 from xlam_lib.serve.engines.base import Engine, PortInUseError, ServerDiedError, ServerError, ServerTimeoutError
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class LocalServer(Engine):
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         command = self.command()
         logger.info("starting: %s", " ".join(command))
-        with open(self.log_file, "wb") as file:
+        with open(self.log_file, "wb", opener=no_link) as file:
             self._child = processes.Child(command, self.environment(), stdout=file, stderr=subprocess.STDOUT)
         atexit.register(self.stop)
 

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from xlam_lib import processes
 from xlam_lib.errors import XlamError
+from xlam_lib.files import no_link
 from xlam_lib.processes import STALLED, Stalled, end_group
 from xlam_lib.settings import to_arguments
 from xlam_lib.train.loop.launcher import command
@@ -52,7 +53,7 @@ def run(
     text = {"text": True, "encoding": "utf-8", "errors": "replace"}
     began = time.perf_counter()
     with (
-        open(log, "w", encoding="utf-8") as file,
+        open(log, "w", encoding="utf-8", opener=no_link) as file,
         processes.Child(line, environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **text) as child,
     ):
         with Stalled(stalled_after, lambda: end_group(child.pid)) as watch:
