@@ -68,7 +68,7 @@ def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
     inner = value.get("subagent_trajectories")
     if not isinstance(inner, list):
         return [value]
-    parent = {"parent": value.get("trajectory_id") or value.get("session_id")}
+    parent = {"parent": _named(value)}
     found = [{key: item for key, item in value.items() if key != "subagent_trajectories"}]
     for each in inner:
         found += unpack({**each, **parent} if isinstance(each, dict) else {"trajectory": each, **parent})
@@ -99,9 +99,12 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
 
 def _raw_id(record: dict[str, Any], where: str) -> str:
     """The ids of session and trajectory: one alone may come again."""
-    ids = [record.get(key) for key in ("session_id", "parent", "trajectory_id")]
-    named = dict.fromkeys(name for name in ids if isinstance(name, str) and name)
-    return "/".join(named) or place(where)
+    return _named(record) or place(where)
+
+
+def _named(record: dict[str, Any]) -> str:
+    ids = [record.get(key) for key in ("parent", "session_id", "trajectory_id")]
+    return "/".join(dict.fromkeys(name for name in ids if isinstance(name, str) and name))
 
 
 def _turns(step: dict[str, Any]) -> Iterator[Turn]:
@@ -111,7 +114,7 @@ def _turns(step: dict[str, Any]) -> Iterator[Turn]:
         raise Drop("a step of an unknown source", f"{str(source)[:80]!r}: {where}")
     text = text_of(step.get("message"), where)
     raw = need_objects(step.get("tool_calls") or [], "tool_calls") if source == "agent" else []
-    calls = tuple(FoundCall(need(call, "function_name", str), call.get("arguments"), _id(call)) for call in raw)
+    calls = tuple(FoundCall(_name(call), call.get("arguments"), _id(call)) for call in raw)
     if source != "agent":
         yield from [Turn(ROLES[source], text)] if text.strip() else []
     elif text or step.get("reasoning_content") or calls:
@@ -123,6 +126,13 @@ def _turns(step: dict[str, Any]) -> Iterator[Turn]:
         content = text_of(result.get("content"), where)
         if role == "tool" or content.strip():
             yield Turn(role, content, raw_id=_id(result))
+
+
+def _name(call: dict[str, Any]) -> str:
+    name = need(call, "function_name", str)
+    if not name:
+        raise Drop("call without a name", str(call)[:200])
+    return name
 
 
 def _results(step: dict[str, Any]) -> list[dict[str, Any]]:

@@ -187,10 +187,9 @@ def _tools(
     record: dict[str, Any], messages: list[dict[str, Any]], attached: dict[str, Any], unknown: list[str]
 ) -> tuple[tuple[Tool, ...], list[Any]]:
     """(tools that the model was given, other descriptions of tools of these names)."""
-    events = [
-        event for event in record.get("events") or [] if isinstance(event, dict) and event.get("event") == "model"
-    ]
-    own = {message.get("id") for message in messages} - {None}
+    all_ = record["events"] if isinstance(record.get("events"), list) else []
+    events = [event for event in all_ if isinstance(event, dict) and event.get("event") == "model"]
+    own = {message["id"] for message in messages if isinstance(message.get("id"), str)}
     ours = [event for event in events if _answer_id(event) in own] or events
     found: dict[str, Tool] = {}
     others: list[Any] = []
@@ -201,12 +200,13 @@ def _tools(
     return tuple(found.values()), others
 
 
-def _answer_id(event: dict[str, Any]) -> Any:
-    """The id of the message that a model's event brought."""
+def _answer_id(event: dict[str, Any]) -> str:
+    """The id of the message that a model's event brought, "" where it brought none."""
     output = event.get("output")
     choices = output.get("choices") if isinstance(output, dict) else None
     first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    return first["message"].get("id") if isinstance(first.get("message"), dict) else None
+    found = first["message"].get("id") if isinstance(first.get("message"), dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _run(record: dict[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def _items(whole: dict[str, Any]) -> list[dict[str, Any]]:
     """All items in their order, the instructions before them."""
     system = whole.get("instructions")
     first = [{"role": "system", "content": system}] if system and isinstance(system, str) else []
-    first = system if isinstance(system, list) else first  # a prompt that was kept on the server, as items
+    if isinstance(system, list):  # a prompt that was kept on the server, as items
+        first = need_objects(system, "instructions")
     if "items" in whole:
         return [*first, *need_objects(whole["items"], "items")]
     if whole.get("previous_response_id"):
@@ -121,6 +122,7 @@ def turns_of_items(items: Iterable[dict[str, Any]]) -> Iterator[Turn]:
     spoken = _Spoken()
     for number, item in enumerate(items):
         kind, where = item.get("type") or "message", f"item {number}"
+        kind = kind if isinstance(kind, str) else repr(kind)
         if kind == "message" and item.get("role") == "assistant":
             spoken.texts.append(_text(item.get("content"), where))
         elif kind == "reasoning":
@@ -164,14 +166,14 @@ class _Spoken:
         self.__init__()
 
 
-def _unread(kind: Any, where: str) -> Drop:
+def _unread(kind: str, where: str) -> Drop:
     """Why an item can't be read."""
     if kind in REFERENCES:
         return Drop("an item stands for others that aren't here", f"{kind!r}: {where}")
-    name = str(kind).removesuffix("_output")
+    name = kind.removesuffix("_output")
     if name in BUILT_IN:
         return Drop(f"a built-in tool was used: {name}", where)
-    return Drop("item of an unknown type", f"{str(kind)[:80]!r}: {where}")
+    return Drop("item of an unknown type", f"{kind[:80]!r}: {where}")
 
 
 def _call(item: dict[str, Any], where: str) -> FoundCall:

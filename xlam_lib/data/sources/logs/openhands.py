@@ -23,6 +23,8 @@ Of the second, the SDK's (see `openhands_sdk.py`):
 Decisions:
 - The call is what the model wrote, as `tool_call_metadata` has it. Where a model acted in text the event is all that
   there is: the action's name is the tool, and its arguments are those that a model gives, not what the program adds.
+  Such tools are inferred from the calls; those that the system event lists under other names are
+  `extra["offered_tools"]`.
 - All calls of one response are one turn, though they were carried out one after the other.
 - The last `finish` is a call. One after which the conversation went on is what the agent said, as for OpenHands itself.
 - Events that the model doesn't see as they are (states, condensations, recalled knowledge) are
@@ -96,6 +98,7 @@ GIVEN = {  # what a model gives of an action's arguments
     "call_tool_mcp": ("name", "arguments"),
     "task_tracking": ("command", "task_list"),
 }
+UNSAID = (None, "", False, -1, {}, [])  # what the program fills in where the model says nothing
 
 
 def _is_event(value: Any) -> bool:
@@ -116,7 +119,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     extra: dict[str, Any] = {key: record.get(key) for key in KEPT}
     extra["program_events"] = []
     sdk = any("kind" in event for event in events)
-    turns = sdk_turns(events, extra["program_events"]) if sdk else _Reader(events, extra["program_events"]).turns()
+    reader = _Reader(events, extra["program_events"])
+    turns = sdk_turns(events, extra["program_events"]) if sdk else reader.turns()
     conversation = read_turns(list(turns))
     calls = [call for step in conversation.builder.steps for call in step.tool_calls]
     notes: list[str] = []
@@ -124,8 +128,10 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         tools, extra["offered_tools"] = sdk_tools(events, inferred_tools(calls))
         extra["inferred_tools"] = [tool.name for tool in tools]
     else:
-        systems = (event["args"] for event in events if event.get("action") == "system" and event.get("args"))
-        tools = tools_of(next((args.get("tools") for args in systems if isinstance(args, dict)), None), notes)
+        listed = next((_args(event).get("tools") for event in events if event.get("action") == "system"), None)
+        tools = tools_of(listed, notes)
+        if reader.named - {tool.name for tool in tools}:
+            tools, extra["offered_tools"] = (), listed
     extra["unknown_types"] = notes
     names = (record.get(key) for key in ("instance_id", "id"))
     raw_id = next((name for name in names if isinstance(name, str) and name), place(where).rpartition("/")[2])
@@ -149,8 +155,10 @@ class _Reader:
 
     def __init__(self, events: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
         self.events, self.others = events, others
-        self.answered = {_call_id(event) for event in events if "action" in event} - {""}
+        own = (event for event in events if "action" in event and event.get("source", "agent") == "agent")
+        self.answered = {_call_id(event) for event in own} - {""}
         self.responses: set[str] = set()  # whose turn is there already
+        self.named: set[str] = set()  # tools that are called as the program calls its actions
         acts = [n for n, event in enumerate(events) if event.get("action") in (*GIVEN, "message")]
         self.last = acts[-1] if acts else 0
 
@@ -158,7 +166,9 @@ class _Reader:
         """All turns in their order."""
         waits = False  # whether a call has no result yet, for observations that name none
         for number, event in enumerate(self.events):
-            kind, args = event.get("action"), event.get("args") if isinstance(event.get("args"), dict) else {}
+            kind, args = event.get("action"), _args(event)
+            if kind is not None and not isinstance(kind, str):
+                raise Drop("'action' is not text", f"event {number}: {str(kind)[:80]!r}")
             if kind == "system":
                 yield Turn("system", str(args.get("content") or ""))
             elif kind == "message":
@@ -204,9 +214,13 @@ class _Reader:
         response = meta["model_response"] if isinstance(meta.get("model_response"), dict) else {}
         message = _message(response)
         if message is None:
-            given = {key: args[key] for key in GIVEN[kind] if args.get(key) not in (None, "")}
-            call = FoundCall(str(meta.get("function_name") or kind), given, _call_id(event))
-            return Turn("assistant", thought, "", (call,))
+            given = {key: args[key] for key in GIVEN[kind] if args.get(key) not in UNSAID}
+            name = str(meta.get("function_name") or kind)
+            if kind == "call_tool_mcp" and isinstance(args.get("name"), str):
+                name, given = args["name"], args.get("arguments")
+            elif "function_name" not in meta:
+                self.named.add(name)
+            return Turn("assistant", thought, "", (FoundCall(name, given, _call_id(event)),))
         if (name := str(response.get("id") or "")) and name in self.responses:
             return None
         self.responses.add(name)
@@ -215,6 +229,10 @@ class _Reader:
         reasoning = message.get("reasoning_content")
         content = message["content"] if isinstance(message.get("content"), str) else thought
         return Turn("assistant", content, reasoning if isinstance(reasoning, str) else "", tuple(calls))
+
+
+def _args(event: dict[str, Any]) -> dict[str, Any]:
+    return event["args"] if isinstance(event.get("args"), dict) else {}
 
 
 def _message(response: dict[str, Any]) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ from xlam_lib.trajectory import Tool
 SDK_FIELDS = (
     *("kind", "system_prompt", "dynamic_context", "tools", "llm_message", "extended_content", "thought"),
     *("reasoning_content", "thinking_blocks", "tool_name", "tool_call", "error", "rejection_reason"),
+    *("key", "value", "forgotten_event_ids", "summary_offset", "rejection_source"),
 )
 SDK_LEFT_OUT = {
     "id": "an id, which our order replaces",
@@ -130,7 +131,7 @@ def _result(event: dict[str, Any], where: str) -> Turn:
 
 def sdk_tools(events: Sequence[dict[str, Any]], inferred: Sequence[Tool]) -> tuple[tuple[Tool, ...], list[Any]]:
     """(the tools that were called, with their descriptions; those that were offered and not called)."""
-    listed = [raw for event in events for raw in event.get("tools") or [] if isinstance(raw, dict)]
+    listed = [raw for event in events for raw in need_objects(event.get("tools") or [], "tools")]
     by_name = {_name(raw): raw for raw in listed}
     tools = []
     for tool in inferred:

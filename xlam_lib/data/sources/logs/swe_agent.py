@@ -114,9 +114,9 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
 def _turns(record: dict[str, Any], extra: dict[str, Any]) -> Iterator[Turn]:
     if record.get("history"):
         history = need_objects(record["history"], "history")
-        first = history[0].get("agent")
-        extra["other_agents"] = [entry for entry in history if entry.get("agent", first) != first]
-        return _messages([entry for entry in history if entry.get("agent", first) == first])
+        first = next((entry["agent"] for entry in history if entry.get("agent") is not None), None)
+        extra["other_agents"] = [entry for entry in history if entry.get("agent") not in (None, first)]
+        return _messages([entry for entry in history if entry.get("agent") in (None, first)])
     if record.get("messages"):
         return _messages(need_objects(record["messages"], "messages"))
     if not record.get("trajectory"):
