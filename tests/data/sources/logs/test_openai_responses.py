@@ -48,7 +48,12 @@ def test_a_refusal_is_said() -> None:
 
 
 def test_custom_tools_and_servers_of_tools() -> None:
-    custom = {"type": "custom", "name": "python", "description": "P", "format": {"definition": "start: LINE"}}
+    custom = {
+        "type": "custom",
+        "name": "python",
+        "description": "P",
+        "format": {"syntax": "lark", "definition": "start: LINE"},
+    }
     call = {"type": "custom_tool_call", "call_id": "c1", "name": "python", "input": "print(1)"}
     result = {"type": "custom_tool_call_output", "call_id": "c1", "output": "1"}
     listed = {"type": "mcp_list_tools", "tools": [{"name": "find", "input_schema": {"type": "object"}}]}
@@ -56,7 +61,7 @@ def test_custom_tools_and_servers_of_tools() -> None:
     items = [{"role": "user", "content": "Go"}, call, result, listed, remote, said("No luck.")]
     t = one({"items": items, "tools": [custom, {"type": "web_search"}]})
     assert t.steps[1].tool_calls[0].arguments == {"input": "print(1)"}
-    assert t.tools[0].parameters["properties"]["input"] == {"type": "string", "description": "start: LINE"}
+    assert t.tools[0].parameters["properties"]["input"] == {"type": "string", "description": "lark\nstart: LINE"}
     assert [tool.name for tool in t.tools] == ["python", "find"]
     assert (t.steps[4].content, t.steps[4].is_error) == ("closed", True)
     assert t.extra["built_in_tools"] == [{"type": "web_search"}]

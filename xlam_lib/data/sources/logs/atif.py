@@ -36,7 +36,7 @@ from xlam_lib.data.formats.base import SourceInfo, need, need_objects, place
 from xlam_lib.data.formats.call_forms import FoundCall
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
 from xlam_lib.data.formats.tool_forms import tools_of
-from xlam_lib.data.sources.logs.values import filled, outcome_of, text_of
+from xlam_lib.data.sources.logs.values import FORMAT, filled, outcome_of, text_of
 from xlam_lib.trajectory import Trajectory
 
 STEP = ("step_id", "source", "message", "reasoning_content", "is_copied_context", "llm_call_count")
@@ -47,13 +47,18 @@ SOURCE = SourceInfo(
     url="https://github.com/laude-institute/harbor",
     files=("trajectory.json", "*.json", "*.jsonl"),
     fields=(
-        *("schema_version", "session_id", "trajectory_id", "agent", "notes", "extra", "final_metrics", "parent"),
+        *(f"agent.{key}" for key in ("name", "version", "model_name", "extra")),
+        *(f"agent.tool_definitions[].{key}" for key in ("function", "name", "description", "parameters")),
+        *("steps[].message[].text", "steps[].message[].source"),
+        *("schema_version", "session_id", "trajectory_id", "notes", "extra", "final_metrics", "parent"),
         *("continued_trajectory_ref", *(f"steps[].{key}" for key in STEP + NOTED)),
         *(f"steps[].tool_calls[].{key}" for key in ("tool_call_id", "function_name", "arguments", "extra")),
         *(f"steps[].observation.results[].{key}" for key in ("source_call_id", "content", "extra")),
         "steps[].observation.results[].subagent_trajectory_ref",
     ),
     left_out={
+        **{key: FORMAT for key in ("schema_version", "steps[].source", "steps[].message[].type")},
+        "agent.tool_definitions[].type": FORMAT,
         "steps[].timestamp": "when it was said",
         "steps[].metrics": "what the step cost, and numbers of tokens",
         "steps[].tool_calls[].tool_call_id": "an id, which ours replace",

@@ -42,7 +42,7 @@ from xlam_lib.data.formats.base import SourceInfo, ZippedFile, need, need_object
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.formats.tool_forms import tools_of
-from xlam_lib.data.sources.logs.values import filled, split_list
+from xlam_lib.data.sources.logs.values import FORMAT, filled, split_list
 from xlam_lib.trajectory import Outcome, Tool, Trajectory
 
 KEPT = ("choices", "target", "metadata", "store", "files", "setup", "sandbox", "description", "invalidation", "limit")
@@ -73,6 +73,7 @@ SOURCE = SourceInfo(
         "attachments": "texts of messages are put back in their place; the others belong to events",
         "timelines": "how the events are to be shown",
         "error_retries": "errors of earlier tries",
+        **{f"messages[].{key}": FORMAT for key in ("role", "source", "content[].type", "tool_calls[].type")},
         "messages[].id": "an id, which our order replaces",
         "messages[].tool_call_id": "an id, which ours replace",
         "messages[].tool_calls[].id": "an id, which ours replace",

@@ -31,13 +31,15 @@ from xlam_lib.data.formats.base import SourceInfo, need_objects, unique_tools
 from xlam_lib.data.formats.call_forms import FoundCall
 from xlam_lib.data.formats.conversations import Turn, assemble, json_text, raw_id_of, read_turns
 from xlam_lib.data.formats.tool_forms import tools_of
-from xlam_lib.data.sources.logs.values import filled, outcome_of, split_list, text_of
+from xlam_lib.data.sources.logs.values import FORMAT, filled, outcome_of, split_list, text_of
 from xlam_lib.trajectory import Outcome, Tool, Trajectory
 
 LISTS = ("items", "input", "output", "request.input", "response.output")
 READ = ("type", "role", "content", "name", "arguments", "input", "output", "error", "tools", "server_label")
 TOP = ("id", "instructions", "tools", "model", "status", "error", "incomplete_details", "metadata", "reward", "success")
 LEFT = {
+    **dict.fromkeys(("type", "role", "content[].type"), FORMAT),
+    "server_label": "the server of a tool, which has a name of its own",
     "id": "an id, which ours replace",
     "call_id": "an id, which ours replace",
     "status": "whether the item is complete",
@@ -219,8 +221,9 @@ def _tools(given: Any, items: list[dict[str, Any]], notes: list[str]) -> tuple[t
 
 def _custom_tool(raw: dict[str, Any]) -> Tool:
     """A tool that takes a text; the grammar of the text, where there is one, describes it."""
-    grammar = raw["format"].get("definition") if isinstance(raw.get("format"), dict) else None
-    taken = {"type": "string", **({"description": grammar} if isinstance(grammar, str) else {})}
+    grammar = raw["format"] if isinstance(raw.get("format"), dict) else {}
+    about = "\n".join(grammar[key] for key in ("syntax", "definition") if isinstance(grammar.get(key), str))
+    taken = {"type": "string", **({"description": about} if about else {})}
     schema = {"type": "object", "properties": {"input": taken}, "required": ["input"]}
     return Tool(str(raw.get("name") or ""), str(raw.get("description") or ""), schema)
 

@@ -24,20 +24,24 @@ from xlam_lib.data.formats.base import need, need_objects
 from xlam_lib.data.formats.call_forms import FoundCall, found_call
 from xlam_lib.data.formats.conversations import Turn, json_text
 from xlam_lib.data.formats.tool_forms import tools_of
-from xlam_lib.data.sources.logs.values import text_of
+from xlam_lib.data.sources.logs.values import FORMAT, text_of
 from xlam_lib.trajectory import Tool
 
+TEXTS = ("system_prompt", "dynamic_context", "llm_message.content[]", "extended_content[]", "thought[]")
 SDK_FIELDS = (
-    *("kind", "system_prompt", "dynamic_context", "tools", "llm_message", "extended_content", "thought"),
-    *("reasoning_content", "thinking_blocks", "tool_name", "tool_call", "error", "rejection_reason"),
+    *("kind", "tools", "reasoning_content", "thinking_blocks", "tool_name", "error", "rejection_reason"),
+    *("llm_message.role", "llm_message.reasoning_content", "llm_message.thinking_blocks"),
+    *("tool_call.name", "tool_call.arguments", *(f"{at}.text" for at in TEXTS)),
     *("key", "value", "forgotten_event_ids", "summary_offset", "rejection_source"),
 )
 SDK_LEFT_OUT = {
-    "id": "an id, which our order replaces",
-    "parent_id": "an id, which our order replaces",
-    "action_id": "an id, which ours replace",
-    "tool_call_id": "an id, which ours replace",
+    **dict.fromkeys(("kind", "source", "llm_message.role", *(f"{at}.type" for at in TEXTS)), FORMAT),
+    **{f"{at}.cache_prompt": "for the cache of the model's server" for at in TEXTS},
+    **dict.fromkeys(("id", "parent_id"), "an id, which our order replaces"),
+    **dict.fromkeys(("action_id", "tool_call_id", "tool_call.id"), "an id, which ours replace"),
     "llm_response_id": "an id, by which calls are put together",
+    "tools": "the program's classes of a tool, of which name and description are taken",
+    "tool_call.origin": "by which interface the model was asked",
     "action": "the call as the program took it; the model's own is beside it",
     "observation": "what the program knows of a result besides what the model is shown",
     "security_risk": "the program's name for a risk that the arguments hold already",

@@ -51,7 +51,7 @@ from xlam_lib.data.formats.base import SourceInfo, need_objects, place
 from xlam_lib.data.formats.call_forms import FoundCall, found_calls
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
 from xlam_lib.data.sources.logs.openai_responses import turns_of_items
-from xlam_lib.data.sources.logs.values import filled, outcome_of, text_of
+from xlam_lib.data.sources.logs.values import FORMAT, filled, outcome_of, text_of
 from xlam_lib.trajectory import Outcome, Trajectory
 
 SOURCE = SourceInfo(
@@ -62,9 +62,11 @@ SOURCE = SourceInfo(
     fields=(
         *("environment", "instance_id", "info", "trajectory_format", "exit_status", "resolved", "target"),
         *("model_name", "generated_patch", "eval_logs"),
-        *(f"history[].{key}" for key in ("role", "content", "thought", "agent", "is_demo", "tool_calls")),
+        *(f"history[].{key}" for key in ("role", "thought", "agent", "is_demo", "tool_calls[].function")),
+        *("history[].content[].type", "history[].content[].text"),
         *("history[].thinking_blocks[].thinking", "history[].thinking_blocks[].type"),
-        *(f"messages[].{key}" for key in ("role", "content", "tool_calls", "reasoning_content", "output", "type")),
+        *(f"messages[].{key}" for key in ("role", "reasoning_content", "output", "type", "tool_calls[].function")),
+        *("messages[].content[].type", "messages[].content[].text"),
         *(f"trajectory[].{key}" for key in ("response", "thought", "action", "observation", "query")),
         *(f"trajectory[].{key}" for key in ("role", "text", "system_prompt", "mask")),
     ),
@@ -72,6 +74,10 @@ SOURCE = SourceInfo(
         "trajectory[].*": "the steps once more, which the history has as the model saw them",
         "replay_config": "the settings of the run",
         "history[].action": "the call as a command line",
+        "trajectory_format": FORMAT,
+        **{f"{at}[].{key}": FORMAT for at in ("history", "messages") for key in (
+            "role", "agent", "content[].type", "tool_calls[].type", "tool_calls[].id", "content[].cache_control",
+        )},
         "history[].message_type": "what the role says already",
         "history[].tags": "notes for the program's own processing of the history",
         "history[].cache_control": "for the cache of the model's server",
@@ -85,7 +91,7 @@ SOURCE = SourceInfo(
         "messages[].function_call": "the older form of `tool_calls`, empty",
         "messages[].provider_specific_fields": "what the model's server adds for itself",
     },
-)
+)  # fmt: skip
 SHELL = "bash"
 LAST_BLOCK = re.compile(r"```[^\n`]*\n(?P<command>(?:(?!```).)*?)\n?```\s*\Z", re.DOTALL)
 BLOCK = re.compile(r"```(?P<kind>\w*)[ \t]*\n(?P<command>.*?)\n```", re.DOTALL)

@@ -19,6 +19,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.trajectory import Outcome
 
 SPACE = re.compile(r"[ \t\r\n]*")
+FORMAT = "a word of the format, which steps say in their own way"
 SUCCESS = ("success", "resolved", "target", "passed")
 REWARDS = ("reward", "score")
 TEXTS = ("text", "input_text", "output_text", "summary_text", "reasoning_text")
