@@ -36,6 +36,7 @@ from xlam_lib.data.formats.base import SourceInfo, need, need_objects, place
 from xlam_lib.data.formats.call_forms import FoundCall
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
 from xlam_lib.data.formats.tool_forms import tools_of
+from xlam_lib.data.recognise import refused
 from xlam_lib.data.sources.logs.values import FORMAT, filled, outcome_of, text_of
 from xlam_lib.trajectory import Trajectory
 
@@ -82,6 +83,8 @@ def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One run of one agent -> one trajectory."""
+    if "schema_version" not in record:
+        raise refused(record, "no 'schema_version'", SOURCE.name)
     version = need(record, "schema_version", str)
     if not version.startswith("ATIF"):
         raise Drop("not an ATIF trajectory", f"schema_version is {version[:80]!r}")

@@ -42,6 +42,7 @@ from xlam_lib.data.formats.base import SourceInfo, ZippedFile, need, need_object
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.formats.tool_forms import tools_of
+from xlam_lib.data.recognise import refused
 from xlam_lib.data.sources.logs.values import FORMAT, filled, split_list
 from xlam_lib.trajectory import Outcome, Tool, Trajectory
 
@@ -109,6 +110,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One sample -> one trajectory."""
     if "messages" not in record and ("samples" in record or "eval" in record):
         raise Drop("a log without samples: no trajectory to convert")
+    if "messages" not in record:
+        raise refused(record, "no 'messages'", SOURCE.name)
     attached = record["attachments"] if isinstance(record.get("attachments"), dict) else {}
     messages = _resolved(need_objects(need(record, "messages", list), "messages"), attached)
     if not messages:

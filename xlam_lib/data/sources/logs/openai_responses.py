@@ -31,6 +31,7 @@ from xlam_lib.data.formats.base import SourceInfo, need_objects, unique_tools
 from xlam_lib.data.formats.call_forms import FoundCall
 from xlam_lib.data.formats.conversations import Turn, assemble, json_text, raw_id_of, read_turns
 from xlam_lib.data.formats.tool_forms import tools_of
+from xlam_lib.data.recognise import refused
 from xlam_lib.data.sources.logs.values import FORMAT, filled, outcome_of, split_list, text_of
 from xlam_lib.trajectory import Outcome, Tool, Trajectory
 
@@ -114,7 +115,7 @@ def _items(whole: dict[str, Any]) -> list[dict[str, Any]]:
     given = whole.get("input")
     given = [{"role": "user", "content": given}] if isinstance(given, str) else given
     if given is None and "output" not in whole:
-        raise Drop("no items", f"neither 'items' nor 'input' nor 'output' in {', '.join(map(repr, list(whole)[:12]))}")
+        raise refused(whole, "no items", SOURCE.name)
     output = need_objects(whole.get("output") or [], "output")
     return [*first, *need_objects(given or [], "input"), *output]
 

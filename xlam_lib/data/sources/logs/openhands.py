@@ -43,6 +43,7 @@ from xlam_lib.data.formats.base import SourceInfo, need_objects, place
 from xlam_lib.data.formats.call_forms import FoundCall, found_call
 from xlam_lib.data.formats.conversations import Turn, assemble, inferred_tools, read_turns
 from xlam_lib.data.formats.tool_forms import tools_of
+from xlam_lib.data.recognise import refused
 from xlam_lib.data.sources.logs.openhands_sdk import SDK_FIELDS, SDK_LEFT_OUT, sdk_tools, sdk_turns
 from xlam_lib.data.sources.logs.values import filled, outcome_of, split_list
 from xlam_lib.trajectory import Outcome, Trajectory
@@ -144,7 +145,7 @@ def _events(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if events is None and _is_event(record):
         raise Drop("one event, not a run", "give the list of all events as one file")
     if not isinstance(events, list):
-        raise Drop("no events", f"none of {', '.join(map(repr, LISTS))} in {', '.join(map(repr, list(record)[:12]))}")
+        raise refused(record, "no events", SOURCE.name)
     for event in events:
         pair = event if isinstance(event, list) else [event]
         yield from need_objects([each for each in pair if each is not None], "history")

@@ -50,6 +50,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need_objects, place
 from xlam_lib.data.formats.call_forms import FoundCall, found_calls
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
+from xlam_lib.data.recognise import refused
 from xlam_lib.data.sources.logs.openai_responses import turns_of_items
 from xlam_lib.data.sources.logs.values import FORMAT, filled, outcome_of, text_of
 from xlam_lib.trajectory import Outcome, Trajectory
@@ -126,7 +127,7 @@ def _turns(record: dict[str, Any], extra: dict[str, Any]) -> Iterator[Turn]:
     if record.get("messages"):
         return _messages(need_objects(record["messages"], "messages"))
     if not record.get("trajectory"):
-        raise Drop("no run", f"neither 'history' nor 'messages' nor 'trajectory' in {', '.join(list(record)[:12])}")
+        raise refused(record, "no run", SOURCE.name)
     steps = need_objects(record["trajectory"], "trajectory")
     return _messages(_rows(steps) if "role" in steps[0] else _steps(steps))
 
