@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from xlam_lib.data.accounting import Accounting, Drop, Loss
+from xlam_lib.data.archives import read_zip
 from xlam_lib.data.fields import UNKNOWN, UNKNOWN_FIELDS, path_of
 from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
 from xlam_lib.data.reading import Raw, matches, read_records, read_text
@@ -102,8 +103,11 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
 
 def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
     """The raw records of one file, objects that hold several taken apart, and others completed by another file."""
+    zipped = source.SOURCE.zipped_file
+    if zipped and matches(file, (zipped.files,)):
+        return unpacked(source, read_zip(file, zipped))
     if matches(file, source.SOURCE.text_files):
-        return read_text(file, source.split)
+        return unpacked(source, read_text(file, source.split))
     records = unpacked(source, read_records(file))
     paired = paired_file_of(source, file)
     return join_records(source, records, paired) if paired else records

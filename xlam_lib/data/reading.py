@@ -33,9 +33,10 @@ from xlam_lib.data.tables import TABLES, kind_of_table, table_rows
 
 __all__ = ["Raw", "ReadError", "data_files", "is_lines", "matches", "read_lines", "read_records", "read_text"]
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", *TABLES)
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".traj", *TABLES)
+ONE_VALUE = (".json", ".traj")  # a list or an object a file, as a rule; the others have a value a line
 Split = Callable[[str], Iterator[tuple[int, dict[str, Any]]]]
-KINDS = ".json, .jsonl or .ndjson (also .gz), .parquet or .arrow"
+KINDS = ".json, .jsonl, .ndjson or .traj (also .gz), .parquet or .arrow"
 BOMS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -109,8 +110,9 @@ def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[
 def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
     """The records of a plain-text file, a log or transcript; `split(text)` of its source yields (line, record) of each.
 
-    A file that is not UTF-8 or whose gzip stream breaks off is one quarantined entry, since a record that is cut off
-    can't be told from a short one: `next(read_text("episodes.txt", webshop.split)).line` -> 1.
+    A file that is not UTF-8, or not JSON where its source expects that, or whose gzip stream breaks off, is one
+    quarantined entry, since a record that is cut off can't be told from a short one:
+    `next(read_text("episodes.txt", webshop.split)).line` -> 1.
     """
     try:
         data = Path(path).read_bytes()
@@ -127,9 +129,13 @@ def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
         yield Loss("quarantined", str(path), line, reason)
         return
     empty = True
-    for line, record in split(text):
-        empty = False
-        yield Raw(record, str(path), line)
+    try:
+        for line, record in split(text):
+            empty = False
+            yield Raw(record, str(path), line)
+    except json.JSONDecodeError as error:  # of a source whose text files are JSON
+        yield Loss("quarantined", str(path), error.lineno, f"not JSON: {error}")
+        return
     if empty:
         yield Loss("quarantined", str(path), 0, "the file is empty" if not text.strip() else "no record in this text")
 
@@ -158,7 +164,7 @@ def _wrong_encoding(head: bytes) -> str:
 def _reader(stream: Stream, head: bytes) -> Callable[[Stream], Iterator[Raw | Loss]]:
     """A list, lines or one object? The content decides; the name does where the first line may be a bad one."""
     first, _, rest = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
-    named_lines = not stream.path.name.removesuffix(".gz").endswith(".json")
+    named_lines = not stream.path.name.removesuffix(".gz").endswith(ONE_VALUE)
     if first.startswith(b"["):
         return _lines if named_lines and rest.strip() and first.strip() != b"[" else list_elements
     if named_lines:

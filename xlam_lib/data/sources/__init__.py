@@ -2,6 +2,7 @@
 
     calls/     questions with tools and the calls that answer them       agents/    episodes in environments
     exchange/  formats in which projects hand on trajectories            catalogs/  tools that records name only
+    logs/      what agent frameworks write down of their runs
 
 To add one, write `sources/<family>/<name>.py`; a module with a `SOURCE` is found by itself:
 
