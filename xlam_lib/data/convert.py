@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from xlam_lib.data.accounting import Accounting, Drop, Loss
+from xlam_lib.data.accounting import SHAPE_ERRORS, UNFORESEEN, Accounting, Drop, Loss
 from xlam_lib.data.archives import read_zip
 from xlam_lib.data.fields import UNKNOWN, UNKNOWN_FIELDS, path_of
 from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
@@ -28,10 +28,11 @@ Convert = Callable[[dict[str, Any], str], list[Trajectory]]
 DUPLICATE = "duplicate of an earlier record"
 RENAMED = "id given twice, renamed"
 ARGUMENTS = "argument against its schema"
-UNFORESEEN = "a shape that the converter doesn't know"
-SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)  # what data provoke in code
 SHOWN = 200  # characters of an unknown field, its name or an example
-NOTES = {"repairs": "arguments repaired", "unknown_types": "parameter type not understood"}  # lists in Trajectory.extra
+NOTES = {
+    "repairs": "arguments repaired",
+    "unknown_types": "parameter type or keyword not understood",
+}  # lists in Trajectory.extra
 
 
 class Names:

@@ -58,11 +58,12 @@ class SourceInfo:
     policy: Policy = Policy()  # where it is verified otherwise than `quality.findings` says
     fields: tuple[str, ...] = ()  # paths of what a record may have: others are kept and counted; see `data.fields`
     left_out: Mapping[str, str] = field(default_factory=dict)  # paths of what isn't taken over, each with the reason
+    layout: Mapping[str, str] = field(default_factory=dict)  # the same for parts of texts, by regular expressions
 
     @functools.cached_property
     def known_fields(self) -> Fields:
         """What a record of this source may have, with what is left out: `known_fields.unknown(record)` -> {}."""
-        return Fields.of([*self.fields, *self.left_out])
+        return Fields.of(self.fields, self.left_out)
 
     @property
     def own_files(self) -> tuple[str, ...]:

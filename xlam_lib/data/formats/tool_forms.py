@@ -9,12 +9,17 @@ refuse (`"required": true` on a parameter, "minimum": "0") are taken out; types 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
+from xlam_lib.arguments import rules_of, validator_of
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import cached_by_value, unique_tools
 from xlam_lib.data.formats.literals import decode, decode_all
 from xlam_lib.data.formats.schemas import Annotation, parse_annotation
+from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Tool
 
 NAMES = ("name", "tool_name", "function_name", "api_name")
@@ -141,7 +146,7 @@ def _schema(raw: Any, where: str, notes: list[str], depth: int = 0) -> Any:
     needed = _names(raw.get("required"))
     for key, value in raw.items():
         if key not in NESTED:
-            if key not in ("type", "required") and _legal(key, value):
+            if key not in ("type", "required") and legal(key, value):
                 schema[key] = value
         elif key in TABLES and isinstance(value, dict):
             schema[key] = {name: _schema(part, f"{where}.{name}", notes, depth + 1) for name, part in value.items()}
@@ -179,8 +184,11 @@ def _types(kind: Any, where: str, notes: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _legal(key: str, value: Any) -> bool:
-    """Whether JSON Schema lets a keyword have that value; keywords that it doesn't know may have any."""
+def legal(key: str, value: Any) -> bool:
+    """Whether JSON Schema lets a keyword have that value: `legal("examples", "a, b")` -> False.
+
+    Keywords that it doesn't know may have any.
+    """
     if key in TEXTS:
         return isinstance(value, str)
     if key in NUMBERS:
@@ -193,3 +201,46 @@ def _legal(key: str, value: Any) -> bool:
     if key in ("enum", "examples"):
         return isinstance(value, list)
     return key not in NESTED and not key.startswith("$")
+
+
+def keywords(spec: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
+    """What a parameter says besides its type, as far as JSON Schema lets it; `notes` gets the rest.
+
+    Example: `keywords({"type": "str", "default": "a", "examples": "a, b"}, "f.x", [])` -> {"default": "a"}
+    """
+    made: dict[str, Any] = {}
+    for key, value in spec.items():
+        if key in NESTED:
+            inner = _schema({key: value}, where, notes)
+            made |= inner
+            if key not in inner and not (key == "items" and inner):
+                notes.append(f"{where}.{key}: {value}")
+        elif key not in ("type", "required"):
+            if legal(key, value):
+                made[key] = value
+            else:
+                notes.append(f"{where}.{key}: {value}")
+    if made.get("properties") and _names(spec.get("required")):
+        made["required"] = [name for name in _names(spec["required"]) if name in made["properties"]]
+    return made
+
+
+def lawful_tools(tools: Iterable[Tool], notes: list[str]) -> list[Tool]:
+    """The tools with parameters as `lawful` gives them: `lawful_tools([Tool("now")], [])` -> [Tool("now")]."""
+    return [replace(tool, parameters=lawful(tool.parameters, tool.name, notes)) for tool in tools]
+
+
+def lawful(schema: dict[str, Any], name: str, notes: list[str]) -> dict[str, Any]:
+    """The parameters of a tool as they are; where JSON Schema refuses them, what it refuses taken out and noted.
+
+    Example: `lawful({"type": "object", "properties": {"n": {"type": "int"}}}, "f", [])["properties"]` -> an integer
+    """
+    rules = rules_of(schema)
+    try:
+        if not rules.quick:
+            validator_of(rules)
+        if schema.get("type") == "object":
+            return schema
+    except TrajectoryError as error:
+        notes.append(f"{name}: {error}")
+    return parameters_schema(schema, name, notes)

@@ -30,6 +30,14 @@ def row(**changes: str) -> dict:
     return {"instruction": SYSTEM, "input": history, "output": answer, **changes}
 
 
+def test_an_answer_that_is_one_object_is_one_call() -> None:
+    call = {"name": "Sub", "parameters": {"a": 1.5}}
+    asked = {"system": SYSTEM, "user": "**Dialogue Records History**\n<user> Go </user>\n"}
+    (one,), (listed,) = (convert({**asked, "answer": answer}, "x.json:1") for answer in (call, [call]))
+    assert one.steps == listed.steps and one.steps[-1].tool_calls[0].arguments == {"a": 1.5}
+    assert reason("toolrl_rlla", {**asked, "answer": 3}) == "'answer' is not a list of objects"
+
+
 def test_a_row() -> None:
     (t,) = convert(row(), "x.json:1")
     assert [step.role for step in t.steps] == ["user", "assistant", "tool", "tool", "assistant"]

@@ -36,8 +36,9 @@ def one_by_one(value: dict[str, Any]) -> list[dict[str, Any]]:
 def convert_answer(record: dict[str, Any], where: str, source: SourceInfo) -> Trajectory:
     """One converted answer -> one trajectory."""
     answer = need(record, "answer", dict)
+    notes: list[str] = []
     tools = unique_tools(
-        [tool_of(raw) for raw in need_objects(need(record, "available_tools", list), "available_tools")]
+        [tool_of(raw, notes) for raw in need_objects(need(record, "available_tools", list), "available_tools")]
     )
     builder = _Answer({tool.name for tool in tools}, json_object(answer.get("final_answer")))
     builder.user(need(record, "query", str))
@@ -50,7 +51,7 @@ def convert_answer(record: dict[str, Any], where: str, source: SourceInfo) -> Tr
     finish = last[0].arguments if last and last[0].name == FINISH else {}
     number = str(record.get("query_id") or "")
     raw_id = "/".join(part for part in (place(where).partition(":")[0], number) if part)
-    extra = {"method": answer.get("method"), "final_answer": finish.get("final_answer")}
+    extra = {"method": answer.get("method"), "final_answer": finish.get("final_answer"), "unknown_types": notes}
     return Trajectory(
         trajectory_id=f"{source.name}/{raw_id}",
         source=source.source(raw_id),

@@ -61,7 +61,7 @@ def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Episodes of a log: {"episode": 1, "log": "Action: reset ...", "so_far": "2 0.5 0.5 0.0"}."""
     text = text.replace("\r\n", "\n")
     marks = list(BEGINNING.finditer(text))
-    for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=True):
+    for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=False):
         body = text[mark.end() : end]
         ending = ENDING.search(body)
         record = {"episode": int(mark[1]), "log": body[: ending.start()] if ending else body}

@@ -1,6 +1,6 @@
 """ToolRL's RLLA data: a dialogue so far in tags, and the next turn with thought, calls and response (notebook 01).
 
-Raw record (shortened; the processed API-Bank tests have "system", "user" and "answer", a list of calls):
+Raw record (shortened; the processed API-Bank tests have "system", "user" and "answer", a list of calls or one):
 
     {"instruction": "You are a helpful multi-turn dialogue assistant ...\\n\\n**Available Tools**\\n...\\n
        1. Name: sms\\nDescription: Schedule an SMS.\\nParameters: {\\"time\\": {\\"type\\": \\"string\\"}}\\n\\n...",
@@ -66,7 +66,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     if isinstance(answer, str):
         _walk(_blocks(answer), builder, [])
     else:
-        _calls(builder, [_call_line(item) for item in need_objects(answer, "answer")], "", "")
+        items = [answer] if isinstance(answer, dict) else answer
+        _calls(builder, [_call_line(item) for item in need_objects(items, "answer")], "", "")
     if len(builder.steps) == before or builder.steps[-1].role != "assistant":
         raise Drop("an empty answer")
     declared = _tools(notes, _listed(system))

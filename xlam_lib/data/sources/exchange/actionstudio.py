@@ -46,7 +46,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One record -> one trajectory."""
     messages = need_objects(need(record, "conversation", list), "conversation")
     raw_tools = need_objects(record.get("tools") or [], "tools")
-    tools = unique_tools([tool_of(_function(raw)) for raw in raw_tools])
+    notes: list[str] = []
+    tools = unique_tools([tool_of(_function(raw), notes) for raw in raw_tools])
     builder = _walk(messages)
     need_declared([call.name for step in builder.steps for call in step.tool_calls], tools)
     instruction = record.get("task_instruction") or ""
@@ -61,6 +62,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         "arguments_as_text": bool(calls) and all(isinstance(call.get("arguments"), str) for call in calls),
         "other_keys": {key: value for key, value in record.items() if key not in KNOWN},
         "repairs": builder.repairs,
+        "unknown_types": notes,
     }
     return [
         Trajectory(

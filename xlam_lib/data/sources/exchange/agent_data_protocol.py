@@ -35,6 +35,7 @@ from xlam_lib.codec import tools_from_any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects, unique_tools
 from xlam_lib.data.formats.schemas import tool_of_calls
+from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Step, Task, Tool, ToolCall, Trajectory
 
@@ -212,7 +213,7 @@ def _tools(record: dict[str, Any], steps: list[Step]) -> tuple[tuple[Tool, ...],
     """(tools, names of those inferred from the calls)."""
     listed = record.get("tools")
     try:
-        declared = unique_tools(tools_from_any(need_objects(listed, "tools"))) if listed else ()
+        declared = unique_tools(lawful_tools(tools_from_any(need_objects(listed, "tools")), [])) if listed else ()
     except (TrajectoryError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise Drop("tools are in no known form", str(error)[:200]) from error
     calls: dict[str, list[dict[str, Any]]] = {}

@@ -39,6 +39,7 @@ from xlam_lib.codec import (
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
+from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.data.sources.agents.agentlite import action_tools, parse_action
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, Trajectory
@@ -66,13 +67,15 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     except TrajectoryError as error:
         raise Drop("steps that don't fit together", str(error)) from error
     instruction, declared = _split_prompt(need(raw[0], "input", str))
-    tools, inferred = with_inferred(declared, steps)
+    notes: list[str] = []
+    tools, inferred = with_inferred(lawful_tools(declared, notes), steps)
     score = record.get("score")
     reward = float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
     raw_id = content_id(record)
     extra = {
         "model_name": record.get("model_name"),
         "inferred_tools": inferred,
+        "unknown_types": notes,
         "spaced_keys": any(SPACED in step for step in raw),
         "other_keys": {key: value for key, value in record.items() if key not in KNOWN},
     }
