@@ -15,7 +15,7 @@ from xlam_lib.data.formats.literals import decode
 ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})|\\[nrt]")  # as JSON has them within a text that isn't JSON as a whole
 WORD = re.compile(r"\w+")
 CLAUSE = re.compile(r"[^\w\s'’-]+")  # between clauses
-SHORT = 8  # word characters of a piece that may be layout: shorter ones prove nothing, since they are found by chance
+SHORT = 8  # word characters of a clause of a string that was taken apart: shorter ones may well be layout
 
 
 def folded(text: str) -> str:
@@ -112,10 +112,13 @@ class Rules:
         for path, text in strings(raw):
             if self.left_out.match(path):
                 continue
-            found += [(path, piece) for piece in pieces_lost(text, words, self.layout)]
+            if len(WORD.findall(text)) > 1:
+                found += [(path, piece) for piece in pieces_lost(text, words, self.layout)]
+            elif folded(text) not in words and WORD.search(self.layout.sub("", text) if self.layout else text):
+                found.append((path, text))
         return found
 
 
 def _matching(paths: Iterable[str], end: str) -> re.Pattern[str]:
-    patterns = [re.escape(path).replace(r"\*\*", ".*").replace(r"\*", r"[^.\[\]]+") for path in paths]
+    patterns = [re.escape(path).replace(r"\.\*\*", r"(?:[.\[].*)?").replace(r"\*", r"[^.\[\]]+") for path in paths]
     return re.compile(f"(?:{'|'.join(patterns)}){end}" if patterns else r"(?!)")

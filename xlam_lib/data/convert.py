@@ -149,8 +149,9 @@ def converter(source: Any) -> Convert:
     def keeping(record: dict[str, Any], where: str) -> list[Trajectory]:
         made = convert(record, where)
         if made and (unknown := unknown_of(record)):
-            first = msgspec.structs.replace(made[0], extra={**made[0].extra, UNKNOWN_FIELDS: unknown})
-            return [first, *made[1:]]
+            extra = made[0].extra
+            kept = {**extra.get(UNKNOWN_FIELDS, {}), **unknown}
+            return [msgspec.structs.replace(made[0], extra={**extra, UNKNOWN_FIELDS: kept}), *made[1:]]
         return made
 
     return keeping

@@ -89,6 +89,11 @@ class Fields:
                 self.each._walk(inner, f"{place}[{number}]", found)
 
 
+def of_the_record(unknown: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the record itself, for formats with a way back: `of_the_record({"a": 1, "b.c": 2})` -> {"a": 1}."""
+    return {place: value for place, value in unknown.items() if "." not in place and EACH[0] not in place}
+
+
 def path_of(place: str) -> str:
     """The path of a place, under which it is counted: `path_of("messages[3].seed")` -> "messages[].seed"."""
     return NUMBER.sub(EACH, place)

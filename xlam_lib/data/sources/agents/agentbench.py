@@ -45,11 +45,19 @@ SOURCE = SourceInfo(
         "kg_dev.json": (0,),
         "os_training.json": (0, 1),
     },
+    version="2",
+    fields=(
+        *("description", "add_description", "label", "type", "sql", "answer_md5", "table", "heads", "source"),
+        *("qid", "question", "entities", "actions", "answer", "s_expression"),
+        *("explanation", "create", "init", "start", "labels", "evaluation", "example"),
+        *("alfworld_episode", "turns"),
+    ),
 )
 NO_ANSWER = "a query without an answer: no trajectory to convert"
 NAMED_ONLY = "a script that the record only names: no trajectory to convert"
 OTHER_LANGUAGE = "a script in another language than the shell's: no trajectory to convert"
 SHELLS = ("bash", "sh", "shell", "command", "code")
+OF_DATA = ("source", "create", "heads")  # where a question is from, and how its data are made
 CHANGES = ("INSERT", "UPDATE", "DELETE")
 ANSWER = tool("answer", "Answer the question and end the task.", answer="the answer").tool()
 EPISODE = "alfworld_episode"  # key by which `unpack` marks what it took apart
@@ -112,7 +120,7 @@ def _database(record: dict[str, Any], where: str) -> Trajectory:
         raise Drop(NO_ANSWER)
     else:
         calls = [ToolCall("answer", {"answers": label if isinstance(label, list) else str(label)}, "call_0")]
-    extra = {"answer": label, "kinds": kinds, "answer_md5": record.get("answer_md5"), "table": record.get("table")}
+    extra = {"answer": label, "kinds": kinds, **{key: record.get(key) for key in ("answer_md5", "table", *OF_DATA)}}
     return _gold(question, calls, (SQL.tool(), ANSWERS), f"db/{_id(record, where)}", "db", extra)
 
 
@@ -131,7 +139,7 @@ def _knowledge_graph(record: dict[str, Any]) -> Trajectory:
             verbatim[calls[-1].id] = text
     if not calls:
         raise Drop(NO_ANSWER)
-    extra = {"answer": record.get("answer"), "s_expression": record.get("s_expression"), VERBATIM: verbatim}
+    extra = {key: record.get(key) for key in ("answer", "s_expression", "entities", *OF_DATA)} | {VERBATIM: verbatim}
     raw_id = str(record["qid"]) if isinstance(record.get("qid"), str | int) else content_id(record)
     return _gold(question, calls, KG.tools(), f"kg/{raw_id}", "kg", extra)
 

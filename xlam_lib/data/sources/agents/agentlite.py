@@ -45,6 +45,9 @@ SOURCE = SourceInfo(
     url="https://github.com/SalesforceAIResearch/AgentLite",
     files=("*.json", "*.jsonl", "*.txt"),
     text_files=("*.txt",),
+    version="2",
+    fields=("task", "actions", "action_chain", "reward"),
+    layout={r"^(Task|Action|Observation):": "labels of the steps", r"^OK$": "what answers a thought"},
 )
 INNER = {
     "Think": "Conduct thinking and reasoning process for solving task.",
@@ -84,7 +87,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     reward = record.get("reward")
     reward = float(reward) if isinstance(reward, int | float) and not isinstance(reward, bool) else None
     raw_id = task["task_id"] if isinstance(task.get("task_id"), str) and task["task_id"] else content_id(record)
-    extra = {"answer": task.get("answer"), "completion": task.get("completion"), "inferred_tools": inferred}
+    extra = {key: value for key, value in task.items() if key not in ("instruction", "task_id")}
+    extra["inferred_tools"] = inferred
     extra["unknown_types"] = notes
     return [
         Trajectory(

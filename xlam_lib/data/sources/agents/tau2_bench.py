@@ -34,7 +34,7 @@ from dataclasses import replace
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need, need_objects, place
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, need, need_objects, place
 from xlam_lib.data.formats.call_forms import found_calls
 from xlam_lib.data.formats.conversations import Conversation, Turn, assemble, inferred_tools, read_turns
 from xlam_lib.data.formats.messages import turns_of
@@ -61,7 +61,7 @@ SOURCE = SourceInfo(
         "messages[].turn_idx": "the number of the message",
         "messages[].id": "calls get ids of our own, by which their results stay linked",
         "messages[].tool_calls[].id": "calls get ids of our own, by which their results stay linked",
-        "messages[].role": "the speaker, who is the step's role",
+        "messages[].role": SPEAKER,
     },
 )
 STOPS = ("###STOP###", "###TRANSFER###", "###OUT-OF-SCOPE###")

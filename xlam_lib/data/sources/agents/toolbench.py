@@ -35,6 +35,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import (
+    SPEAKER,
     SourceInfo,
     cached_by_value,
     need,
@@ -49,6 +50,16 @@ from xlam_lib.data.siblings import Sibling
 from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
+FIELDS = (
+    *("win", "try_count", "forward_args", "try_list"),
+    *(f"answer_generation.{key}" for key in ("valid_data", "finish_type", "query", "final_answer", "function")),
+    *(f"answer_generation.{key}" for key in ("query_count", "total_tokens", "chain", "train_messages")),
+)
+SEARCH = "what the search tried; its accepted path is the trajectory, what it left is read by `rejected_siblings`"
+LEFT_OUT = {
+    **{key: SEARCH for key in ("tree", "trys", "compare_candidates")},
+    "answer_generation.train_messages[][].role": SPEAKER,
+}
 SOURCE = SourceInfo(
     name="toolbench",
     license="Apache-2.0",
@@ -59,6 +70,10 @@ SOURCE = SourceInfo(
         "answer/G2_answer/127_ChatGPT_DFS_woFilter_w2.json": None,
         "toolllama_answers/raw_answer/G1_demo/82217_ChatGPT_DFS_woFilter_w2.json": None,
     },
+    version="2",
+    fields=FIELDS,
+    left_out=LEFT_OUT,
+    layout={r"\bBegin!": "how a prompt ends"},
 )
 FINISH = "Finish"
 OTHER_FORMS = {"api_list": "a query without an answer", "conversations": "a row of the first release, not a tree"}
@@ -77,7 +92,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     finish = calls[-1].arguments if calls and calls[-1].name == FINISH else {}
     raw_id = place(where)
     extra = {"final_answer": finish.get("final_answer", ""), "search_hints": hints, "repairs": builder.repairs}
-    extra["unknown_types"] = notes
+    kind = answer.get("finish_type")
+    extra |= {"unknown_types": notes, "finish_type": kind if kind != finish.get("return_type") else ""}
     return [
         Trajectory(
             trajectory_id=f"{SOURCE.name}/{raw_id}",

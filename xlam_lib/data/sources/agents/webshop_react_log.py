@@ -50,6 +50,8 @@ SOURCE = SourceInfo(
     files=("WebShop.ipynb (its printed log as *.txt)",),
     text_files=("*.txt", "*.log"),
     samples={"episodes_000_249.txt": (0, 1, 132)},
+    fields=("episode", "log", "so_far"),
+    layout={r"^(Action|Observation):": "labels of the steps", r"^-+$": "lines between the episodes"},
 )
 BEGINNING = re.compile(r"^-{15,}\n(\d+)\n", re.MULTILINE)
 ENDING = re.compile(r"\n(\d+(?: [\d.e+-]+){3})\n-{5,}\s*\Z")

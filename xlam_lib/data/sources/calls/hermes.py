@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, need
 from xlam_lib.data.formats.conversations import assemble, native_texts, raw_id_of, read_turns, tags_of
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
@@ -43,6 +43,17 @@ SOURCE = SourceInfo(
     files=("func-calling*.json", "glaive-function-calling-5k.json", "json-mode-*.json"),
     hub_id="NousResearch/hermes-function-calling-v1",
     samples={"hermes_fc_v1_row_transcribed.json": (0,), "few_shot.json": (0, 1)},
+    fields=(
+        *("id", "category", "subcategory", "task", "schema", "tools", "example"),
+        *("conversations[].from", "conversations[].value"),
+    ),
+    left_out={"conversations[].from": SPEAKER},
+    layout={
+        r"^(SYSTEM|USER|ASSISTANT|TOOL):": "labels of the turns",
+        r"</?(tools|tool_call|tool_response|scratch_pad|think)>": "tags of the parts",
+        r"[^.\n]*function signatures within[^.]*\.": "in which tags the tools stand",
+        r"^(Use the following pydantic model|For each function call) .*?\n</tool_call>": "in which tags to call",
+    },
 )
 SPEAKER = re.compile(r"^(SYSTEM|USER|ASSISTANT|TOOL):[ \t]*\n?", re.MULTILINE)
 

@@ -51,6 +51,10 @@ SOURCE = SourceInfo(
     files=("xlam_function_calling_60k.json",),
     hub_id="Salesforce/xlam-function-calling-60k",
     fields=("id", "query", "answers", "tools", "instruction", "input", "output"),
+    layout={
+        r"\[BEGIN OF FORMAT INSTRUCTION\].*?\[END OF FORMAT INSTRUCTION\]": "how to answer, of the masked form",
+        r"\[(BEGIN|END) OF [A-Z ]+\]": "marks of the blocks",
+    },
     samples={"transcribed_rows.json": (0, 1, 2), "hammer_masking_sft_example.json": (0, 2, 3)},
 )
 HAMMER = {"license": "CC-BY-4.0 AND Apache-2.0", "url": "https://github.com/MadeAgents/Hammer"}
