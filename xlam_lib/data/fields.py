@@ -51,7 +51,8 @@ class Fields:
         """Makes the levels of a path known, down to its end or to what is taken as a whole."""
         level = self
         for part in path.replace(EACH, f".{EACH}").split("."):
-            if part == DEEP or (id(level) in wholes and not level.known):
+            any_ = level.inner.get(ANY)
+            if part == DEEP or (id(level) in wholes and not level.known) or (id(any_) in wholes and not any_.known):
                 break
             level.known.add(part)
             level = level.inner.setdefault(part, Fields())

@@ -20,6 +20,7 @@ CACHE_SIZE = 4096  # results of each function
 LONGEST_KEY = 1 << 16  # bytes of the values: longer ones are made anew
 SPEAKER = "the speaker, who is the step's role"  # reasons to leave a field out that several sources have
 TYPE_WORD = "a type in another language's words; the schema has JSON Schema's"
+CALL_ID = "calls get ids of our own, by which their results stay linked"
 ALWAYS_FUNCTION = "the kind of a tool or call, which is always function"
 P, T = ParamSpec("P"), TypeVar("T")
 KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}

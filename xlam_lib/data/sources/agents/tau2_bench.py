@@ -34,7 +34,7 @@ from dataclasses import replace
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SPEAKER, SourceInfo, need, need_objects, place
+from xlam_lib.data.formats.base import CALL_ID, SPEAKER, SourceInfo, need, need_objects, place
 from xlam_lib.data.formats.call_forms import found_calls
 from xlam_lib.data.formats.conversations import Conversation, Turn, assemble, inferred_tools, read_turns
 from xlam_lib.data.formats.messages import turns_of
@@ -59,8 +59,8 @@ SOURCE = SourceInfo(
         **{key: "when it ran and what it cost" for key in ("agent_cost", "user_cost", "seed", "trial")},
         **{f"messages[].{key}": "when it was said and what it cost" for key in ("timestamp", "cost", "usage")},
         "messages[].turn_idx": "the number of the message",
-        "messages[].id": "calls get ids of our own, by which their results stay linked",
-        "messages[].tool_calls[].id": "calls get ids of our own, by which their results stay linked",
+        "messages[].id": CALL_ID,
+        "messages[].tool_calls[].id": CALL_ID,
         "messages[].role": SPEAKER,
     },
 )
