@@ -83,7 +83,9 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One dialogue or plan -> one trajectory."""
     plan = "plan" in record
     if not plan and "turns" not in record:
-        raise Drop("a table of error texts: no trajectory to convert", f"keys {', '.join(map(repr, list(record)[:3]))}")
+        texts = bool(record) and all(isinstance(value, list | str) for value in record.values())
+        kind = "a table of error texts: no trajectory to convert" if texts else "a record of an unknown kind"
+        raise Drop(kind, f"keys {', '.join(map(repr, list(record)[:3])) or 'none'}")
     scene = ""
     if plan:
         builder, scene = _plan(need(record, "plan", str))

@@ -236,7 +236,7 @@ def _case(case: dict[str, Any], name: str) -> Trajectory:
         prompt[-1].get("content") if isinstance(prompt, list) and prompt and isinstance(prompt[-1], dict) else prompt
     )
     if not isinstance(prompt, str):
-        raise Drop("infrastructure error, no solution", str(case)[:120])
+        raise Drop("a judged case without its prompt", str(case)[:120])
     solution = _section(prompt, "AI Assistant's Solution", "Analysis")
     retrieval = f"Function: {RETRIEVAL.name}\n" in solution
     tools = described(_section(prompt, "Documentation", "Task Instruction"), retrieval)
@@ -251,7 +251,7 @@ def _case(case: dict[str, Any], name: str) -> Trajectory:
         else:
             raise Drop("a step that isn't an action and its result", text[:120])
     if len(builder.steps) == 1:
-        raise Drop("infrastructure error, no solution", solution[:120])
+        raise Drop("a judged case without a solution", solution[:120])
     checks = {key: case.get(key) for key in ("process_correctness", "final_response_correctness") if key in case}
     known_verdict = len(checks) == 2 and all(isinstance(value, str) for value in checks.values())
     success = all(value == "Yes" for value in checks.values()) if known_verdict else None

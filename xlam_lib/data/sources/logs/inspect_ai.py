@@ -87,6 +87,7 @@ SOURCE = SourceInfo(
         **dict.fromkeys(("token_limit", "token_limit_type", "token_limit_usage"), "the limits that were set"),
         **dict.fromkeys(("message_limit", "time_limit"), "the limits that were set"),
     },
+    layout={r"^attachment://\w*": "the place of a text that lies in the attachments"},
 )
 GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 ATTACHED = "attachment://"

@@ -63,6 +63,7 @@ SOURCE = SourceInfo(
     ),
     left_out={
         **{f"{at}[].{key}": reason for at in LISTS for key, reason in LEFT.items()},
+        **{f"{at}tools[].**.type": "the kind of the tool and of its parts" for at in ("", "request.", "response.")},
         **{f"{at}{key}": "how the request was to be served" for at in ("", "request.", "response.") for key in (
             "object", "parallel_tool_calls", "tool_choice", "text", "truncation", "reasoning", "store", "user",
             "service_tier", "usage", "include", "stream", "background", "prompt_cache_key", "safety_identifier",
