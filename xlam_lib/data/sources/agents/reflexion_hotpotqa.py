@@ -50,6 +50,7 @@ SOURCE = SourceInfo(
     text_files=("*.txt", "*.log"),
     policy=Policy(composed=("Search.entity",)),  # a title to look for may be the model's own guess
     samples={"react_base.txt": (0, 40), "react_reflexion.txt": (7,)},
+    version="2",
     fields=("text",),
     layout={
         r"^(Thought|Action|Observation)( \d+)?:": "labels of the steps",

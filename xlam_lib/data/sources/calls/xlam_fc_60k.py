@@ -50,6 +50,7 @@ SOURCE = SourceInfo(
     url="https://huggingface.co/datasets/Salesforce/xlam-function-calling-60k",
     files=("xlam_function_calling_60k.json",),
     hub_id="Salesforce/xlam-function-calling-60k",
+    version="2",
     fields=("id", "query", "answers", "tools", "instruction", "input", "output"),
     layout={
         r"\[BEGIN OF FORMAT INSTRUCTION\].*?\[END OF FORMAT INSTRUCTION\]": "how to answer, of the masked form",

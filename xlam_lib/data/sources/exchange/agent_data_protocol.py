@@ -57,6 +57,7 @@ SOURCE = SourceInfo(
     url="https://github.com/neulab/agent-data-protocol",
     files=("sample_std.json", "full_std.jsonl"),
     hub_id="neulab/agent-data-collection",
+    version="2",
     fields=("id", "details", "tools", *EVENTS),
     left_out=NOT_EVENTS,
 )
