@@ -7,7 +7,7 @@ import time
 
 import pytest
 from floor_strategies import answers
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from xlam_lib.answers import CutOffError, like_call, read_arguments, read_json, string_part
@@ -131,6 +131,7 @@ def test_a_name_that_was_not_offered_is_never_called(text, content, calls):
 def test_wherever_an_answer_is_cut_off_only_its_words_are_content(answer, form, data):
     answer = Answer(answer.thought.strip().replace("</think>", ""), answer.calls or (NOW,))
     text = render_answer(answer, "list" if form == "tags" else form)
+    assume("</think>" not in render_answer(Answer("", answer.calls)))
     if form == "tags":
         calls = [
             f"<tool_call>\n{render_answer(Answer('', (call,)), 'list')[1:-1]}\n</tool_call>" for call in answer.calls
@@ -176,11 +177,13 @@ def test_what_is_cut_off_is_known_from_what_is_wrong(value, ascii_only, data):
     text = json.dumps(value, ensure_ascii=ascii_only)
     with pytest.raises(CutOffError):
         read_json(text[: data.draw(st.integers(1, len(text) - 1))])
-    at = data.draw(st.integers(0, len(text) - 1))
-    if text[at] in "[]{},:":
-        with pytest.raises(ValueError, match=".") as error:
-            read_json(text[:at] + "?" + text[at + 1 :] + "]")
-        assert not isinstance(error.value, CutOffError) or '"' in text
+
+
+@pytest.mark.parametrize("text", ['{"a": oops', "[1 2", '{"a" 1', "[tru1", "{'a': 1", '{"a": "b" "c', "[1.x"])
+def test_what_is_wrong_before_its_end_is_not_cut_off(text):
+    with pytest.raises(ValueError, match="line 1") as error:
+        read_json(text)
+    assert not isinstance(error.value, CutOffError)
 
 
 # --- repairs ------------------------------------------------------------------------------------------------------

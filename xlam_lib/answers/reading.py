@@ -99,9 +99,9 @@ def _parse(text: str, offered: Collection[str] | None) -> Parsed:
             reading = _Reading(body, offered, [_thought(text[: found.start()])])
             if body and reading.row(0) == len(body) and not reading.cut:
                 return reading.parsed(text)
-    if "</think>" in text[end:] and (end or not text.startswith(("{", "["))):
-        return _behind_a_thought(text, offered)
     first.rest(end)
+    if any("</think>" in words for words in first.around) and (end or not text.startswith(("{", "["))):
+        return _behind_a_thought(text, offered)
     return first.parsed(text)
 
 
@@ -134,6 +134,7 @@ class _Reading:
     text: str
     offered: Collection[str] | None
     words: list[str] = field(default_factory=list)
+    around: list[str] = field(default_factory=list)  # those of the words that stand around the JSON
     calls: list[ToolCall] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     form: Literal["object", "list", ""] = ""  # of the first JSON that is an answer
@@ -231,6 +232,7 @@ class _Reading:
     def _say(self, text: str) -> None:
         if text := text.strip():
             self.words.append(text)
+            self.around.append(text)
             self.notes.append(f"text {'after' if self.form else 'before'} the JSON: {text[:80]!r}")
 
     def _cut_off(self, why: str, at: int | None = None) -> int:
