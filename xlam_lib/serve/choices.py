@@ -35,9 +35,8 @@ def choice_of_text(text: str, finish_reason: str | None, tools: Sequence[Tool], 
 
 def sets_format(options: dict[str, Any]) -> bool:
     """Whether a request asks for another form than the model's: `sets_format({"response_format": {...}})` -> True."""
-    wished = options.get("response_format") or {}
-    more = options.get("extra_body") or {}
-    return field(wished, "type") not in (None, "text") or any(more.get(key) for key in FORMATS)
+    asked = {**options, **(options.get("extra_body") or {})}
+    return field(asked.get("response_format"), "type") not in (None, "text") or any(map(asked.get, FORMATS))
 
 
 def choice_as_written(text: str, finish_reason: str | None) -> dict[str, Any]:
