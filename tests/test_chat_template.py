@@ -12,6 +12,7 @@ from rendering import EOS, render
 
 from xlam_lib.chat_template import chat_template, model_prompt, model_text, wrapper_of
 from xlam_lib.codec import STYLES, PromptStyle, history_steps, prompts_of, render_answer, render_prompt, style_of
+from xlam_lib.serve.messages import steps_of
 from xlam_lib.trajectory import Step, ToolCall, Trajectory
 from xlam_lib.views import from_xlam_steps, to_openai, tools_to_openai
 
@@ -107,14 +108,24 @@ def test_a_developer_message_is_a_system_message():
     assert render([{"role": "system", "content": ""}, user]) == render([user])
 
 
+@given(trajectories(), st.lists(st.tuples(st.integers(0, 9), texts), max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_system_messages_make_the_task_wherever_they_stand(trajectory, more):
+    messages = to_openai(trajectory.steps)
+    for place, text in more:
+        messages.insert(place, {"role": "system", "content": text})
+    task, steps = steps_of(messages)
+    assert task == "\n\n".join(m["content"] for m in messages if m["role"] == "system" and m["content"])
+    style = replace(STYLES["brief"], task_instruction=task or STYLES["brief"].task_instruction)
+    prompt = render_prompt(trajectory.tools, *history_steps(steps), style)
+    assert render(messages, tools_to_openai(trajectory.tools), STYLES["brief"]) == model_prompt(prompt)
+
+
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
         ([{"role": "tool", "content": "x"}], "message 0 cannot have the role tool"),
-        (
-            [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}],
-            "message 1 cannot have the role system",
-        ),
+        ([{"role": "user", "content": "x"}, {"role": "function", "content": "x"}], "message 1 cannot have the role fu"),
         ([{"role": "user", "content": [{"type": "text", "text": "x"}]}], "the content of a user message must be text"),
     ],
 )

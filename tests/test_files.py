@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,8 +106,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_really_full_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_temporary", lambda path: tmp_path / "link")
-    (tmp_path / "link").symlink_to("/dev/full")
+    monkeypatch.setattr(files, "_new", lambda path, flags: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(OSError, match="disk is full"):
         files.write_text(tmp_path / "a.txt", "x" * 100)
     assert names(tmp_path) == []
@@ -159,3 +159,61 @@ def test_a_torn_last_line_is_cut_away(tmp_path, before, after, torn):
     path.write_bytes(before)
     assert files.cut_torn_line(path) == torn
     assert path.read_bytes() == after
+
+
+@pytest.mark.parametrize("there", ["a file", "a folder of somebody else", "a marker of somebody else", "a link"])
+def test_what_was_not_made_here_is_not_replaced(tmp_path, there):
+    target, kept = tmp_path / "out", tmp_path / "kept"
+    kept.mkdir()
+    (kept / "thesis.txt").write_text("ten years")
+    if there == "a file":
+        target.write_text("ten years")
+    elif there == "a link":
+        files.mark_complete(kept)
+        target.symlink_to(kept)
+    else:
+        shutil.copytree(kept, target)
+        if there.startswith("a marker"):
+            (target / files.MARKER).write_text("yes\n")
+    before = sorted(p.read_text() for p in tmp_path.rglob("*") if p.is_file())
+    with pytest.raises(files.NotOursError, match="out (exists|is a link)"), files.complete_dir(target):
+        raise AssertionError("the work begins")
+    assert sorted(p.read_text() for p in tmp_path.rglob("*") if p.is_file()) == before
+
+
+def test_a_folder_that_came_meanwhile_is_not_replaced(tmp_path):
+    with pytest.raises(files.NotOursError), files.complete_dir(tmp_path / "out") as folder:
+        (folder / "model").write_text("1")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "thesis.txt").write_text("ten years")
+    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["thesis.txt"]
+
+
+def test_an_empty_folder_may_be_filled(tmp_path):
+    (tmp_path / "out").mkdir()
+    with files.complete_dir(tmp_path / "out") as folder:
+        (folder / "model").write_text("1")
+    assert names(tmp_path / "out") == [files.MARKER, "model"]
+
+
+def test_temporary_files_follow_no_link(tmp_path, monkeypatch):
+    kept = tmp_path / "kept.txt"
+    kept.write_text("ten years")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda size: "0")  # as if it could be foreseen
+    files._temporary(tmp_path / "a.txt").symlink_to(kept)
+    with pytest.raises(FileExistsError):
+        files.write_text(tmp_path / "a.txt", "new")
+    assert kept.read_text() == "ten years"
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (tmp_path / "link").symlink_to(kept)
+    files.remove_tree(tmp_path / "link")
+    files.remove_tree(tmp_path / "nothing")
+    assert names(tmp_path) == ["kept"]
+    (tmp_path / "log").symlink_to(kept / "log")
+    with pytest.raises(OSError, match="log"), open(tmp_path / "log", "w", opener=files.no_link):
+        raise AssertionError("it is open")
+    assert names(kept) == []

@@ -158,3 +158,17 @@ def test_the_tail_of_a_log(tmp_path):
     log.write_bytes(b"one\ntwo \xff\r\nthree")
     assert (tail(log, 2), tail(log, None)) == (["two �", "three"], ["one", "two �", "three"])
     assert tail(tmp_path / "none") == []
+
+
+def test_work_is_stalled_when_it_shows_nothing_for_the_given_time():
+    acted = []
+    with processes.Stalled(0.3, lambda: acted.append(time.monotonic())) as watch:
+        for _ in range(5):
+            time.sleep(0.1)
+            watch.progress()
+        assert not watch.happened and not acted
+        time.sleep(0.8)
+    assert watch.happened and len(acted) == 1
+    with processes.Stalled(0, lambda: acted.append(0)) as watch:
+        time.sleep(0.05)
+    assert not watch.happened and len(acted) == 1

@@ -92,7 +92,8 @@ def test_the_configuration_of_an_earlier_run_gives_its_settings(tmp_path, caplog
 @pytest.mark.parametrize("other", [False, True])
 def test_a_run_of_the_version_before_goes_on(other, tmp_path, caplog):
     described = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(SFT).items()}
-    work, _ = runner.prepare(tmp_path / "out", described, SFT)
+    work = tmp_path / "out.partial"
+    runner.prepare(work, described, SFT)
     (work / "checkpoint-4").mkdir()
     (work / "checkpoint-4" / "COMPLETE").write_text("{}")
     saved = json.loads((work / "run.json").read_text())
@@ -101,7 +102,7 @@ def test_a_run_of_the_version_before_goes_on(other, tmp_path, caplog):
     (work / "run.json").write_text(json.dumps(saved))
     now = described | {"gradient_checkpointing": other}
     with caplog.at_level(logging.WARNING):
-        _, last = runner.prepare(tmp_path / "out", now, SFT)
+        last = runner.prepare(work, now, SFT)
     assert last == (None if other else work / "checkpoint-4") and not caplog.text
     assert json.loads((work / "run.json").read_text())["settings"] == now, "written anew with the names of now"
 

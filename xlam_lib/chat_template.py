@@ -7,7 +7,12 @@ A checkpoint that carries it can be served to any OpenAI client. The text of one
 `chat_template` says this in Jinja, for transformers and vLLM; `model_prompt` and `model_text` say it in Python, for
 training; `wrapper_of` finds `before` and `after` in a checkpoint's template. Used by notebooks 02 to 05:
 `tokenizer.chat_template = chat_template(BRIEF_STYLE)`. As in the codec, a tool's result enters the history as the JSON
-string of its text. The arguments of past calls may be objects, or JSON text, which is copied as it stands.
+string of its text. The arguments of past calls may be objects, or JSON text, which is copied as it stands. All system
+messages, late ones, too, make the task instruction, a blank line between them (`serve/messages.py` says why).
+
+Without `add_generation_prompt` a last assistant message stands behind the prompt as the answer, with the EOS token and
+between generation marks, so that a trainer which learns from what the assistant says (trl's `assistant_only_loss`)
+finds it. A conversation that ends otherwise has no answer: nothing in it is learnt.
 """
 
 from __future__ import annotations
@@ -170,10 +175,10 @@ _SOURCE = r"""
 
 {#- Sort the messages: the task, the query, and turns with what came after them; a last answer stands outside. -#}
 {%- set answer = messages[-1] if messages[-1].role == 'assistant' and not add_generation_prompt else none -%}
-{%- set read = namespace(task=task_instruction, query=[], turns=[]) -%}
+{%- set read = namespace(task=[], query=[], turns=[]) -%}
 {%- for message in (messages[:-1] if answer else messages) -%}
-  {%- if message.role in ['system', 'developer'] and loop.first -%}
-    {%- set read.task = text(message) or read.task -%}
+  {%- if message.role in ['system', 'developer'] -%}
+    {%- set read.task = read.task + ([text(message)] if text(message) else []) -%}
   {%- elif message.role == 'assistant' -%}
     {%- set read.turns = read.turns + [{'message': message, 'results': [], 'inputs': []}] -%}
   {%- elif message.role == 'user' and not read.turns -%}
@@ -198,7 +203,7 @@ _SOURCE = r"""
   {{- ']' -}}
 {%- endset -%}
 {{- before ~ '\n' -}}
-{{- block('TASK INSTRUCTION', read.task) ~ '\n' -}}
+{{- block('TASK INSTRUCTION', read.task | join('\n\n') or task_instruction) ~ '\n' -}}
 {{- block('AVAILABLE TOOLS', tool_list) ~ '\n' -}}
 {{- block('FORMAT INSTRUCTION', format_instruction) ~ '\n' -}}
 {{- block('QUERY', read.query | join('\n')) ~ '\n' -}}
@@ -219,7 +224,7 @@ _SOURCE = r"""
   {{- after ~ '\n' -}}
 {%- endif -%}
 {%- if answer -%}
-  {{- '{' ~ said(answer) ~ '}' ~ eos_token -}}
+  {% generation %}{{- '{' ~ said(answer) ~ '}' ~ eos_token -}}{% endgeneration %}
 {%- endif -%}
 """
 _NAMES = {"BEGIN_MARK": _BEGIN, "END_MARK": _END, "MAX_WRITTEN": str(MAX_WRITTEN)}
@@ -228,7 +233,7 @@ _BODY = re.sub("|".join(_NAMES), lambda found: _NAMES[found[0]], _SOURCE)
 
 
 def chat_template(style: PromptStyle = SEED_STYLE, before: str = BEFORE, after: str = AFTER) -> str:
-    """Jinja source for `tokenizer.chat_template`; a system message takes the place of the style's task instruction.
+    """Jinja source for `tokenizer.chat_template`; system messages take the place of the style's task instruction.
 
     Example: `chat_template(BRIEF_STYLE, "<|im_start|>user", "<|im_end|>\\n<|im_start|>assistant")`
     """

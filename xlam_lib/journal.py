@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from filelock import FileLock
 
 from xlam_lib.errors import XlamError
-from xlam_lib.files import cut_torn_line
+from xlam_lib.files import cut_torn_line, no_link
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Journal(Generic[RowType]):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with _lock(self.path):
                     self._cut_torn_line(self.path)
-                    with open(self.path, "ab") as file:
+                    with open(self.path, "ab", opener=no_link) as file:
                         file.write(line.encode("utf-8", "surrogatepass"))
             except OSError as error:
                 raise JournalError(

@@ -22,9 +22,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +34,7 @@ import xlam_lib
 
 logger = logging.getLogger(__name__)
 GRACE = 10.0  # seconds between asking a group to end and forcing it
+STALLED = 600.0  # seconds without a sign of progress after which work that is watched counts as stuck
 PR_SET_PDEATHSIG = 1
 
 
@@ -116,6 +118,43 @@ class Child(subprocess.Popen):
             _signal(self.pid, signal.SIGKILL)
             watcher.kill()
             watcher.communicate()
+
+
+class Stalled:
+    """Acts once when work shows no progress for some time, however long the whole of it takes.
+
+        with Stalled(600, lambda: end_group(child.pid)) as watch:
+            for line in child.stdout:
+                watch.progress()
+        watch.happened  # whether it came to that
+
+    A slow machine is no fault: what is limited is the time between two signs of life, not the time that work takes.
+    `seconds` of 0 sets no limit. `act` runs in a thread of its own.
+    """
+
+    def __init__(self, seconds: float, act: Callable[[], object]) -> None:
+        self.seconds, self.happened, self._act = seconds, False, act
+        self._last, self._ended = time.monotonic(), threading.Event()
+
+    def __enter__(self) -> Stalled:
+        self.progress()
+        if self.seconds:
+            threading.Thread(target=self._watch, name="stalled", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def progress(self) -> None:
+        """Something happened: the time begins anew."""
+        self._last = time.monotonic()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(max(0.01, left := self._last + self.seconds - time.monotonic())):
+            if left <= 0:
+                self.happened = True
+                self._act()
+                return
 
 
 def end_group(group: int, grace: float = GRACE) -> None:

@@ -62,7 +62,7 @@ def run_experiment(experiment: Experiment, chosen: set[str], force: bool, displa
     """All runs of an experiment, one after the other; stops at the first notebook that fails."""
     display.say(f"{experiment.title} -> {paths.short(experiment.out)}")
     began = time.monotonic()
-    with guard.only_writer(experiment.out):
+    with files.only_writer(experiment.out):
         for number, run in enumerate(experiment.runs, 1):
             if run.values:
                 values = ", ".join(f"{k} = {v}" for k, v in run.values.items())
@@ -134,7 +134,7 @@ def _run_step(
     try:
         output = run.out / f"{step.name}.ipynb"
         mark = {guard.VARIABLE: str(run.out)}
-        execute(step.notebook, output, step.parameters, display, step.timeout, environment=mark)
+        execute(step.notebook, output, step.parameters, display, step.stalled_after, environment=mark)
         entry |= _figures(run.out, step.name)
     except NotebookFailed as error:
         entry |= {"status": "failed", "error": error.details}

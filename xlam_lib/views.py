@@ -168,6 +168,13 @@ def message_text(message: Any, cut_off: bool = False) -> str:
     return content if as_written else render_answer(Answer(thought))
 
 
+def begun_text(message: Any) -> str:
+    """How an answer begins that goes on with a message, as the chat template writes it: '{"thought": "Let me see'."""
+    reasoning, content = reasoning_of(message), text_of(field(message, "content")) or ""
+    thought = f"{reasoning}\n{content}" if reasoning else content
+    return render_answer(Answer(thought)).removesuffix('", "tool_calls": []}')
+
+
 def _object_or_text(raw: Any) -> Any:
     """The object in a call's arguments, or the text itself when it is none: the codec reports that."""
     try:
@@ -193,6 +200,9 @@ def field(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, dict) else getattr(value, key, None)
 
 
+TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}  # type -> its text
+
+
 def text_of(content: Any) -> str | None:
     """The text of a content, parts joined by newlines; None when it is no text.
 
@@ -202,7 +212,9 @@ def text_of(content: Any) -> str | None:
         return content
     if not isinstance(content, list) or not content:
         return None
-    texts = [field(part, "text") if field(part, "type") == "text" else None for part in content]
+    texts = [
+        part if isinstance(part, str) else field(part, TEXT_PARTS.get(field(part, "type"), "")) for part in content
+    ]
     return "\n".join(texts) if all(isinstance(text, str) for text in texts) else None
 
 

@@ -39,7 +39,7 @@ def in_process(monkeypatch):
     """Cells run by `exec` in this process instead of in a kernel; returns the names of the notebooks that ran."""
     ran = []
 
-    def run(notebook, output, parameters, watcher, timeout=None, environment=None, cwd=None):
+    def run(notebook, output, parameters, watcher, stalled_after=0, environment=None, cwd=None):
         ran.append(notebook.stem)
         book, scope = nbformat.read(notebook, as_version=4), {}
         for number, cell in enumerate((c for c in book.cells if c.cell_type == "code"), 1):

@@ -8,14 +8,15 @@ import sys
 import psutil
 import pytest
 
+from xlam_lib import files
 from xlam_lib.batch import guard
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the lock is of POSIX")
 HOLDER = """
 import sys
 from pathlib import Path
-from xlam_lib.batch import guard
-with guard.only_writer(Path(sys.argv[1])):
+from xlam_lib import files
+with files.only_writer(Path(sys.argv[1])):
     print("locked", flush=True)
     input()
 """
@@ -35,12 +36,15 @@ def start(code, *arguments, **environment):
 
 def test_two_runs_cannot_write_the_same_folder_and_a_killed_one_lets_go(tmp_path):
     child = start(HOLDER, str(tmp_path))
-    with pytest.raises(guard.Busy, match=f"being written by process {child.pid} since"), guard.only_writer(tmp_path):
+    with (
+        pytest.raises(files.BusyError, match=f"being written by process {child.pid} since"),
+        files.only_writer(tmp_path),
+    ):
         pass
     child.kill()
     child.communicate()
-    with guard.only_writer(tmp_path):
-        assert (tmp_path / guard.LOCK).read_text().startswith(f"process {os.getpid()} since")
+    with files.only_writer(tmp_path):
+        assert (tmp_path / files.LOCK).read_text().startswith(f"process {os.getpid()} since")
 
 
 def test_only_marked_processes_are_stopped(tmp_path):
@@ -68,8 +72,8 @@ def test_a_deaf_process_is_ended(tmp_path, monkeypatch):
 def test_a_lock_follows_no_link(tmp_path):
     kept = tmp_path / "kept.txt"
     kept.write_text("here")
-    (tmp_path / guard.LOCK).symlink_to(kept)
-    with pytest.raises(OSError, match=r"\.lock"), guard.only_writer(tmp_path):
+    (tmp_path / files.LOCK).symlink_to(kept)
+    with pytest.raises(OSError, match=r"\.lock"), files.only_writer(tmp_path):
         pass
     assert kept.read_text() == "here"
 
@@ -83,7 +87,7 @@ def test_a_process_forked_by_the_holder_does_not_hold_the_lock(tmp_path):
     try:
         holder.kill()
         holder.wait()
-        with guard.only_writer(tmp_path):
+        with files.only_writer(tmp_path):
             assert psutil.pid_exists(forked)
     finally:
         os.kill(forked, signal.SIGKILL)

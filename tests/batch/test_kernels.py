@@ -62,6 +62,17 @@ def wait_for(condition, runner, log, seconds=120):
         time.sleep(0.1)
 
 
+class Kept:
+    def __init__(self):
+        self.lines = []
+
+    def cell(self, first_line): ...
+    def printed(self, text):
+        self.lines.append(text)
+
+    def cell_done(self): ...
+
+
 class Silent:
     def cell(self, first_line): ...
     def printed(self, text): ...
@@ -73,11 +84,32 @@ def notebook(path, *sources):
     return path
 
 
-def test_a_notebook_that_takes_too_long_is_stopped(tmp_path):
-    slow = notebook(tmp_path / "slow.ipynb", "x = 1", "import time; time.sleep(60)")
-    with pytest.raises(execute.NotebookFailed, match=r"In \[2\]: import time.*\n.*took longer than the 2 s"):
-        execute.execute(slow, tmp_path / "out.ipynb", {}, Silent(), timeout=2)
+def test_a_cell_that_shows_nothing_new_is_stopped_where_it_stands(tmp_path):
+    stuck = notebook(tmp_path / "stuck.ipynb", "x = 1", "import time\ntime.sleep(600)")
+    with pytest.raises(execute.NotebookFailed, match=r"In \[2\]: import time.*\n.*showed nothing new for 2 s"):
+        execute.execute(stuck, tmp_path / "out.ipynb", {}, Silent(), stalled_after=2)
     assert not (tmp_path / "out.ipynb").exists()
+    assert "time.sleep(600)" in (tmp_path / "out.partial.ipynb").read_text()  # the traceback says where
+
+
+def test_a_cell_that_does_not_listen_to_an_interrupt_is_stopped_by_force(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "GRACE", 0.5)
+    deaf = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(600)"
+    stuck = notebook(tmp_path / "stuck.ipynb", deaf)
+    with pytest.raises(execute.NotebookFailed, match="showed nothing new for 2 s"):
+        execute.execute(stuck, tmp_path / "out.ipynb", {}, Silent(), stalled_after=2)
+
+
+def test_a_cell_that_goes_on_may_take_as_long_as_it_needs(tmp_path):
+    lines = notebook(tmp_path / "lines.ipynb", "import time\nfor n in range(8): time.sleep(0.5); print(n)")
+    execute.execute(lines, tmp_path / "out.ipynb", {}, Silent(), stalled_after=2)
+    counts = "import time\nfrom xlam_lib.batch import progress\nprogress.EVERY = 0\ncount = progress.Counted('rows')"
+    counts = notebook(tmp_path / "counts.ipynb", f"{counts}\nfor n in range(9): time.sleep(0.5); count(n, 8)")
+    shown = Kept()
+    execute.execute(counts, tmp_path / "out.ipynb", {}, shown, stalled_after=2)
+    assert "4 of 8 rows   2" in " ".join(shown.lines)  # a second, as the runner shows it
+    (cell,) = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1:]
+    assert [o.data["text/plain"][:11] for o in cell.outputs] == ["8 of 8 rows"]  # one line is left
 
 
 def test_a_kernel_that_dies_is_reported(tmp_path):

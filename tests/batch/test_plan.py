@@ -33,12 +33,13 @@ def test_the_default_folder_is_named_after_the_experiment(folder):
     assert experiment.runs[0].steps[0].parameters["out_dir"] == "runs/tiny"
 
 
-def test_settings_give_order_title_seed_and_timeouts(folder):
-    folder.put("experiment", "title: Tiny\nseed: 7\norder: [02_sum, 01_numbers]\ntimeouts: {02_sum: 60}\n")
+def test_settings_give_order_title_seed_and_what_counts_as_stuck(folder):
+    folder.put("experiment", "title: Tiny\nseed: 7\norder: [02_sum, 01_numbers]\nstalled_after: 60\n")
     experiment = plan.load(folder.path, folder.out)
     steps = experiment.runs[0].steps
     assert experiment.title == "Tiny" and not experiment.report
-    assert [(s.name, s.parameters["seed"], s.timeout) for s in steps] == [("02_sum", 7, 60.0), ("01_numbers", 7, None)]
+    found = [(s.name, s.parameters["seed"], s.stalled_after) for s in steps]
+    assert found == [("02_sum", 7, 60.0), ("01_numbers", 7, 60.0)]
 
 
 def test_all_faults_of_all_notebooks_are_reported_at_once(folder):
@@ -61,7 +62,7 @@ def test_all_faults_of_all_notebooks_are_reported_at_once(folder):
         ("02_sum", "out_dir: here\n", "out_dir is set by the runner; choose the folder by --out"),
         ("experiment", "tilte: x\n", "unknown parameter 'tilte'; did you mean 'title'?"),
         ("experiment", "order: [02_sum]\n", "not in order: 01_numbers; without YAML: none"),
-        ("experiment", "timeouts: {02_som: 1}\n", "timeouts of notebooks that don't run: ['02_som']"),
+        ("experiment", "stalled_after: -1\n", "stalled_after is below 0; give seconds, or 0 for no limit"),
         ("experiment", "grid: {n: [1]}\n", "only seed is common to all notebooks"),
         ("01_numbers", "grid: {n: 3}\n", "expected parameters with lists of values"),
         ("01_numbers", "grid: {n: []}\n", "expected parameters with lists of values"),

@@ -44,3 +44,18 @@ def test_markup_in_cells_is_shown_as_it_is():
     display.console = Console(file=io.StringIO(), force_terminal=True, width=60, highlight=False)
     display.say("x[/bold] [red]")
     assert "x[/bold] [red]" in display.console.file.getvalue()
+
+
+def test_a_loop_shows_count_rate_and_time_left(capsys, monkeypatch):
+    now = iter([10.0, 11.0, 20.0, 30.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    count = progress.Counted("answers")
+    count(100, 600)  # what an earlier run left says nothing about the rate
+    count(101, 600)  # too soon
+    count(150, 600)
+    count(600, 600)
+    assert capsys.readouterr().out.splitlines() == [
+        "100 of 600 answers   0 s",
+        "150 of 600 answers   5.0 a second   90 s to go",
+        "600 of 600 answers   25.0 a second   20 s",
+    ]

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from xlam_lib import run
-from xlam_lib.batch import execute, guard
+from xlam_lib import files, run
+from xlam_lib.batch import execute
 from xlam_lib.bench.report import builder
 from xlam_lib.bench.report.scorecard import ScorecardError
 
@@ -231,7 +231,7 @@ def test_a_broken_manifest_says_what_to_do(go, folder):
 
 
 def test_a_second_run_of_the_same_folder_waits_its_turn(go, folder):
-    with guard.only_writer(folder.out):
+    with files.only_writer(folder.out):
         status, ran, output = go()
     assert (status, ran) == (2, []) and "is being written by process" in output
 

@@ -300,7 +300,10 @@ def test_load_source_streams_and_accounts(tmp_path: Path) -> None:
 
 
 def test_unknown_source_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="no source 'toolbank'; there are .*tau_bench, .*toolbench, .*xlam_fc_60k"):
+    with pytest.raises(
+        ValueError,
+        match=r"no source 'toolbank'; did you mean 'toolbench'\? There are .*tau_bench, .*toolbench, .*xlam_fc_60k",
+    ):
         load_source("toolbank", ".")
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from floor_strategies import trajectories
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessage
 from seed_example import MESSAGES, TOOLS
 
@@ -131,6 +132,113 @@ def test_what_cannot_be_understood_is_named(messages, error):
         strict_messages(messages)
 
 
-def test_a_system_message_in_the_middle_has_no_place_in_a_prompt():
-    with pytest.raises(MessageError, match="message 1: a system message may only come first"):
-        steps_of(strict_messages([USER, {"role": "system", "content": "Be brief."}]))
+def test_system_messages_stand_together_in_their_order():
+    given = [{"role": "system", "content": "A."}, {"role": "developer", "content": ""}, USER]
+    late = {"role": "system", "content": [{"type": "text", "text": "B."}]}
+    system, steps = steps_of(strict_messages([*given, assistant(content="Hello"), late, USER]))
+    assert system == "A.\n\nB." and [step.role for step in steps] == ["user", "assistant", "user"]
+
+
+# --- dumps of client libraries ------------------------------------------------------------------------------------
+
+FUNCTION = {"name": "get_weather", "arguments": '{"city": "Oslo"}'}
+TOLD = {"role": "assistant", "content": "Hello"}
+CALLED = assistant({"id": "call_9", "type": "function", "function": FUNCTION})
+EMPTY = {"annotations": [], "refusal": None, "audio": None, "function_call": None, "tool_calls": None, "x": {"y": [""]}}
+LANGCHAIN = {"additional_kwargs": {}, "response_metadata": {"model_name": "m"}, "name": None, "id": "run-1"}
+LANGCHAIN_CALL = {"name": "get_weather", "args": {"city": "Oslo"}, "id": "call_9", "type": "tool_call"}
+
+
+@pytest.mark.parametrize(
+    ("dump", "plain"),
+    [
+        (ChatCompletionMessage(role="assistant", content="Hello", annotations=[]).model_dump(), TOLD),
+        ({**TOLD, **EMPTY}, TOLD),
+        ({**TOLD, "annotations": [{"type": "url_citation"}], "id": "msg_1", "status": "completed"}, TOLD),
+        ({**TOLD, "provider_specific_fields": {"signature": "xyz"}, "parsed": {"greeting": "Hello"}}, TOLD),
+        (
+            {**TOLD, "reasoning_content": "Hm.", "thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]},
+            {**TOLD, "reasoning_content": "Hm."},
+        ),
+        ({"role": "assistant", "content": None, "refusal": "No."}, {"role": "assistant", "content": "No."}),
+        (
+            {**EMPTY, **CALLED, "tool_calls": [{"index": 0, "id": "call_9", "type": "function", "function": FUNCTION}]},
+            CALLED,
+        ),
+        (
+            {"role": "assistant", "content": None, "function_call": FUNCTION, "tool_calls": None},
+            assistant({"id": "call_0", "type": "function", "function": FUNCTION}),
+        ),
+        ({**LANGCHAIN, "type": "ai", "content": "Hello", "tool_calls": [], "example": False}, TOLD),
+        (
+            {**LANGCHAIN, "type": "ai", "content": "Hello", "additional_kwargs": {"reasoning_content": "Hm."}},
+            {**TOLD, "reasoning_content": "Hm."},
+        ),
+        (
+            {
+                **LANGCHAIN,
+                "type": "ai",
+                "content": "",
+                "tool_calls": [LANGCHAIN_CALL],
+                "invalid_tool_calls": [],
+                "additional_kwargs": {"refusal": None, "tool_calls": [{"id": "call_9", "function": FUNCTION}]},
+            },
+            {**CALLED, "content": ""},
+        ),
+        ({"type": "ai", "data": {**LANGCHAIN, "type": "ai", "content": "Hello"}}, TOLD),
+    ],
+)
+def test_an_assistant_message_as_a_client_library_dumps_it(dump, plain):
+    before = json.dumps(dump)
+    assert strict_messages([USER, dump]) == [USER, plain]
+    assert json.dumps(dump) == before
+
+
+def test_a_conversation_of_langchain():
+    dumps = [
+        {**LANGCHAIN, "type": "system", "content": "Be brief."},
+        {**LANGCHAIN, "type": "human", "content": "Hi"},
+        {**LANGCHAIN, "type": "ai", "content": "", "tool_calls": [LANGCHAIN_CALL]},
+        {**LANGCHAIN, "type": "tool", "content": "", "tool_call_id": "call_9", "artifact": [1], "status": "success"},
+    ]
+    strict = strict_messages(dumps)
+    assert [message["role"] for message in strict] == ["system", "user", "assistant", "tool"]
+    assert strict[3] == {"role": "tool", "content": "", "tool_call_id": "call_9", "name": "get_weather"}
+    assert strict_messages(strict) == strict
+
+
+def test_the_old_form_of_calls_and_results():
+    messages = [USER, {**TOLD, "function_call": FUNCTION}, {"role": "function", "name": "get_weather", "content": "4"}]
+    strict = strict_messages(messages)
+    assert strict[1]["tool_calls"][0]["id"] == strict[2]["tool_call_id"]
+    assert strict[2]["role"] == "tool"
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ({**TOLD, "audio": {"id": "a", "transcript": "Hello"}}, r"message 1 \(assistant\): unknown 'audio'"),
+        ({**TOLD, "refusal": "No."}, "unknown 'refusal'"),
+        ({**TOLD, "images": [{"type": "image_url"}]}, "unknown 'images'"),
+        ({**TOLD, "weight": 0}, "unknown 'weight'"),
+        ({**TOLD, "thinking_blocks": [{"thinking": "Hm."}]}, "unknown 'thinking_blocks'"),
+        ({**LANGCHAIN, "type": "ai", "content": "", "invalid_tool_calls": [{"name": "f"}]}, "'invalid_tool_calls'"),
+        ({**CALLED, "function_call": FUNCTION}, "unknown 'function_call'"),
+        ({**TOLD, "reasoning": "Hm.", "reasoning_content": "Ah."}, "reasoning is 'Hm.' and 'Ah.', expected one text"),
+        ({**TOLD, "reasoning": {"summary": ["Hm."]}}, "expected one text"),
+        ({**USER, "reasoning": "Hm."}, "'reasoning' belongs to assistant messages"),
+        (assistant({"id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}), "message 1: a call is"),
+        ({"type": ["ai"], "content": "Hello"}, "expected an object with a role"),
+    ],
+)
+def test_what_would_be_lost_is_named(message, error):
+    with pytest.raises(MessageError, match=error):
+        strict_messages([USER, message])
+
+
+@given(trajectories(), st.dictionaries(st.text(max_size=5), st.sampled_from([None, "", False, [], {}, [None]])))
+@settings(deadline=None)
+def test_keys_that_say_nothing_change_nothing(trajectory, empty):
+    messages = to_openai(trajectory.steps)
+    padded = [{**empty, **dict.fromkeys(("refusal", "tool_calls", "name", "reasoning")), **m} for m in messages]
+    assert strict_messages(padded) == strict_messages(messages)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib import files
-from xlam_lib.batch.guard import LOCK
 from xlam_lib.batch.plan import PlanError, Step
+from xlam_lib.files import LOCK
 from xlam_lib.paths import lines_of
 
 logger = logging.getLogger(__name__)

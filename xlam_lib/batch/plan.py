@@ -3,7 +3,7 @@
 Used by `xlam_lib.run`. The folder holds one YAML a notebook, named as the notebook and holding its parameters:
 
     experiments/00_quickstart/
-        experiment.yaml            optional: title, order, seed, timeouts, report, grid
+        experiment.yaml            optional: title, order, seed, stalled_after, report, grid
         01_data_unification.yaml   n_train: 6000
         02_sft.yaml                epochs: 3
                                    grid: {lr: [1.0e-3, 3.0e-4]}     one run for each value, in a folder of its own
@@ -25,17 +25,18 @@ from typing import Any
 from xlam_lib import paths
 from xlam_lib.batch import params
 from xlam_lib.batch.settings import EXPERIMENT_FILE, SETTINGS, PlanError, read_settings, read_yaml
+from xlam_lib.processes import STALLED
 
 
 @dataclass(frozen=True)
 class Step:
-    """One notebook with all its parameters: `Step("02_sft", Path(…), {"lr": 0.001, "seed": 0, …}, "9f3…", None)`."""
+    """One notebook with all its parameters: `Step("02_sft", Path(…), {"lr": 0.001, "seed": 0, …}, "9f3…")`."""
 
     name: str
     notebook: Path
     parameters: dict[str, Any]
     source_sha256: str
-    timeout: float | None = None
+    stalled_after: float = STALLED
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,6 @@ def _order(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) 
             f"{paths.short(folder)}/{EXPERIMENT_FILE}: order must name each notebook's YAML once; "
             f"not in order: {', '.join(missing) or 'none'}; without YAML: {', '.join(extra) or 'none'}"
         )
-    unknown = sorted(set(settings["timeouts"]) - set(order))
-    if unknown:
-        raise PlanError(f"{paths.short(folder)}/{EXPERIMENT_FILE}: timeouts of notebooks that don't run: {unknown}")
     return order
 
 
@@ -197,7 +195,7 @@ def _step(
     except params.ParameterError as error:
         faults += str(error).splitlines()
         return None
-    return Step(name, notebook, values, source_sha256(notebook), settings["timeouts"].get(name))
+    return Step(name, notebook, values, source_sha256(notebook), settings["stalled_after"])
 
 
 def _relative(out: Path) -> str:

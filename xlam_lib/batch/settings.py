@@ -5,7 +5,7 @@ Used by `xlam_lib.batch.plan`. `experiment.yaml` may hold:
     title: The whole road          # shown while it runs and in the manifest
     order: [01_data_unification]   # default: the notebooks sorted by name
     seed: 0                        # for every notebook whose YAML names none
-    timeouts: {02_sft: 900}        # seconds a notebook may take; default: no limit
+    stalled_after: 600             # seconds a cell may show nothing new before its notebook is ended; 0: no limit
     report: true                   # end with scorecard.json and report.html
     grid: {seed: [0, 1, 2]}        # one run for each seed
 """
@@ -20,13 +20,14 @@ import yaml
 from xlam_lib import paths
 from xlam_lib.batch import params
 from xlam_lib.errors import XlamError
+from xlam_lib.processes import STALLED
 
 EXPERIMENT_FILE = "experiment.yaml"
 SETTINGS = {
     "title": params.Parameter("title", "str", ""),
     "order": params.Parameter("order", "list[str]", []),
     "seed": params.Parameter("seed", "int", 0),
-    "timeouts": params.Parameter("timeouts", "dict[str, float]", {}),
+    "stalled_after": params.Parameter("stalled_after", "float", STALLED),
     "report": params.Parameter("report", "bool", False),
     "grid": params.Parameter("grid", "dict", {}),
 }
@@ -70,6 +71,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
     path = folder / EXPERIMENT_FILE
     given = read_yaml(path) if path.is_file() else {}
     try:
-        return params.resolve(SETTINGS, given, paths.short(path))
+        settings = params.resolve(SETTINGS, given, paths.short(path))
     except params.ParameterError as error:
         raise PlanError(str(error)) from error
+    if settings["stalled_after"] < 0:
+        raise PlanError(f"{paths.short(path)}: stalled_after is below 0; give seconds, or 0 for no limit")
+    return settings

@@ -15,6 +15,7 @@ from typing import Any
 from xlam_lib import paths
 from xlam_lib.codec import STYLES
 from xlam_lib.data.apigen.embedded import embedded
+from xlam_lib.endpoint import Progress
 from xlam_lib.files import is_complete
 from xlam_lib.grading import Graded, cases_of, grade
 from xlam_lib.train.loop import child
@@ -66,12 +67,14 @@ def fresh_prompts(out: Path, seed: int, size: int) -> Path:
     return embedded(out / "data_preference", seed=seed + 1_000_003, **sizes)["train"]
 
 
-def graded_answers(model: Path, trajectories: Path, style: str) -> tuple[list[Graded], list[int]]:
+def graded_answers(
+    model: Path, trajectories: Path, style: str, progress: Progress | None = None
+) -> tuple[list[Graded], list[int]]:
     """What a checkpoint answers to the turns of a file, graded, and the indices of answers that were cut off."""
     from xlam_lib.serve.engines.transformers import Greedy
 
     cases = cases_of(read_jsonl(trajectories), STYLES[style])
-    decoded = Greedy(model).decode([case.prompt for case in cases])
+    decoded = Greedy(model).decode([case.prompt for case in cases], progress=progress)
     cut = [index for index, one in enumerate(decoded) if one.truncated]
     return grade(cases, [one.text for one in decoded]), cut
 

@@ -21,27 +21,38 @@ from xlam_lib.endpoint import Endpoint, Progress
 from xlam_lib.journal import Journal, fingerprint
 
 AnswersOf = Callable[[list[str]], Sequence[str | None]]  # prompts -> answers in the same order, None where none came
-CHUNK = 64  # answers of a function kept at a time
+CHUNK = 64  # answers of a function kept, and counted, at a time
 
 
-def offline(task: Task, answers_of: AnswersOf, *, path: str | Path | None = None, model: str = "") -> Result:
+def offline(
+    task: Task,
+    answers_of: AnswersOf,
+    *,
+    path: str | Path | None = None,
+    model: str = "",
+    progress: Progress | None = None,
+) -> Result:
     """Ask a function, e.g. `offline(Bfcl(BRIEF_STYLE), Greedy("runs/quickstart/sft").answers)`.
 
     With `path` its answers are kept as they come and not asked again; `model` (any name, e.g. the checkpoint's
-    folder and time) then tells one model's file from another's.
+    folder and time) then tells one model's file from another's. `progress` gets (answered, all) after every 64.
     """
     items = _items(task)
     prompts = {item.id: task.question(item).prompt for item in items}
     fingerprints = {name: fingerprint(f"{model}\n{prompt}") for name, prompt in prompts.items()}
     journal = Journal(path, Reply, "answers", fingerprints)
     missing = [item.id for item in items if item.id not in journal.done]
-    size = CHUNK if path is not None else max(1, len(missing))
+    size = CHUNK if path is not None or progress is not None else max(1, len(missing))
     for first in range(0, len(missing), size):
+        if progress is not None:
+            progress(len(items) - len(missing) + first, len(items))
         chunk = missing[first : first + size]
         answers = answers_of([prompts[name] for name in chunk])
         for name, text in zip(chunk, answers, strict=True):
             error = "" if text is not None else "no answer"
             journal.append(Reply(name, text, error=error, asked=fingerprints[name]))
+    if progress is not None:
+        progress(len(items), len(items))
     return graded(task, items, journal.rows)
 
 

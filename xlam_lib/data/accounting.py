@@ -12,9 +12,11 @@ from typing import Any
 
 import msgspec
 
+from xlam_lib.data.fields import UNKNOWN
 from xlam_lib.errors import XlamError
 from xlam_lib.schema import Frozen
 
+NAMES, OTHERS = 50, "unknown fields of other names"  # so many names are told apart, since keys may be ids
 KEPT = 1000  # losses held in memory and in accounting.json; losses.jsonl has all of them
 COUNTS = ("records_in", "records_converted", "trajectories", "steps")
 
@@ -102,22 +104,30 @@ class Accounting:
 
     def warn(self, kind: str, example: str) -> None:
         """Something was kept that a reader should know of: `warn("arguments repaired", "x/1: call_0: empty text")`."""
+        kind = self._warning(kind)
         self.warnings[kind] = self.warnings.get(kind, 0) + 1
         self.warned.setdefault(kind, example)
+
+    def _warning(self, kind: str) -> str:
+        """Under what a warning is counted: itself, but for unknown fields beyond the first names."""
+        if kind in self.warnings or not kind.startswith(UNKNOWN):
+            return kind
+        told_apart = sum(known.startswith(UNKNOWN) for known in self.warnings)
+        return kind if told_apart < NAMES else OTHERS
 
     def add(self, other: Accounting) -> None:
         """The books of what comes next; its losses are taken to be written down already."""
         for name in (*COUNTS, "quarantined"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for mine, theirs in zip(self._by_kind(), other._by_kind(), strict=True):
+        for mine, theirs in ((self.dropped, other.dropped), (self.removed, other.removed)):
             for kind, count in theirs.items():
                 mine[kind] = mine.get(kind, 0) + count
-        for kind, example in other.warned.items():
-            self.warned.setdefault(kind, example)
+        for given, count in other.warnings.items():
+            kind = self._warning(given)
+            self.warnings[kind] = self.warnings.get(kind, 0) + count
+            if given in other.warned:
+                self.warned.setdefault(kind, other.warned[given])
         self.losses += other.losses[: KEPT - len(self.losses)]
-
-    def _by_kind(self) -> tuple[dict[str, int], ...]:
-        return self.dropped, self.removed, self.warnings
 
     def check(self) -> None:
         """Raises AccountingError unless records in = converted + dropped + quarantined."""

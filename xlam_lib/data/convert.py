@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from xlam_lib.data.accounting import Accounting, Drop, Loss
+from xlam_lib.data.archives import read_zip
+from xlam_lib.data.fields import UNKNOWN, UNKNOWN_FIELDS, path_of
 from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
 from xlam_lib.data.reading import Raw, matches, read_records, read_text
 from xlam_lib.errors import TrajectoryError
@@ -26,6 +30,7 @@ RENAMED = "id given twice, renamed"
 ARGUMENTS = "argument against its schema"
 UNFORESEEN = "a shape that the converter doesn't know"
 SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)  # what data provoke in code
+SHOWN = 200  # characters of an unknown field, its name or an example
 NOTES = {"repairs": "arguments repaired", "unknown_types": "parameter type not understood"}  # lists in Trajectory.extra
 
 
@@ -91,15 +96,18 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
         accounting.files += 2 if paired else 1
         before = accounting.records_in
         yield from convert_records(
-            source.convert, raw_records(source, file), accounting, source.SOURCE.argument_level, names
+            converter(source), raw_records(source, file), accounting, source.SOURCE.argument_level, names
         )
         log.debug("%s: %d records", file, accounting.records_in - before)
 
 
 def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
     """The raw records of one file, objects that hold several taken apart, and others completed by another file."""
+    zipped = source.SOURCE.zipped_file
+    if zipped and matches(file, (zipped.files,)):
+        return unpacked(source, read_zip(file, zipped))
     if matches(file, source.SOURCE.text_files):
-        return read_text(file, source.split)
+        return unpacked(source, read_text(file, source.split))
     records = unpacked(source, read_records(file))
     paired = paired_file_of(source, file)
     return join_records(source, records, paired) if paired else records
@@ -127,13 +135,33 @@ def _unpacked(
         yield from (Raw(value, raw.file, raw.line) for value in inner or [raw.value])
 
 
+def converter(source: Any) -> Convert:
+    """The `convert` of a source; fields that it doesn't know are kept with the first trajectory of their record.
+
+    Example: `converter(openai_chat)({"messages": [...], "seed": 7}, "")[0].extra["unknown_fields"]` -> {"seed": 7}
+    """
+    convert: Convert = source.convert
+    if not source.SOURCE.fields:
+        return convert
+    unknown_of = source.SOURCE.known_fields.unknown
+
+    def keeping(record: dict[str, Any], where: str) -> list[Trajectory]:
+        made = convert(record, where)
+        if made and (unknown := unknown_of(record)):
+            first = msgspec.structs.replace(made[0], extra={**made[0].extra, UNKNOWN_FIELDS: unknown})
+            return [first, *made[1:]]
+        return made
+
+    return keeping
+
+
 def pairs(source: Any, files: Iterable[Path]) -> Iterator[tuple[dict[str, Any], Trajectory]]:
     """Raw records that convert, each with its first trajectory: `next(pairs(tau_bench, files))`, to look at."""
     for file in files:
         for raw in raw_records(source, file):
             if isinstance(raw, Raw):
                 try:
-                    yield raw.value, converted(source.convert, raw)[0]
+                    yield raw.value, converted(converter(source), raw)[0]
                 except (Drop, TrajectoryError) as error:
                     log.debug("%s: %s", raw.where, error)
 
@@ -211,3 +239,5 @@ def notes(t: Trajectory) -> Iterator[tuple[str, str]]:
     for key, kind in NOTES.items():
         for note in t.extra.get(key, []):
             yield kind, f"{t.trajectory_id}: {note}"
+    for place, value in t.extra.get(UNKNOWN_FIELDS, {}).items():
+        yield f"{UNKNOWN}{path_of(place)[:SHOWN]!r}", f"{t.trajectory_id}: {place}: {str(value)}"[:SHOWN]

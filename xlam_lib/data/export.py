@@ -4,14 +4,20 @@
 
     openai        {"id", "messages", "tools"}: OpenAI's fine-tuning format, which TRL reads as conversations, too
     trl           {"prompt", "completion"}: a row for each turn to be learnt from, rendered as the model sees it
+    trl_chat      {"prompt", "completion", "tools"}: the same rows as messages, for a tokenizer with our chat template
     xlam          {"id", "task_instruction", "tools", "query", "steps"}: the history of the original models
     agentohana    {"user_query", "model_name", "score", "steps"}: AgentOhana's dictionary
     actionstudio  {"unique_trajectory_id", "task_instruction", "tools", "conversation"}: unified format 2.0
     adp           {"id", "content", "details", "tools"}: Agent Data Protocol, standard form
 
-All but `trl` are read back, by `from_openai_row` and `from_xlam` here and by the sources; what a format has no word for
+All but TRL's are read back, by `from_openai_row` and `from_xlam` here and by the sources; what a format has no word for
 (errors, rewards, ratings) is lost in it. A trajectory that a format can't hold is left out, logged, and counted by its
 reason.
+
+Of an `openai` row plain TRL learns one answer, the last, if the row ends in one: our chat template writes all before it
+as history. Rows that end otherwise, mostly in a tool's result, teach nothing; the command counts them by the role of
+their last message ("no_last_answer"). `trl_chat` has every turn to be learnt from, and its tools as JSON text, since a
+table of Arrow would fill up each tool with the parameters of all others.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ import argparse
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +48,14 @@ def to_openai_row(t: Trajectory) -> Row:
     if t.task.instruction and not (steps and steps[0].role == "system"):
         steps = (Step("system", t.task.instruction), *steps)
     return {"id": t.trajectory_id, "messages": to_openai(steps), "tools": tools_to_openai(t.tools)}
+
+
+def to_trl_chat(t: Trajectory) -> list[Row]:
+    """A row for each turn to be learnt from, as messages: `to_trl_chat(t)[0]["completion"]` -> [{"role": ...}]."""
+    messages, tools = to_openai_row(t)["messages"], json.dumps(tools_to_openai(t.tools), ensure_ascii=False)
+    first = len(messages) - len(t.steps)  # 1 where the task instruction stands before the steps
+    learnt = [n for n, step in enumerate(t.steps, first) if step.role == "assistant" and step.trainable]
+    return [{"prompt": messages[:n], "completion": [messages[n]], "tools": tools} for n in learnt]
 
 
 def from_openai_row(row: Row) -> Trajectory:
@@ -112,6 +127,7 @@ def _actions(step: Step) -> list[Row]:
 FORMATS: dict[str, Callable[[Trajectory], list[Row]]] = {
     "openai": lambda t: [to_openai_row(t)],
     "trl": lambda t: list(to_trl_rows(t)),
+    "trl_chat": to_trl_chat,
     "xlam": lambda t: [to_xlam(t)],
     "agentohana": lambda t: [agentohana.export(t)],
     "actionstudio": lambda t: [actionstudio.export(t)],
@@ -124,6 +140,7 @@ def export(trajectories: Iterable[Trajectory], format: str, output: str | Path) 
     if format not in FORMATS:
         raise ValueError(f"no format {format!r}; there are {', '.join(FORMATS)}")
     counts: dict[str, Any] = {"format": format, "trajectories": 0, "rows": 0, "left_out": {}}
+    unlearnt: Counter[str] = Counter()
     with writing(output) as file:
         for t in trajectories:
             counts["trajectories"] += 1
@@ -136,6 +153,17 @@ def export(trajectories: Iterable[Trajectory], format: str, output: str | Path) 
                 continue
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             counts["rows"] += len(rows)
+            if format == "openai":
+                unlearnt.update(role for row in rows if (role := row["messages"][-1]["role"]) != "assistant")
+    if unlearnt:
+        counts["no_last_answer"] = dict(unlearnt)
+        log.warning(
+            "%d of %d rows don't end in an answer (%s): a trainer that learns the last answer, as TRL does with our "
+            "chat template, learns nothing from them; the format trl_chat has a row for each turn to be learnt from",
+            unlearnt.total(),
+            counts["rows"],
+            ", ".join(f"{count} end in a {role} message" for role, count in unlearnt.items()),
+        )
     return counts
 
 

@@ -5,15 +5,11 @@
 A data set is named `owner/name`, and more exactly `owner/name:config@revision#split`. Code that lies in a data set is
 never run (`datasets` can't any more). The token for gated ones is taken from the environment, HF_TOKEN, by the client.
 
-What a table can't tell, a row doesn't claim: in it every object of a column has the same keys, and those that the
-record did not have are null. Such keys are left out again. JSON kept as JSON stays as it was, nulls included.
+Keys that a table has filled with null are left out again, see `tables.py`.
 """
 
 from __future__ import annotations
 
-import datetime
-import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,11 +18,11 @@ from typing import Any
 
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.reading import SUFFIXES, Raw, ReadError
+from xlam_lib.data.tables import BATCH, record_of
 
 PATTERN = re.compile(
     r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?::(?P<config>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?(?:#(?P<split>\w+))?"
 )
-BATCH = 100  # rows taken out of a table at a time
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ def _rows(hub: HubId, splits: dict[str, Any], passed: int) -> Iterator[Raw | Los
             number += skipped
             for row in table.slice(skipped).to_pylist():
                 number += 1
-                yield _record(row, table.schema, place, number)
+                yield record_of(row, table.schema, place, number)
         if number < passed:
             raise Changed(f"{place}: row {passed} was read before, and now there are but {number}")
         passed = 0
@@ -131,37 +127,3 @@ def _next(tables: Iterator[Any], hub: HubId, place: str, number: int) -> Any:
             f"{place}: the stream broke off behind row {number} ({type(error).__name__}: {why}); "
             f"try again, or download https://huggingface.co/datasets/{hub.name} and give the folder"
         ) from error
-
-
-def _record(row: dict[str, Any], schema: Any, place: str, number: int) -> Raw | Loss:
-    try:
-        value = {field.name: _plain(row[field.name], field.type) for field in schema if row[field.name] is not None}
-    except (ValueError, RecursionError) as error:
-        return Loss("quarantined", place, number, f"not JSON: {error}")
-    return Raw(value, place, number)
-
-
-def _plain(value: Any, kind: Any) -> Any:
-    """A value of a table as JSON. `kind` is its Arrow type, which sets objects of the table apart from JSON in it."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        return json.loads(value, parse_constant=_no_constant) if _is_json(kind) else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else _no_constant(str(value))
-    if isinstance(value, dict):
-        inner = {field.name: field.type for field in kind}
-        return {key: _plain(item, inner[key]) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_plain(item, kind.value_type) for item in value]
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    raise ValueError(f"a value of type {kind}")
-
-
-def _is_json(kind: Any) -> bool:
-    return getattr(kind, "extension_name", "") == "arrow.json"
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -1,12 +1,14 @@
 """Files -> raw records, each with its place; what can't be read comes out as a quarantined loss (notebook 01).
 
-Understands a JSON list, JSON Lines, one JSON object a file, each of them also gzipped, and finds out which by looking
-at the content. Lists and lines are streamed: a file larger than memory is fine. A fault costs as little as possible:
+Understands a JSON list, JSON Lines, one JSON object a file, each of them also gzipped, and tables (Parquet, Arrow), and
+finds out which by looking at the content. Lists, lines and rows are streamed: a file larger than memory is fine. A
+fault costs as little as possible:
 
     a bad line                         that line
     a bad byte within a list element   that element
     a list that breaks off             the element it breaks in and, as one entry, what follows
     a gzip stream that breaks off      the line or element it breaks in
+    a table that breaks off            what follows, as one entry
     UTF-16, an empty file, ...         the file, as one entry
 
 `for record in read_records("rows.jsonl.gz"): ...` yields `Raw` and `Loss` objects in the order of the file.
@@ -27,12 +29,14 @@ from typing import Any
 from xlam_lib import serialize
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.streams import CHUNK, Raw, ReadError, Stream, bad_byte, list_elements
+from xlam_lib.data.tables import TABLES, kind_of_table, table_rows
 
 __all__ = ["Raw", "ReadError", "data_files", "is_lines", "matches", "read_lines", "read_records", "read_text"]
 
-SUFFIXES = (".json", ".jsonl", ".ndjson")
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".traj", *TABLES)
+ONE_VALUE = (".json", ".traj")  # a list or an object a file, as a rule; the others have a value a line
 Split = Callable[[str], Iterator[tuple[int, dict[str, Any]]]]
-KINDS = ".json, .jsonl or .ndjson (also .gz)"
+KINDS = ".json, .jsonl, .ndjson or .traj (also .gz), .parquet or .arrow"
 BOMS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -74,8 +78,11 @@ def read_records(path: str | Path) -> Iterator[Raw | Loss]:
     with stream:
         head = stream.peek()[:CHUNK]
         start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-        problem = _wrong_encoding(head)
-        if problem or not start:
+        kind = kind_of_table(path, head) if start else ""
+        problem = _wrong_encoding(head) if not kind else ""
+        if kind:
+            yield from table_rows(path, kind)
+        elif problem or not start:
             yield stream.loss(0, problem or stream.fault or "the file is empty")
         else:
             yield from _reader(stream, head)(stream)
@@ -85,7 +92,8 @@ def is_lines(path: str | Path) -> bool:
     """Whether a file is plain JSON Lines, of which a part can be read alone: `is_lines("rows.jsonl")` -> True."""
     with Stream(Path(path)) as stream:
         head = stream.peek()[:CHUNK]
-        return stream.file is stream.raw and not _wrong_encoding(head) and _reader(stream, head) is _lines
+        is_text = stream.file is stream.raw and not kind_of_table(path, head) and not _wrong_encoding(head)
+        return is_text and _reader(stream, head) is _lines
 
 
 def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[Raw | Loss]:
@@ -102,8 +110,9 @@ def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[
 def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
     """The records of a plain-text file, a log or transcript; `split(text)` of its source yields (line, record) of each.
 
-    A file that is not UTF-8 or whose gzip stream breaks off is one quarantined entry, since a record that is cut off
-    can't be told from a short one: `next(read_text("episodes.txt", webshop.split)).line` -> 1.
+    A file that is not UTF-8, or not JSON where its source expects that, or whose gzip stream breaks off, is one
+    quarantined entry, since a record that is cut off can't be told from a short one:
+    `next(read_text("episodes.txt", webshop.split)).line` -> 1.
     """
     try:
         data = Path(path).read_bytes()
@@ -120,9 +129,13 @@ def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
         yield Loss("quarantined", str(path), line, reason)
         return
     empty = True
-    for line, record in split(text):
-        empty = False
-        yield Raw(record, str(path), line)
+    try:
+        for line, record in split(text):
+            empty = False
+            yield Raw(record, str(path), line)
+    except json.JSONDecodeError as error:  # of a source whose text files are JSON
+        yield Loss("quarantined", str(path), error.lineno, f"not JSON: {error}")
+        return
     if empty:
         yield Loss("quarantined", str(path), 0, "the file is empty" if not text.strip() else "no record in this text")
 
@@ -151,7 +164,7 @@ def _wrong_encoding(head: bytes) -> str:
 def _reader(stream: Stream, head: bytes) -> Callable[[Stream], Iterator[Raw | Loss]]:
     """A list, lines or one object? The content decides; the name does where the first line may be a bad one."""
     first, _, rest = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
-    named_lines = not stream.path.name.removesuffix(".gz").endswith(".json")
+    named_lines = not stream.path.name.removesuffix(".gz").endswith(ONE_VALUE)
     if first.startswith(b"["):
         return _lines if named_lines and rest.strip() and first.strip() != b"[" else list_elements
     if named_lines:

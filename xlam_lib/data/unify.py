@@ -23,7 +23,6 @@ import argparse
 import dataclasses
 import json
 import logging
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
 from xlam_lib.data.pipeline.phases import Options, Phase, phases
 from xlam_lib.data.pipeline.shards import FilePart, fetch, plan
 from xlam_lib.data.pipeline.splitting import BY
-from xlam_lib.data.pipeline.work import begin, read_plan, work_folder, working, write_plan
+from xlam_lib.data.pipeline.work import PLAN, begin, read_plan, remove_work, work_folder, working, write_plan
 from xlam_lib.data.reading import ReadError
 from xlam_lib.data.sources import SOURCES, SourceInfo, find_source
 from xlam_lib.errors import as_command
@@ -101,6 +100,7 @@ def _run(
 def _submit(merge: Merge, found: Input, workers: int, options: dict[str, Any]) -> None:
     """All phases and the merge as jobs of Slurm. What they leave in the work folder goes at the next call."""
     work = work_folder(Path(merge.output))
+    files.check_work_folder(work, PLAN)
     work.mkdir(parents=True, exist_ok=True)
     begin(work, merge.job)
     shards = _shards(work, merge.job, found, merge.source)
@@ -117,7 +117,7 @@ def _shards(work: Path, job: dict[str, Any], found: Input, source: str) -> list[
     if found.hub:
         shards = [[FilePart(str(file.resolve()), fetched=True)] for file in fetch(found.hub, work / "rows")]
     else:
-        shards = plan(found.files, find_source(source).SOURCE.text_files)
+        shards = plan(found.files, find_source(source).SOURCE.own_files)
     rows = [[list(vars(part).values()) for part in shard] for shard in shards]
     write_plan(work, job, shards=rows)
     return shards
@@ -157,7 +157,7 @@ def _finished(output: Path, job: dict[str, Any], force: bool) -> Accounting | No
     if before != job:
         log.info("%s: the input or the converter changed, converting again", output)
         return None
-    shutil.rmtree(work_folder(output), ignore_errors=True)  # of a run that was killed at its very end
+    remove_work(output)  # of a run that was killed at its very end
     return _books(output)
 
 

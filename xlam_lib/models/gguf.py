@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +79,8 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
     model, tokenizer = load.load_model(folder, _stored_dtype(folder)), checkpoint.load_tokenizer(folder)
     config, layout = model.config, LAYOUTS[model.config.model_type]
     architecture = gguf.MODEL_ARCH[layout.architecture]
-    out, partial = Path(out), Path(f"{out}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    writer = gguf.GGUFWriter(partial, gguf.MODEL_ARCH_NAMES[architecture])
+    out = _checked_place(Path(out))
+    writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[architecture])
     file_type = "ALL_F32" if dtype == "float32" else f"MOSTLY_{DTYPES[dtype]}"
     _describe(writer, config, Path(folder).resolve().name, gguf.LlamaFileType[file_type])
     if layout.experts:
@@ -98,8 +98,9 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
         kinds[name] = kind = _kind(gguf_name, values.shape, requested)
         block, size = gguf.GGML_QUANT_SIZES[kind]
         writer.add_tensor_info(gguf_name, values.shape, np.dtype(np.float32), values.numel() // block * size, kind)
-    try:
-        writer.write_header_to_file()
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder_of_part:
+        partial = Path(folder_of_part, out.name)
+        writer.write_header_to_file(partial)
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for name, values in _tensors(model, layout):  # a second time, so that one at a time is in memory twice
@@ -107,10 +108,21 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
             writer.write_tensor_data(gguf.quants.quantize(array, kinds[name]))
         writer.close()
         os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
     logger.info("%s: %.1f MB", out, out.stat().st_size / 1e6)
     return out
+
+
+def _checked_place(out: Path) -> Path:
+    """The path, its folder made; a CheckpointError for a link, or a file there that is no GGUF: it isn't replaced."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_symlink() or (out.exists() and not (out.is_file() and _magic(out) == b"GGUF")):
+        raise CheckpointError(f"{out} exists and is no GGUF file, so it is not replaced; give another name")
+    return out
+
+
+def _magic(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(4)
 
 
 def _check(folder: str | Path, config: Any) -> None:

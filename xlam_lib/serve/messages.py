@@ -3,7 +3,12 @@
 Used by `client.py` (notebook 04_serving). Accepted are OpenAI messages (dictionaries or the openai package's objects)
 and the looser ones of xLAM's examples: `tool_calls` may be one call, a call may be bare `{"name", "arguments"}`,
 arguments may be an object, ids may be missing, and a tool result without an id belongs to the first open call of its
-name. Nothing is guessed beyond that: what can't be understood raises MessageError, which names the message.
+name. What client libraries dump besides is left out where a model reads none of it (`dumps.py`). Nothing is guessed
+beyond that: what can't be understood, or would be lost, raises MessageError, which names the message.
+
+System messages (developer is another word for it) may be several and may come late. The prompt has one place for them,
+the task instruction: they stand there in their order, a blank line between them, in the codec's prompt as in the chat
+template's.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from typing import Any
 
 from xlam_lib.answers import json_text
 from xlam_lib.errors import XlamError
+from xlam_lib.serve.dumps import READ, plain_message
 from xlam_lib.trajectory import Step, ToolCall
 from xlam_lib.views import (
     call_ids,
@@ -26,7 +32,7 @@ from xlam_lib.views import (
 )
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
-KEYS = ("role", "content", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content")
+THOUGHT = ("reasoning", "reasoning_content")  # two names of one thing
 
 
 class MessageError(XlamError, ValueError):
@@ -49,7 +55,7 @@ def strict_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
     for index, message in enumerate(given):
         clean = {"role": message["role"], "content": _text(message, index)}
         if message["role"] == "assistant":
-            clean |= {key: message[key] for key in ("reasoning", "reasoning_content") if message.get(key)}
+            clean |= {key: message[key] for key in THOUGHT if message.get(key)}
             unanswered = [(call.id, call) for call in (_call(item, ids, index) for item in _call_list(message, index))]
             clean |= {"tool_calls": [call_to_openai(call) for _, call in unanswered]} if unanswered else {}
             if len(dict(unanswered)) < len(unanswered):
@@ -66,31 +72,26 @@ def strict_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
 
 def steps_of(messages: Sequence[dict[str, Any]]) -> tuple[str, list[Step]]:
     """(system text, steps) of messages in the strict form: ("", [Step("user", "Weather in Oslo?")])."""
-    system, steps = "", []
-    for index, message in enumerate(messages):
-        step = step_of(message, f"message {index}")
-        if step.role != "system":
-            steps.append(step)
-        elif index:
-            raise MessageError(f"message {index}: a {message['role']} message may only come first")
-        else:
-            system = step.content
-    return system, steps
+    steps = [step_of(message, f"message {index}") for index, message in enumerate(messages)]
+    system = "\n\n".join(step.content for step in steps if step.role == "system" and step.content)
+    return system, [step for step in steps if step.role != "system"]
 
 
-def _as_dict(message: Any, index: int) -> dict[str, Any]:
-    if hasattr(message, "model_dump"):  # an object of the openai package, with fields that it leaves empty
-        message = {key: value for key, value in message.model_dump(exclude_none=True).items() if value or key in KEYS}
+def _as_dict(given: Any, index: int) -> dict[str, Any]:
+    message = plain_message(given)
     if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise MessageError(f"message {index}: expected an object with a role of {', '.join(ROLES)}, found {message!r}")
-    unknown = [key for key, value in message.items() if key not in KEYS and value is not None]
-    if unknown:
+        raise MessageError(f"message {index}: expected an object with a role of {', '.join(ROLES)}, found {given!r}")
+    if unknown := [key for key in message if key not in READ]:
         raise MessageError(
-            f"message {index} ({message['role']}): unknown {', '.join(map(repr, unknown))}; known are {', '.join(KEYS)}"
+            f"message {index} ({message['role']}): unknown {', '.join(map(repr, unknown))}; known are {', '.join(READ)}"
         )
-    for key, role in (("tool_calls", "assistant"), ("tool_call_id", "tool")):
+    for key, role in (*((key, "assistant") for key in (*THOUGHT, "tool_calls")), ("tool_call_id", "tool")):
         if message.get(key) and message["role"] != role:
             raise MessageError(f"message {index} ({message['role']}): {key!r} belongs to {role} messages")
+    thoughts = [message[key] for key in THOUGHT if message.get(key)]
+    if not all(isinstance(thought, str) and thought == thoughts[0] for thought in thoughts):
+        found = " and ".join(map(repr, thoughts))
+        raise MessageError(f"message {index} (assistant): its reasoning is {found}, expected one text")
     return message
 
 
@@ -107,7 +108,7 @@ def _text(message: dict[str, Any], index: int) -> str | None:
             raise MessageError(
                 f"message {index} (tool): its content can't be written as JSON ({error}); give text or plain data"
             ) from error
-    if content is None and role == "assistant":
+    if content in (None, []) and role == "assistant":
         return None
     raise MessageError(
         f"message {index} ({role}): content is {content!r}, expected text; other kinds than text "

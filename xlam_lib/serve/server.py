@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlam_lib.errors import as_command
+from xlam_lib.processes import STALLED
 from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
 
 
@@ -33,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-model-len", type=int, default=2048, help="tokens of prompt and answer together")
     parser.add_argument("--dtype", help="default: float32 on a CPU, else the checkpoint's")
     parser.add_argument("--tool-parser", default="xlam_json", help="'' returns answers as text")
-    parser.add_argument("--startup-timeout", type=float, default=600.0, help="seconds")
+    parser.add_argument(
+        "--stalled-after", type=float, default=STALLED, help="seconds for which the log may not grow at the start"
+    )
     given = parser.parse_args(argv[:cut])
     flags = ServerFlags(
         given.model_name,
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
     def serve() -> None:
-        with VllmServer(given.model_dir, given.port, flags, startup_timeout=given.startup_timeout) as server:
+        with VllmServer(given.model_dir, given.port, flags, stalled_after=given.stalled_after) as server:
             print(f"serving {server.model} at {server.base_url} (log: {server.log_file}); Ctrl-C ends it", flush=True)
             while True:
                 time.sleep(1)

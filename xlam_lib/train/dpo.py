@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -95,26 +94,24 @@ def train(settings: DpoSettings) -> Path:
         return out
     tokenizer = checkpoint.load_tokenizer(settings.base)
     pairs, info = _pairs(settings, tokenizer)
-    work, last = runner.prepare(out, described, settings)
-    trainer = DPOFoundationTrainer(settings, pairs["train"], pairs["held_out"], tokenizer=tokenizer, work=work)
-    trainer.add_callback(runner.LogCallback(work, runner.report(settings.report, work, last)))
-    mask = _mask(settings, trainer)
-    seconds = runner.run(trainer, last)
-    info |= {
-        "pairs": len(pairs["train"]),
-        "held_out": len(pairs["held_out"]),
-        "seconds": round(seconds, 1),
-        "steps": trainer.state.global_step,
-    }
-    preferences = measure(trainer, pairs["held_out"], settings.beta)
-    if state().is_main_process:
-        files = runner.files(work, "xlam_lib.train.dpo", settings, mixture=info["mixture"], mask=asdict(mask))
-        files |= {HELD_OUT: to_json(preferences) + "\n", **adapters.base_of(settings)}
-        files |= card.files(card.origin(settings.base), described, info, preferences)
-        checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
-        shutil.rmtree(work)
-        logger.info("held-out pairs: %s", preferences["all"])
-    state().wait_for_everyone()
+    with runner.working(out, described, settings) as (work, last):
+        trainer = DPOFoundationTrainer(settings, pairs["train"], pairs["held_out"], tokenizer=tokenizer, work=work)
+        trainer.add_callback(runner.LogCallback(work, runner.report(settings.report, work, last)))
+        mask = _mask(settings, trainer)
+        seconds = runner.run(trainer, last)
+        info |= {
+            "pairs": len(pairs["train"]),
+            "held_out": len(pairs["held_out"]),
+            "seconds": round(seconds, 1),
+            "steps": trainer.state.global_step,
+        }
+        preferences = measure(trainer, pairs["held_out"], settings.beta)
+        if state().is_main_process:
+            files = runner.files(work, "xlam_lib.train.dpo", settings, mixture=info["mixture"], mask=asdict(mask))
+            files |= {HELD_OUT: to_json(preferences) + "\n", **adapters.base_of(settings)}
+            files |= card.files(card.origin(settings.base), described, info, preferences)
+            checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
+            logger.info("held-out pairs: %s", preferences["all"])
     return out
 
 

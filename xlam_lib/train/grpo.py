@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -107,29 +106,27 @@ def train(settings: GrpoSettings) -> Path:
     prompts = read_prompts(settings, tokenizer)
     if state().is_main_process:
         logger.info("%s", prompts.report)
-    work, last = runner.prepare(out, described, settings)
-    model = lora.load_base(settings)
-    with Execution.of_modules(settings.functions) if settings.functions else Execution.embedded() as execution:
-        rewards = _rewards(settings, execution)
-        trainer = PolicyTrainer(
-            model=model, args=arguments(settings, work, rewards), peft_config=lora.config(settings, model),
-            reward_funcs=Grader(prompts.cases, tokenizer).functions(rewards), train_dataset=prompts.rows,
-            callbacks=[runner.LogCallback(work, runner.report(settings.report, work, last))],
-            processing_class=tokenizer, tries=not torch.cuda.is_available(),
-        )  # fmt: skip
-        seconds = runner.run(trainer, last)
-    report = prompts.report
-    left_out = sum(sum(counts.values()) for counts in report.left_out.values())
-    info = {"prompts": report.prompts, "left_out": left_out, "drawn": report.drawn, "mixture": prompts.mixture}
-    info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
-    if state().is_main_process:
-        record = {"mixture": prompts.mixture, "prompts": asdict(report), "answers": answers_of(read_log(work))}
-        files = runner.files(work, "xlam_lib.train.grpo", settings, **record) | adapters.base_of(settings)
-        files |= card.files(card.origin(settings.base, card.sources(settings.data)), described, info)
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
-        shutil.rmtree(work)
-    state().wait_for_everyone()
+    with runner.working(out, described, settings) as (work, last):
+        model = lora.load_base(settings)
+        with Execution.of_modules(settings.functions) if settings.functions else Execution.embedded() as execution:
+            rewards = _rewards(settings, execution)
+            trainer = PolicyTrainer(
+                model=model, args=arguments(settings, work, rewards), peft_config=lora.config(settings, model),
+                reward_funcs=Grader(prompts.cases, tokenizer).functions(rewards), train_dataset=prompts.rows,
+                callbacks=[runner.LogCallback(work, runner.report(settings.report, work, last))],
+                processing_class=tokenizer, tries=not torch.cuda.is_available(),
+            )  # fmt: skip
+            seconds = runner.run(trainer, last)
+        report = prompts.report
+        left_out = sum(sum(counts.values()) for counts in report.left_out.values())
+        info = {"prompts": report.prompts, "left_out": left_out, "drawn": report.drawn, "mixture": prompts.mixture}
+        info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
+        if state().is_main_process:
+            record = {"mixture": prompts.mixture, "prompts": asdict(report), "answers": answers_of(read_log(work))}
+            files = runner.files(work, "xlam_lib.train.grpo", settings, **record) | adapters.base_of(settings)
+            files |= card.files(card.origin(settings.base, card.sources(settings.data)), described, info)
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
     return out
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -100,27 +99,25 @@ def train(settings: SftSettings) -> Path:
     mask = mask_report.check(
         mask_report.of_rows(first_rows, tokenizer), settings.missing_eos_token, state().is_main_process
     )
-    work, last = runner.prepare(out, described, settings)
-    model, draws = prepared(settings), _draws(settings, rows)
-    samples = settings.samples or draws.rows(settings.epochs)
-    if settings.seconds:
-        samples = runner.planned(work, lambda: _affordable(settings, rows, model, samples))
-    data = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
-    trainer = SFTFoundationTrainer(settings, data, model=model, tokenizer=tokenizer, work=work)
-    trainer.add_callback(runner.LogCallback(work, runner.report(settings.report, work, last)))
-    seconds = runner.run(trainer, last)
-    info |= {"samples": samples, "mixture": draws.table(samples)}
-    info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
-    weights = checkpoint.gathered(trainer.accelerator, trainer.model)
-    if state().is_main_process:
-        final = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
-        files = runner.files(work, "xlam_lib.train.sft", final, mixture=info["mixture"], mask=asdict(mask))
-        origin = card.origin(settings.base, card.sources(settings.data))
-        files |= adapters.base_of(settings) | card.files(origin, described, info)
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
-        shutil.rmtree(work)
-    state().wait_for_everyone()
+    with runner.working(out, described, settings) as (work, last):
+        model, draws = prepared(settings), _draws(settings, rows)
+        samples = settings.samples or draws.rows(settings.epochs)
+        if settings.seconds:
+            samples = runner.planned(work, lambda: _affordable(settings, rows, model, samples))
+        data = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
+        trainer = SFTFoundationTrainer(settings, data, model=model, tokenizer=tokenizer, work=work)
+        trainer.add_callback(runner.LogCallback(work, runner.report(settings.report, work, last)))
+        seconds = runner.run(trainer, last)
+        info |= {"samples": samples, "mixture": draws.table(samples)}
+        info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
+        weights = checkpoint.gathered(trainer.accelerator, trainer.model)
+        if state().is_main_process:
+            final = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
+            files = runner.files(work, "xlam_lib.train.sft", final, mixture=info["mixture"], mask=asdict(mask))
+            origin = card.origin(settings.base, card.sources(settings.data))
+            files |= adapters.base_of(settings) | card.files(origin, described, info)
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
     return out
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -85,25 +84,23 @@ def train(settings: LiteSettings) -> Path:
     accelerator = prepare_accelerator(settings)
     tokenizer = checkpoint.load_tokenizer(settings.base)
     mixture, counts = _mixture(settings, tokenizer)
-    work, last = runner.prepare(out, described, settings)
-    trainer = SFTFoundationTrainerLite(settings, accelerator, mixture, tokenizer=tokenizer)
-    started = time.perf_counter()
-    trainer.train(work, last, runner.report(settings.report, work, last))
-    weights = checkpoint.gathered(accelerator, trainer.model)
-    if accelerator.is_main_process:
-        info = {
-            "steps": trainer.steps,
-            "seconds": round(time.perf_counter() - started, 1),
-            **counts,
-            "mixture": mixture.table(),
-        }
-        files = runner.files(
-            work, "xlam_lib.train.sft_lite", settings, mixture=mixture.table(), mask=asdict(trainer.mask)
-        )
-        model = accelerator.unwrap_model(trainer.model)
-        checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
-        shutil.rmtree(work)
-    accelerator.wait_for_everyone()
+    with runner.working(out, described, settings) as (work, last):
+        trainer = SFTFoundationTrainerLite(settings, accelerator, mixture, tokenizer=tokenizer)
+        started = time.perf_counter()
+        trainer.train(work, last, runner.report(settings.report, work, last))
+        weights = checkpoint.gathered(accelerator, trainer.model)
+        if accelerator.is_main_process:
+            info = {
+                "steps": trainer.steps,
+                "seconds": round(time.perf_counter() - started, 1),
+                **counts,
+                "mixture": mixture.table(),
+            }
+            files = runner.files(
+                work, "xlam_lib.train.sft_lite", settings, mixture=mixture.table(), mask=asdict(trainer.mask)
+            )
+            model = accelerator.unwrap_model(trainer.model)
+            checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
     return out
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.bracket_calls import bracket_calls, render_brackets
-from xlam_lib.data.formats.call_forms import FoundCall, calls_of_text, found_calls, split_calls
+from xlam_lib.data.formats.call_forms import FoundCall, calls_of_text, found_calls
 from xlam_lib.data.formats.chat import RawCall
 from xlam_lib.data.formats.conversations import Turn, read_turns
 from xlam_lib.data.formats.literals import BRACKETS, PYTHON, RAW_BREAKS, decode, decode_all, decode_repaired, literal
@@ -62,7 +62,6 @@ def test_several_values_in_a_row() -> None:
         '{"name": "f", "arguments": {"a": 1}}',
         '[{"function": "f", "arguments": {"a": 1}}]',
         "{'name': 'f', 'arguments': {'a': 1}}",
-        '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>',
         {"type": "tool_use", "id": "x", "name": "f", "input": {"a": 1}},
     ],
 )
@@ -80,8 +79,7 @@ def test_no_calls() -> None:
     ("value", "reason"),
     [
         ([{"arguments": {}}], "call without a name"),
-        ("<tool_call>\nf(1)\n</tool_call>", "call text can't be read"),
-        ("<tool_call></tool_call>", "call text can't be read"),
+        ("f(1)", "call text can't be read"),
         (7, "calls are not a list"),
     ],
 )
@@ -89,14 +87,6 @@ def test_calls_that_are_none(value: object, reason: str) -> None:
     with pytest.raises(Drop) as drop:
         found_calls(value)
     assert drop.value.reason == reason
-
-
-def test_text_around_calls_is_kept() -> None:
-    one, two = '<tool_call>{"name": "f", "arguments": {}}</tool_call>', '<tool_call>{"name": "g", "arguments": {}}'
-    content, calls, texts = split_calls(f"First f. {one} Then g. {two}")
-    assert content == "First f. \n Then g."
-    assert [call.name for call in calls] == ["f", "g"]
-    assert texts == [one, two]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from xlam_lib.data.pipeline.merge import EXACT, NEAR, PARQUET
 from xlam_lib.data.pipeline.phases import Phase
 from xlam_lib.data.pipeline.splitting import check_disjoint
 from xlam_lib.data.quality.findings import Policy
-from xlam_lib.data.reading import ReadError, read_records
+from xlam_lib.data.reading import read_records
 from xlam_lib.data.sources import SOURCES
 from xlam_lib.data.unify import LOSSES, TRAJECTORIES, Options, main, unify
 from xlam_lib.trajectory import read_jsonl
@@ -258,7 +258,7 @@ def test_a_huge_record(tmp_path: Path) -> None:
 
 def test_only_one_run_at_a_time(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", rows(3))
-    with work.working(tmp_path / "out", {}), pytest.raises(ReadError, match="another run is writing it"):
+    with work.working(tmp_path / "out", {}), pytest.raises(files.BusyError, match="being written by process"):
         unify("xlam_fc_60k", path, tmp_path / "out")
     assert unify("xlam_fc_60k", path, tmp_path / "out").records_in == 3
 
@@ -316,3 +316,19 @@ def test_a_file_changed_by_time_only_is_converted_again(tmp_path: Path) -> None:
     os.utime(path, (time.time(), time.time() + 5))
     unify("xlam_fc_60k", path, tmp_path / "out")
     assert (tmp_path / "out" / files.MARKER).read_bytes() != stamp
+
+
+@pytest.mark.parametrize("there", ["a folder", "a link"])
+def test_a_hidden_folder_that_no_run_made_is_left_alone(tmp_path: Path, there: str) -> None:
+    path, kept = write(tmp_path / "rows.jsonl", rows(3)), tmp_path / "kept"
+    kept.mkdir()
+    (kept / "thesis.txt").write_text("ten years")
+    hidden = work.work_folder(tmp_path / "out")
+    hidden.symlink_to(kept) if there == "a link" else kept.rename(hidden)
+    with pytest.raises(files.NotOursError, match="not the working folder of an earlier run"):
+        unify("xlam_fc_60k", path, tmp_path / "out")
+    assert (hidden / "thesis.txt").read_text() == "ten years"
+    assert unify("xlam_fc_60k", path, tmp_path / "other").records_in == 3
+    hidden.rename(work.work_folder(tmp_path / "other"))  # the answer is there: nothing is to be done, nor removed
+    unify("xlam_fc_60k", path, tmp_path / "other")
+    assert (work.work_folder(tmp_path / "other") / "thesis.txt").is_file()

@@ -33,8 +33,9 @@ HERE = ("tau_bench", "toolbench", "xlam_fc_60k")
 
 
 # read behind gates or written by our own commands: their tests have records of their shape
-NOT_THERE = {"actionstudio", "agent_data_protocol", "agentlite", "agentohana", "apigen_mt", "openai_chat", "sharegpt",
-             "toolace"}  # fmt: skip
+NOT_THERE = {"actionstudio", "agent_data_protocol", "agentlite", "agentohana", "apigen_mt", "atif", "gemini",
+             "inspect_ai", "langchain", "openai_chat", "openai_responses", "openhands", "preferences", "sharegpt",
+             "swe_agent", "toolace", "verifiers"}  # fmt: skip
 
 
 def test_all_other_sources_have_real_records(real_data: Path) -> None:

@@ -150,8 +150,8 @@ def test_a_child_that_dies_at_the_start(model_dir):
 
 
 def test_a_child_that_never_answers(model_dir):
-    server = VllmServer(model_dir, flags=StandIn(manner="sleeps"), startup_timeout=0.5)
-    with pytest.raises(ServerTimeoutError, match=r"(?s)within 0 s; .*raise startup_timeout.*loading sleeps"):
+    server = VllmServer(model_dir, flags=StandIn(manner="sleeps"), stalled_after=0.5)
+    with pytest.raises(ServerTimeoutError, match=r"(?s)not grown for 0.5 s; .*raise stalled_after.*loading sleeps"):
         server.start()
     assert server.pid is None and "loading sleeps" in server.log_tail()
 

@@ -7,6 +7,7 @@ and one that breaks off. What it says to anything else is garbage, which must ar
 import json
 import time
 
+import openai
 import psutil
 import pytest
 import tiny
@@ -62,6 +63,13 @@ def ask(server, conversation, **options):
     return server.openai().chat.completions.create(model=server.model, messages=conversation, **options)
 
 
+def respond(server, conversation, **options):
+    """An answer of /v1/responses."""
+    tools = [{"type": "function", **tool["function"]} for tool in tiny.TOOLS]
+    options = {"tools": tools, "temperature": 0, "max_output_tokens": 200, "store": False, **options}
+    return server.openai().responses.create(model=server.model, input=conversation, **options)
+
+
 def calls_of(message):
     if not isinstance(message, dict):
         message = message.model_dump()
@@ -84,6 +92,66 @@ def test_the_server_renders_the_codecs_prompt(server, texts):
         rendered = ask(server, conversation, max_tokens=1, extra_body={"return_prompt_text": True}).prompt_text
         steps = history_steps(steps_of(strict_messages(conversation))[1])
         assert rendered == text == model_prompt(render_prompt(tools_from_any(tiny.TOOLS), *steps, BRIEF_STYLE))
+
+
+@pytest.mark.parametrize("tools", [True, False])
+def test_what_clients_send_back_becomes_the_same_prompt(server, tools):
+    """Reasoning, keys that say nothing, several system messages and a late one: as the codec writes them."""
+    assistant = {**tiny.RESULTS[1], "reasoning_content": "Hm.", "refusal": None, "annotations": []}
+    system = [{"role": role, "content": f"{role} says."} for role in ("system", "developer", "system")]
+    conversation = [*system[:2], tiny.RESULTS[0], assistant, system[2], *tiny.RESULTS[2:]]
+    options = {"tools": tiny.TOOLS if tools else openai.NOT_GIVEN, "extra_body": {"return_prompt_text": True}}
+    rendered = ask(server, conversation, max_tokens=1, **options).prompt_text
+    assert rendered == model_prompt(llm(server).prompt(conversation, tiny.TOOLS if tools else None))
+    assert "system says.\n\ndeveloper says.\n\nsystem says.\n" in rendered and '"thought": "Hm.\\nTwo' in rendered
+
+
+FORMAT = {"type": "json_object"}
+
+
+def test_json_that_the_client_asks_for_comes_back_untouched(server, served):
+    for options in ({"response_format": FORMAT}, {"extra_body": {"structured_outputs": {"json_object": True}}}):
+        for choice in ("auto", "none"):
+            options = {**options, "tool_choice": choice}
+            whole = ask(server, tiny.TWO_CALLS, **options).choices[0].message
+            assert (whole.content, calls_of(whole)) == (served[0], [])
+            added = collect_stream(ask(server, tiny.TWO_CALLS, stream=True, **options))
+            assert (added["message"]["content"], calls_of(added["message"])) == (served[0], [])
+    assert respond(server, tiny.TWO_CALLS, text={"format": FORMAT}).output_text == served[0]
+    events = respond(server, tiny.TWO_CALLS, text={"format": FORMAT}, stream=True)
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == served[0]
+
+
+def test_responses_make_the_calls_that_are_required(server):
+    expected = [(call["name"], call["arguments"]) for call in tiny.CALLS]
+    for choice in ("auto", "required"):
+        whole = respond(server, tiny.TWO_CALLS, tool_choice=choice)
+        made = [(item.name, json.loads(item.arguments)) for item in whole.output if item.type == "function_call"]
+        assert made == expected
+        events = list(respond(server, tiny.TWO_CALLS, tool_choice=choice, stream=True))
+        streamed = [event.item for event in events if event.type == "response.output_item.done"]
+        assert [(item.name, json.loads(item.arguments)) for item in streamed if item.type == "function_call"] == made
+        assert whole.output_text == "Two cities, two calls."
+    named = {"type": "function", "name": "now"}
+    made = [item for item in respond(server, GARBAGE[2], tool_choice=named).output if item.type == "function_call"]
+    assert [item.name for item in made] == ["now"]
+    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "now"}]}
+    with pytest.raises(openai.BadRequestError, match="can't be enforced"):
+        respond(server, tiny.TWO_CALLS, tool_choice=allowed)
+
+
+def test_a_message_is_gone_on_with(server):
+    conversation = [*tiny.TWO_CALLS, {"role": "assistant", "content": "Two cities,"}]
+    options = {"extra_body": {"continue_final_message": True, "add_generation_prompt": False}}
+    whole = ask(server, conversation, **options).choices[0].message
+    assert whole.content == " two calls."
+    assert calls_of(whole) == calls_of(ask(server, tiny.TWO_CALLS).choices[0].message)
+    added = collect_stream(ask(server, conversation, stream=True, **options))["message"]
+    assert (added["content"], calls_of(added)) == (whole.content, calls_of(whole))
+    options["extra_body"]["echo"] = True
+    assert ask(server, conversation, **options).choices[0].message.content == "Two cities, two calls."
+    with pytest.raises(openai.BadRequestError, match="goes on with a message"):
+        ask(server, conversation, tool_choice="required", **options)
 
 
 def test_the_stock_client_gets_tool_calls(server):

@@ -113,3 +113,19 @@ def test_an_unknown_or_ill_option_ends_in_one_line(argv, capsys):
     with pytest.raises(SystemExit):
         from_command_line(dpo.DpoSettings, argv, "xlam_lib.train.dpo", "DPO.")
     assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_child_that_writes_nothing_any_more_is_ended_with_one_clear_error(child, tmp_path):
+    module = child("""
+        print("step 1/9  loss 1", flush=True)
+        time.sleep(600)
+    """)
+    with pytest.raises(ChildError, match="(?s)nothing for 1 s, so it was ended.*last checkpoint.*step 1/9"):
+        run(module, {}, tmp_path / "child.txt", stalled_after=1)
+
+
+def test_a_slow_child_that_goes_on_is_left_alone(child, tmp_path):
+    module = child("""
+        for step in range(6): time.sleep(0.5); print("step", step, flush=True)
+    """)
+    assert run(module, {}, tmp_path / "child.txt", stalled_after=1.5) > 2.9

@@ -106,10 +106,14 @@ def test_answers_without_end_are_counted_and_reported(chat, caplog):
 
 
 def test_a_template_without_marks_is_an_error_that_tells_what_to_do(tokenizer):
-    for template in (chat_template(STYLE), "{{ messages[0].content }}"):
-        tokenizer.chat_template = template
-        with pytest.raises(TrainingError, match="doesn't mark what the assistant says.*{% generation %} before"):
-            of_template(tokenizer, [CHAT])
+    with pytest.raises(TrainingError, match="doesn't mark what the assistant says.*{% generation %} before"):
+        of_template(tokenizer, [CHAT], chat_template="{{ messages[0].content }}")
+
+
+def test_our_template_marks_the_last_answer_and_its_end(tokenizer):
+    tokenizer.chat_template = chat_template(STYLE)
+    report = of_template(tokenizer, [CHAT, CHAT[:-1]])
+    assert (report.rows, report.answers, report.ended, report.empty) == (2, 1, 1, 1)  # one has no last answer
 
 
 def test_a_template_that_fails_is_named(tokenizer):

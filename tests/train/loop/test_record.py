@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from xlam_lib.files import BusyError, NotOursError
 from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.train import dpo, sft, sft_lite
@@ -113,13 +114,14 @@ def test_the_run_id_changes_with_what_decides_on_the_weights(described, code, sa
 
 
 def test_other_code_is_logged_and_kept_but_the_run_stands(tmp_path, monkeypatch, caplog):
-    work, _ = runner.prepare(tmp_path / "out", {"lr": 1}, sft.SftSettings)
+    work = tmp_path / "out.partial"
+    assert runner.prepare(work, {"lr": 1}, sft.SftSettings) is None
     (work / "checkpoint-4").mkdir()
     (work / "checkpoint-4" / "COMPLETE").write_text("{}")
     before = record.code()
     monkeypatch.setattr(record, "code", lambda: CODE)
     with caplog.at_level(logging.WARNING):
-        _, last = runner.prepare(tmp_path / "out", {"lr": 1}, sft.SftSettings)
+        last = runner.prepare(work, {"lr": 1}, sft.SftSettings)
     assert last == work / "checkpoint-4"
     found = record.read(work)
     assert found["code"] == CODE and found["code_before"] == [before]
@@ -146,3 +148,36 @@ def test_a_path_is_no_part_of_what_a_run_is(base, data, tmp_path):
     moved = replace(settings, data=str(copy), out="y")
     described = [runner.describe(one, base=one.base, data=one.data) for one in (settings, moved)]
     assert described[0] == described[1]
+
+
+def test_two_trainings_do_not_work_in_one_folder(tmp_path):
+    out = tmp_path / "out"
+    with runner.working(out, {"lr": 1}, sft.SftSettings) as (work, last):
+        assert last is None
+        (work / "checkpoint-4").mkdir()
+        busy = pytest.raises(BusyError, match="out.partial is being written by process")
+        with busy, runner.working(out, {"lr": 2}, sft.SftSettings):
+            raise AssertionError("the second begins")
+        assert (work / "checkpoint-4").is_dir()  # the first goes on
+    assert not work.exists()
+
+
+@pytest.mark.parametrize("name", ["out", "out.partial"])
+def test_what_no_training_made_is_left_alone(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("ten years")
+    (tmp_path / name / "checkpoint-1").mkdir()
+    with pytest.raises(NotOursError, match=name):
+        assert not runner.finished(tmp_path / "out", {"lr": 1}, sft.SftSettings)
+        with runner.working(tmp_path / "out", {"lr": 1}, sft.SftSettings):
+            raise AssertionError("it begins")
+    assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["checkpoint-1", "thesis.txt"]
+
+
+def test_a_working_folder_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / runner.RUN).write_text("{}")
+    (tmp_path / "out.partial").symlink_to(tmp_path / "kept")
+    with pytest.raises(NotOursError), runner.working(tmp_path / "out", {"lr": 1}, sft.SftSettings):
+        raise AssertionError("it begins")
+    assert (tmp_path / "kept" / runner.RUN).read_text() == "{}"

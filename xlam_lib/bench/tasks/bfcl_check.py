@@ -29,7 +29,7 @@ from xlam_lib.trajectory import ToolCall
 
 MODEL_LIST = f"{PACKAGE}.constants.model_config"
 MODEL = "xlam"  # a name for the checker; its stub says: dots in function names stay
-SECONDS = 5.0  # for one answer
+SECONDS = 5.0  # of the processor, for one answer
 FAULTS = (
     ArithmeticError,
     AssertionError,
@@ -164,7 +164,7 @@ def _child(seconds: float) -> None:
 
 @contextlib.contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """TimeoutError after so many seconds, also in the midst of a regular expression (where signals exist)."""
+    """TimeoutError after so many seconds of the processor, even in a regular expression (where signals exist)."""
     if not hasattr(signal, "setitimer"):
         yield
         return
@@ -172,13 +172,13 @@ def _at_most(seconds: float) -> Iterator[None]:
     def ring(*_: object) -> None:
         raise TimeoutError(f"the checker took longer than {seconds:g} s")
 
-    former = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    former = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, former)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from xlam_lib.bench.base import Figure, Question, Result, Row, Section, Task
 from xlam_lib.bench.tasks import bfcl, bfcl_check
 from xlam_lib.bench.tasks.bfcl import CATEGORIES
 from xlam_lib.codec import SEED_STYLE, PromptStyle, parse_answer, render_answer
+from xlam_lib.endpoint import Progress
 from xlam_lib.views import to_openai, tools_to_openai
 
 CONTRADICTIONS = {  # no answer to these is accepted
@@ -195,14 +196,17 @@ TASK = Bfcl
 
 
 def model_scores(
-    answers_of: evaluate.AnswersOf, style: PromptStyle = SEED_STYLE, **options: Any
+    answers_of: evaluate.AnswersOf,
+    style: PromptStyle = SEED_STYLE,
+    progress: Progress | None = None,
+    **options: Any,
 ) -> tuple[dict[str, CategoryScore], Result]:
     """Scores and rows of a model, e.g. `model_scores(greedy.answers, BRIEF_STYLE, length_of=count, limit=900)`.
 
-    `answers_of` is called once, with all drawn prompts; `options` are those of `Bfcl`.
+    `progress` gets (answered, all) now and then; `options` are those of `Bfcl`.
     """
     task = Bfcl(style, **options)
-    result = evaluate.offline(task, answers_of)
+    result = evaluate.offline(task, answers_of, progress=progress)
     return task.category_scores(result), result
 
 

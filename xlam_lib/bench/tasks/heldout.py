@@ -142,9 +142,10 @@ def offline(
     *,
     path: str | Path | None = None,
     model: str = "",
+    progress: Progress | None = None,
 ) -> HeldOut:
     """Ask a function (see `evaluate`): `offline(test, Greedy("runs/quickstart/sft").answers, BRIEF_STYLE)`."""
-    return evaluate.offline(HeldOutTask(trajectories, style), answers_of, path=path, model=model)
+    return evaluate.offline(HeldOutTask(trajectories, style), answers_of, path=path, model=model, progress=progress)
 
 
 def served(

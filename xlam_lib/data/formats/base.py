@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.fields import Fields
 from xlam_lib.data.quality.findings import Policy
 from xlam_lib.serialize import loads, sorted_bytes
 from xlam_lib.trajectory import Source, Tool
@@ -30,6 +31,16 @@ class PairedFile:
 
 
 @dataclass(frozen=True)
+class ZippedFile:
+    """A zip file of records: `ZippedFile("*.eval", "samples/*.json", ("header.json",), "samples")`."""
+
+    files: str  # pattern of the names of such files
+    members: str  # pattern of the members that are records
+    shared: tuple[str, ...]  # the member that says what holds for all of them; the first that is there
+    key: str  # under which a log that is no zip has its records
+
+
+@dataclass(frozen=True)
 class SourceInfo:
     """Provenance and rules of a source: `SourceInfo("tau_bench", "MIT", "https://...", ("*.json",))`."""
 
@@ -42,8 +53,21 @@ class SourceInfo:
     argument_level: Literal["error", "warning"] = "warning"
     text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
     samples: Mapping[str, Sequence[int | str] | None] = field(default_factory=dict)  # golden files; see `data.golden`
+    zipped_file: ZippedFile | None = None  # a kind of zip files that hold records
     paired_file: PairedFile | None = None  # a file that completes another; the module's `join` says how
     policy: Policy = Policy()  # where it is verified otherwise than `quality.findings` says
+    fields: tuple[str, ...] = ()  # paths of what a record may have: others are kept and counted; see `data.fields`
+    left_out: Mapping[str, str] = field(default_factory=dict)  # paths of what isn't taken over, each with the reason
+
+    @functools.cached_property
+    def known_fields(self) -> Fields:
+        """What a record of this source may have, with what is left out: `known_fields.unknown(record)` -> {}."""
+        return Fields.of([*self.fields, *self.left_out])
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """Patterns of names of files that are read as this source says: `webshop.SOURCE.own_files` -> ("*.txt",)."""
+        return (*self.text_files, self.zipped_file.files) if self.zipped_file else self.text_files
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
         """The provenance block of one trajectory."""

@@ -1,28 +1,25 @@
-"""Calls as data sets spell them: OpenAI's `tool_calls`, {"name", "arguments"} objects, and texts in tags.
+"""Calls as data sets spell them: OpenAI's `tool_calls`, {"name", "arguments"} objects, and texts of those.
 
 Shared by the chat-shaped sources of notebook 01. What is found are `FoundCall`s: a `RawCall` with the repair that its
-text needed. `split_calls('Sure. <tool_call>{"name": "f", "arguments": {}}</tool_call>')` -> ("Sure.", [f], [text]).
+text needed. Calls within what an assistant says are found by `dialects/`. `found_calls('[{"name": "f"}]')` -> [f].
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
+from xlam_lib.arguments import argument_faults
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.chat import RawCall
 from xlam_lib.data.formats.literals import decode, decode_all, decode_repaired
 from xlam_lib.serialize import loads
+from xlam_lib.trajectory import Tool
 
 NAMES = ("name", "tool_name", "function_name", "function", "tool")
 ARGUMENTS = ("arguments", "parameters", "args", "kwargs", "input", "tool_input")
 IDS = ("id", "tool_call_id", "call_id")
-TAGGED = re.compile(
-    r"<tool_call>(.*?)(?:</tool_call>|(?=<tool_call>)|\Z)"
-    r"|<functioncall>(.*?)(?:</functioncall>|<\|endoftext\|>|(?=<functioncall>)|\Z)",
-    re.DOTALL,
-)
+TYPES = ("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref")  # keywords by which a text is no value
 QUOTES = "quotes around the arguments taken off"
 QUOTED = re.compile(  # {"name": "f", "arguments": '{...}'}: JSON within quotes that don't escape what is in them
     r"""\s*\{\s*["']name["']\s*:\s*["'](?P<name>[^"'\n]*)["']\s*,
@@ -35,6 +32,7 @@ class FoundCall(RawCall, frozen=True):
     """A call and the repair that reading it took, "" mostly: `FoundCall("f", {"a": 1}, "", QUOTES)`."""
 
     repair: str = ""
+    as_text: bool = False  # written as XML: each value is text, whatever its type
 
 
 def found_call(value: Any, repair: str = "") -> FoundCall:
@@ -77,8 +75,6 @@ def found_calls(value: Any) -> list[FoundCall]:
 
 def calls_of_text(text: str) -> list[FoundCall]:
     """The calls of a text such as '{"name": "f", "arguments": {"a": 1}}', a list of them, or several in a row."""
-    if "<tool_call>" in text or "<functioncall>" in text:
-        return split_calls(text)[1]
     if not _is_json(text) and (quoted := _quoted(text)):
         return [quoted]
     try:
@@ -112,18 +108,24 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def split_calls(
-    content: str, read: Callable[[str], list[FoundCall]] = calls_of_text
-) -> tuple[str, list[FoundCall], list[str]]:
-    """(the text around the calls, the calls, their texts with the tags) of an assistant's message."""
-    if "<tool_call>" not in content and "<functioncall>" not in content:
-        return content, [], []
-    calls: list[FoundCall] = []
-    texts: list[str] = []
-    for found in TAGGED.finditer(content):
-        inner = read(found[1] if found[1] is not None else found[2])
-        if not inner:
-            raise Drop("call text can't be read", f"{found[0][:80]!r} is empty")
-        calls += inner
-        texts.append(found[0].removesuffix("<|endoftext|>"))
-    return (TAGGED.sub("\n", content).strip() if texts else content), calls, texts
+def typed_arguments(arguments: dict[str, Any], tool: Tool) -> dict[str, Any]:
+    """Values that were written as text, of the types that the tool's schema asks for.
+
+    Example: `typed_arguments({"days": "3", "city": "4"}, tool)` -> {"days": 3, "city": "4"}. Where the schema takes a
+    text, or the text is nothing that it takes, it stays as it is.
+    """
+    found = dict(arguments)
+    for name in _ill_typed(tool, found):
+        try:
+            value = decode(found[name].strip())[0]
+        except ValueError:
+            continue
+        if name not in _ill_typed(tool, {**found, name: value}):
+            found[name] = value
+    return found
+
+
+def _ill_typed(tool: Tool, arguments: dict[str, Any]) -> set[Any]:
+    """The arguments that are of another kind than the schema says; what is wrong within them doesn't matter."""
+    faults = argument_faults(tool, arguments)
+    return {fault.path[0] for fault in faults if len(fault.path) == 1 and fault.kind in TYPES}

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need_declared, place
-from xlam_lib.data.formats.call_forms import FoundCall
+from xlam_lib.data.formats.call_forms import FoundCall, typed_arguments
 from xlam_lib.data.formats.chat import StepBuilder
 from xlam_lib.data.formats.schemas import tool_of_calls
 from xlam_lib.schema import Frozen
@@ -58,6 +58,7 @@ class Conversation:
     system: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)  # the texts of a turn's calls, by its first call
+    as_text: set[str] = field(default_factory=set)  # calls whose values are text until the tools are known
 
     def note(self, key: str, value: Any) -> None:
         """Adds to a list in `extra`."""
@@ -122,6 +123,7 @@ def _assistant(conversation: Conversation, turn: Turn) -> None:
     first = len(builder.raw_ids)
     builder.assistant(turn.content, list(turn.calls), turn.reasoning)
     builder.repairs += [f"call_{first + i}: {call.repair}" for i, call in enumerate(turn.calls) if call.repair]
+    conversation.as_text.update(f"call_{first + i}" for i, call in enumerate(turn.calls) if call.as_text)
     if turn.texts:
         conversation.texts[f"call_{first}"] = list(turn.texts)
     if not turn.trainable:
@@ -183,7 +185,7 @@ def assemble(
     and `extra`. Where no tools are listed they are inferred from the calls, which `extra["inferred_tools"]` says."""
     builder = conversation.builder
     steps = [Step("system", conversation.system)] if instruction is None and conversation.system else []
-    steps += builder.steps
+    steps += _typed(builder.steps, tools, conversation.as_text) if tools and conversation.as_text else builder.steps
     calls = [call for step in steps for call in step.tool_calls]
     extra = {**conversation.extra, **more.get("extra", {}), "repairs": builder.repairs}
     if tools:
@@ -208,6 +210,17 @@ def assemble(
         tags=more.get("tags") or tags_of(steps),
         extra={key: value for key, value in extra.items() if value},
     )
+
+
+def _typed(steps: Sequence[Step], tools: Sequence[Tool], as_text: set[str]) -> list[Step]:
+    """The steps with values of calls written as text made what the tools ask for."""
+    by_name = {tool.name: tool for tool in tools}
+
+    def typed(call: ToolCall) -> ToolCall:
+        known = call.id in as_text and call.name in by_name
+        return replace(call, arguments=typed_arguments(call.arguments, by_name[call.name])) if known else call
+
+    return [replace(step, tool_calls=tuple(map(typed, step.tool_calls))) for step in steps]
 
 
 def inferred_tools(calls: Sequence[ToolCall]) -> tuple[Tool, ...]:

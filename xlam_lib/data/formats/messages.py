@@ -12,9 +12,11 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import need_objects
-from xlam_lib.data.formats.call_forms import FoundCall, found_call, found_calls, split_calls
+from xlam_lib.data.formats.call_forms import FoundCall, found_call, found_calls
 from xlam_lib.data.formats.conversations import MESSAGES, Turn, json_text
+from xlam_lib.data.formats.dialects import split_calls
 from xlam_lib.data.formats.literals import decode
+from xlam_lib.data.recognise import recognised, refused
 
 ROLES = {
     "system": "system developer",
@@ -42,9 +44,12 @@ def messages_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     key = next((key for key in MESSAGES if record.get(key)), None)
     if key is None:
         empty = next((key for key in MESSAGES if key in record), None)
-        found = f"the record has {', '.join(map(repr, list(record)[:12])) or 'no keys'}"
-        raise Drop("no messages", found if empty is None else f"{empty!r} is empty")
+        raise refused(record, "no messages") if empty is None else Drop("no messages", f"{empty!r} is empty")
     value = record[key]
+    first = value[0] if isinstance(value, list) else None
+    other = "rejected" in record or (isinstance(first, dict) and "role" not in first and "from" not in first)
+    if other and recognised(record):
+        raise refused(record, "no messages that can be read here")
     if isinstance(value, str):
         try:
             value = decode(value)[0]
@@ -66,10 +71,10 @@ def _turns(message: dict[str, Any], number: int) -> list[Turn]:
     content = message.get("value") if message.get("content") is None else message["content"]
     if role == "call":
         text = json_text(content) if content else ""
-        calls = tuple(found_calls(content))
+        words, calls = _given_calls(content)
         if not calls:
             raise Drop("call without a name", f"message {number} is empty")
-        return [Turn("assistant", calls=calls, texts=(text,), trainable=_trainable(message), joins=True)]
+        return [Turn("assistant", words, calls=tuple(calls), texts=(text,), trainable=_trainable(message), joins=True)]
     if role in ("user", "system") and isinstance(content, str):
         return [Turn(role, content)]
     parts = _Parts(content, role, number)
@@ -112,7 +117,7 @@ class _Parts:
         if kind in TEXTS + THOUGHTS and isinstance(value, str):
             (self.thoughts if kind in THOUGHTS else self.texts).append(value)
         elif kind in CALLS:
-            self.calls += found_calls(value) if value else [found_call(part)]
+            self.calls += _given_calls(value)[1] if value else [found_call(part)]
             self.call_texts += [value] if isinstance(value, str) and value else []
         elif kind in RESULTS:
             raw_id, name = (part.get(key) if isinstance(part.get(key), str) else "" for key in ("tool_use_id", "name"))
@@ -120,6 +125,15 @@ class _Parts:
             self.results.append(Turn("tool", inner, name=name, raw_id=raw_id, is_error=part.get("is_error") is True))
         else:
             raise Drop("message content is not text", f"{self.where}: a part of type {kind[:40]!r}")
+
+
+def _given_calls(value: Any) -> tuple[str, list[FoundCall]]:
+    """(words, calls) of what is there to hold calls: a list, an object, their JSON, or text with marks of a model."""
+    if isinstance(value, str):
+        words, calls, _ = split_calls(value)
+        if calls:
+            return words, calls
+    return "", found_calls(value)
 
 
 def _is_parts(content: Any) -> bool:
@@ -151,7 +165,7 @@ def _assistant(message: dict[str, Any], parts: _Parts) -> Turn:
         content = content[thought.end() :]
     calls, texts = parts.calls, parts.call_texts
     if not bare:
-        calls = calls or found_calls(message.get("tool_calls")) or found_calls(message.get("function_call"))
+        calls = calls or _given_calls(message.get("tool_calls"))[1] or _given_calls(message.get("function_call"))[1]
     if not calls:
         content, calls, texts = split_calls(content)
     reasoning = "\n".join(filter(None, thoughts))

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from xlam_lib.data.accounting import Drop, Loss
-from xlam_lib.data.convert import ARGUMENTS, converted, loss_of, notes, small_digest
+from xlam_lib.data.convert import ARGUMENTS, converted, converter, loss_of, notes, small_digest
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.pipeline.contamination import Questions, user_text
 from xlam_lib.data.pipeline.entries import RecordEntry, ShardWriter, TrajectoryEntry
@@ -79,12 +79,12 @@ class Read:
 
 @dataclass
 class Convert:
-    """The source's `convert`."""
+    """The source's `convert`; fields that it doesn't know are kept."""
 
     source: str
 
     def __call__(self, data: Iterable[Raw | Loss], rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
-        convert = find_source(self.source).convert
+        convert = converter(find_source(self.source))
         for raw in data:
             if type(raw) is Loss:
                 yield raw

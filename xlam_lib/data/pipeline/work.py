@@ -13,13 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from xlam_lib import files
 from xlam_lib.data.pipeline.shards import BrokenOff
-from xlam_lib.data.reading import ReadError
 
-PLAN, LOCK = "plan.json", "LOCK"
+PLAN = "plan.json"
 LAYOUT = 2  # of what shards hold; what an older version has left is made anew
 
 
@@ -32,37 +29,40 @@ def work_folder(output: Path) -> Path:
 def working(output: Path, job: dict[str, Any]) -> Iterator[Path]:
     """The work folder of this job, with what an earlier run of the same job has finished."""
     folder = work_folder(output)
+    files.check_work_folder(folder, PLAN)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _only_run(folder, output):
+        with files.only_writer(folder):
             begin(folder, job)
             yield folder
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_work(output)
         if error.errno in files.FULL:
             message = f"the disk is full: {output} was not written; what stood there before still stands"
             raise OSError(error.errno, message) from error
         raise
-    except (InUse, BrokenOff):
+    except BrokenOff:
         raise
     except ValueError:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_work(output)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_work(output)
+
+
+def remove_work(output: Path) -> None:
+    """Remove what a run kept for an output; a folder of that name that no run made stays."""
+    folder = work_folder(output)
+    if files.is_work_folder(folder, PLAN):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def begin(folder: Path, job: dict[str, Any]) -> None:
-    """Empties the folder unless it belongs to this very job, and writes down that it does."""
+    """Empties a run's folder unless it belongs to this very job, and writes down that it does."""
     plan = read_plan(folder)
     if (plan.get("job"), plan.get("layout")) != (job, LAYOUT):
         for path in folder.iterdir():
-            if path.name != LOCK:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if path.name != files.LOCK:
+                files.remove_tree(path)
         write_plan(folder, job)
-
-
-class InUse(ReadError):
-    """Another run writes this output."""
 
 
 def write_plan(folder: Path, job: dict[str, Any], **more: Any) -> None:
@@ -73,17 +73,7 @@ def write_plan(folder: Path, job: dict[str, Any], **more: Any) -> None:
 def read_plan(folder: Path) -> dict[str, Any]:
     """What an earlier run wrote down; {} if there was none."""
     try:
-        return json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
-
-
-@contextmanager
-def _only_run(folder: Path, output: Path) -> Iterator[None]:
-    """Holds the folder's lock, which the operating system frees when its holder ends, however it ends."""
-    try:
-        held = FileLock(folder / LOCK, blocking=False).acquire()
-    except Timeout as error:
-        raise InUse(f"{output}: another run is writing it; wait for its end") from error
-    with held:
-        yield
+    return plan if isinstance(plan, dict) else {}

@@ -2,10 +2,15 @@
 
     calls/     questions with tools and the calls that answer them       agents/    episodes in environments
     exchange/  formats in which projects hand on trajectories            catalogs/  tools that records name only
+    logs/      what agent frameworks write down of their runs
 
 To add one, write `sources/<family>/<name>.py`; a module with a `SOURCE` is found by itself:
 
-    SOURCE = SourceInfo(name="<name>", license="<SPDX>", url="https://...", files=("*.json",), samples={...})
+    SOURCE = SourceInfo(
+        name="<name>", license="<SPDX>", url="https://...", files=("*.json",), samples={...},
+        fields=("id", "messages[].role", "messages[].content"),       # what it reads; others are kept and counted
+        left_out={"meta.embedding": "a vector of numbers, not text"},  # what it doesn't take over, and why
+    )
 
     def convert(record: dict, where: str) -> list[Trajectory]:
         ...                       # raise Drop("a short fixed reason", "what was found") for what can't be used
@@ -26,6 +31,7 @@ Example: `next(load_source("tau_bench", "gpt-4o-airline.json")).steps[0]`.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -33,7 +39,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from xlam_lib.data.accounting import Accounting, Drop
-from xlam_lib.data.convert import convert_files, convert_records, unpacked
+from xlam_lib.data.convert import convert_files, convert_records, converter, unpacked
 from xlam_lib.data.formats.base import SourceInfo
 from xlam_lib.data.hub import hub_records
 from xlam_lib.data.inputs import find_input
@@ -75,9 +81,12 @@ SOURCES = _by_name()
 
 
 def find_source(name: str) -> SourceModule:
-    """The source of that name, or a ReadError that lists those there are."""
+    """The source of that name, or a ReadError that names the most alike and lists those there are."""
     if name not in SOURCES:
-        raise ReadError(f"no source {name!r}; there are {', '.join(SOURCES)} (python -m xlam_lib.data.unify --list)")
+        alike = difflib.get_close_matches(name.lower().replace("-", "_"), SOURCES, 1)
+        meant = f"; did you mean {alike[0]!r}?" if alike else "."
+        there = ", ".join(SOURCES)
+        raise ReadError(f"no source {name!r}{meant} There are {there} (python -m xlam_lib.data.unify --list)")
     return SOURCES[name]
 
 
@@ -102,6 +111,6 @@ def load_source(name: str, path: str | Path = "", accounting: Accounting | None 
     if found.hub:
         accounting.files += 1
         records = unpacked(source, hub_records(found.hub))
-        return convert_records(source.convert, records, accounting, source.SOURCE.argument_level)
+        return convert_records(converter(source), records, accounting, source.SOURCE.argument_level)
     accounting.ignored_files += [str(file) for file in found.ignored]
     return convert_files(source, found.files, accounting)

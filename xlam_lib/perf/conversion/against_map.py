@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from xlam_lib.data.convert import converted
+from xlam_lib.data.convert import converted, converter
 from xlam_lib.data.formats.base import Drop
 from xlam_lib.data.pipeline.phases import Options
 from xlam_lib.data.reading import Raw
@@ -78,10 +78,10 @@ def map_lines(source: str, path: Path, workers: int, cache: Path) -> int:
 
 def _mapped(batch: dict[str, list[str]], numbers: list[int], source: str, file: str) -> dict[str, list[str]]:
     module = find_source(source)
-    lines, known = [], KnownTools()
+    convert, lines, known = converter(module), [], KnownTools()
     for number, text in zip(numbers, batch["text"], strict=True):
         try:
-            trajectories = converted(module.convert, Raw(json.loads(text), file, number + 1))
+            trajectories = converted(convert, Raw(json.loads(text), file, number + 1))
             lines += [check_and_serialize(t, module.SOURCE.argument_level, known)[1].decode() for t in trajectories]
         except (Drop, TrajectoryError):
             continue

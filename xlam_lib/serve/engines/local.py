@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 from xlam_lib import processes
+from xlam_lib.files import no_link
 from xlam_lib.serve.engines.base import Engine, PortInUseError, ServerDiedError, ServerError, ServerTimeoutError
 
 logger = logging.getLogger(__name__)
@@ -33,18 +34,19 @@ ERROR = re.compile(r"(?:^|\] )((?:\w+\.)*\w*(?:Error|Exception): .+)")
 class LocalServer(Engine):
     """Runs `command()` and waits until it answers; an example stands in `Engine`.
 
-    Port 0 takes a free one. The log goes to the file `log`, or to a temporary file that a clean stop removes.
+    Port 0 takes a free one. The log goes to the file `log`, or to a temporary file that a clean stop removes. However
+    long the start takes, it is waited for while the log grows; `stalled_after` is for how many seconds it may not.
     """
 
     program = "server"  # its name in messages
 
     def __init__(
-        self, model: str, port: int = 0, log: str | Path | None = None, startup_timeout: float = 600.0
+        self, model: str, port: int = 0, log: str | Path | None = None, stalled_after: float = processes.STALLED
     ) -> None:
         self.model = model
         self.port = port
         self.startup_seconds = 0.0
-        self._timeout = startup_timeout
+        self._stalled_after = stalled_after
         self._keep_log = log is not None
         self.log_file = Path(log) if log is not None else None
         self._child: processes.Child | None = None
@@ -83,7 +85,7 @@ class LocalServer(Engine):
         began = time.monotonic()
         try:
             self._launch()
-            self._wait(began + self._timeout)
+            self._wait()
         except ServerError:  # its log stays, to be read
             self._end()
             raise
@@ -118,7 +120,7 @@ class LocalServer(Engine):
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         command = self.command()
         logger.info("starting: %s", " ".join(command))
-        with open(self.log_file, "wb") as file:
+        with open(self.log_file, "wb", opener=no_link) as file:
             self._child = processes.Child(command, self.environment(), stdout=file, stderr=subprocess.STDOUT)
         atexit.register(self.stop)
 
@@ -132,15 +134,18 @@ class LocalServer(Engine):
         child.end()
         return alive
 
-    def _wait(self, limit: float) -> None:
+    def _wait(self) -> None:
+        size, grown = 0, time.monotonic()
         while True:
             self.check()
             if get(self.port, "/health") is not None:
                 break
-            if time.monotonic() > limit:
+            if (now := self.log_file.stat().st_size) != size:
+                size, grown = now, time.monotonic()
+            if time.monotonic() - grown > self._stalled_after > 0:
                 raise ServerTimeoutError(
-                    f"{self.program} did not answer at {self.base_url} within {self._timeout:.0f} s; if it only needs "
-                    f"longer, raise startup_timeout. {self._log_summary()}"
+                    f"{self.program} does not answer at {self.base_url}, and its log has not grown for "
+                    f"{self._stalled_after:g} s; if it only needs longer, raise stalled_after. {self._log_summary()}"
                 )
             time.sleep(0.2)
         served = [entry["id"] for entry in json.loads(get(self.port, "/v1/models") or b'{"data": []}')["data"]]

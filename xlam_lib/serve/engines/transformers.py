@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache, DynamicLayer
 
 from xlam_lib.chat_template import model_prompt
+from xlam_lib.endpoint import Progress
 from xlam_lib.models import checkpoint, load
 from xlam_lib.models.tokens import encode
 
@@ -77,8 +78,13 @@ class Greedy:
         """The answers' texts, e.g. `answers([prompt])` -> ['{"thought": "", "tool_calls": [...]}']."""
         return [one.text for one in self.decode(prompts, max_new_tokens)]
 
-    def decode(self, prompts: Sequence[str], max_new_tokens: int = 128) -> list[Decoded]:
-        """Answers with their length and whether they were cut by `max_new_tokens`, in the order of the prompts."""
+    def decode(
+        self, prompts: Sequence[str], max_new_tokens: int = 128, progress: Progress | None = None
+    ) -> list[Decoded]:
+        """Answers with their length and whether they were cut by `max_new_tokens`, in the order of the prompts.
+
+        `progress` gets (answered, all) before the first batch and after each.
+        """
         rows = encode(self.tokenizer, [model_prompt(prompt, *self.wrapper) for prompt in prompts])
         longest = max((len(row) for row in rows), default=0) + max_new_tokens
         limit = getattr(self.model.config, "max_position_embeddings", longest)
@@ -91,9 +97,13 @@ class Greedy:
         generated: list[list[int]] = [[] for _ in rows]
         with torch.inference_mode():
             for start in range(0, len(order), self.batch_size):
+                if progress is not None:
+                    progress(start, len(order))
                 batch = order[start : start + self.batch_size]
                 for row, ids in zip(batch, self._batch([rows[row] for row in batch], max_new_tokens), strict=True):
                     generated[row] = ids
+        if progress is not None:
+            progress(len(order), len(order))
         answers = [decoded(self.tokenizer, ids) for ids in generated]
         cut = sum(one.truncated for one in answers)
         if cut:

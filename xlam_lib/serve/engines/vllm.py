@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from xlam_lib.errors import CheckpointError
-from xlam_lib.processes import environment
+from xlam_lib.processes import STALLED, environment
 from xlam_lib.serve.engines.base import Capabilities
 from xlam_lib.serve.engines.local import HOST, LocalServer
 
@@ -108,14 +108,14 @@ class VllmServer(LocalServer):
         port: int = 0,
         flags: ServerFlags | None = None,
         log: str | Path | None = None,
-        startup_timeout: float = 600.0,
+        stalled_after: float = STALLED,
     ) -> None:
         self.model_dir = Path(model_dir)
         self.flags = flags or ServerFlags()
         self.capabilities = Capabilities(
             tools=bool(self.flags.tool_parser), streaming=True, completions=True, adapters=True, tensor_parallel=True
         )
-        super().__init__(self.flags.name_of(self.model_dir), port, log, startup_timeout)
+        super().__init__(self.flags.name_of(self.model_dir), port, log, stalled_after)
         context_length(self.model_dir)  # there is a checkpoint
 
     def command(self) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.errors import XlamError
+from xlam_lib.files import no_link
 
 FILE = "log.jsonl"
 
@@ -51,7 +52,7 @@ def curve(entries: list[dict[str, Any]], key: str, window: int = 1) -> tuple[lis
 def append(path: str | Path, entry: dict[str, Any]) -> None:
     """Add one entry at the end; the line is written in one piece."""
     line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
-    with open(path, "a", encoding="utf-8") as file:
+    with open(path, "a", encoding="utf-8", opener=no_link) as file:
         file.write(line)
 
 

@@ -12,7 +12,8 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,15 @@ from accelerate import PartialState
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from xlam_lib.errors import TrainingError
-from xlam_lib.files import is_complete, write_json
+from xlam_lib.files import (
+    LOCK,
+    check_ours,
+    check_work_folder,
+    is_complete,
+    only_writer,
+    remove_tree,
+    write_json,
+)
 from xlam_lib.models.checkpoint import check_finite, saving
 from xlam_lib.train.loop import record
 from xlam_lib.train.loop.distributed import enough_memory, state
@@ -35,11 +44,12 @@ logger = logging.getLogger(__name__)
 
 __all__ = [
     "RUN", "describe", "resolved", "LogCallback", "GuardedTrainer", "files", "finished", "planned", "prepare", "report",
-    "run",
+    "run", "working",
 ]  # fmt: skip
 
 RENAMED = {"learning_rate": "lr", "mean_token_accuracy": "accuracy", "num_tokens": "tokens"}
 PRINTED = ("loss", "accuracy", "rewards/accuracies", "reward")
+SILENCE = 30.0  # seconds after which a step prints a line, even if no figures are due
 
 
 class GuardedTrainer:
@@ -96,6 +106,9 @@ class LogCallback(TrainerCallback):
             self.meter.lap()
         if state.global_step == state.max_steps:
             control.should_log = True  # whatever the interval
+        seconds = time.perf_counter() - self.started
+        if state.is_world_process_zero and not control.should_log and seconds - self.printed >= SILENCE:
+            self._print_progress(state, {}, seconds)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not logs or "train_runtime" in logs:
@@ -165,12 +178,30 @@ def share(args: Any) -> int:
     return args.per_device_batch_size or rows
 
 
-def prepare(out: Path, run: dict[str, Any], settings: Any) -> tuple[Path, Path | None]:
-    """The working folder and the checkpoint to go on from, if this very run was begun before."""
-    work = out.with_name(out.name + ".partial")
+@contextmanager
+def working(out: Path, run: dict[str, Any], settings: Any) -> Iterator[tuple[Path, Path | None]]:
+    """The working folder and the checkpoint to go on from, if this very run was begun before.
+
+    One run at a time works there: a BusyError for a second. The folder goes when the block has ended well.
+    """
+    work, main = out.with_name(out.name + ".partial"), state().is_main_process
+    if main:
+        check_work_folder(work, RUN)
+    with only_writer(work) if main else nullcontext():
+        yield work, prepare(work, run, settings)
+        if main:
+            shutil.rmtree(work)
+    state().wait_for_everyone()
+
+
+def prepare(work: Path, run: dict[str, Any], settings: Any) -> Path | None:
+    """Makes a working folder that of this run, emptied if it was another's; the checkpoint to go on from, or None."""
     if state().is_main_process:
+        work.mkdir(parents=True, exist_ok=True)
         if not record.same_run(work, run, settings):
-            shutil.rmtree(work, ignore_errors=True)
+            for path in work.iterdir():
+                if path.name != LOCK:
+                    remove_tree(path)
         last = latest_complete(work)
         truncate_after(work / FILE, step_of(last) if last else 0)
         write_json(work / RUN, record.started_record(work, run))
@@ -178,12 +209,16 @@ def prepare(out: Path, run: dict[str, Any], settings: Any) -> tuple[Path, Path |
         if last:
             logger.info("going on from step %d of an earlier run", step_of(last))
     state().wait_for_everyone()
-    return work, max(work.glob("checkpoint-*"), key=step_of, default=None)
+    return max(work.glob("checkpoint-*"), key=step_of, default=None)
 
 
 def finished(out: Path, run: dict[str, Any], settings: Any) -> bool:
-    """Whether this very run (same settings, data and base) already lies at `out`, whole."""
+    """Whether this very run (same settings, data and base) already lies at `out`, whole.
+
+    A NotOursError if something else than a finished run lies there, before any work is done.
+    """
     if not is_complete(out) or not record.same_run(out, run, settings):
+        check_ours(out)
         return False
     if state().is_main_process:
         record.warn_other_code(out)

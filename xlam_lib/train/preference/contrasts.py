@@ -2,11 +2,12 @@
 
     python -m xlam_lib.train.preference.contrasts --branches toolbench=answers/ --data tau.jsonl --out pairs.jsonl
 
-Two origins beside those of `pairs.py`, in the same file format (xLAM paper, section on preference data). "branch": the
-search of an answer tree took one call on the accepted path and another one at the same state, which led nowhere; a
+Three origins beside those of `pairs.py`, in the same file format (xLAM paper, section on preference data). "branch":
+the search of an answer tree took one call on the accepted path and another one at the same state, which led nowhere; a
 source whose module has `rejected_siblings` gives them. "outcome": two trajectories of one task, one with the higher
-reward, success or rating, which went the same way until the agent called something else. Only pairs whose calls differ
-are made; what makes none is counted, by reason. Used before DPO.
+reward, success or rating, which went the same way until the agent called something else. Of these two only pairs whose
+calls differ are made. "preference": rows of chosen and rejected answers (`sources/exchange/preferences.py`), raw or
+unified, which may differ in words alone. What makes no pair is counted, by reason. Used before DPO.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from xlam_lib.codec import STYLES, PromptStyle, answer_of, parse_answer, prompts
 from xlam_lib.data.accounting import Drop, Loss
 from xlam_lib.data.convert import converted, raw_records
 from xlam_lib.data.inputs import find_input
+from xlam_lib.data.siblings import REJECTED, recorded_siblings
 from xlam_lib.data.sources import SOURCES, find_source
 from xlam_lib.errors import TrajectoryError, as_command
 from xlam_lib.grading import failure_of, kind_of
@@ -43,15 +45,16 @@ class Contrasts:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def add_branches(self, trajectory: Trajectory, siblings: Iterable[Any]) -> None:
-        """A pair for each sibling (step_index, rejected) of a trajectory's steps; see `sources.toolbench.Sibling`."""
+        """A pair for each answer that lost against a trajectory's step; see `data.siblings.Sibling`."""
+        origin = "preference" if REJECTED in trajectory.extra else "branch"
         turns = {step: (prompt, answer) for step, prompt, answer in prompts_of(trajectory, self.style)}
         for sibling in siblings:
             if sibling.step_index not in turns:
-                self.left_out["branch: the step is not to be learnt"] += 1
+                self.left_out[f"{origin}: the step is not to be learnt"] += 1
                 continue
             prompt, answer = turns[sibling.step_index]
             rejected = render_answer(answer_of(sibling.rejected))
-            self._add("branch", trajectory, sibling.step_index, prompt, answer, rejected, trajectory.trajectory_id)
+            self._add(origin, trajectory, sibling.step_index, prompt, answer, rejected, trajectory.trajectory_id)
 
     def add_outcomes(self, trajectories: Iterable[Trajectory]) -> None:
         """For each trajectory that ended worse than another of its task a pair, with the one it goes along longest."""
@@ -81,6 +84,8 @@ class Contrasts:
     ) -> None:
         expected, predicted = (parse_answer(text).answer.calls for text in (chosen, rejected))
         failure = failure_of(expected, predicted, good.tools)
+        if not failure and origin == "preference" and chosen != rejected:
+            failure = "words"  # people may prefer one wording to another
         if not failure:
             self.left_out[f"{origin}: the calls are the same"] += 1
             return
@@ -182,11 +187,20 @@ def _make(given: argparse.Namespace) -> None:
     for one in given.branches:
         name, _, path = one.partition("=")
         branches(name, path, found)
-    found.add_outcomes(t for path in given.data for t in read_jsonl(path))
+    found.add_outcomes(_without_preferences((t for path in given.data for t in read_jsonl(path)), found))
     if not found.pairs:
         raise PairError(f"no pairs at all; left out: {dict(found.left_out)}")
     summary = {"pairs": write_pairs(given.out, found.pairs), **counts(found.pairs), "left_out": dict(found.left_out)}
     print(json.dumps(summary))
+
+
+def _without_preferences(trajectories: Iterable[Trajectory], found: Contrasts) -> Iterator[Trajectory]:
+    """The trajectories that keep no rejected answer; of those that do, the pairs are made at once."""
+    for trajectory in trajectories:
+        if siblings := recorded_siblings(trajectory):
+            found.add_branches(trajectory, siblings)
+        else:
+            yield trajectory
 
 
 if __name__ == "__main__":

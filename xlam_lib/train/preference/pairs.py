@@ -51,7 +51,7 @@ class Pair:
     prompt: str  # as `codec.render_prompt` writes it, not yet wrapped
     chosen: str
     rejected: str
-    origin: str  # "own" or "made"; "branch" or "outcome" of contrasts.py
+    origin: str  # "own" or "made"; "branch", "outcome" or "preference" of contrasts.py
     failure: str  # which mistake the rejected answer is
     trajectory_id: str
     step: int

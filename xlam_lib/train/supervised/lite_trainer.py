@@ -109,10 +109,10 @@ class SFTFoundationTrainerLite:
             if step % self.args.log_every == 0 or saved:
                 entry |= self._measured() | {"seconds": round(now - started, 2), "tokens": self.meter.total}
                 self._log(work, report, entry)
-                if self.accelerator.is_main_process and (now - last_printed > 2 or step == self.steps):
-                    left, last_printed = (now - started) / (step - first) * (self.steps - step), now
-                    figures = f"loss {entry['loss']:.3g}{pace(entry)}"
-                    print(f"step {step}/{self.steps}  {figures}  {left:.0f} s to go", flush=True)
+            if self.accelerator.is_main_process and (now - last_printed > 2 or step == self.steps):
+                left, last_printed = (now - started) / (step - first) * (self.steps - step), now
+                figures = f"loss {entry['loss']:.3g}{pace(entry)}"
+                print(f"step {step}/{self.steps}  {figures}  {left:.0f} s to go", flush=True)
             if work and saved and step < self.steps:
                 self._save(work / f"checkpoint-{step}")
             if saved:

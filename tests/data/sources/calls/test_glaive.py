@@ -86,13 +86,13 @@ def test_forms_of_arguments(arguments: str, value: dict, repair: str) -> None:
         '{"name": "f", "arguments": \'{"a": 1 + 2}\'}',
         '{"name": "f", "arguments": \'{"a": "cut off}\'}',
         '{"name": "f", "arguments": \'{"a": 1',
-        "f(a=1)",
+        "f(1)",
     ],
 )
 def test_broken_calls_are_accounted(call: str) -> None:
     with pytest.raises(Drop) as drop:
         convert(chat(f"<functioncall> {call}"), "x.json:1")
-    assert drop.value.reason in ("call text can't be read", "arguments are not JSON")
+    assert drop.value.reason in ("call text in <functioncall> can't be read", "arguments are not JSON")
 
 
 def test_a_missing_last_bracket_is_put_there() -> None:

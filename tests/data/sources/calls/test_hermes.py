@@ -83,7 +83,7 @@ def test_json_mode_has_no_tools() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (record(("gpt", "<tool_call>\n{'name': f}\n</tool_call>")), "call text can't be read"),
+        (record(("gpt", "<tool_call>\n{'name': f}\n</tool_call>")), "call text in <tool_call> can't be read"),
         (record(("gpt", "<tool_call>\n{'arguments': {}}\n</tool_call>")), "call without a name"),
         (record(("gpt", "<tool_call>\n{'name': 'g', 'arguments': {}}\n</tool_call>")), "call of an undeclared tool"),
         (record(("gpt", "x"), tools="[{'name': f}]"), "tools are not JSON"),

@@ -1,4 +1,4 @@
-"""The child process in which the embedded tools run: limited processor time, memory and wall time, no files written.
+"""The child process in which the embedded tools run: limited processor time a call, limited memory, no files written.
 
 Started by `executor.py` as `python -m xlam_lib.data.apigen.sandbox.worker`; reads a batch of requests a line from
 standard input and answers each batch with one line.
@@ -31,12 +31,12 @@ def run_one(request: dict, call_seconds: float = 1.0) -> dict:
     if returns is None and name not in TOOLS:
         return {"error": f"NameError: no tool {name!r}"}
     try:
-        signal.setitimer(signal.ITIMER_REAL, call_seconds)
+        signal.setitimer(signal.ITIMER_PROF, call_seconds)
         result = echo(arguments, returns) if returns is not None else TOOLS[name].function(**arguments)
         json.dumps(result, allow_nan=False)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     except ERRORS as error:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         return {"error": f"{type(error).__name__}: {error}"}
     return {"result": result}
 
@@ -46,7 +46,7 @@ def main(call_seconds: float = 1.0) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGPROF, _too_long)
     for line in sys.stdin.buffer:
         answers = [run_one(request, call_seconds) for request in json.loads(line)]
         sys.stdout.write(json.dumps(answers) + "\n")

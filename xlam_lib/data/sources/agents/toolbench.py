@@ -44,6 +44,7 @@ from xlam_lib.data.formats.base import (
     unique_tools,
 )
 from xlam_lib.data.formats.chat import StepBuilder, calls_of, parse_arguments
+from xlam_lib.data.siblings import Sibling
 from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
@@ -201,16 +202,6 @@ def _last_branch(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     while children:
         yield children[-1]
         children = need_objects(children[-1].get("children") or [], "children")
-
-
-@dataclass(frozen=True)
-class Sibling:
-    """At step `step_index` of the converted record the search also tried `rejected`, and went on with `chosen`."""
-
-    step_index: int
-    chosen: Step
-    rejected: Step
-    observation: str  # what the rejected call gave back
 
 
 @dataclass(frozen=True)

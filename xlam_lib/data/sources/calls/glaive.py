@@ -29,8 +29,8 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need
-from xlam_lib.data.formats.call_forms import split_calls
 from xlam_lib.data.formats.conversations import Turn, assemble, json_text, native_texts, raw_id_of, read_turns
+from xlam_lib.data.formats.dialects import split_calls
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
 from xlam_lib.data.formats.tool_forms import tools_of

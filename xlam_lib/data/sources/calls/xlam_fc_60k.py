@@ -48,6 +48,7 @@ SOURCE = SourceInfo(
     url="https://huggingface.co/datasets/Salesforce/xlam-function-calling-60k",
     files=("xlam_function_calling_60k.json",),
     hub_id="Salesforce/xlam-function-calling-60k",
+    fields=("id", "query", "answers", "tools", "instruction", "input", "output"),
     samples={"transcribed_rows.json": (0, 1, 2), "hammer_masking_sft_example.json": (0, 2, 3)},
 )
 HAMMER = {"license": "CC-BY-4.0 AND Apache-2.0", "url": "https://github.com/MadeAgents/Hammer"}

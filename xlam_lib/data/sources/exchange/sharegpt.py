@@ -11,7 +11,7 @@ Raw record (`tools` and the value of a call are JSON *text*; both may also be ob
 
 Decisions:
 - Speakers have many names (`messages.py` lists them); one that isn't known loses the record.
-- Calls are turns of their own (function_call) or stand in the assistant's text in <tool_call> or <functioncall> tags;
+- Calls are turns of their own (function_call) or stand in the assistant's text in marks that `formats/dialects` knows;
   a call behind a text belongs to that turn, calls behind one another are parallel.
 - The system text, in the conversation or in the field `system`, is a step. Tools in its <tools> block are taken from
   there when no others are listed, and with them what it says about the tags.
@@ -27,6 +27,7 @@ from typing import Any
 
 from xlam_lib.data.formats.base import SourceInfo
 from xlam_lib.data.formats.conversations import assemble, json_text, native_texts, raw_id_of, read_turns
+from xlam_lib.data.formats.dialects import with_bare_calls
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
 from xlam_lib.trajectory import ToolCall, Trajectory
@@ -36,12 +37,13 @@ SOURCE = SourceInfo(
     license="unknown",
     url="https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md",
     files=("*.json", "*.jsonl"),
+    version="2",
 )
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One conversation -> one trajectory."""
-    conversation = read_turns(turns_of(messages_of(record)))
+    conversation = read_turns(with_bare_calls(turns_of(messages_of(record)), record))
     notes: list[str] = []
     tools = tools_and_system(record, conversation, notes)
     return [
