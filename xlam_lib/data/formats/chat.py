@@ -7,12 +7,11 @@ call, or a turn that begins while a call is unanswered, is broken structure: Dro
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from xlam_lib.answers import read_arguments
 from xlam_lib.data.accounting import Drop
-from xlam_lib.serialize import DECODE_ERRORS, fast
 from xlam_lib.trajectory import Step, ToolCall
 from xlam_lib.views import RawCall, given_calls, raw_call
 
@@ -68,40 +67,15 @@ class StepBuilder:
 def parse_arguments(raw: Any, name: str) -> tuple[dict[str, Any], str]:
     """(arguments, repair made) of JSON text or an object: `parse_arguments("", "f")` -> ({}, "empty text read as {}").
 
-    Two repairs change no meaning and are made: no text at all means no arguments, and line breaks may stand unescaped
-    in strings. Anything else that isn't a JSON object is a Drop; guessing would put words into the model's mouth.
+    The repairs are those of `answers.read_arguments`. Anything else that isn't a JSON object is a Drop; guessing would
+    put words into the model's mouth.
     """
-    if isinstance(raw, dict):
-        return raw, ""
-    if raw is None or (isinstance(raw, str) and not raw.strip()):
-        return {}, "empty text read as {}"
-    if not isinstance(raw, str):
-        raise Drop("arguments are not an object", f"{name}: found {type(raw).__name__}")
-    repair, constants = "", []
     try:
-        value = fast(raw)
-        if isinstance(value, dict):
-            return value, ""
-    except DECODE_ERRORS:  # read again, to say what is wrong
-        pass
-    try:
-        value = json.loads(raw, parse_constant=constants.append)
-    except json.JSONDecodeError:
-        value, repair = _lenient(raw, name, constants), "raw control characters in a string accepted"
-    except (ValueError, RecursionError) as error:
+        return read_arguments(raw)
+    except TypeError as error:
+        raise Drop("arguments are not an object", f"{name}: {error}") from error
+    except ValueError as error:
         raise Drop("arguments are not JSON", f"{name}: {error}") from error
-    if constants:
-        raise Drop("arguments are not JSON", f"{name}: {constants[0]} is not JSON")
-    if not isinstance(value, dict):
-        raise Drop("arguments are not an object", f"{name}: found {type(value).__name__} {raw[:80]!r}")
-    return value, repair
-
-
-def _lenient(raw: str, name: str, constants: list[str]) -> Any:
-    try:
-        return json.loads(raw, strict=False, parse_constant=constants.append)
-    except (ValueError, RecursionError) as error:
-        raise Drop("arguments are not JSON", f"{name}: {error}: {raw[:80]!r}") from error
 
 
 def calls_of(message: dict[str, Any]) -> list[RawCall]:
