@@ -18,6 +18,7 @@ from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.archives import read_zip
 from xlam_lib.data.fields import UNKNOWN, UNKNOWN_FIELDS, path_of
 from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
+from xlam_lib.data.padding import PADDING
 from xlam_lib.data.reading import Raw, matches, read_records, read_text
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Trajectory
@@ -31,7 +32,11 @@ ARGUMENTS = "argument against its schema"
 UNFORESEEN = "a shape that the converter doesn't know"
 SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)  # what data provoke in code
 SHOWN = 200  # characters of an unknown field, its name or an example
-NOTES = {"repairs": "arguments repaired", "unknown_types": "parameter type not understood"}  # lists in Trajectory.extra
+NOTES = {  # lists in Trajectory.extra
+    "repairs": "arguments repaired",
+    "unknown_types": "parameter type not understood",
+    PADDING: "nulls of a table taken out",
+}
 
 
 class Names:
@@ -132,7 +137,7 @@ def _unpacked(
             yield loss_of(raw, _unforeseen(raw, error))
             continue
         # an object that turns out to hold none is a record itself: the converter says what it is
-        yield from (Raw(value, raw.file, raw.line) for value in inner or [raw.value])
+        yield from (Raw(value, raw.file, raw.line) for value in inner) if inner else (raw,)
 
 
 def converter(source: Any) -> Convert:
@@ -148,6 +153,7 @@ def converter(source: Any) -> Convert:
     def keeping(record: dict[str, Any], where: str) -> list[Trajectory]:
         made = convert(record, where)
         if made and (unknown := unknown_of(record)):
+            unknown = {**made[0].extra.get(UNKNOWN_FIELDS, {}), **unknown}
             first = msgspec.structs.replace(made[0], extra={**made[0].extra, UNKNOWN_FIELDS: unknown})
             return [first, *made[1:]]
         return made
@@ -212,6 +218,9 @@ def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
         raise _unforeseen(raw, error) from error
     if not trajectories:
         raise Drop("the converter made nothing of it")
+    if raw.padding:
+        found = {**trajectories[0].extra, PADDING: [f"{raw.padding} null(s)"]}
+        return [msgspec.structs.replace(trajectories[0], extra=found), *trajectories[1:]]
     return trajectories
 
 
