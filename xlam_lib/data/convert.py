@@ -18,6 +18,7 @@ from xlam_lib.data.accounting import SHAPE_ERRORS, UNFORESEEN, Accounting, Drop,
 from xlam_lib.data.archives import read_zip
 from xlam_lib.data.fields import UNKNOWN, UNKNOWN_FIELDS, path_of
 from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
+from xlam_lib.data.padding import PADDING
 from xlam_lib.data.reading import Raw, matches, read_records, read_text
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Trajectory
@@ -29,10 +30,11 @@ DUPLICATE = "duplicate of an earlier record"
 RENAMED = "id given twice, renamed"
 ARGUMENTS = "argument against its schema"
 SHOWN = 200  # characters of an unknown field, its name or an example
-NOTES = {
+NOTES = {  # lists in Trajectory.extra
     "repairs": "arguments repaired",
     "unknown_types": "parameter type or keyword not understood",
-}  # lists in Trajectory.extra
+    PADDING: "nulls of a table taken out",
+}
 
 
 class Names:
@@ -133,7 +135,7 @@ def _unpacked(
             yield loss_of(raw, _unforeseen(raw, error))
             continue
         # an object that turns out to hold none is a record itself: the converter says what it is
-        yield from (Raw(value, raw.file, raw.line) for value in inner or [raw.value])
+        yield from (Raw(value, raw.file, raw.line) for value in inner) if inner else (raw,)
 
 
 def converter(source: Any) -> Convert:
@@ -214,6 +216,9 @@ def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
         raise _unforeseen(raw, error) from error
     if not trajectories:
         raise Drop("the converter made nothing of it")
+    if raw.padding:
+        found = {**trajectories[0].extra, PADDING: [f"{raw.padding} null(s)"]}
+        return [msgspec.structs.replace(trajectories[0], extra=found), *trajectories[1:]]
     return trajectories
 
 

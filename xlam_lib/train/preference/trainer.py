@@ -23,6 +23,7 @@ from trl import DPOConfig, DPOTrainer
 
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import answer_of, render_answer
+from xlam_lib.data.padding import without_padding
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import complete_dir, is_complete, to_json
 from xlam_lib.models import checkpoint, lora, router
@@ -148,6 +149,8 @@ def stored(pairs: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Data
 
 def as_row(pair: Pair | Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, number: int = 0) -> dict[str, str]:
     """One pair as trl's texts, what the model reads: {"prompt": "<|user|>\\n...", "chosen": '{"thought": ...', ...}."""
+    if isinstance(pair, Mapping):
+        pair, _ = without_padding(dict(pair), ("prompt", "tools", "chosen", "rejected"))  # rows of a table
     if isinstance(pair, Pair):
         prompt, answers = model_prompt(pair.prompt, *checkpoint.wrapper(tokenizer)), [pair.chosen, pair.rejected]
     else:

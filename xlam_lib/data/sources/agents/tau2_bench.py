@@ -30,8 +30,9 @@ Decisions, from looking at the records:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import CALL_ID, SPEAKER, SourceInfo, need, need_objects, place

@@ -26,8 +26,9 @@ repository, the samples are written in its shape):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.formats.base import SPEAKER, SourceInfo
 from xlam_lib.data.formats.conversations import Turn, assemble, json_text, native_texts, raw_id_of, read_turns

@@ -29,8 +29,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SPEAKER, SourceInfo
