@@ -22,7 +22,7 @@ from xlam_lib.endpoint import (
 from xlam_lib.serve.choices import collect_choices, collect_stream
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
-from xlam_lib.serve.messages import strict_messages
+from xlam_lib.serve.messages import openai_messages
 from xlam_lib.views import tools_to_openai
 
 ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'
@@ -103,14 +103,14 @@ def test_the_originals_snippet_by_the_servers_tools(wire):
         "model": "m",
         "temperature": 0.0,
         "max_tokens": 512,
-        "messages": strict_messages(MESSAGES),
+        "messages": openai_messages(MESSAGES),
         "tools": tools_to_openai(tools_from_any(TOOLS)),
     }
     choice = response["choices"][0]
     assert choice["message"] == {"role": "assistant", "content": "Look.", "tool_calls": [{"id": "x0", **CALL}]}
     assert (choice["finish_reason"], choice["problems"], response["model"]) == ("tool_calls", [], "m")
     again = [*MESSAGES, choice["message"], {"role": "tool", "content": "sunny"}]  # the answer goes back as it is
-    assert strict_messages(again)[-1]["tool_call_id"] == "x0"
+    assert openai_messages(again)[-1]["tool_call_id"] == "x0"
 
 
 @pytest.mark.parametrize("mode", ["prompt", "completion"])

@@ -29,7 +29,7 @@ from xlam_lib.serve.choices import (
     collect_stream,
     sets_format,
 )
-from xlam_lib.serve.messages import MessageError, fresh_ids, steps_of, strict_messages
+from xlam_lib.serve.messages import MessageError, fresh_ids, steps_of, openai_messages
 from xlam_lib.serve.streaming import AnswerStream
 from xlam_lib.trajectory import Tool
 from xlam_lib.views import tools_to_openai
@@ -142,7 +142,7 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
     def _request(self, messages: Iterable[Any], tools: list[dict] | None, options: dict[str, Any]) -> _Request:
         """The request that the mode makes of a conversation."""
         messages = list(messages)
-        config, strict, known = self.config, strict_messages(messages), tools_from_any(tools or [])
+        config, strict, known = self.config, openai_messages(messages), tools_from_any(tools or [])
         body = {"model": config.model, "temperature": config.temperature, "max_tokens": config.max_tokens, **options}
         if config.mode == "tools":
             body |= {"messages": strict, **({"tools": tools_to_openai(known)} if known else {})}
@@ -157,7 +157,7 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
 
         A system message takes the place of the style's task instruction, as in the chat template.
         """
-        system, steps = steps_of(strict_messages(messages))
+        system, steps = steps_of(openai_messages(messages))
         style = replace(self.config.style, task_instruction=system or self.config.style.task_instruction)
         return render_prompt(tools_from_any(tools or []), *history_steps(steps, style.observations), style)
 

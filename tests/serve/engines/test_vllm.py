@@ -22,7 +22,7 @@ from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
 from xlam_lib.serve.engines.base import PortInUseError, ServerDiedError
 from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
-from xlam_lib.serve.messages import steps_of, strict_messages
+from xlam_lib.serve.messages import steps_of, openai_messages
 from xlam_lib.serve.streaming import read_message
 
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def test_served_answers_equal_offline_ones(folder, texts, served):
 def test_the_server_renders_the_codecs_prompt(server, texts):
     for conversation, text in zip(CONVERSATIONS, texts, strict=True):
         rendered = ask(server, conversation, max_tokens=1, extra_body={"return_prompt_text": True}).prompt_text
-        steps = history_steps(steps_of(strict_messages(conversation))[1])
+        steps = history_steps(steps_of(openai_messages(conversation))[1])
         assert rendered == text == model_prompt(render_prompt(tools_from_any(tiny.TOOLS), *steps, BRIEF_STYLE))
 
 
