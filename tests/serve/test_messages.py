@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletionMessage
 from seed_example import MESSAGES, TOOLS
 
 from xlam_lib.codec import tools_from_any
-from xlam_lib.serve.messages import MessageError, steps_of, openai_messages
+from xlam_lib.serve.messages import MessageError, openai_messages, steps_of
 from xlam_lib.views import to_openai, tools_to_openai
 
 USER = {"role": "user", "content": "Hi"}

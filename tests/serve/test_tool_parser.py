@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from xlam_lib.chat_template import chat_template, model_prompt
 from xlam_lib.codec import BRIEF_STYLE, history_steps, render_prompt, tools_from_any
-from xlam_lib.serve.messages import steps_of, openai_messages
+from xlam_lib.serve.messages import openai_messages, steps_of
 from xlam_lib.views import to_openai
 
 pytestmark = pytest.mark.slow  # vLLM takes that long to import

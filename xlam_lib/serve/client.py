@@ -29,7 +29,7 @@ from xlam_lib.serve.choices import (
     collect_stream,
     sets_format,
 )
-from xlam_lib.serve.messages import MessageError, fresh_ids, steps_of, openai_messages
+from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, steps_of
 from xlam_lib.serve.streaming import AnswerStream
 from xlam_lib.trajectory import Tool
 from xlam_lib.views import tools_to_openai

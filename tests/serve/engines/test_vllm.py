@@ -22,7 +22,7 @@ from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
 from xlam_lib.serve.engines.base import PortInUseError, ServerDiedError
 from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
-from xlam_lib.serve.messages import steps_of, openai_messages
+from xlam_lib.serve.messages import openai_messages, steps_of
 from xlam_lib.serve.streaming import read_message
 
 pytestmark = pytest.mark.slow
