@@ -103,7 +103,9 @@ def _turns(message: dict[str, Any], number: int, place: str) -> list[Turn]:
         return _results(message, parts, bare, unknown)
     if parts.calls or parts.thoughts:
         raise Drop("message content is not text", f"{parts.where}: a call or a thought")
-    return [*parts.results, *([Turn(role, parts.text, unknown=unknown)] if parts.text or not parts.results else [])]
+    if parts.results and not parts.text:
+        return [*parts.results[:-1], replace(parts.results[-1], unknown=unknown)]
+    return [*parts.results, Turn(role, parts.text, unknown=unknown)]
 
 
 def _call(message: dict[str, Any], content: Any, number: int, unknown: dict[str, Any] | None) -> Turn:
@@ -175,11 +177,11 @@ def _with_results(message: dict[str, Any], content: Any, number: int, unknown: d
     for is_result, run in groupby(content, key=lambda part: kind_of(part) in RESULTS):
         parts = Parts(list(run), "assistant", number)
         if is_result and not turns:  # what its fields say comes first
-            first = _assistant(message, Parts("", "assistant"), number, False, unknown)
+            first = _assistant(message, Parts("", "assistant"), number, False, None)
             turns += [first] if first.calls or first.content or first.reasoning else []
-        turns += parts.results if is_result else [_assistant(message, parts, number, False, unknown)]
-        unknown, message = None, {key: message[key] for key in WEIGHTS if key in message}
-    return turns
+        turns += parts.results if is_result else [_assistant(message, parts, number, False, None)]
+        message = {key: message[key] for key in WEIGHTS if key in message}
+    return [*turns[:-1], replace(turns[-1], unknown=unknown)]
 
 
 def _results(message: dict[str, Any], parts: Parts, bare: bool, unknown: dict[str, Any] | None) -> list[Turn]:

@@ -21,7 +21,8 @@ THOUGHTS = ("reasoning", "thinking", "thought", "reasoning_content")
 CALLS = ("tool_call", "tool_calls", "tool_use", "function_call")
 RESULTS = ("tool_result", "tool_response")
 SAID = ("text", "value", "content")  # where the text of a part stands, if not in a field of the name of its type
-VALUES = {kind: (*SAID, kind, "result", "output") for kind in RESULTS}
+VALUES = {kind: (*SAID[:2], kind, *SAID[2:]) for kind in (*TEXTS, *THOUGHTS, *CALLS)}
+VALUES |= {kind: (*SAID, kind, "result", "output") for kind in RESULTS}
 UNTYPED = {"text": "text", "toolUse": "tool_use", "toolResult": "tool_result"}
 
 
@@ -56,14 +57,21 @@ class Parts:
         kind = kind_of(part)
         if kind is None:
             raise Drop("message content is not text", f"{self.where}: {str(part)[:80]!r}")
-        part = part if "type" in part else next(part[key] for key in UNTYPED if key in part)
-        part = part if isinstance(part, dict) else {"text": part}
-        value = next((part[key] for key in VALUES.get(kind) or (*SAID, kind) if part.get(key) is not None), "")
+        if "type" not in part:
+            part = next(part[key] for key in UNTYPED if key in part)
+            part = part if isinstance(part, dict) else {"text": part}
+        value = ""
+        for key in VALUES.get(kind, SAID):
+            if part.get(key) is not None:
+                value = part[key]
+                break
         if len(part) > 2:  # type and text are all that most have
             self.trainable = self.trainable and is_trainable(part)
             self.unknown |= unknown_in_part(part, kind, value, f"{self.place}[{at}]") if self.place else {}
-        if kind in TEXTS + THOUGHTS and isinstance(value, str):
-            (self.thoughts if kind in THOUGHTS else self.texts).append(value)
+        if kind in TEXTS and isinstance(value, str):
+            self.texts.append(value)
+        elif kind in THOUGHTS and isinstance(value, str):
+            self.thoughts.append(value)
         elif kind in CALLS:
             self.calls.append(value or part)
             self.call_texts += [value] if isinstance(value, str) and value else []
@@ -92,10 +100,10 @@ def kind_of(part: Any) -> str | None:
     """The type of a part, its words joined by "_", None where it has none: `kind_of({"type": "tool-call"})`."""
     if not isinstance(part, dict):
         return None
-    if "type" not in part:
-        return next((kind for key, kind in UNTYPED.items() if key in part), None)
-    kind = part["type"]
-    return kind.replace("-", "_") if isinstance(kind, str) else None
+    kind = part.get("type")
+    if isinstance(kind, str):
+        return kind.replace("-", "_") if "-" in kind else kind
+    return None if "type" in part else next((kind for key, kind in UNTYPED.items() if key in part), None)
 
 
 def is_parts(content: Any) -> bool:
