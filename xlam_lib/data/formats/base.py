@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import marshal
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from xlam_lib.codec import BLOCK_MARKS
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.fields import Fields
 from xlam_lib.data.quality.findings import Policy
@@ -22,6 +24,7 @@ SPEAKER = "the speaker, who is the step's role"  # reasons to leave a field out 
 TYPE_WORD = "a type in another language's words; the schema has JSON Schema's"
 CALL_ID = "calls get ids of our own, by which their results stay linked"
 ALWAYS_FUNCTION = "the kind of a tool or call, which is always function"
+FORMAT_BLOCK = ".*?".join(re.escape(mark.format("FORMAT INSTRUCTION")) for mark in BLOCK_MARKS)  # of a prompt
 P, T = ParamSpec("P"), TypeVar("T")
 KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}
 

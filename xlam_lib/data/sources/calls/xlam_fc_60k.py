@@ -30,6 +30,7 @@ from typing import Any
 from xlam_lib.codec import BLOCK_MARKS, block_of
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import (
+    FORMAT_BLOCK,
     SourceInfo,
     cached_by_value,
     content_id,
@@ -53,7 +54,7 @@ SOURCE = SourceInfo(
     version="2",
     fields=("id", "query", "answers", "tools", "instruction", "input", "output"),
     layout={
-        r"\[BEGIN OF FORMAT INSTRUCTION\].*?\[END OF FORMAT INSTRUCTION\]": "how to answer, of the masked form",
+        FORMAT_BLOCK: "how to answer, of the masked form",
         r"\[(BEGIN|END) OF [A-Z ]+\]": "marks of the blocks",
     },
     samples={"transcribed_rows.json": (0, 1, 2), "hammer_masking_sft_example.json": (0, 2, 3)},

@@ -38,7 +38,7 @@ from xlam_lib.codec import (
 )
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.fields import UNKNOWN_FIELDS, of_the_record
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
+from xlam_lib.data.formats.base import FORMAT_BLOCK, SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
 from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.data.sources.agents.agentlite import action_tools, parse_action
@@ -57,7 +57,7 @@ SOURCE = SourceInfo(
         *(f"steps[].{key}" for key in ("input", "output", "next_observation", "next observation", "user_input")),
     ),
     layout={
-        r"\[BEGIN OF FORMAT INSTRUCTION\].*?\[END OF FORMAT INSTRUCTION\]": "how to answer",
+        FORMAT_BLOCK: "how to answer",
         r"\[(BEGIN|END) OF [A-Z ]+\]": "marks of the blocks",
         r"\"(step_id|thought|tool_calls|next_observation|user_input)\":": "keys of the history",
     },
