@@ -217,3 +217,18 @@ def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path):
     with pytest.raises(OSError, match="log"), open(tmp_path / "log", "w", opener=files.no_link):
         raise AssertionError("it is open")
     assert names(kept) == []
+
+
+def test_a_work_folder_stays_known_while_it_is_removed(tmp_path, monkeypatch):
+    folder, removed = tmp_path / "work", files.remove_tree
+    (folder / "shards").mkdir(parents=True)
+    for name in ("plan.json", files.LOCK, "rows"):
+        (folder / name).write_text("{}")
+
+    def checked(path):
+        assert files.is_work_folder(folder, "plan.json")
+        removed(path)
+
+    monkeypatch.setattr(files, "remove_tree", checked)
+    files.remove_work_folder(folder, "plan.json")
+    assert names(tmp_path) == []

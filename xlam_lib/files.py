@@ -134,6 +134,15 @@ def check_work_folder(path: Path, record: str) -> None:
         raise NotOursError(f"{path} is not the working folder of an earlier run; move it away, or give another output")
 
 
+def remove_work_folder(path: Path, record: str) -> None:
+    """Remove the folder of a run of ours, its record last: whoever is killed meanwhile leaves what is still known."""
+    for inner in path.iterdir():
+        if inner.name not in (record, LOCK):
+            remove_tree(inner)
+    (path / record).unlink(missing_ok=True)
+    shutil.rmtree(path)
+
+
 def _is_marker(path: Path) -> bool:
     """A marker holds a JSON object; a file of that name that somebody else made hardly does."""
     try:

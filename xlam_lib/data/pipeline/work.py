@@ -7,7 +7,6 @@ again won't cure by itself (a full disk, nothing to read). A stream of the hub t
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +51,7 @@ def remove_work(output: Path) -> None:
     """Remove what a run kept for an output; a folder of that name that no run made stays."""
     folder = work_folder(output)
     if files.is_work_folder(folder, PLAN):
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove_work_folder(folder, PLAN)
 
 
 def begin(folder: Path, job: dict[str, Any]) -> None:

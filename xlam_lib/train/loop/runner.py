@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -29,6 +28,7 @@ from xlam_lib.files import (
     is_complete,
     only_writer,
     remove_tree,
+    remove_work_folder,
     write_json,
 )
 from xlam_lib.models.checkpoint import check_finite, saving
@@ -190,7 +190,7 @@ def working(out: Path, run: dict[str, Any], settings: Any) -> Iterator[tuple[Pat
     with only_writer(work) if main else nullcontext():
         yield work, prepare(work, run, settings)
         if main:
-            shutil.rmtree(work)
+            remove_work_folder(work, RUN)
     state().wait_for_everyone()
 
 
