@@ -14,11 +14,12 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
-from xlam_lib.train import dpo
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.log import curve, read_log
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import Pair, PairError, build, read_pairs, write_pairs
-from xlam_lib.train.preference.trainer import LOSSES, DPOFoundationTrainer, as_row, losses
+from xlam_lib.train.preference.settings import LOSSES, losses
+from xlam_lib.train.preference.trainer import DPOFoundationTrainer, as_row
 from xlam_lib.views import to_openai, tools_to_openai
 
 

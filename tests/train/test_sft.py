@@ -18,11 +18,11 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.models import checkpoint, load
 from xlam_lib.settings import to_arguments
-from xlam_lib.train import sft
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.child import ChildError, environment, run
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.loop.sharding import check_launch
+from xlam_lib.train.supervised import sft
 from xlam_lib.train.supervised.trainer import SFTFoundationTrainer, arguments
 
 

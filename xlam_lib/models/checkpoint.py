@@ -8,7 +8,6 @@ tokenizer that has an end token and a pad token, and, once trained, the chat tem
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,25 +20,34 @@ from accelerate import DistributedType
 from jinja2 import TemplateError
 from safetensors import SafetensorError
 from torch.distributed.tensor import DTensor
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from xlam_lib.chat_template import AFTER, BEFORE, chat_template, wrapper_of
 from xlam_lib.codec import PromptStyle
 from xlam_lib.errors import CheckpointError
 from xlam_lib.files import complete_dir, write_text
+from xlam_lib.models.folders import LOCAL, checked
 
 logger = logging.getLogger(__name__)
 
-ADAPTER = "adapter_config.json"  # a folder with it holds an adapter, see adapters.py
 WRITER = "inline_container"  # where torch.save says that it could not write
 PROBE = "What is the weather in Oslo?"
+
+
+def load_config(folder: str | Path) -> PretrainedConfig:
+    """The configuration of a checkpoint: `load_config("runs/sft").vocab_size` -> 4096."""
+    folder = checked(folder)
+    try:
+        return AutoConfig.from_pretrained(folder, **LOCAL)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{folder}: no configuration that can be read ({error})") from error
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint; one without end token or pad token is refused, for nothing would be learnt."""
     folder = checked(folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder}: no tokenizer that can be read ({error})") from error
     if tokenizer.eos_token_id is None:
@@ -120,7 +128,7 @@ def save(
     with complete_dir(out, info) as folder, saving(out):
         if hasattr(model, "peft_config"):  # the adapter alone; what it says of its base is in `files`
             model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
-            AutoConfig.from_pretrained(model.name_or_path).save_pretrained(folder)
+            load_config(model.name_or_path).save_pretrained(folder)
         else:
             model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
@@ -170,33 +178,10 @@ def check_context(folder: str | Path, longest: int, what: str) -> None:
 
     Positions beyond it were never trained, so they would be learnt badly, and nobody would notice.
     """
-    config = AutoConfig.from_pretrained(checked(folder)).get_text_config()
+    config = load_config(folder).get_text_config()
     context = getattr(config, "max_position_embeddings", None)
     if context and longest > context:
         raise CheckpointError(
             f"{what}: a row has {longest} tokens, but the context of {folder} is {context}; lower max_length to "
             f"{context}, and longer rows are left out and counted"
         )
-
-
-def digest(path: str | Path) -> str:
-    """A short hash of a file or of a checkpoint's files, to tell whether a run is the same: '9f2c81d4a0b3e657'."""
-    path, hashed = Path(path), hashlib.sha256()
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such file or folder; make it first, or correct the path")
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in (".json", ".safetensors"))
-    for file in files:
-        with open(file, "rb") as stream:
-            hashed.update(hashlib.file_digest(stream, "sha256").digest())
-    return hashed.hexdigest()[:16]
-
-
-def checked(folder: str | Path) -> Path:
-    """The folder, or a CheckpointError if there is no checkpoint in it."""
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(
-            f"{folder}: no checkpoint there (no config.json); expected a local folder. Fetch a model of the hub first: "
-            "`hf download NAME --local-dir FOLDER`"
-        )
-    return folder

@@ -20,11 +20,13 @@ from xlam_lib.files import is_complete
 from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.settings import to_arguments
-from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import launcher, resume
 from xlam_lib.train.loop.child import environment
-from xlam_lib.train.loop.distributed import command, enough_memory
+from xlam_lib.train.loop.command import command
+from xlam_lib.train.loop.distributed import enough_memory
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import build, write_pairs
+from xlam_lib.train.supervised import sft, sft_lite
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite
 
 PATIENCE = 120  # seconds in which whoever doesn't end is taken to hang

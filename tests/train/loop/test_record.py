@@ -10,10 +10,11 @@ import yaml
 
 from xlam_lib.files import BusyError, NotOursError
 from xlam_lib.grading import grade
-from xlam_lib.models import checkpoint
-from xlam_lib.train import dpo, sft, sft_lite
+from xlam_lib.models.folders import digest
 from xlam_lib.train.loop import record, runner
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import build, write_pairs
+from xlam_lib.train.supervised import sft, sft_lite
 
 
 def lite_run(base, data, cases, folder):
@@ -87,7 +88,7 @@ def test_every_setting_has_the_value_that_held(done):
 def test_the_record_says_what_it_was_made_of(done):
     _, settings, out = done
     found = json.loads((out / record.RUN).read_text())
-    assert found["settings"]["base_digest"] == checkpoint.digest(settings.base)
+    assert found["settings"]["base_digest"] == digest(settings.base)
     assert set(found["code"]) == {"revision", "uncommitted", "library", "packages"}
     assert {"torch", "transformers", "trl", "peft", "accelerate"} <= set(found["code"]["packages"])
     assert found["machine"]["threads"] >= 1 and sum(source["draws"] for source in found["mixture"]) > 0

@@ -14,13 +14,13 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.models import checkpoint
 from xlam_lib.seeds import init_device_seed
-from xlam_lib.train import sft_lite
+from xlam_lib.train import sft_lite as command_of_lite
 from xlam_lib.train.loop import runner, sharding
 from xlam_lib.train.loop.child import environment, run
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.mixture.interleave import interleave_data
 from xlam_lib.train.packing.packers import PaddedPacker, TriePacker
-from xlam_lib.train.supervised import lite_trainer
+from xlam_lib.train.supervised import lite_trainer, sft_lite
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 
 
@@ -126,7 +126,7 @@ import torch.distributed
 
 atexit.register(lambda: print("in a group at the end:", torch.distributed.is_initialized()))
 from xlam_lib.models import checkpoint
-from xlam_lib.train import sft_lite
+from xlam_lib.train.supervised import sft_lite
 from xlam_lib.train.mixture.grouped import trajectories
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.mixture.mixture import Mixture
@@ -249,15 +249,15 @@ def test_samples_without_a_label_are_an_error(settings, base):
 def test_a_wrong_recipe_ends_in_one_line(tmp_path, capsys, lines, message):
     (tmp_path / "recipe.yaml").write_text(lines)
     with pytest.raises(SystemExit):
-        sft_lite.main([str(tmp_path / "recipe.yaml")])
+        command_of_lite.main([str(tmp_path / "recipe.yaml")])
     assert message in capsys.readouterr().err
 
 
 def test_options_go_before_the_recipe(tmp_path, monkeypatch):
     (tmp_path / "recipe.yaml").write_text("base: b\ndata: [one.jsonl, two.jsonl]\nshares: [1, 2.5]\nlr: 5e-4\nout: o\n")
     found = []
-    monkeypatch.setattr(sft_lite, "command", lambda train, settings, module, argv: found.append(settings) or 0)
-    assert sft_lite.main([str(tmp_path / "recipe.yaml"), "--lr", "0.1", "--epochs", "2"]) == 0
+    monkeypatch.setattr(command_of_lite, "command", lambda train, settings, module, argv: found.append(settings) or 0)
+    assert command_of_lite.main([str(tmp_path / "recipe.yaml"), "--lr", "0.1", "--epochs", "2"]) == 0
     assert found == [sft_lite.LiteSettings("b", ("one.jsonl", "two.jsonl"), "o", shares=(1.0, 2.5), lr=0.1, epochs=2.0)]
 
 

@@ -25,7 +25,7 @@ from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import answer_of, render_answer
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import complete_dir, is_complete, to_json
-from xlam_lib.models import checkpoint, lora, router
+from xlam_lib.models import checkpoint, lora, lora_settings, router
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.loop import runner
@@ -34,13 +34,9 @@ from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.trie_model import PairCollator, read_tries
 from xlam_lib.train.preference.pairs import Pair, PairError
+from xlam_lib.train.preference.settings import losses
 from xlam_lib.views import from_openai
 
-LOSSES = (
-    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
-    "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
-)  # fmt: skip
-SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")  # those that read label_smoothing
 NOT_READ = ("completion_mask", "ref_chosen_logps", "ref_rejected_logps")  # by the model, of a batch
 
 
@@ -59,7 +55,7 @@ class DPOFoundationTrainer(runner.GuardedTrainer, DPOTrainer):
         *, model: Any = None, tokenizer: Any = None, work: Path | None = None,
     ) -> None:  # fmt: skip
         check_launch(args)
-        lora.check(args)
+        lora_settings.check(args)
         work, tokenizer = work or runner.working_folder(args), tokenizer or checkpoint.load_tokenizer(args.base)
         given = {"train": train_dataset, "held_out": eval_dataset}
         rows = {name: stored(pairs, tokenizer, work / name) for name, pairs in given.items() if pairs is not None}
@@ -90,24 +86,6 @@ class DPOFoundationTrainer(runner.GuardedTrainer, DPOTrainer):
         with torch.no_grad(), self.accelerator.autocast():
             found = self.model(**model_inputs, labels=labels, use_cache=False, fused_lm_head=True).log_probs
         return found.sum(1).chunk(2)
-
-
-def losses(args: Any) -> dict[str, float]:
-    """The losses and what each counts: {"sigmoid": 1.0, "sft": 2.0}; names and weights that don't fit are an error."""
-    weights = args.loss_weights or (1.0,) * len(args.losses)
-    if unknown := [name for name in args.losses if name not in LOSSES]:
-        raise TrainingError(f"losses: {unknown[0]!r} is unknown; expected some of {', '.join(LOSSES)}")
-    if not args.losses or len(set(args.losses)) < len(args.losses):
-        raise TrainingError(f"losses are {list(args.losses)}: expected at least one, each once")
-    if len(weights) != len(args.losses):
-        raise TrainingError(f"{len(weights)} loss_weights for {len(args.losses)} losses; expected one each, or none")
-    if args.label_smoothing and not set(args.losses) & set(SMOOTHED):
-        raise TrainingError(f"label_smoothing is {args.label_smoothing:g}, but only {', '.join(SMOOTHED)} read it")
-    if not 0 <= args.label_smoothing < 0.5 or ("exo_pair" in args.losses and not args.label_smoothing):
-        least = "above 0 (1e-3 in its paper)" if "exo_pair" in args.losses else "from 0"
-        raise TrainingError(f"label_smoothing is {args.label_smoothing:g}: expected a share {least} to below 0.5")
-    made = dict(zip(args.losses, weights, strict=True))
-    return made if "sft" in made or not args.sft_weight else made | {"sft": args.sft_weight}
 
 
 def arguments(args: Any, work: Path, samples: int, aux_loss_coef: float = 0.0) -> DPOConfig:
