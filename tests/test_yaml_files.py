@@ -12,8 +12,8 @@ from xlam_lib.batch.settings import read_yaml as read_experiment
 from xlam_lib.data.apigen.apis import ApigenError
 from xlam_lib.data.apigen.openapi import read_openapi
 from xlam_lib.settings import from_command_line, planned
+from xlam_lib.settings.yaml_files import BYTES, DEPTH, YamlError, parse_yaml, read_yaml
 from xlam_lib.train.supervised.settings import SftSettings
-from xlam_lib.yaml_files import BYTES, DEPTH, YamlError, parse_yaml, read_yaml
 
 
 def bomb(opening: str, merged: str = "") -> str:

@@ -15,10 +15,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from xlam_lib import paths, yaml_files
+from xlam_lib import paths
 from xlam_lib.batch import params
 from xlam_lib.errors import XlamError
 from xlam_lib.processes import STALLED
+from xlam_lib.settings import yaml_files
 
 EXPERIMENT_FILE = "experiment.yaml"
 SETTINGS = {

@@ -23,8 +23,8 @@ from typing import Any
 
 from xlam_lib.data.apigen.apis import Api, ApigenError, Library
 from xlam_lib.data.apigen.draw import CannotDraw, draw, fits
+from xlam_lib.settings.yaml_files import YamlError, parse_yaml
 from xlam_lib.trajectory import Tool
-from xlam_lib.yaml_files import YamlError, parse_yaml
 
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 PLACES = ("path", "query", "header")  # cookies are set by browsers

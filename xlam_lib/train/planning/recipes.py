@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from xlam_lib.errors import TrainingError
 from xlam_lib.settings import from_command_line, option, planned
+from xlam_lib.settings.yaml_files import read_yaml
 from xlam_lib.train.supervised.settings import LiteSettings, SftSettings
-from xlam_lib.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)

@@ -12,78 +12,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import logging
-import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from xlam_lib.yaml_files import YamlError, read_yaml
-
-logger = logging.getLogger(__name__)
+from xlam_lib.settings.options import current, out_of_range, shown
+from xlam_lib.settings.yaml_files import YamlError, read_yaml
 
 T = TypeVar("T")
 PLAN = "plan"  # the section of a file that says what a training is planned for
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """The numbers that a setting may be: `2 in Range(least=1)`; a fractional one is never infinite, nor no number."""
-
-    least: float | None = None
-    above: float | None = None
-    most: float | None = None
-    below: float | None = None
-
-    def __contains__(self, value: float) -> bool:
-        return (
-            math.isfinite(value)
-            and (self.least is None or value >= self.least)
-            and (self.above is None or value > self.above)
-            and (self.most is None or value <= self.most)
-            and (self.below is None or value < self.below)
-        )
-
-    def __str__(self) -> str:
-        limits = (("at least", self.least), ("above", self.above), ("at most", self.most), ("below", self.below))
-        return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None) or "a finite number"
-
-
-ANY, POSITIVE, NOT_NEGATIVE = Range(), Range(above=0), Range(least=0)
-SHARE, COUNT, SEED = Range(least=0, most=1), Range(least=1), Range(least=0, most=2**32 - 1)
-
-
-def option(default: Any, help: str, formerly: str = "", within: Range = ANY) -> Any:
-    """A field with its help: `lr: float = option(1e-3, "peak learning rate", within=POSITIVE)`; `...`: required.
-
-    `formerly` is the name that the field had in the version before, under which files and command lines may still have
-    it: `gradient_checkpointing: bool = option(False, "...", formerly="recompute")`.
-    """
-    given = {} if default is ... else {"default": default}
-    return dataclasses.field(**given, metadata={"help": help, "formerly": formerly, "within": within})
-
-
-def renamed(settings: Any) -> dict[str, str]:
-    """Former names and today's: `renamed(SftSettings)["recompute"]` -> "gradient_checkpointing"."""
-    fields = dataclasses.fields(settings)
-    return {former: field.name for field in fields if (former := field.metadata.get("formerly"))}
-
-
-def current(settings: Any, values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """The values under today's names, with a warning for each former one if `where` says where they were found.
-
-    `current(SftSettings, {"recompute": True})` -> {"gradient_checkpointing": True}. A ValueError where both are given.
-    """
-    found, names = dict(values), renamed(settings)
-    for former in [name for name in values if name in names]:
-        name = names[former]
-        if name in values:
-            raise ValueError(f"{name} and {former}, its former name, are both given: leave out {former}")
-        found[name] = found.pop(former)
-        if where:
-            logger.warning("%s: %s is called %s now; its former name is read for one version", where, former, name)
-    return found
 
 
 def from_command_line(settings: type[T], argv: Sequence[str] | None, prog: str, description: str) -> T:
@@ -117,17 +54,6 @@ def from_command_line(settings: type[T], argv: Sequence[str] | None, prog: str, 
     return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-def out_of_range(settings: Any, values: Mapping[str, Any]) -> list[str]:
-    """What values are not within the ranges of their settings: ["--batch-size is 0: expected at least 1"]."""
-    faults = []
-    for field in dataclasses.fields(settings):
-        given, within = values.get(field.name), field.metadata.get("within", ANY)
-        for value in given if isinstance(given, list | tuple) else [given]:
-            if isinstance(value, int | float) and value not in within:
-                faults.append(f"--{field.name.replace('_', '-')} is {_shown(value)}: expected {within}")
-    return faults
-
-
 def _add_argument(parser: argparse.ArgumentParser, name: str, kind: Any, help: str) -> None:
     flag, given = f"--{name.replace('_', '-')}", {"help": help, "default": argparse.SUPPRESS}
     if kind is bool:
@@ -145,13 +71,13 @@ def planned(settings: type[T], path: str | Path) -> T:
     found = read_yaml(path)
     given = found.get(PLAN) if isinstance(found, dict) else found
     if not isinstance(given, dict):
-        raise ValueError(f"{path}: expected a section `{PLAN}:` with `setting: value` lines, found {_shown(given)}")
+        raise ValueError(f"{path}: expected a section `{PLAN}:` with `setting: value` lines, found {shown(given)}")
     values, hints = {}, get_type_hints(settings)
     for name, value in given.items():
         values[name] = _converted(hints[name], value) if name in hints else None
         if values[name] is None:
             expected = _type_name(hints[name]) if name in hints else f"one of {', '.join(hints)}"
-            raise ValueError(f"{path}: {PLAN}: {name} is {_shown(value)}, expected {expected}")
+            raise ValueError(f"{path}: {PLAN}: {name} is {shown(value)}, expected {expected}")
     missing = [
         field.name
         for field in dataclasses.fields(settings)  # type: ignore[arg-type]
@@ -182,10 +108,10 @@ def _from_yaml(path: str, settings: Any, parser: argparse.ArgumentParser) -> dic
     hints = get_type_hints(settings)
     for name, value in found.items():
         if name not in hints:
-            parser.error(f"{path}: unknown setting {_shown(name)}; known are {', '.join(hints)}")
+            parser.error(f"{path}: unknown setting {shown(name)}; known are {', '.join(hints)}")
         found[name] = _converted(hints[name], value)
         if found[name] is None:
-            parser.error(f"{path}: {name} is {_shown(value)}, expected {_type_name(hints[name])}")
+            parser.error(f"{path}: {name} is {shown(value)}, expected {_type_name(hints[name])}")
     return found
 
 
@@ -202,11 +128,6 @@ def _converted(hint: Any, value: Any) -> Any:
         except (ValueError, OverflowError):
             return None
     return value if type(value) is hint else None
-
-
-def _shown(value: Any) -> str:
-    """A value as an error shows it, whatever its size."""
-    return reprlib.repr(value)
 
 
 def _type_name(hint: Any) -> str:
