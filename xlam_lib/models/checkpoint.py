@@ -8,16 +8,17 @@ tokenizer that has an end token and a pad token, and, once trained, the chat tem
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import DistributedType
-from jinja2 import TemplateError
 from safetensors import SafetensorError
 from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -27,11 +28,13 @@ from xlam_lib.codec import PromptStyle
 from xlam_lib.errors import CheckpointError
 from xlam_lib.files import complete_dir, write_text
 from xlam_lib.models.folders import LOCAL, checked
+from xlam_lib.models.templates import TemplateFailed, rendered, template_of
 
 logger = logging.getLogger(__name__)
 
 WRITER = "inline_container"  # where torch.save says that it could not write
 PROBE = "What is the weather in Oslo?"
+ROUND = 20_000  # characters of another template around a message
 
 
 def load_config(folder: str | Path) -> PretrainedConfig:
@@ -65,17 +68,23 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
 
     Read from our chat template, or else from what another template puts around a user's message, or else our default.
     """
-    if not tokenizer.chat_template:
+    template = template_of(tokenizer)
+    if not template:
         return BEFORE, AFTER
     try:
-        return wrapper_of(tokenizer.chat_template)
+        return wrapper_of(template)
     except ValueError:
-        text = _rendered(tokenizer)
+        text = _rendered(template, json.dumps(tokenizer.special_tokens_map))
     before, found, after = text.partition(PROBE)
     if not found:
         raise CheckpointError(
             "the tokenizer's chat template doesn't repeat a user's message as it stands, so what it puts around one "
             "can't be determined. Remove the template to train with our own wrapper"
+        )
+    if len(before) + len(after) > ROUND:
+        raise CheckpointError(
+            f"the tokenizer's chat template puts {len(before) + len(after):,} characters around a user's message; "
+            f"expected at most {ROUND:,}. Remove the template to train with our own wrapper"
         )
     return normalized_wrapper(before, after)
 
@@ -95,12 +104,13 @@ def _without_break(text: str) -> str:
     return text.removesuffix("\n") if text.endswith("\n") else text.rstrip(" ")
 
 
-def _rendered(tokenizer: PreTrainedTokenizerBase) -> str:
-    """What the tokenizer's own chat template makes of one message."""
+@lru_cache(maxsize=16)
+def _rendered(template: str, special_tokens: str) -> str:
+    """What a chat template makes of one message."""
     message = [{"role": "user", "content": PROBE}]
     try:
-        return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-    except TemplateError as error:
+        return rendered(template, [message], add_generation_prompt=True, **json.loads(special_tokens))[0].text
+    except TemplateFailed as error:
         raise CheckpointError(
             f"the tokenizer's chat template can't write a user's message ({error}). Fix it, or remove it to train "
             "with our own wrapper"

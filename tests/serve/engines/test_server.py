@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from xlam_lib.endpoint import openai_client
 from xlam_lib.errors import CheckpointError
 from xlam_lib.files import running
 from xlam_lib.processes import STALLED
@@ -253,7 +254,7 @@ def test_a_key_is_asked_for_sent_by_probes_and_shown_nowhere(model_dir, caplog, 
         line = Path(f"/proc/{server.pid}/cmdline").read_bytes()
         assert [model.id for model in server.openai().models.list()] == ["sft"]
         with pytest.raises(Exception, match="401"):
-            server.openai(api_key="another").models.list()
+            openai_client(server.base_url, "another", max_retries=0).models.list()
         probed = log.read_text()
         assert "asked /health with the key" in probed and "asked /v1/models with the key" in probed
         shown = repr(server) + str(server.flags) + " ".join(server.command()) + caplog.text + probed

@@ -11,6 +11,7 @@ and then DPO with LoRA is the way of the xLAM paper (Zhang et al., 2024, section
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import complete_dir, is_complete, to_json
 from xlam_lib.models import checkpoint, lora, lora_settings, router
 from xlam_lib.models.precision import bfloat16
+from xlam_lib.models.templates import TemplateFailed, rendered, template_of
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.distributed import state
@@ -113,7 +115,7 @@ def arguments(args: Any, work: Path, samples: int, aux_loss_coef: float = 0.0) -
 
 def stored(pairs: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Dataset:
     """trl's rows on disk, where all processes find the reference's log-probabilities once one has written them."""
-    rows = [as_row(pair, tokenizer, number) for number, pair in enumerate(pairs)]
+    rows = as_rows(list(pairs), tokenizer)
     if not rows:
         raise TrainingError(f"{folder.name}: no pairs were given")
     folder = folder.with_name(f"{folder.name}-{hashlib.sha256(to_json(rows, None).encode()).hexdigest()[:12]}")
@@ -124,26 +126,50 @@ def stored(pairs: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Data
     return load_from_disk(folder)
 
 
-def as_row(pair: Pair | Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, number: int = 0) -> dict[str, str]:
-    """One pair as trl's texts, what the model reads: {"prompt": "<|user|>\\n...", "chosen": '{"thought": ...', ...}."""
-    if isinstance(pair, Pair):
-        prompt, answers = model_prompt(pair.prompt, *checkpoint.wrapper(tokenizer)), [pair.chosen, pair.rejected]
-    else:
-        if missing := {"prompt", "chosen", "rejected"} - set(pair):
+def as_rows(pairs: Sequence[Pair | Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:
+    """Pairs as trl's texts, what the model reads: [{"prompt": "<|user|>\\n...", "chosen": '{"thought": ...', ...}]."""
+    prompts = _prompts(pairs, tokenizer)
+    rows = []
+    for number, (pair, prompt) in enumerate(zip(pairs, prompts, strict=True)):
+        answers = (
+            [pair.chosen, pair.rejected]
+            if isinstance(pair, Pair)
+            else [_answer(pair[key], f"pair {number}, {key}") for key in ("chosen", "rejected")]
+        )
+        if answers[0] == answers[1]:
+            raise PairError(f"pair {number}: chosen and rejected are the same")
+        chosen, rejected = (answer + tokenizer.eos_token for answer in answers)
+        rows.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
+    return rows
+
+
+def _prompts(pairs: Sequence[Pair | Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The prompts of pairs, those of messages as the tokenizer's chat template writes them, all with the same tools
+    at once.
+    """
+    wrapper, template = checkpoint.wrapper(tokenizer), template_of(tokenizer)
+    prompts, chats = [""] * len(pairs), dict[str, list[int]]()
+    for number, pair in enumerate(pairs):
+        if not isinstance(pair, Pair) and (missing := {"prompt", "chosen", "rejected"} - set(pair)):
             raise PairError(f"pair {number}: no {', '.join(sorted(missing))}; found {', '.join(pair)}")
-        answers = [_answer(pair[key], f"pair {number}, {key}") for key in ("chosen", "rejected")]
-        if isinstance(pair["prompt"], str):
-            prompt = model_prompt(pair["prompt"], *checkpoint.wrapper(tokenizer))
+        prompt = pair.prompt if isinstance(pair, Pair) else pair["prompt"]
+        if isinstance(prompt, str):
+            prompts[number] = model_prompt(prompt, *wrapper)
+        elif not template:
+            raise PairError(f"pair {number}: messages, but the tokenizer has no chat template; give texts")
         else:
-            if not tokenizer.chat_template:
-                raise PairError(f"pair {number}: messages, but the tokenizer has no chat template; give texts")
-            prompt = tokenizer.apply_chat_template(
-                list(pair["prompt"]), tools=pair.get("tools") or None, add_generation_prompt=True, tokenize=False
-            )
-    if answers[0] == answers[1]:
-        raise PairError(f"pair {number}: chosen and rejected are the same")
-    chosen, rejected = (answer + tokenizer.eos_token for answer in answers)
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+            chats.setdefault(to_json(pair.get("tools") or None), []).append(number)
+    for tools, numbers in chats.items():
+        messages = [list(pairs[number]["prompt"]) for number in numbers]
+        try:
+            made = rendered(template, messages, tokenizer, tools=json.loads(tools), add_generation_prompt=True)
+        except TemplateFailed as error:
+            raise PairError(
+                f"pair {numbers[error.number]}: the tokenizer's chat template can't write it: {error}"
+            ) from error
+        for number, one in zip(numbers, made, strict=True):
+            prompts[number] = one.text
+    return prompts
 
 
 def _answer(given: str | Sequence[Mapping[str, Any]] | Mapping[str, Any], where: str) -> str:
