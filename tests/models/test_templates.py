@@ -36,7 +36,7 @@ ATTACKS = {
     "attributes of Python": ("{{ ''.__class__.__mro__ }}", "unsafe"),
     "attributes through a filter": ("{{ (messages | attr('__class__')).__base__ }}", "unsafe|undefined"),
     "the code of a function": ("{{ raise_exception.__globals__['os'] }}", "unsafe"),
-    "a format that reads attributes": ("{{ '{0.__class__.__init__}'.format(messages) }}", "unsafe|undefined"),
+    "a format that reads attributes": ("{{ '{0.__class__.__mro__[1]}'.format(messages) }}", "unsafe|undefined"),
     "another file": ("{% include '/etc/passwd' %}", "loader"),
     "an import": ("{% import 'os' as os %}{{ os }}", "loader"),
     "a change of its input": ("{{ messages.append(1) }}", "unsafe"),
