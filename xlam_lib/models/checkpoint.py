@@ -27,7 +27,7 @@ from xlam_lib.chat_template import AFTER, BEFORE, chat_template, wrapper_of
 from xlam_lib.codec import PromptStyle
 from xlam_lib.errors import CheckpointError
 from xlam_lib.files import complete_dir, write_text
-from xlam_lib.models.folders import LOCAL, checked
+from xlam_lib.models.folders import LOCAL, checked, read_object
 from xlam_lib.models.templates import TemplateFailed, rendered, template_of
 
 logger = logging.getLogger(__name__)
@@ -40,9 +40,10 @@ ROUND = 20_000  # characters of another template around a message
 def load_config(folder: str | Path) -> PretrainedConfig:
     """The configuration of a checkpoint: `load_config("runs/sft").vocab_size` -> 4096."""
     folder = checked(folder)
+    read_object(folder / "config.json")
     try:
         return AutoConfig.from_pretrained(folder, **LOCAL)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(f"{folder}: no configuration that can be read ({error})") from error
 
 

@@ -9,6 +9,7 @@ Nothing here loads torch, so that a command can refuse a wrong folder before it 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ def is_hub_name(name: str) -> bool:
     """
     owner, slash, rest = name.partition("/")
     return bool(slash and rest) and name[0] not in "./~" and "/" not in rest and not Path(owner).is_dir()
+
+
+def read_object(path: str | Path) -> dict[str, Any]:
+    """The JSON object in a file of a checkpoint: `read_object("runs/sft/config.json")["vocab_size"]` -> 4096."""
+    try:
+        found = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: no JSON that can be read ({error}); is it cut off? Make or fetch it again"
+        ) from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: expected an object, found {type(found).__name__}")
+    return found
 
 
 def existing(path: str | Path) -> Path:

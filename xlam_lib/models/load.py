@@ -8,7 +8,6 @@ Used by every training and by offline decoding (notebooks 02 to 05).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from xlam_lib.errors import CheckpointError
 from xlam_lib.models.checkpoint import load_config
 from xlam_lib.models.experts import four_bits, restore_experts
-from xlam_lib.models.folders import ADAPTER, ADAPTER_WEIGHTS, LOCAL, NO_CODE, checked, digest
+from xlam_lib.models.folders import ADAPTER, ADAPTER_WEIGHTS, LOCAL, NO_CODE, checked, digest, read_object
 from xlam_lib.models.precision import bfloat16
 
 BASE = "base.json"
@@ -112,19 +111,18 @@ def base_dtype(settings: Any) -> str:
 
 
 def _base_info(folder: Path) -> dict[str, str]:
-    try:
-        info = json.loads((folder / BASE).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: an adapter without a {BASE} that can be read ({error})") from error
-    if not isinstance(info, dict) or any(not isinstance(info.get(key), str) for key in KEYS):
+    if not (folder / BASE).is_file():
+        raise CheckpointError(f"{folder}: an adapter without a {BASE}, which says what it was trained on")
+    info = read_object(folder / BASE)
+    if any(not isinstance(info.get(key), str) for key in KEYS):
         raise CheckpointError(f"{folder / BASE}: expected {', '.join(KEYS)}, found {str(info)[:80]}")
     return info
 
 
 def _base_folder(folder: Path, info: dict[str, str]) -> Path:
     """Beside the adapter as when it was saved, or where its training was given it."""
-    named = json.loads((folder / ADAPTER).read_text("utf-8")).get("base_model_name_or_path") or ""
-    places = [folder / info["path"], Path(named)]
+    named = read_object(folder / ADAPTER).get("base_model_name_or_path")
+    places = [folder / info["path"], Path(named if isinstance(named, str) else "")]
     for place in places:
         if (place / "config.json").is_file():
             return place

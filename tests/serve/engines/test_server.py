@@ -223,7 +223,7 @@ def test_it_goes_with_the_process_that_started_it(model_dir, ending, tmp_path):
 
 def test_a_config_that_is_cut_off(model_dir):
     (model_dir / "config.json").write_text('{"a":')
-    with pytest.raises(ValueError, match="config.json is no JSON .* is it cut off"):
+    with pytest.raises(ValueError, match="config.json: no JSON that can be read .* is it cut off"):
         VllmServer(model_dir)
 
 

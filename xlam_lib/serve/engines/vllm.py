@@ -10,7 +10,6 @@ From a shell, until Ctrl-C:  python -m xlam_lib.serve.server runs/quickstart/sft
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -18,8 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from xlam_lib.errors import CheckpointError
-from xlam_lib.models.folders import checked
+from xlam_lib.models.folders import checked, read_object
 from xlam_lib.processes import STALLED, environment
 from xlam_lib.serve.engines.authentication import CHILDS_KEY, HOST, KEY, MIDDLEWARE
 from xlam_lib.serve.engines.base import Capabilities, ServerError
@@ -147,14 +145,7 @@ class VllmServer(LocalServer):
 
 def context_length(model_dir: Path) -> int | None:
     """How many tokens the checkpoint was made for, e.g. 2048; None when its config.json doesn't say."""
-    file = checked(model_dir) / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(
-            f"{file} is no JSON ({error}); is it cut off? Make or fetch the checkpoint again"
-        ) from error
-    return config.get("max_position_embeddings") if isinstance(config, dict) else None
+    return read_object(checked(model_dir) / "config.json").get("max_position_embeddings")
 
 
 def on_cpu() -> bool:
