@@ -93,6 +93,4 @@ def check(settings: DpoSettings) -> None:
     """Refuse what can't be meant, and a base or pairs that aren't there, before anything is loaded: an XlamError."""
     lora_settings.check(settings)
     losses(settings)
-    folders.checked(settings.base)
-    for path in settings.pairs:
-        folders.existing(path)
+    folders.check_inputs(settings.base, settings.pairs)

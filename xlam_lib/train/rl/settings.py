@@ -94,6 +94,4 @@ def check(settings: GrpoSettings) -> None:
             f"--batch-size {settings.batch_size} with --generations {settings.generations}: a round has whole groups "
             f"of answers; give a multiple of {settings.generations}, and --steps of 1 or more (now {settings.steps})"
         )
-    folders.checked(settings.base)
-    for path in settings.data:
-        folders.existing(path)
+    folders.check_inputs(settings.base, settings.data)

@@ -109,6 +109,4 @@ def check(settings: SftSettings | LiteSettings) -> None:
     """Refuse what can't be meant, and a base or data that aren't there, before anything is loaded: an XlamError."""
     if isinstance(settings, SftSettings):
         lora_settings.check(settings)
-    folders.checked(settings.base)
-    for path in settings.data:
-        folders.existing(path)
+    folders.check_inputs(settings.base, settings.data)
