@@ -201,7 +201,7 @@ def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path
     (other / "generation_config.json").write_text("{}")
     with pytest.raises(checkpoint.CheckpointError, match=r"not the base that .* was trained on \(digest"):
         load.load_adapter(trained, base=other)
-    (moved / "base.json").write_text("[]")
+    (moved / "base.json").write_text("{}")
     with pytest.raises(checkpoint.CheckpointError, match="base.json: expected path, digest, quantize, dtype, found"):
         load.load_model(moved)
 

@@ -205,7 +205,7 @@ def test_data_without_anything_to_train_on_is_an_error(settings, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"base": "nowhere"}, "nowhere: no such file or folder"),
+        ({"base": "nowhere"}, "nowhere: no such folder"),
         ({"data": "nothing.jsonl"}, "nothing.jsonl: no such file or folder"),
     ],
 )
@@ -261,7 +261,7 @@ def test_two_processes_learn_as_one_does(trained, settings, tmp_path):
 
 @pytest.mark.slow
 def test_an_error_in_a_child_is_one_line(settings, tmp_path):
-    with pytest.raises(ChildError, match="xlam_lib.train.sft: .*nowhere: no such file or folder"):
+    with pytest.raises(ChildError, match="xlam_lib.train.sft: .*nowhere: no such folder"):
         run("xlam_lib.train.sft", options(settings, base="nowhere", out=str(tmp_path / "o")), tmp_path / "log.txt")
 
 
