@@ -180,8 +180,8 @@ def test_launches_that_leave_parts_of_weights_are_refused(settings, tmp_path, mo
 
 def test_a_fault_ends_the_command_with_one_line(settings, tmp_path, capsys):
     line = ["--base", settings.base, "--data", settings.data, "--out", str(tmp_path / "out"), "--processes", "1"]
-    assert command_of_grpo.main([*line, "--generations", "1"]) == 2
-    assert capsys.readouterr().err.startswith("error: --generations is 1")
+    assert command_of_grpo.main([*line, "--generations", "5"]) == 2
+    assert capsys.readouterr().err.startswith("error: --batch-size 64 with --generations 5: a round has whole groups")
 
 
 def test_long_prompts_are_left_out_and_counted(settings, tmp_path, cases, base):
