@@ -1,6 +1,7 @@
 # Thin on purpose: each target is one or two plain commands, which you can also type yourself.
 PYTHON   ?= python3# any Python 3.11 or 3.12; it only makes .venv
 HARDWARE ?= auto# cpu | gpu | auto: gpu where nvidia-smi lists a device
+WORKERS  ?= 2# processes that share the tests; a file is one worker's (conftest.py)
 
 quickstart: install  ## notebooks 01 to 05 in order, into runs/quickstart
 	.venv/bin/python -m xlam_lib.run experiments/00_quickstart
@@ -9,7 +10,8 @@ quickstart: install  ## notebooks 01 to 05 in order, into runs/quickstart
 test: install  ## everything that CI checks
 	-$(PYTHON) requirements/install.py --hardware $(HARDWARE) --deepspeed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
-	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations 20 \
+		--nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
 speed: install  ## training on tries against other ways, on real records: runs/speed/speed.json
 	.venv/bin/python -m xlam_lib.perf.speed

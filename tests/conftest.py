@@ -17,8 +17,12 @@ SURROUNDINGS = {
 
 
 def pytest_configure() -> None:
-    """Child processes of tests and the kernels of notebooks inherit these; what the caller has set stays."""
-    for name, value in SURROUNDINGS.items():
+    """Child processes of tests and the kernels of notebooks inherit these; what the caller has set stays.
+
+    Workers that share the cores compute with one thread each: two of them with two threads wait for one another.
+    """
+    shared = {"OMP_NUM_THREADS": "1"} if "PYTEST_XDIST_WORKER" in os.environ else {}
+    for name, value in {**SURROUNDINGS, **shared}.items():
         os.environ.setdefault(name, value)
 
 

@@ -8,31 +8,17 @@ from floor_strategies import TRICKY, answers, texts, trajectories
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2.exceptions import TemplateError
+from rendering import EOS, render
 
 from xlam_lib.chat_template import chat_template, model_prompt, model_text, wrapper_of
 from xlam_lib.codec import STYLES, PromptStyle, history_steps, prompts_of, render_answer, render_prompt, style_of
 from xlam_lib.serve.messages import steps_of
 from xlam_lib.trajectory import Step, ToolCall, Trajectory
-from xlam_lib.views import to_openai, tools_to_openai
+from xlam_lib.views import from_xlam_steps, to_openai, tools_to_openai
 
-EOS = "<|end|>"
 styles = st.sampled_from(list(STYLES.values())) | st.builds(
     PromptStyle, task_instruction=texts, format_instruction=texts, mark_required=st.booleans()
 )
-
-
-def render(messages, tools=None, style=STYLES["seed"], generate=True, **wrapper) -> str:
-    """What `tokenizer.apply_chat_template(..., tokenize=False)` gives."""
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    rendered, _ = render_jinja_template(
-        [messages],
-        tools=tools,
-        chat_template=chat_template(style, **wrapper),
-        add_generation_prompt=generate,
-        eos_token=EOS,
-    )
-    return rendered[0]
 
 
 def as_client_sends(trajectory: Trajectory, decoded: bool, bare: bool) -> tuple[list[dict], list[dict]]:
@@ -98,6 +84,21 @@ def test_results_without_ids_and_names_still_stand():
     )
     assert render(messages) == model_prompt(render_prompt((), *history_steps(steps)))
     assert '"next_observation": [{"name": "g", "content": ""}, {"name": "", "content": "lost"}]' in render(messages)
+
+
+@pytest.mark.parametrize("results", [[], [1], [0], [1, 0]])
+def test_a_result_is_named_wherever_several_calls_were_made(results):
+    calls = (ToolCall("get_weather", {"city": "Bergen"}, "a"), ToolCall("get_time", {"city": "Turin"}, "b"))
+    steps = [Step("user", "Hi"), Step("assistant", tool_calls=calls)]
+    steps += [Step("tool", ("9 degrees", "16:20")[index], tool_call_id=calls[index].id) for index in results]
+    named = [{"name": calls[index].name, "content": ("9 degrees", "16:20")[index]} for index in sorted(results)]
+    _, history = history_steps(steps)
+    assert history[0]["next_observation"] == (named or "")
+    assert render(to_openai(steps)) == model_prompt(render_prompt((), *history_steps(steps)))
+    assert from_xlam_steps("Hi", history)[2:] == tuple(
+        Step("tool", row["content"], tool_call_id=f"call_{index}", name=row["name"])
+        for index, row in zip(sorted(results), named, strict=True)
+    )
 
 
 def test_a_developer_message_is_a_system_message():

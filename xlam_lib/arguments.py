@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from referencing.exceptions import Unresolvable
 
 from xlam_lib.errors import TrajectoryError
+from xlam_lib.references import root_parts
 from xlam_lib.schema import Tool
 
 if TYPE_CHECKING:
@@ -95,10 +96,10 @@ def _faults(tool: Tool, rules: Rules | None, arguments: dict) -> list[ArgumentFa
             faults.append(ArgumentFault(kind, tuple(error.absolute_path), _short(error.message), error))
     except (TrajectoryError, Unresolvable, re.error, RecursionError) as error:
         faults.append(ArgumentFault("schema", (), f"its schema cannot be applied ({_short(str(error))})"))
-    if "additionalProperties" not in tool.parameters and "patternProperties" not in tool.parameters:
-        known = tool.parameters.get("properties") or {}
+    parts = list(root_parts(tool.parameters))
+    if not any("additionalProperties" in part or "patternProperties" in part for part in parts):
         for name in arguments:
-            if name not in known:
+            if not any(name in (part.get("properties") or {}) for part in parts):
                 faults.append(ArgumentFault("unknown", (), f"unknown argument {name!r}"))
     return faults
 

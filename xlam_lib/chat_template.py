@@ -21,11 +21,12 @@ import json
 import re
 
 from xlam_lib.codec import BLOCK_MARKS, SEED_STYLE, PromptStyle
+from xlam_lib.references import DATA, ESCAPES, MAX_WRITTEN, TABLES
 
 BEFORE, AFTER = "<|user|>", "<|assistant|>"
 
 _BEGIN, _END = (mark.format("' ~ name ~ '") for mark in BLOCK_MARKS)  # as Jinja joins them, within quotes
-_BODY = r"""
+_SOURCE = r"""
 {#- The text of a message: null counts as empty, lists of parts are refused. -#}
 {%- macro text(message) -%}
   {%- if message.content is string -%}
@@ -35,33 +36,105 @@ _BODY = r"""
   {%- endif -%}
 {%- endmacro -%}
 
-{#- The properties of a JSON Schema; with mark_required, each of them says whether it is required. -#}
-{%- macro properties(schema) -%}
-  {%- set known = schema['properties'] or {} -%}
-  {%- if mark_required -%}
-    {{- '{' -}}
-    {%- for name, spec in known.items() -%}
-      {{- (', ' if not loop.first) ~ (name | tojson) ~ ': ' -}}
-      {{- marked(spec, name in (schema['required'] or [])) if spec is mapping else (spec | tojson) -}}
+{#- Parameters, their references written out as `references.py` does: refs.left says that one can't be. -#}
+{%- set refs = namespace(left=false, written=0) -%}
+{%- macro pointed(value, root, inside) -%}
+  {%- set reference = value['$ref'] -%}
+  {%- set refs.written = refs.written + 1 -%}
+  {%- set local = (reference ~ '/').startswith('#/') and reference not in inside and refs.written <= MAX_WRITTEN -%}
+  {%- set to = namespace(value=root if local else none, name='') -%}
+  {%- for part in reference.split('/')[1:] -%}
+    {%- set to.name = part -%}
+    {%- for escape, sign in ESCAPES -%}
+      {%- set to.name = to.name | replace(escape, sign) -%}
     {%- endfor -%}
-    {{- '}' -}}
+    {%- if to.value is mapping -%}
+      {%- set to.value = to.value[to.name] if to.name in to.value else none -%}
+    {%- elif to.value is sequence and to.value is not string and to.name.isdigit() -%}
+      {%- set to.value = to.value[to.name | int] if to.name | int < to.value | length else none -%}
+    {%- else -%}
+      {%- set to.value = none -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- if to.value is mapping or to.value is boolean -%}
+    {%- for key, item in value.items() if key != '$ref' -%}
+      {%- set to.value = dict(to.value if to.value is mapping else {}, **{key: item}) -%}
+    {%- endfor -%}
+    {{- caller(to.value, inside + [reference]) -}}
   {%- else -%}
-    {{- known | tojson -}}
+    {%- set refs.left = true -%}
   {%- endif -%}
 {%- endmacro -%}
 
-{%- macro marked(spec, required) -%}
+{%- macro schema(value, root, inside, mark=false, required=false) -%}
+  {%- if refs.left -%}
+  {%- elif value is mapping and value['$ref'] is string -%}
+    {%- call(target, within) pointed(value, root, inside) -%}
+      {{- schema(target, root, within, mark, required) -}}
+    {%- endcall -%}
+  {%- elif value is mapping -%}
+    {{- '{' -}}
+    {%- for key, item in value.items() if not (mark and key == 'required') -%}
+      {{- (', ' if not loop.first) ~ (key | tojson) ~ ': ' -}}
+      {%- if key in TABLES and item is mapping -%}
+        {{- table(item, root, inside, mark and key == 'properties', value['required'] or []) -}}
+      {%- elif mark and key == 'properties' -%}
+        {{- '{}' -}}
+      {%- else -%}
+        {{- (item | tojson) if key in DATA or key in TABLES else schema(item, root, inside) -}}
+      {%- endif -%}
+    {%- endfor -%}
+    {%- if mark -%}
+      {{- (', ' if value.keys() | reject('equalto', 'required') | list) ~ '"required": ' ~ (required | tojson) -}}
+    {%- endif -%}
+    {{- '}' -}}
+  {%- elif value is sequence and value is not string -%}
+    {{- '[' -}}
+    {%- for item in value -%}
+      {{- (', ' if not loop.first) ~ schema(item, root, inside) -}}
+    {%- endfor -%}
+    {{- ']' -}}
+  {%- else -%}
+    {{- value | tojson -}}
+  {%- endif -%}
+{%- endmacro -%}
+
+{%- macro table(schemas, root, inside, mark, required) -%}
   {{- '{' -}}
-  {%- for key, value in spec.items() if key != 'required' -%}
-    {{- (key | tojson) ~ ': ' ~ (properties(spec) if key == 'properties' else (value | tojson)) ~ ', ' -}}
+  {%- for name, value in schemas.items() -%}
+    {{- (', ' if not loop.first) ~ (name | tojson) ~ ': ' -}}
+    {{- schema(value, root, inside, mark, name in required) -}}
   {%- endfor -%}
-  {{- '"required": ' ~ (required | tojson) ~ '}' -}}
+  {{- '}' -}}
+{%- endmacro -%}
+
+{#- The properties of a JSON Schema; with mark_required, each of them says whether it is required. -#}
+{%- macro properties(value, root, inside) -%}
+  {%- if value is mapping and value['$ref'] is string -%}
+    {%- call(target, within) pointed(value, root, inside) -%}
+      {{- properties(target, root, within) -}}
+    {%- endcall -%}
+  {%- elif not value['properties'] and (value['allOf'] or value['anyOf'] or value['oneOf']) -%}
+    {%- set refs.left = true -%}
+  {%- elif mark_required or '$ref' in (root | tojson) -%}
+    {{- table(value['properties'] or {}, root, inside, mark_required, value['required'] or []) -}}
+  {%- else -%}
+    {{- (value['properties'] or {}) | tojson -}}
+  {%- endif -%}
+{%- endmacro -%}
+
+{%- macro parameters(given) -%}
+  {%- set refs.left = false -%}
+  {%- set refs.written = 0 -%}
+  {%- set written = properties(given, given, []) -%}
+  {%- set whole = given if given['type'] is string else dict({'type': 'object'}, **given) -%}
+  {{- (whole | tojson) if refs.left else written -}}
 {%- endmacro -%}
 
 {%- macro tool(given) -%}
   {%- set tool = given.function or given -%}
   {{- '{"name": ' ~ (tool.name | tojson) ~ ', "description": ' ~ ((tool.description or '') | tojson) -}}
-  {{- ', "parameters": ' ~ properties(tool.parameters or {}) ~ '}' -}}
+  {{- ', "parameters": ' ~ parameters(tool.parameters or {}) ~ '}' -}}
 {%- endmacro -%}
 
 {#- What an assistant message says: thought and calls, without the braces around them. -#}
@@ -79,7 +152,7 @@ _BODY = r"""
   {{- ']' -}}
 {%- endmacro -%}
 
-{#- The results of a turn's calls: none, the text of one, or several in the order of the calls. -#}
+{#- The results of a turn's calls: none, the text of the only one, or those of several in the order of the calls. -#}
 {%- macro observation(calls, results) -%}
   {%- set found = namespace(rows=[], ids=[]) -%}
   {%- for call in calls -%}
@@ -92,7 +165,8 @@ _BODY = r"""
   {%- for result in results if not result.tool_call_id or result.tool_call_id not in found.ids -%}
     {%- set found.rows = found.rows + [{'name': result.name or '', 'content': text(result)}] -%}
   {%- endfor -%}
-  {{- (found.rows if results | length > 1 else text(results[0]) if results else '') | tojson -}}
+  {%- set several = results and (results | length > 1 or calls | length > 1) -%}
+  {{- (found.rows if several else text(results[0]) if results else '') | tojson -}}
 {%- endmacro -%}
 
 {%- macro block(name, text) -%}
@@ -152,7 +226,10 @@ _BODY = r"""
 {%- if answer -%}
   {% generation %}{{- '{' ~ said(answer) ~ '}' ~ eos_token -}}{% endgeneration %}
 {%- endif -%}
-""".replace("BEGIN_MARK", _BEGIN).replace("END_MARK", _END)
+"""
+_NAMES = {"BEGIN_MARK": _BEGIN, "END_MARK": _END, "MAX_WRITTEN": str(MAX_WRITTEN)}
+_NAMES |= {"ESCAPES": json.dumps(ESCAPES), "TABLES": json.dumps(TABLES), "DATA": json.dumps(DATA)}
+_BODY = re.sub("|".join(_NAMES), lambda found: _NAMES[found[0]], _SOURCE)
 
 
 def chat_template(style: PromptStyle = SEED_STYLE, before: str = BEFORE, after: str = AFTER) -> str:

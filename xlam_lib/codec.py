@@ -1,7 +1,7 @@
 """The codec: one place writes prompts and reads answers, so that training, serving and grading can't drift apart.
 
 A prompt is a row of marked blocks (task instruction, available tools, format instruction, query, history), byte for
-byte as the original xLAM models were given it. Answers live in `answers.py` and are offered here too.
+byte as the original xLAM models were given it. Answers live in `answers/` and are offered here too.
 
 How a tool's result enters the history: as the JSON string of its text (`PromptStyle.observations = "text"`). A chat
 template can't parse JSON, so this is the only rule that template and codec can both keep exactly, whatever a tool
@@ -14,11 +14,12 @@ Used by all notebooks: `render_prompt(tools, "Weather in Oslo?")`, `parse_answer
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from xlam_lib.answers import Answer, Parsed, calls_as_dicts, json_text, parse_answer, render_answer, same_calls
+from xlam_lib.references import BRANCHES, parameters_of
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 __all__ = [
@@ -81,20 +82,25 @@ STYLES = {"seed": SEED_STYLE, "brief": BRIEF_STYLE}
 
 
 def render_tools(tools: Iterable[Tool], mark_required: bool = False) -> list[dict[str, Any]]:
-    """Tools in xLAM's concise form, parameters being the properties alone.
+    """Tools in xLAM's concise form, parameters being the properties alone, references among them written out.
 
+    Parameters that can't be said so (a tree that contains itself, a choice of objects) are the JSON Schema as it is.
     Example: [{"name": "weather", "description": "...", "parameters": {"city": {"type": "string", "required": true}}}]
     """
     return [
-        {"name": tool.name, "description": tool.description, "parameters": _properties(tool.parameters, mark_required)}
+        {"name": tool.name, "description": tool.description, "parameters": _parameters(tool.parameters, mark_required)}
         for tool in tools
     ]
 
 
-def _properties(schema: dict[str, Any], mark_required: bool) -> dict[str, Any]:
-    properties, required = schema.get("properties") or {}, schema.get("required") or []
-    if not mark_required:
-        return properties
+def _parameters(schema: dict[str, Any], mark_required: bool) -> dict[str, Any]:
+    known = parameters_of(schema)
+    if known is None:
+        return schema
+    return _marked_table(*known) if mark_required else known[0]
+
+
+def _marked_table(properties: dict[str, Any], required: Container[str]) -> dict[str, Any]:
     return {name: _marked(spec, name in required) for name, spec in properties.items()}
 
 
@@ -102,8 +108,9 @@ def _marked(spec: Any, required: bool) -> Any:
     """A parameter that says whether it is required; inside an object each of its parameters says so."""
     if not isinstance(spec, dict):
         return spec
+    inside = spec.get("required") or []
     marked = {
-        key: _properties(spec, True) if key == "properties" else value
+        key: _marked_table(value or {}, inside) if key == "properties" else value
         for key, value in spec.items()
         if key != "required"
     }
@@ -118,8 +125,9 @@ def read_tools(rendered: Iterable[dict[str, Any]], mark_required: bool = False) 
     found = []
     for tool in rendered:
         parameters = tool["parameters"]
-        schema = _unmarked(parameters) if mark_required else {"properties": parameters}
-        found.append(Tool(tool["name"], tool["description"], {"type": "object", **schema}))
+        if not isinstance(parameters.get("type"), str):  # else it is JSON Schema already
+            parameters = {"type": "object", **(_unmarked(parameters) if mark_required else {"properties": parameters})}
+        found.append(Tool(tool["name"], tool["description"], parameters))
     return found
 
 
@@ -141,11 +149,13 @@ def tools_from_any(tools: Iterable[dict[str, Any]]) -> list[Tool]:
 
 
 def _schema(parameters: dict[str, Any]) -> dict[str, Any]:
-    """JSON Schema as it is; xLAM's concise parameters as JSON Schema."""
+    """JSON Schema as it is; xLAM's concise parameters, which are objects by name, as JSON Schema."""
     properties = parameters.get("properties")
     if isinstance(parameters.get("type"), str):
         return parameters
     if isinstance(properties, dict) and all(isinstance(spec, dict | bool) for spec in properties.values()):
+        return {"type": "object", **parameters}
+    if isinstance(parameters.get("$ref"), str) or any(isinstance(parameters.get(key), list) for key in BRANCHES):
         return {"type": "object", **parameters}
     return {"type": "object", **_unmarked(parameters)}
 
@@ -205,7 +215,8 @@ def history_steps(
     The query is what the user writes before the assistant's first turn. Each assistant turn makes one entry with the
     results of its calls and what the user wrote next, consecutive user messages joined by a newline:
     {"step_id": 1, "thought": "", "tool_calls": [...], "next_observation": "...", "user_input": "..."}, the last key
-    only after a user message. Several results are [{"name", "content"}, ...] in the order of the calls; none is "".
+    only after a user message. The result of a turn's only call is its text; where several calls were made, or several
+    results came, they are [{"name", "content"}, ...] in the order of the calls, however many there are; none is "".
     """
     query: list[str] = []
     turns: list[tuple[Step, list[Step], list[str]]] = []
@@ -234,7 +245,7 @@ def history_steps(
 def _observation(calls: Sequence[ToolCall], results: Sequence[Step], observations: str) -> Any:
     if not results:
         return ""
-    if len(results) == 1:
+    if len(results) == 1 and len(calls) <= 1:
         return _content(results[0].content, observations)
     ids = [call.id for call in calls]
     ordered = [

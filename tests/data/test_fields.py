@@ -42,6 +42,16 @@ def test_a_key_that_is_named_is_not_among_every_key() -> None:
     assert known.unknown({"a": {"name": 1, "b": 2}, "meta": {"b": 3}}) == {"a.b": 2}
 
 
+def test_what_is_left_out_is_known_and_closes_no_level_that_is_taken_as_a_whole() -> None:
+    known = Fields.of(["info", "messages[].content", "x.*"], ["info.ids", "messages[].role", "meta.seed", "x.y.z"])
+    whole = {"info": {"ids": 1, "b": 2}, "messages": [{"content": 1, "role": 2}], "x": {"y": {"z": 1, "a": 2}}}
+    assert known.unknown(whole) == {}
+    assert known.unknown({"messages": [{"name": 1}], "meta": {"seed": 1, "b": 2}}) == {
+        "messages[0].name": 1,
+        "meta.b": 2,
+    }
+
+
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
 def test_any_value_is_walked_and_found_whole(value: object) -> None:
     found = Fields.of(PATHS).unknown({"messages": [{"other": value}], "new": value})

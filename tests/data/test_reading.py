@@ -289,10 +289,10 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_missing_input_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match="no/where: no such file or folder; give a .json, .jsonl or .ndjson"):
+    with pytest.raises(ReadError, match="no/where: no such file or folder; give a .json, .jsonl, .ndjson or .traj"):
         data_files("no/where")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ReadError, match="holds no .json, .jsonl or .ndjson .* file, only 1 others"):
+    with pytest.raises(ReadError, match="holds no .json, .jsonl, .ndjson or .traj .* file, only 1 others"):
         data_files(tmp_path)
     with pytest.raises(ReadError, match="cannot be opened"):
         next(read_records(tmp_path / "gone.json"))

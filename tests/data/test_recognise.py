@@ -5,7 +5,7 @@ from itertools import chain
 import pytest
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.convert import unpacked
+from xlam_lib.data.convert import raw_records, unpacked
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.reading import read_records
 from xlam_lib.data.recognise import FORMATS, recognised
@@ -60,3 +60,14 @@ def test_a_name_that_is_no_source() -> None:
         find_source("openai-chats")
     with pytest.raises(ReadError, match="no source 'xyz'. There are"):
         find_source("xyz")
+
+
+@pytest.mark.parametrize("source", ["atif", "inspect_ai", "openai_responses", "openhands", "swe_agent"])
+def test_logs_of_agents_are_recognised_whole_and_in_parts(source: str) -> None:
+    files = sorted(path for path in (samples_dir(source) / "raw").rglob("*") if path.is_file())
+    for raw in (raw for file in files for raw in raw_records(SOURCES[source], file)):
+        parts = [part for key in ("items", "history") for part in raw.value.get(key, []) if isinstance(part, dict)]
+        of_a_program = [part for part in parts if "type" in part or part.get("source") in ("agent", "user")]
+        if source in ("openai_responses", "openhands"):
+            assert {recognised(part)[1] for part in of_a_program} <= {source}
+        assert recognised(raw.value)[1] == source or "parent" in raw.value

@@ -147,12 +147,13 @@ def test_duplicates_across_files(tmp_path: Path) -> None:
     assert (accounting.records_converted, accounting.dropped, accounting.files) == (3, {DUPLICATE: 3}, 2)
 
 
-def test_a_schema_that_is_none_is_a_drop_with_that_reason(tmp_path: Path) -> None:
+def test_a_schema_that_is_none_is_mended_and_counted(tmp_path: Path) -> None:
     tools = json.dumps([{"name": "f", "parameters": {"type": "object", "properties": {"x": {"type": "number of"}}}}])
     path = write(tmp_path / "rows.jsonl", [{**ROWS[0], "tools": tools, "answers": "[]"}, ROWS[1]])
     accounting = unify("xlam_fc_60k", path, tmp_path / "out")
-    assert accounting.dropped == {"tool schema is not JSON Schema": 1}
-    assert "step" not in accounting.losses[0].detail and "'number of'" in accounting.losses[0].detail
+    kind = "parameter type or keyword not understood"
+    assert (accounting.records_converted, accounting.warnings) == (2, {kind: 1})
+    assert "number of" in accounting.warned[kind]
 
 
 def test_warnings_are_counted(tmp_path: Path) -> None:

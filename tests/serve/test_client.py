@@ -19,9 +19,10 @@ from xlam_lib.endpoint import (
     UnknownModelError,
     openai_client,
 )
+from xlam_lib.serve.choices import collect_choices, collect_stream
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
-from xlam_lib.serve.messages import strict_messages
+from xlam_lib.serve.messages import openai_messages
 from xlam_lib.views import tools_to_openai
 
 ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'
@@ -102,14 +103,14 @@ def test_the_originals_snippet_by_the_servers_tools(wire):
         "model": "m",
         "temperature": 0.0,
         "max_tokens": 512,
-        "messages": strict_messages(MESSAGES),
+        "messages": openai_messages(MESSAGES),
         "tools": tools_to_openai(tools_from_any(TOOLS)),
     }
     choice = response["choices"][0]
     assert choice["message"] == {"role": "assistant", "content": "Look.", "tool_calls": [{"id": "x0", **CALL}]}
     assert (choice["finish_reason"], choice["problems"], response["model"]) == ("tool_calls", [], "m")
     again = [*MESSAGES, choice["message"], {"role": "tool", "content": "sunny"}]  # the answer goes back as it is
-    assert strict_messages(again)[-1]["tool_call_id"] == "x0"
+    assert openai_messages(again)[-1]["tool_call_id"] == "x0"
 
 
 @pytest.mark.parametrize("mode", ["prompt", "completion"])
@@ -160,6 +161,99 @@ def test_streams_end_with_the_same_choice(wire):
         message = {"role": "assistant", "content": "Look.", "tool_calls": [{"id": call_id, **CALL}]}
         assert pieces[-1] == {"index": 0, "message": message, "finish_reason": "tool_calls", "problems": []}
     assert wire.asked[0][1]["stream"] is True
+
+
+def several(*parts):
+    """A stream whose chunks belong to several choices: (index, delta or text, finish reason)."""
+    listed = [
+        {"index": index, **({"delta": piece} if isinstance(piece, dict) else {"text": piece}), "finish_reason": finish}
+        for index, piece, finish in parts
+    ]
+    return 200, [{"id": "1", "object": "chunk", "created": 1, "model": "m", "choices": [one]} for one in listed]
+
+
+def call_piece(name, arguments):
+    function = {"name": name, "arguments": arguments}
+    return {"tool_calls": [{"index": 0, "id": f"id-{name}", "type": "function", "function": function}]}
+
+
+@pytest.mark.parametrize("mode", ["tools", "prompt", "completion"])
+def test_the_choices_of_a_stream_are_kept_apart(wire, mode):
+    if mode == "tools":
+        parts = [(1, {"content": "It "}, None), (0, {"content": "Lo"}, None), (0, {"content": "ok."}, None)]
+        parts += [(0, call_piece("search", '{"query": "weather"}'), None), (1, {"content": "rains."}, None)]
+        parts += [(1, {}, "stop"), (0, {}, "tool_calls")]
+    else:
+        texts = [
+            (index, answer[at : at + 9]) for at in range(0, 99, 9) for index, answer in ((1, "It rains."), (0, ANSWER))
+        ]
+        parts = [
+            (index, piece if mode == "completion" else {"content": piece}, None) for index, piece in texts if piece
+        ]
+        parts += [(index, "" if mode == "completion" else {}, "stop") for index in (0, 1)]
+    wire.answers = [several(*parts)]
+    *pieces, first, second = wire.client(mode=mode).stream(MESSAGES, TOOLS, n=2)
+    said = {index: "".join(piece["content"] for piece in pieces if piece["index"] == index) for index in (0, 1)}
+    assert said == {0: "Look.", 1: "It rains."}
+    assert (first["index"], first["message"]["content"], first["finish_reason"]) == (0, "Look.", "tool_calls")
+    assert [{"name": call["name"], "arguments": call["arguments"]} for call in first["message"]["tool_calls"]] == [CALL]
+    message = {"role": "assistant", "content": "It rains.", "tool_calls": []}
+    assert (second["index"], second["message"], second["finish_reason"]) == (1, message, "stop")
+
+
+def test_one_choice_of_a_stream_is_collected(wire):
+    wire.answers = [
+        several((0, {"content": "a"}, None), (1, {"content": "b", "reasoning": "c"}, None), (1, {}, "stop"))
+    ] * 2
+    client = openai_client(wire.url)
+    ask = {"model": "m", "messages": MESSAGES[:2], "stream": True}
+    message = {"role": "assistant", "content": "b", "tool_calls": [], "reasoning": "c"}
+    chunks = list(client.chat.completions.create(**ask))
+    assert collect_stream(chunks, 1) == {"message": message, "finish_reason": "stop"}
+    assert collect_stream(chunks)["message"]["content"] == "a" and list(collect_choices(chunks)) == [0, 1]
+    assert collect_stream([]) == {
+        "message": {"role": "assistant", "content": "", "tool_calls": []},
+        "finish_reason": None,
+    }
+
+
+@pytest.mark.parametrize("mode", ["prompt", "completion"])
+def test_the_form_that_a_client_asks_for_comes_back_untouched(wire, mode):
+    own = '{"thought": "It will rain.", "answer": 42}'
+    wishes = [{"extra_body": {"response_format": {"type": "json_object"}}}]
+    wishes += [{"extra_body": {"structured_outputs": {"json": {}}}}]
+    wishes += [{"response_format": {"type": "json_object"}}] if mode == "prompt" else []
+    for options in wishes:
+        part = (lambda text: text) if mode == "completion" else (lambda text: {"content": text})
+        wire.answers = [
+            text(own) if mode == "completion" else chat(own),
+            several((0, part(own), None), (0, part(""), "stop")),
+        ]
+        choice = wire.client(mode=mode).completion(MESSAGES, TOOLS, **options)["choices"][0]
+        assert (choice["message"]["content"], choice["problems"]) == (own, [])
+        *pieces, last = wire.client(mode=mode).stream(MESSAGES, TOOLS, **options)
+        assert "".join(piece["content"] for piece in pieces) == own and last == choice
+    wire.answers = [text(ANSWER) if mode == "completion" else chat(ANSWER)]
+    choice = wire.client(mode=mode).completion(MESSAGES, TOOLS, extra_body={"response_format": {"type": "text"}})[
+        "choices"
+    ][0]
+    assert choice["message"]["content"] == "Look."
+
+
+def test_what_was_not_offered_is_not_called_and_repairs_are_reported(wire):
+    other = ANSWER.replace("search", "erase")
+    wire.answers = [chat(other), chat("", [{"name": "search", "arguments": '{"query": "two\nlines"}'}])]
+    wire.answers += [chat(ANSWER[:60], finish="length")]
+    choice = wire.client(mode="prompt").completion(MESSAGES, TOOLS)["choices"][0]
+    assert choice["message"]["tool_calls"] == [] and choice["finish_reason"] == "stop"
+    assert choice["message"]["content"] == 'Look.\n{"name": "erase", "arguments": {"query": "weather"}}'
+    assert choice["problems"] == ["calls 'erase', which is not among the tools"]
+    choice = wire.client().completion(MESSAGES, TOOLS)["choices"][0]
+    assert choice["message"]["tool_calls"][0]["arguments"] == {"query": "two\nlines"}
+    assert choice["problems"] == ["call of 'search': raw control characters in a string accepted"]
+    choice = wire.client(mode="prompt").completion(MESSAGES, TOOLS)["choices"][0]
+    assert (choice["message"]["content"], choice["message"]["tool_calls"]) == ("Look.", [])
+    assert [problem[:7] for problem in choice["problems"]] == ["cut off", "malform"]
 
 
 def test_problems_are_reported(wire):

@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletionMessage
 from seed_example import MESSAGES, TOOLS
 
 from xlam_lib.codec import tools_from_any
-from xlam_lib.serve.messages import MessageError, steps_of, strict_messages
+from xlam_lib.serve.messages import MessageError, openai_messages, steps_of
 from xlam_lib.views import to_openai, tools_to_openai
 
 USER = {"role": "user", "content": "Hi"}
@@ -22,7 +22,7 @@ def assistant(*calls, content=None):
 
 def test_the_originals_example_is_understood_as_printed():
     before = json.dumps(MESSAGES)
-    strict = strict_messages(MESSAGES)
+    strict = openai_messages(MESSAGES)
     assert json.dumps(MESSAGES) == before  # the caller's messages stay as they are
     assert [message["role"] for message in strict] == ["system", "user", "assistant", "tool", "user"]
     arguments = '{"location": "New York", "unit": "fahrenheit"}'
@@ -35,11 +35,11 @@ def test_the_originals_example_is_understood_as_printed():
         "tool_call_id": "call_0",
         "name": "get_weather",
     }
-    assert strict_messages(strict) == strict
+    assert openai_messages(strict) == strict
 
 
 def test_steps_for_the_codec():
-    system, steps = steps_of(strict_messages(MESSAGES))
+    system, steps = steps_of(openai_messages(MESSAGES))
     assert system == "You are a helpful assistant."
     assert steps[1].tool_calls[0].arguments == {"location": "New York", "unit": "fahrenheit"}
     assert (steps[2].tool_call_id, steps[2].name) == ("call_0", "get_weather")
@@ -50,7 +50,7 @@ def test_steps_for_the_codec():
 @settings(deadline=None)
 def test_a_trajectorys_messages_are_strict_already(trajectory):
     messages = to_openai(trajectory.steps)
-    assert strict_messages(messages) == messages
+    assert openai_messages(messages) == messages
     system, steps = steps_of(messages)
     first = trajectory.steps[0]
     assert (system, (*[first] * (first.role == "system"), *steps)) == (
@@ -76,7 +76,7 @@ def test_parallel_results_stay_apart_in_whatever_order_they_come():
         {"role": "tool", "name": name, "content": text}
         for name, text in (("other", "o"), ("get", "first"), ("get", "second"))
     ]
-    strict = strict_messages([USER, assistant(*calls), *results])
+    strict = openai_messages([USER, assistant(*calls), *results])
     assert [call["id"] for call in strict[1]["tool_calls"]] == ["call_0", "call_1", "call_2"]
     assert [(m["tool_call_id"], m["content"]) for m in strict[2:]] == [
         ("call_2", "o"),
@@ -87,7 +87,7 @@ def test_parallel_results_stay_apart_in_whatever_order_they_come():
 
 def test_ids_given_are_kept_and_new_ones_differ():
     calls = [{"id": "call_0", "type": "function", "function": {"name": "a", "arguments": ""}}, {"name": "a"}]
-    strict = strict_messages([USER, assistant(*calls), {"role": "tool", "tool_call_id": "call_1", "content": "x"}])
+    strict = openai_messages([USER, assistant(*calls), {"role": "tool", "tool_call_id": "call_1", "content": "x"}])
     assert [call["id"] for call in strict[1]["tool_calls"]] == ["call_0", "call_1"]
     assert strict[1]["tool_calls"][0]["function"]["arguments"] == "{}"
     assert strict[2]["name"] == "a"
@@ -96,7 +96,7 @@ def test_ids_given_are_kept_and_new_ones_differ():
 def test_objects_of_the_openai_package_and_parts_of_text():
     message = ChatCompletionMessage(role="assistant", content="Hello")
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    strict = strict_messages([{"role": "user", "content": parts}, message])
+    strict = openai_messages([{"role": "user", "content": parts}, message])
     assert strict == [{"role": "user", "content": "a\nb"}, {"role": "assistant", "content": "Hello"}]
 
 
@@ -104,7 +104,7 @@ def test_objects_of_the_openai_package_and_parts_of_text():
     ("result", "text"), [({"celsius": 4}, '{"celsius": 4}'), ([1, "å"], '[1, "å"]'), (None, "null")]
 )
 def test_results_that_are_data_become_json(result, text):
-    strict = strict_messages([USER, assistant({"name": "a"}), {"role": "tool", "content": result}])
+    strict = openai_messages([USER, assistant({"name": "a"}), {"role": "tool", "content": result}])
     assert strict[2]["content"] == text
 
 
@@ -129,13 +129,13 @@ def test_results_that_are_data_become_json(result, text):
 )
 def test_what_cannot_be_understood_is_named(messages, error):
     with pytest.raises(MessageError, match=error):
-        strict_messages(messages)
+        openai_messages(messages)
 
 
 def test_system_messages_stand_together_in_their_order():
     given = [{"role": "system", "content": "A."}, {"role": "developer", "content": ""}, USER]
     late = {"role": "system", "content": [{"type": "text", "text": "B."}]}
-    system, steps = steps_of(strict_messages([*given, assistant(content="Hello"), late, USER]))
+    system, steps = steps_of(openai_messages([*given, assistant(content="Hello"), late, USER]))
     assert system == "A.\n\nB." and [step.role for step in steps] == ["user", "assistant", "user"]
 
 
@@ -190,7 +190,7 @@ LANGCHAIN_CALL = {"name": "get_weather", "args": {"city": "Oslo"}, "id": "call_9
 )
 def test_an_assistant_message_as_a_client_library_dumps_it(dump, plain):
     before = json.dumps(dump)
-    assert strict_messages([USER, dump]) == [USER, plain]
+    assert openai_messages([USER, dump]) == [USER, plain]
     assert json.dumps(dump) == before
 
 
@@ -201,15 +201,15 @@ def test_a_conversation_of_langchain():
         {**LANGCHAIN, "type": "ai", "content": "", "tool_calls": [LANGCHAIN_CALL]},
         {**LANGCHAIN, "type": "tool", "content": "", "tool_call_id": "call_9", "artifact": [1], "status": "success"},
     ]
-    strict = strict_messages(dumps)
+    strict = openai_messages(dumps)
     assert [message["role"] for message in strict] == ["system", "user", "assistant", "tool"]
     assert strict[3] == {"role": "tool", "content": "", "tool_call_id": "call_9", "name": "get_weather"}
-    assert strict_messages(strict) == strict
+    assert openai_messages(strict) == strict
 
 
 def test_the_old_form_of_calls_and_results():
     messages = [USER, {**TOLD, "function_call": FUNCTION}, {"role": "function", "name": "get_weather", "content": "4"}]
-    strict = strict_messages(messages)
+    strict = openai_messages(messages)
     assert strict[1]["tool_calls"][0]["id"] == strict[2]["tool_call_id"]
     assert strict[2]["role"] == "tool"
 
@@ -233,7 +233,7 @@ def test_the_old_form_of_calls_and_results():
 )
 def test_what_would_be_lost_is_named(message, error):
     with pytest.raises(MessageError, match=error):
-        strict_messages([USER, message])
+        openai_messages([USER, message])
 
 
 @given(trajectories(), st.dictionaries(st.text(max_size=5), st.sampled_from([None, "", False, [], {}, [None]])))
@@ -241,4 +241,4 @@ def test_what_would_be_lost_is_named(message, error):
 def test_keys_that_say_nothing_change_nothing(trajectory, empty):
     messages = to_openai(trajectory.steps)
     padded = [{**empty, **dict.fromkeys(("refusal", "tool_calls", "name", "reasoning")), **m} for m in messages]
-    assert strict_messages(padded) == strict_messages(messages)
+    assert openai_messages(padded) == openai_messages(messages)

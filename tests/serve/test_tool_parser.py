@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from xlam_lib.chat_template import chat_template, model_prompt
 from xlam_lib.codec import BRIEF_STYLE, history_steps, render_prompt, tools_from_any
-from xlam_lib.serve.messages import steps_of, strict_messages
+from xlam_lib.serve.messages import openai_messages, steps_of
 from xlam_lib.views import to_openai
 
 pytestmark = pytest.mark.slow  # vLLM takes that long to import
@@ -237,7 +237,7 @@ def served(messages, **options):
 
 def from_codec(messages):
     """The prompt that the codec writes."""
-    system, steps = steps_of(strict_messages(messages))
+    system, steps = steps_of(openai_messages(messages))
     style = replace(BRIEF_STYLE, task_instruction=system or BRIEF_STYLE.task_instruction)
     return model_prompt(render_prompt(tools_from_any(FUNCTIONS), *history_steps(steps), style))
 

@@ -1,3 +1,4 @@
+import copy
 import importlib.util
 import json
 import re
@@ -235,6 +236,9 @@ def test_conversations_with_tools_become_what_the_codec_writes(trained, base, tr
     end = tokenizer.eos_token
     assert made["prompt"] == model_prompt(prompt, *checkpoint.wrapper(tokenizer)) and "HISTORY" in made["prompt"]
     assert made["chosen"] == answer + end and made["rejected"] == answer.replace("4 degrees", "40 degrees") + end
+    padded = copy.deepcopy(row)  # as a table gives it
+    padded["tools"][0]["function"]["parameters"]["properties"]["of_another_tool"] = None
+    assert as_rows([padded], tokenizer)[0] == made
     pair = Pair(prompt, answer, answer.replace("4 degrees", "40 degrees"), "own", "wrong_value", "t", index)
     assert as_rows([pair, row], tokenizer) == [made, made]
     assert as_rows([{key: getattr(pair, key) for key in ("prompt", "chosen", "rejected")}], tokenizer) == [made]

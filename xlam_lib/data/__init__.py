@@ -8,6 +8,7 @@ unify.py        the command: `python -m xlam_lib.data.unify --source NAME --inpu
 pipeline/       its steps: shards, verification, rating, duplicates, contamination, split, one merge with the books
 quality/        verification, repair, grounding, ratings
 store.py        JSON Lines and Parquet; export.py: other formats (OpenAI, TRL, AgentOhana, ActionStudio, ADP)
+fields.py       the fields that a source knows; others are kept and counted
 accounting.py   records in = converted + dropped + quarantined, or an error
 report.py       tables for notebook 01
 golden.py       makes the samples that the tests compare with

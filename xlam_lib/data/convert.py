@@ -14,9 +14,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from xlam_lib.data.accounting import Accounting, Drop, Loss
+from xlam_lib.data.accounting import SHAPE_ERRORS, UNFORESEEN, Accounting, Drop, Loss
+from xlam_lib.data.archives import read_zip
 from xlam_lib.data.fields import UNKNOWN, UNKNOWN_FIELDS, path_of
 from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
+from xlam_lib.data.padding import PADDING
 from xlam_lib.data.reading import Raw, matches, read_records, read_text
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Trajectory
@@ -27,10 +29,12 @@ Convert = Callable[[dict[str, Any], str], list[Trajectory]]
 DUPLICATE = "duplicate of an earlier record"
 RENAMED = "id given twice, renamed"
 ARGUMENTS = "argument against its schema"
-UNFORESEEN = "a shape that the converter doesn't know"
-SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)  # what data provoke in code
 SHOWN = 200  # characters of an unknown field, its name or an example
-NOTES = {"repairs": "arguments repaired", "unknown_types": "parameter type not understood"}  # lists in Trajectory.extra
+NOTES = {  # lists in Trajectory.extra
+    "repairs": "arguments repaired",
+    "unknown_types": "parameter type or keyword not understood",
+    PADDING: "nulls of a table taken out",
+}
 
 
 class Names:
@@ -102,8 +106,11 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
 
 def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:
     """The raw records of one file, objects that hold several taken apart, and others completed by another file."""
+    zipped = source.SOURCE.zipped_file
+    if zipped and matches(file, (zipped.files,)):
+        return unpacked(source, read_zip(file, zipped))
     if matches(file, source.SOURCE.text_files):
-        return read_text(file, source.split)
+        return unpacked(source, read_text(file, source.split))
     records = unpacked(source, read_records(file))
     paired = paired_file_of(source, file)
     return join_records(source, records, paired) if paired else records
@@ -128,7 +135,7 @@ def _unpacked(
             yield loss_of(raw, _unforeseen(raw, error))
             continue
         # an object that turns out to hold none is a record itself: the converter says what it is
-        yield from (Raw(value, raw.file, raw.line) for value in inner or [raw.value])
+        yield from (Raw(value, raw.file, raw.line) for value in inner) if inner else (raw,)
 
 
 def converter(source: Any) -> Convert:
@@ -144,8 +151,9 @@ def converter(source: Any) -> Convert:
     def keeping(record: dict[str, Any], where: str) -> list[Trajectory]:
         made = convert(record, where)
         if made and (unknown := unknown_of(record)):
-            first = msgspec.structs.replace(made[0], extra={**made[0].extra, UNKNOWN_FIELDS: unknown})
-            return [first, *made[1:]]
+            extra = made[0].extra
+            kept = {**extra.get(UNKNOWN_FIELDS, {}), **unknown}
+            return [msgspec.structs.replace(made[0], extra={**extra, UNKNOWN_FIELDS: kept}), *made[1:]]
         return made
 
     return keeping
@@ -208,6 +216,9 @@ def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
         raise _unforeseen(raw, error) from error
     if not trajectories:
         raise Drop("the converter made nothing of it")
+    if raw.padding:
+        found = {**trajectories[0].extra, PADDING: [f"{raw.padding} null(s)"]}
+        return [msgspec.structs.replace(trajectories[0], extra=found), *trajectories[1:]]
     return trajectories
 
 

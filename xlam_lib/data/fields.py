@@ -4,8 +4,9 @@
     known.unknown({"id": 1, "resolved": True, "messages": [{"role": "user", "content": "Hi", "seed": 7}]})
         -> {"resolved": True, "messages[0].seed": 7}
 
-A path has keys joined by ".", "[]" for every element of a list and "*" for every key. A path without deeper ones is
-taken as a whole: what lies below it is known, too. `path_of` is the path of a value's place.
+A path has keys joined by ".", "[]" for every element of a list, "*" for every key and, in what is left out, "**" for
+any way down. A path without deeper ones is taken as a whole: what lies below it is known, too. `path_of` is the path
+of a value's place.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 UNKNOWN_FIELDS = "unknown_fields"  # key of `Trajectory.extra`: {place: value}
 UNKNOWN = "unknown field "  # how the warnings begin that count them
-EACH, ANY = "[]", "*"
+EACH, ANY, DEEP = "[]", "*", "**"
 NUMBER = re.compile(r"\[\d+\]")
 
 
@@ -33,16 +34,29 @@ class Fields:
     open: bool = True  # every key is known, because none is listed
 
     @classmethod
-    def of(cls, paths: Iterable[str]) -> Fields:
-        """The levels that paths speak of: `Fields.of(["id", "messages[].role"]).known` -> {"id", "messages"}."""
-        top = cls()
+    def of(cls, paths: Iterable[str], left_out: Iterable[str] = ()) -> Fields:
+        """The levels that paths speak of: `Fields.of(["id", "messages[].role"]).known` -> {"id", "messages"}.
+
+        What is left out is known, too; a path into what is taken as a whole says nothing about the keys beside it.
+        """
+        top, wholes = cls(), set()
         for path in paths:
-            level = top
-            for part in path.replace(EACH, f".{EACH}").split("."):
-                level.known.add(part)
-                level = level.inner.setdefault(part, cls())
+            wholes.add(id(top._add(path, set())))
+        for path in left_out:
+            top._add(path, wholes)
         top._settle()
         return top
+
+    def _add(self, path: str, wholes: set[int]) -> Fields:
+        """Makes the levels of a path known, down to its end or to what is taken as a whole."""
+        level = self
+        for part in path.replace(EACH, f".{EACH}").split("."):
+            any_ = level.inner.get(ANY)
+            if part == DEEP or (id(level) in wholes and not level.known) or (id(any_) in wholes and not any_.known):
+                break
+            level.known.add(part)
+            level = level.inner.setdefault(part, Fields())
+        return level
 
     def _settle(self) -> None:
         """Leaves the levels that say something, so that a walk over a record is short."""
@@ -74,6 +88,11 @@ class Fields:
         elif type(value) is list and self.each:
             for number, inner in enumerate(value):
                 self.each._walk(inner, f"{place}[{number}]", found)
+
+
+def of_the_record(unknown: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the record itself, for formats with a way back: `of_the_record({"a": 1, "b.c": 2})` -> {"a": 1}."""
+    return {place: value for place, value in unknown.items() if "." not in place and EACH[0] not in place}
 
 
 def path_of(place: str) -> str:

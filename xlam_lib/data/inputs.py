@@ -66,7 +66,7 @@ def find_input(source: Any, given: str | Path) -> Input:
         return Input(info.hub_id, hub=parsed(info.hub_id))
     if hub := hub_id(given):
         return Input(str(given), hub=hub)
-    files, ignored = data_files(given, info.text_files)
+    files, ignored = data_files(given, info.own_files)
     return Input(str(Path(given).resolve()), with_paired_files(source, files), ignored)
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import logging
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -27,15 +28,18 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib import serialize
-from xlam_lib.data.accounting import Loss
+from xlam_lib.data.accounting import SHAPE_ERRORS, UNFORESEEN, Drop, Loss
 from xlam_lib.data.streams import CHUNK, Raw, ReadError, Stream, bad_byte, list_elements
 from xlam_lib.data.tables import TABLES, kind_of_table, table_rows
 
 __all__ = ["Raw", "ReadError", "data_files", "is_lines", "matches", "read_lines", "read_records", "read_text"]
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", *TABLES)
+log = logging.getLogger(__name__)
+NO_RECORD = "a text in which no record begins"
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".traj", *TABLES)
+ONE_VALUE = (".json", ".traj")  # a list or an object a file, as a rule; the others have a value a line
 Split = Callable[[str], Iterator[tuple[int, dict[str, Any]]]]
-KINDS = ".json, .jsonl or .ndjson (also .gz), .parquet or .arrow"
+KINDS = ".json, .jsonl, .ndjson or .traj (also .gz), .parquet or .arrow"
 BOMS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -109,8 +113,10 @@ def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[
 def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
     """The records of a plain-text file, a log or transcript; `split(text)` of its source yields (line, record) of each.
 
-    A file that is not UTF-8 or whose gzip stream breaks off is one quarantined entry, since a record that is cut off
-    can't be told from a short one: `next(read_text("episodes.txt", webshop.split)).line` -> 1.
+    A file that is not UTF-8, or not JSON where its source expects that, or whose gzip stream breaks off, is one
+    quarantined entry, since a record that is cut off can't be told from a short one:
+    `next(read_text("episodes.txt", webshop.split)).line` -> 1. A text in which `split` finds no record, or over which
+    it fails, is one dropped entry behind the records that came before.
     """
     try:
         data = Path(path).read_bytes()
@@ -126,12 +132,22 @@ def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
         reason = f"not UTF-8: byte 0x{error.object[error.start]:02x} (Latin-1 or Windows-1252 text?)"
         yield Loss("quarantined", str(path), line, reason)
         return
-    empty = True
-    for line, record in split(text):
-        empty = False
-        yield Raw(record, str(path), line)
-    if empty:
-        yield Loss("quarantined", str(path), 0, "the file is empty" if not text.strip() else "no record in this text")
+    line = 0
+    try:
+        for line, record in split(text):
+            yield Raw(record, str(path), line)
+    except json.JSONDecodeError as error:  # of a source whose text files are JSON
+        yield Loss("quarantined", str(path), error.lineno, f"not JSON: {error}")
+    except Drop as drop:
+        yield Loss("dropped", str(path), line, drop.reason, drop.detail)
+    except SHAPE_ERRORS as error:
+        log.warning("%s: %s behind line %d; please report it", path, UNFORESEEN, line, exc_info=error)
+        yield Loss("dropped", str(path), line, UNFORESEEN, f"{type(error).__name__}: {error}"[:500])
+    else:
+        if not text.strip() and not line:
+            yield Loss("quarantined", str(path), 0, "the file is empty")
+        elif not line:
+            yield Loss("dropped", str(path), 0, NO_RECORD, f"it begins {text.strip()[:80]!r}")
 
 
 def _files(folder: str) -> Iterator[str]:
@@ -158,7 +174,7 @@ def _wrong_encoding(head: bytes) -> str:
 def _reader(stream: Stream, head: bytes) -> Callable[[Stream], Iterator[Raw | Loss]]:
     """A list, lines or one object? The content decides; the name does where the first line may be a bad one."""
     first, _, rest = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
-    named_lines = not stream.path.name.removesuffix(".gz").endswith(".json")
+    named_lines = not stream.path.name.removesuffix(".gz").endswith(ONE_VALUE)
     if first.startswith(b"["):
         return _lines if named_lines and rest.strip() and first.strip() != b"[" else list_elements
     if named_lines:

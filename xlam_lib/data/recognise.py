@@ -15,13 +15,17 @@ from xlam_lib.data.accounting import Drop
 
 Record = dict[str, Any]
 LANGCHAIN = ("human", "ai", "constructor")
-ITEMS = ("function_call", "function_call_output", "message", "reasoning")
+ITEMS = (
+    *("function_call", "function_call_output", "message", "reasoning", "mcp_call", "mcp_list_tools"),
+    *("custom_tool_call", "custom_tool_call_output"),
+)
 EVENTS = ("user", "agent", "environment")
 
 
 def _first(record: Record, *keys: str) -> Record:
-    """The first object of the first list that the record has under one of the keys; {} without any."""
+    """The first object of the first list (or list of lists) that the record has under one of the keys; {} without."""
     listed = next((record[key] for key in keys if isinstance(record.get(key), list) and record[key]), [None])
+    listed = listed[0] if isinstance(listed[0], list) and listed[0] else listed
     return listed[0] if isinstance(listed[0], dict) else {}
 
 
@@ -39,7 +43,11 @@ FORMATS: dict[str, tuple[str, Callable[[Record], bool]]] = {  # source -> (the f
     "atif": ("an ATIF trajectory", lambda r: str(r.get("schema_version")).startswith("ATIF")),
     "swe_agent": (
         "a trajectory of SWE-agent",
-        lambda r: "history" in r and "info" in r or "observation" in _first(r, "trajectory"),
+        lambda r: (
+            ("history" in r and "info" in r)
+            or "observation" in _first(r, "trajectory")
+            or str(r.get("trajectory_format")).startswith("mini-swe-agent")
+        ),
     ),
     "inspect_ai": (
         "a log of inspect_ai",
@@ -47,13 +55,15 @@ FORMATS: dict[str, tuple[str, Callable[[Record], bool]]] = {  # source -> (the f
     ),
     "openai_responses": (
         "items of OpenAI's Responses",
-        lambda r: any(_first(r, key).get("type") in ITEMS for key in ("input", "output", "items")),
+        lambda r: (
+            any(_first(r, key).get("type") in ITEMS for key in ("input", "output", "items")) or r.get("type") in ITEMS
+        ),
     ),
     "openhands": (
         "events of OpenHands",
         lambda r: (
             _first(r, "history", "events").get("source") in EVENTS
-            or (r.get("source") in EVENTS and bool({"action", "observation"} & r.keys()))
+            or (r.get("source") in EVENTS and bool({"action", "observation", "kind"} & r.keys()))
         ),
     ),
     "tau_bench": ("a trajectory of tau-bench", lambda r: {"traj", "task_id"} <= r.keys()),

@@ -43,6 +43,7 @@ class Raw(Frozen, frozen=True):
     value: dict[str, Any]
     file: str
     line: int
+    padding: int = 0  # nulls that a table had filled in, taken out
 
     @property
     def where(self) -> str:

@@ -3,7 +3,8 @@
     for record in table_rows("train-00000-of-00001.parquet"): ...   # record.line is the number of the row
 
 What a table can't tell, a row doesn't claim: in it every object of a column has the same keys, and those that the
-record did not have are null. Such keys are left out again. JSON kept as JSON stays as it was, nulls included.
+record did not have are null. Such keys are left out again, and counted. JSON kept as JSON stays as it was, nulls
+included.
 
 A file is read by pieces of a row group, never as a whole. One that is no table, or breaks off, is a quarantined entry:
 behind the rows that could be read, and with the reason that Arrow gives.
@@ -80,14 +81,19 @@ def _arrow(path: str | Path) -> Iterator[Any]:
 def record_of(row: dict[str, Any], schema: Any, place: str, number: int) -> Raw | Loss:
     """A row of a table as a record, without the keys that the table has filled with null."""
     try:
-        value = {field.name: _plain(row[field.name], field.type) for field in schema if row[field.name] is not None}
+        nulls = [0]
+        columns = [field for field in schema if row[field.name] is not None]
+        value = {field.name: _plain(row[field.name], field.type, nulls) for field in columns}
     except (ValueError, RecursionError) as error:
         return Loss("quarantined", place, number, f"not JSON: {error}")
-    return Raw(value, place, number)
+    return Raw(value, place, number, nulls[0])
 
 
-def _plain(value: Any, kind: Any) -> Any:
-    """A value of a table as JSON. `kind` is its Arrow type, which sets objects of the table apart from JSON in it."""
+def _plain(value: Any, kind: Any, nulls: list[int]) -> Any:
+    """A value of a table as JSON. `kind` is its Arrow type, which sets objects of the table apart from JSON in it.
+
+    `nulls` gets how many keys are left out.
+    """
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -96,11 +102,13 @@ def _plain(value: Any, kind: Any) -> Any:
         return value if math.isfinite(value) else _no_constant(str(value))
     if isinstance(value, dict):
         inner = {field.name: field.type for field in kind}
-        return {key: _plain(item, inner[key]) for key, item in value.items() if item is not None}
+        kept = {key: _plain(item, inner[key], nulls) for key, item in value.items() if item is not None}
+        nulls[0] += len(value) - len(kept)
+        return kept
     if isinstance(value, list):
         if hasattr(kind, "key_type"):  # a map, given as pairs: its own keys, so that nulls are its own, too
-            return {str(key): _plain(item, kind.item_type) for key, item in value}
-        return [_plain(item, kind.value_type) for item in value]
+            return {str(key): _plain(item, kind.item_type, nulls) for key, item in value}
+        return [_plain(item, kind.value_type, nulls) for item in value]
     if isinstance(value, datetime.date):
         return value.isoformat()
     raise ValueError(f"a value of type {kind}")

@@ -117,7 +117,7 @@ def _shards(work: Path, job: dict[str, Any], found: Input, source: str) -> list[
     if found.hub:
         shards = [[FilePart(str(file.resolve()), fetched=True)] for file in fetch(found.hub, work / "rows")]
     else:
-        shards = plan(found.files, find_source(source).SOURCE.text_files)
+        shards = plan(found.files, find_source(source).SOURCE.own_files)
     rows = [[list(vars(part).values()) for part in shard] for shard in shards]
     write_plan(work, job, shards=rows)
     return shards

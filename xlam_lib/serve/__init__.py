@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "choices": ["collect_stream"],
         "client": ["xLAMChatCompletion", "xLAMConfig"],
         "compare": ["equal_offline", "served_texts"],
-        "messages": ["strict_messages"],
+        "messages": ["openai_messages"],
         "streaming": ["AnswerStream", "read_message"],
     },
 )

@@ -21,8 +21,15 @@ from typing import Any, Literal
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, render_prompt, tools_from_any
 from xlam_lib.endpoint import ClientError, named_errors, openai_client, shown_url
-from xlam_lib.serve.choices import choice_of_calls, choice_of_text, collect_stream
-from xlam_lib.serve.messages import MessageError, fresh_ids, steps_of, strict_messages
+from xlam_lib.serve.choices import (
+    choice_as_written,
+    choice_of_calls,
+    choice_of_text,
+    collect_choices,
+    collect_stream,
+    sets_format,
+)
+from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, steps_of
 from xlam_lib.serve.streaming import AnswerStream
 from xlam_lib.trajectory import Tool
 from xlam_lib.views import tools_to_openai
@@ -86,8 +93,9 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
     def stream(
         self, messages: Iterable[Any], tools: list[dict] | None = None, **options: Any
     ) -> Iterator[dict[str, Any]]:
-        """The same answer as it is written: {"content": "..."} for each piece, at last the choice of `completion`.
+        """The same answer as it is written: {"index": 0, "content": "..."} for each piece, at last its choice.
 
+        With several choices (`n=2`) the pieces come mixed, each with the index of its choice, and the choices in order.
         Example: `for piece in llm.stream(messages, tools): print(piece.get("content", ""), end="")`
         """
         request = self._request(messages, tools, {**options, "stream": True})
@@ -99,23 +107,25 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
         chunks = []
         for chunk in self._create(**request.body):
             chunks.append(chunk)
-            if chunk.choices and chunk.choices[0].delta.content:
-                yield {"content": chunk.choices[0].delta.content}
-        whole = collect_stream(chunks)
-        yield choice_of_calls(whole["message"], whole["finish_reason"], request.tools)
+            for choice in chunk.choices:
+                if choice.delta.content:
+                    yield {"index": choice.index, "content": choice.delta.content}
+        for index, whole in (collect_choices(chunks) or {0: collect_stream([])}).items():
+            yield {**choice_of_calls(whole["message"], whole["finish_reason"], request.tools), "index": index}
 
     def _stream_text(self, request: _Request) -> Iterator[dict[str, Any]]:
         """The stream of a server that returns text, which we read."""
-        reader, text, finish_reason = AnswerStream(bool(request.tools)), "", None
+        readers = {0: _TextStream(request)}
         for chunk in self._create(**request.body):
-            for choice in chunk.choices[:1]:
-                piece = self._text_of(choice, "delta")
-                text, finish_reason = text + piece, choice.finish_reason or finish_reason
-                if content := reader.feed(piece):
-                    yield {"content": content}
-        if rest := reader.finish().content:
-            yield {"content": rest}
-        yield choice_of_text(text, finish_reason, request.tools, request.ids)
+            for choice in chunk.choices:
+                reader = readers.setdefault(choice.index, _TextStream(request))
+                if content := reader.feed(self._text_of(choice, "delta"), choice.finish_reason):
+                    yield {"index": choice.index, "content": content}
+        for index, reader in sorted(readers.items()):
+            if rest := reader.rest():
+                yield {"index": index, "content": rest}
+        for index, reader in sorted(readers.items()):
+            yield {**self._read(reader.text, reader.finish_reason, request), "index": index}
 
     def _create(self, **request: Any) -> Any:
         api = self.client.completions if self.config.mode == "completion" else self.client.chat.completions
@@ -124,7 +134,12 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
     def _choice(self, choice: Any, request: _Request) -> dict[str, Any]:
         if self.config.mode == "tools":
             return choice_of_calls(choice.message, choice.finish_reason, request.tools)
-        return choice_of_text(self._text_of(choice, "message"), choice.finish_reason, request.tools, request.ids)
+        return self._read(self._text_of(choice, "message"), choice.finish_reason, request)
+
+    def _read(self, text: str, finish_reason: str | None, request: _Request) -> dict[str, Any]:
+        if request.formatted:
+            return choice_as_written(text, finish_reason)
+        return choice_of_text(text, finish_reason, request.tools, request.ids)
 
     def _text_of(self, choice: Any, where: str) -> str:
         return (choice.text if self.config.mode == "completion" else getattr(choice, where).content) or ""
@@ -132,7 +147,7 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
     def _request(self, messages: Iterable[Any], tools: list[dict] | None, options: dict[str, Any]) -> _Request:
         """The request that the mode makes of a conversation."""
         messages = list(messages)
-        config, strict, known = self.config, strict_messages(messages), tools_from_any(tools or [])
+        config, strict, known = self.config, openai_messages(messages), tools_from_any(tools or [])
         body = {"model": config.model, "temperature": config.temperature, "max_tokens": config.max_tokens, **options}
         if config.mode == "tools":
             body |= {"messages": strict, **({"tools": tools_to_openai(known)} if known else {})}
@@ -140,14 +155,14 @@ class xLAMChatCompletion:  # noqa: N801 -- the original's name
             body |= {"messages": [{"role": "user", "content": self.prompt(messages, tools)}]}
         else:
             body |= {"prompt": model_prompt(self.prompt(messages, tools), *config.wrapper)}
-        return _Request(body, tuple(known), fresh_ids(strict))
+        return _Request(body, tuple(known), fresh_ids(strict), sets_format(options))
 
     def prompt(self, messages: Iterable[Any], tools: list[dict] | None = None) -> str:
         """The codec's prompt for a conversation: '[BEGIN OF TASK INSTRUCTION]\\n...'.
 
         A system message takes the place of the style's task instruction, as in the chat template.
         """
-        system, steps = steps_of(strict_messages(messages))
+        system, steps = steps_of(openai_messages(messages))
         style = replace(self.config.style, task_instruction=system or self.config.style.task_instruction)
         return render_prompt(tools_from_any(tools or []), *history_steps(steps, style.observations), style)
 
@@ -159,3 +174,25 @@ class _Request:
     body: dict[str, Any]
     tools: tuple[Tool, ...]
     ids: Iterator[str]  # for calls that we read ourselves
+    formatted: bool  # the answer is in a form that the client asked for, not in the model's own
+
+
+class _TextStream:
+    """One choice of a stream of text, read as it comes."""
+
+    def __init__(self, request: _Request) -> None:
+        self._reader = None if request.formatted else AnswerStream(tools=request.tools)
+        self._pieces: list[str] = []
+        self.finish_reason: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def feed(self, piece: str, finish_reason: str | None) -> str:
+        self._pieces.append(piece)
+        self.finish_reason = finish_reason or self.finish_reason
+        return self._reader.feed(piece) if self._reader else piece
+
+    def rest(self) -> str:
+        return self._reader.finish().content if self._reader else ""

@@ -39,10 +39,10 @@ class MessageError(XlamError, ValueError):
     """A message that can't be sent; says which one, what was found, and what was expected."""
 
 
-def strict_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
+def openai_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
     """Messages in the strict OpenAI form, with ids that link calls and results.
 
-    Example: `strict_messages([{"role": "tool", "name": "get_weather", "content": {"celsius": 4}}])` raises, for no call
+    Example: `openai_messages([{"role": "tool", "name": "get_weather", "content": {"celsius": 4}}])` raises, for no call
     is open; after an assistant message that calls get_weather it becomes
     {"role": "tool", "content": '{"celsius": 4}', "tool_call_id": "call_0", "name": "get_weather"}.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from xlam_lib.references import DATA, DEFINITIONS, TABLES, pointed, without_references
 from xlam_lib.trajectory import Tool
 
 
@@ -27,12 +28,52 @@ def answer_schema(tools: Sequence[Tool], parallel: bool = True) -> dict[str, Any
 
 
 def _call_schema(tool: Tool, definitions: dict[str, Any]) -> dict[str, Any]:
-    """One call of the tool; what its schema defines for itself moves to the root, where references look for it."""
-    arguments = {key: value for key, value in tool.parameters.items() if key != "$defs"}
-    for name, definition in (tool.parameters.get("$defs") or {}).items():
-        if definitions.setdefault(name, definition) != definition:
-            raise ValueError(f"tool {tool.name!r}: another tool defines $defs/{name} otherwise; rename one of them")
-    return _object({"name": {"const": tool.name}, "arguments": {"type": "object", "properties": {}, **arguments}})
+    """One call of the tool; what its schema refers to is written out, or moves to the root where it contains itself."""
+    arguments = without_references(tool.parameters)
+    if arguments is None:
+        own = {key: item for key, item in tool.parameters.items() if key not in DEFINITIONS}
+        arguments = _Mover(tool, definitions).moved(own)
+    if "$ref" not in arguments:
+        arguments = {"type": "object", "properties": {}, **arguments}
+    return _object({"name": {"const": tool.name}, "arguments": arguments})
+
+
+class _Mover:
+    """Moves what one tool's schema refers to among the answer's definitions, under names that no other tool uses."""
+
+    def __init__(self, tool: Tool, definitions: dict[str, Any]) -> None:
+        self.tool, self.definitions = tool, definitions
+        self.names: dict[str, str] = {}
+
+    def moved(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.moved(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        moved = {
+            key: item if key in DATA else self._moved_table(item) if key in TABLES else self.moved(item)
+            for key, item in value.items()
+        }
+        reference = value.get("$ref")
+        if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
+            moved["$ref"] = f"#/$defs/{self.names.get(reference) or self._define(reference)}"
+        return moved
+
+    def _moved_table(self, table: Any) -> Any:
+        return {name: self.moved(item) for name, item in table.items()} if isinstance(table, dict) else table
+
+    def _define(self, reference: str) -> str:
+        target = pointed(self.tool.parameters, reference)
+        if not isinstance(target, dict | bool):
+            raise ValueError(
+                f"tool {self.tool.name!r}: its parameters refer to {reference!r}, where nothing is defined"
+            )
+        if isinstance(target, dict):
+            target = {key: item for key, item in target.items() if key not in DEFINITIONS}
+        self.names[reference] = name = f"definition_{len(self.definitions)}"
+        self.definitions[name] = True  # so that the next one gets another name
+        self.definitions[name] = self.moved(target)
+        return name
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

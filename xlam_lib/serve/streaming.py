@@ -3,10 +3,11 @@
 Used by `tool_parser.py` inside vLLM (notebook 04_serving); knows nothing of vLLM itself. What the text means is the
 codec's to say: tool calls and content come from `parse_answer`, and calls only once the answer is whole, since nobody
 should act on half an answer. What can be sent early is sent early: plain text as it comes, and the thought of an
-answer `{"thought": "...` while it is being generated. Should such an answer turn out to be malformed or cut off, what
-was sent stands and the rest follows as the model wrote it, so nothing is lost and nothing is sent twice.
+answer `{"thought": "...` while it is being generated. Should such an answer turn out to be malformed, what was sent
+stands and the rest follows as the model wrote it, so nothing is lost and nothing is sent twice. Of one that was cut
+off, only the words are content; the text as it stands is the thought of `Message.parsed`.
 
-    stream = AnswerStream()
+    stream = AnswerStream(tools=tools)
     for piece in pieces:
         show(stream.feed(piece))
     rest = stream.finish()  # the content that is left, and the calls
@@ -14,23 +15,18 @@ was sent stands and the rest follows as the model wrote it, so nothing is lost a
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from xlam_lib.answers.values import HALF, string_part
 from xlam_lib.codec import Parsed, ToolCall, parse_answer
+from xlam_lib.trajectory import Tool
 
 _OPENING = '{"thought":"'
-_THOUGHT = re.compile(r'\{[ \t\r\n]*"thought"[ \t\r\n]*:[ \t\r\n]*"')
-_BLANK = re.compile(r"[ \t\r\n]+")
-_PLAIN_PART = re.compile(r'[^"\\\x00-\x1f]+')  # of a JSON string
-_HIGH = r"\\u[dD][89abAB][0-9a-fA-F]{2}"  # the first half of a surrogate pair
-_ESCAPE = re.compile(rf'{_HIGH}\\u[dD][c-fC-F][0-9a-fA-F]{{2}}|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}})')
-_UNFINISHED = re.compile(rf"(?:\\(?:u[0-9a-fA-F]{{0,3}})?|{_HIGH}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)\Z")
-_MARK = re.compile(r'\{\s*"|\[\s*\{|```|</think>|\[TOOL_CALLS\]')  # behind which an answer may begin within text
-_PART_OF_MARK = re.compile(r"(?:\{\s*|\[\s*|`{1,2})\Z")
-_WORDS = ("</think>", "[TOOL_CALLS]")
+_GAPS = (1, 10, 11)  # places in it where there may be blanks
+_MARK = re.compile(r"</think>|<tool_call>|\[TOOL_CALLS\]")  # behind which calls may be offered within text
+_WORDS = ("</think>", "<tool_call>", "[TOOL_CALLS]")
 
 
 @dataclass(frozen=True)
@@ -42,12 +38,12 @@ class Message:
     parsed: Parsed
 
 
-def read_message(text: str, calls_allowed: bool = True) -> Message:
+def read_message(text: str, calls_allowed: bool = True, tools: Sequence[Tool] | None = None) -> Message:
     """The message of a whole answer; equal to what `AnswerStream` sends of the same text in pieces.
 
     Example: `read_message('{"thought": "Hello", "tool_calls": []}').content` -> 'Hello'
     """
-    stream = AnswerStream(calls_allowed)
+    stream = AnswerStream(calls_allowed, tools)
     content = stream.feed(text)
     rest = stream.finish()
     return Message(content + rest.content, rest.calls, rest.parsed)
@@ -56,19 +52,25 @@ def read_message(text: str, calls_allowed: bool = True) -> Message:
 class AnswerStream:
     """One answer on its way to a client: `feed` every piece of text, `finish` once; both return what is new.
 
-    Where calls aren't allowed (a request without tools), an answer that makes some is sent as the text it is.
+    Given `tools`, a call of another name is no call; where calls aren't allowed (a request without tools), none is.
+    What isn't called is sent as text.
     """
 
-    def __init__(self, calls_allowed: bool = True) -> None:
-        self._calls_allowed = calls_allowed
-        self._text = ""
-        self._at = 0  # up to here the text has been dealt with
+    def __init__(self, calls_allowed: bool = True, tools: Sequence[Tool] | None = None) -> None:
+        self._tools = tools if calls_allowed else ()
+        self._pieces: list[str] = []
+        self._left = ""  # of the text, what isn't dealt with: never more than the last piece and a few characters
+        self._blanks: list[str] = []  # at the end of the text so far, so they may be its end
+        self._at = 0  # up to here the text was sent
         self._sent: list[str] = []
+        self._opened = 0  # characters of _OPENING that have come
         self._step: Callable[[], str] = self._begin
 
     def feed(self, piece: str) -> str:
         """Content that can be sent now, often none: `stream.feed('{"thought": "Let me')` -> 'Let me'."""
-        self._text += piece.encode("utf-8", "replace").decode()
+        piece = HALF.sub("?", piece)
+        self._pieces.append(piece)
+        self._left += piece
         content = self._step()
         if content:
             self._sent.append(content)
@@ -76,79 +78,78 @@ class AnswerStream:
 
     def finish(self) -> Message:
         """What is left to send when the text has ended, with the calls of the answer."""
-        parsed = parse_answer(self._text)
-        sent, answer = "".join(self._sent), parsed.answer
-        as_text = parsed.form == "text"
-        if answer.calls and not self._calls_allowed:
-            as_text = True
-        target = self._text.strip() if as_text else answer.thought
-        calls = () if as_text else answer.calls
-        if target.startswith(sent):
-            return Message(target[len(sent) :], calls, parsed)
-        rest = self._text[self._at :].strip() if as_text else target  # sent too early: send the rest as well
-        return Message("\n" + rest if rest else "", calls, parsed)
+        text, sent = "".join(self._pieces), "".join(self._sent)
+        parsed = parse_answer(text, self._tools)
+        if parsed.content.startswith(sent):
+            return Message(parsed.content[len(sent) :], parsed.answer.calls, parsed)
+        if parsed.content == sent.rstrip():  # cut off behind a blank
+            return Message("", parsed.answer.calls, parsed)
+        as_written = parsed.form == "text" and parsed.shown is None  # sent too early: send the rest as well
+        rest = text[self._at :].strip() if as_written else parsed.content
+        return Message("\n" + rest if rest else "", parsed.answer.calls, parsed)
 
     def _begin(self) -> str:
         """Decide by the first characters whether something can be sent early."""
-        start = len(self._text) - len(self._text.lstrip())
-        head = self._text[start:]
-        if not head:
+        left = self._left.lstrip()
+        self._done(len(self._left) - len(left))
+        if not left:
             return ""
-        if head[0] in "[<`":
+        if left[0] in "[<`":
             return self._wait()
-        if head[0] != "{":
-            self._at = start
-            return self._go(self._stream_text)
-        if opened := _THOUGHT.match(head):
-            self._at = start + opened.end()
-            return self._go(self._stream_thought)
-        compact = _BLANK.sub("", head)
-        if compact == _OPENING or not _OPENING.startswith(compact):
-            return self._wait()
+        return self._go(self._open if left[0] == "{" else self._stream_text)
+
+    def _open(self) -> str:
+        """Whether the text begins as an answer whose thought comes first."""
+        for index, char in enumerate(self._left):
+            if char in " \t\r\n" and self._opened in _GAPS:
+                continue
+            if char != _OPENING[self._opened]:
+                return self._wait()
+            self._opened += 1
+            if self._opened == len(_OPENING):
+                self._done(index + 1)
+                return self._go(self._stream_thought)
+        self._done(len(self._left))
         return ""
+
+    def _done(self, size: int) -> None:
+        self._left = self._left[size:]
+        self._at += size
 
     def _go(self, step: Callable[[], str]) -> str:
         self._step = step
         return step()
 
     def _wait(self) -> str:
-        self._step = str  # sends nothing, whatever comes
+        """Send nothing more, whatever comes, until the end."""
+        self._left, self._step = "", self._wait
         return ""
 
     def _stream_text(self) -> str:
-        """Plain text up to where an answer may begin; blanks at the end may be the end, so they wait."""
-        mark = _MARK.search(self._text, self._at)
-        end = mark.start() if mark else self._part_of_mark()
-        content = self._text[self._at : end].rstrip()
-        self._at += len(content)
+        """Plain text up to where calls may be offered; blanks at the end may be the end, so they wait."""
+        mark = _MARK.search(self._left)
+        part = self._left[: mark.start() if mark else self._part_of_mark()]
+        self._left = self._left[len(part) :]
+        content = part.rstrip()
+        if content:
+            content, self._blanks = "".join(self._blanks) + content, []
+            self._at += len(content)
+        self._blanks.append(part[len(part.rstrip()) :])
         if mark:
-            self._step = str
+            self._wait()
         return content
 
     def _part_of_mark(self) -> int:
         """Where the end of the text may be the beginning of a mark; the length of the text when it can't."""
-        found = _PART_OF_MARK.search(self._text, self._at)
-        end = found.start() if found else len(self._text)
-        for word in _WORDS:
-            for size in range(1, len(word)):
-                if self._text.endswith(word[:size], self._at):
-                    end = min(end, len(self._text) - size)
-        return end
+        left = self._left
+        sizes = (size for word in _WORDS for size in range(1, len(word)) if left.endswith(word[:size]))
+        return len(left) - max(sizes, default=0)
 
     def _stream_thought(self) -> str:
         """The characters of a JSON string as far as they have come, up to its closing quote."""
-        parts = []
-        while not _UNFINISHED.match(self._text, self._at):
-            if part := _PLAIN_PART.match(self._text, self._at):
-                parts.append(part[0])
-            elif part := _ESCAPE.match(self._text, self._at):
-                parts.append(json.loads(f'"{part[0]}"').encode("utf-8", "replace").decode())
-            else:
-                break
-            self._at = part.end()
-        else:
-            return "".join(parts)
-        if self._at < len(self._text):  # the closing quote, or what can't stand in a JSON string
-            self._at += self._text[self._at] == '"'
-            self._step = str
-        return "".join(parts)
+        content, end, ended = string_part(self._left)
+        self._done(end)
+        if ended:  # by the closing quote, or by what can't stand in a JSON string
+            self._done(self._left.startswith('"'))
+            self._wait()
+        return content

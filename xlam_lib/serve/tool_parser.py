@@ -153,7 +153,7 @@ def _reader(request: Any) -> AnswerStream | _AsWritten:
     own_format = not _forced(request) and request.extract_structured_outputs() is not None
     if own_format or (continued and continued["role"] != "assistant"):
         return _AsWritten()
-    stream = AnswerStream(bool(request.tools) and request.tool_choice != "none")
+    stream = AnswerStream(request.tool_choice != "none", _tools_of(request))
     if continued:
         stream.feed(begun_text(continued))
     return stream

@@ -69,7 +69,7 @@ def test_results_without_ids_are_linked_by_name_then_order() -> None:
     assert [s.tool_call_id for s in builder.steps[1:]] == ["call_1", "call_0", "call_2"]
 
 
-@pytest.mark.parametrize(("name", "raw_id"), [("g", ""), ("f", "other"), ("g", "x")])
+@pytest.mark.parametrize(("name", "raw_id"), [("g", ""), ("f", "other"), ("", "other")])
 def test_result_without_a_call(name: str, raw_id: str) -> None:
     builder = StepBuilder()
     builder.assistant("", [RawCall("f", {}, "x")])

@@ -9,7 +9,6 @@ from xlam_lib.data.formats.chat import RawCall
 from xlam_lib.data.formats.conversations import Turn, read_turns
 from xlam_lib.data.formats.literals import BRACKETS, PYTHON, RAW_BREAKS, decode, decode_all, decode_repaired, literal
 from xlam_lib.data.formats.messages import turns_of
-from xlam_lib.data.formats.system_tools import split_system
 from xlam_lib.data.formats.tool_forms import tools_of
 from xlam_lib.trajectory import Tool, ToolCall
 from xlam_lib.validation import argument_problems
@@ -255,19 +254,6 @@ def test_messages_that_are_no_turns(message: dict, reason: str) -> None:
 def test_results_that_look_like_parts_stay_whole() -> None:
     (turn,) = turns_of([{"role": "tool", "content": [{"type": "cafe", "text": "x"}]}])
     assert turn.content == '[{"type": "cafe", "text": "x"}]'
-
-
-def test_tools_in_the_system_text() -> None:
-    system = (
-        "You call functions. You get signatures within <tools></tools> XML tags. Guess nothing.\n"
-        "Here are the available tools:<tools> [{'name': 'f'}] </tools>"
-        "Use the following pydantic model json schema for each tool call you will make: {'title': 'x'}\n"
-        "For each function call return a json object within <tool_call></tool_call> XML tags:\n"
-        "<tool_call>\n{'name': <function-name>}\n</tool_call>\nAnswer in Dutch."
-    )
-    assert split_system(system) == ("You call functions. Guess nothing.\nAnswer in Dutch.", "[{'name': 'f'}]")
-    assert split_system("No tools. <tools></tools>") == ("No tools.", "")
-    assert split_system("Nothing special") == ("Nothing special", "")
 
 
 @pytest.mark.parametrize(

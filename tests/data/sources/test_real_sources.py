@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from source_checks import turns_that_come_back
+from source_checks import NOT_THERE, turns_that_come_back
 
 from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.sources import SOURCES, load_source
@@ -30,11 +30,6 @@ def load(folder: Path, source: str) -> tuple[list[Trajectory], Accounting]:
 
 
 HERE = ("tau_bench", "toolbench", "xlam_fc_60k")
-
-
-# read behind gates or written by our own commands: their tests have records of their shape
-NOT_THERE = {"actionstudio", "agent_data_protocol", "agentlite", "agentohana", "apigen_mt", "gemini", "langchain",
-             "openai_chat", "preferences", "sharegpt", "toolace", "verifiers"}  # fmt: skip
 
 
 def test_all_other_sources_have_real_records(real_data: Path) -> None:

@@ -99,8 +99,10 @@ def test_a_long_plain_answer_is_fine_where_one_is_expected():
 
 
 def test_format_and_exact_are_those_of_the_score():
-    one = graded("Sure! " + reply(OSLO), [OSLO])
+    one = graded(reply(OSLO) + " Enjoy!", [OSLO])
     assert (of_format(one), of_exact(one), of_function(one), of_arguments(one)) == (0, 0, 1, 1)
+    one = graded("I would say " + reply(OSLO), [OSLO])  # words about a call, which are no call
+    assert (of_format(one), of_exact(one), of_function(one), of_arguments(one)) == (0, 0, 0, 0)
     one = graded(reply(OSLO), [OSLO])
     assert (of_format(one), of_exact(one)) == (1, 1)
     assert of_exact(graded(reply(SUM), [OSLO])) == 0

@@ -144,7 +144,7 @@ from pathlib import Path
 
 import torch.distributed
 
-atexit.register(lambda: print("in a group at the end:", torch.distributed.is_initialized()))
+atexit.register(lambda: sys.stdout.write(f"in a group at the end: {torch.distributed.is_initialized()}\\n"))
 from xlam_lib.models import checkpoint
 from xlam_lib.train.supervised import sft_lite
 from xlam_lib.train.mixture.grouped import trajectories

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import marshal
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from xlam_lib.codec import BLOCK_MARKS
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.fields import Fields
 from xlam_lib.data.quality.findings import Policy
@@ -18,6 +20,11 @@ from xlam_lib.trajectory import Source, Tool
 
 CACHE_SIZE = 4096  # results of each function
 LONGEST_KEY = 1 << 16  # bytes of the values: longer ones are made anew
+SPEAKER = "the speaker, who is the step's role"  # reasons to leave a field out that several sources have
+TYPE_WORD = "a type in another language's words; the schema has JSON Schema's"
+CALL_ID = "calls get ids of our own, by which their results stay linked"
+ALWAYS_FUNCTION = "the kind of a tool or call, which is always function"
+FORMAT_BLOCK = ".*?".join(re.escape(mark.format("FORMAT INSTRUCTION")) for mark in BLOCK_MARKS)  # of a prompt
 P, T = ParamSpec("P"), TypeVar("T")
 KINDS = {str: "text", dict: "an object", list: "a list", int: "a whole number"}
 
@@ -28,6 +35,16 @@ class PairedFile:
 
     path: str
     key: str  # what a record and the line that completes it have in common
+
+
+@dataclass(frozen=True)
+class ZippedFile:
+    """A zip file of records: `ZippedFile("*.eval", "samples/*.json", ("header.json",), "samples")`."""
+
+    files: str  # pattern of the names of such files
+    members: str  # pattern of the members that are records
+    shared: tuple[str, ...]  # the member that says what holds for all of them; the first that is there
+    key: str  # under which a log that is no zip has its records
 
 
 @dataclass(frozen=True)
@@ -43,15 +60,22 @@ class SourceInfo:
     argument_level: Literal["error", "warning"] = "warning"
     text_files: tuple[str, ...] = ()  # patterns of names of plain-text files, which the module's `split` takes apart
     samples: Mapping[str, Sequence[int | str] | None] = field(default_factory=dict)  # golden files; see `data.golden`
+    zipped_file: ZippedFile | None = None  # a kind of zip files that hold records
     paired_file: PairedFile | None = None  # a file that completes another; the module's `join` says how
     policy: Policy = Policy()  # where it is verified otherwise than `quality.findings` says
     fields: tuple[str, ...] = ()  # paths of what a record may have: others are kept and counted; see `data.fields`
     left_out: Mapping[str, str] = field(default_factory=dict)  # paths of what isn't taken over, each with the reason
+    layout: Mapping[str, str] = field(default_factory=dict)  # the same for parts of texts, by regular expressions
 
     @functools.cached_property
     def known_fields(self) -> Fields:
         """What a record of this source may have, with what is left out: `known_fields.unknown(record)` -> {}."""
-        return Fields.of([*self.fields, *self.left_out])
+        return Fields.of(self.fields, self.left_out)
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """Patterns of names of files that are read as this source says: `webshop.SOURCE.own_files` -> ("*.txt",)."""
+        return (*self.text_files, self.zipped_file.files) if self.zipped_file else self.text_files
 
     def source(self, raw_id: str, license: str = "", url: str = "") -> Source:
         """The provenance block of one trajectory."""

@@ -16,9 +16,13 @@ from xlam_lib.data.formats.literals import decode, decode_all, decode_repaired
 from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Tool
 
-NAMES = ("name", "tool_name", "function_name", "function", "tool")
-ARGUMENTS = ("arguments", "parameters", "args", "kwargs", "input", "tool_input")
-IDS = ("id", "tool_call_id", "call_id")
+NAMES = ("name", "tool_name", "function_name", "function", "tool", "toolName", "api_name", "API_name", "action")
+ARGUMENTS = (
+    *("arguments", "parameters", "args", "kwargs", "input", "tool_input", "params", "api_params", "API_params"),
+    *("action_input", "tool_args", "tool_arguments"),
+)
+IDS = ("call_id", "tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "id")
+BESIDE = frozenset((*NAMES, *IDS, "type", "index"))  # what a call without arguments may have
 TYPES = ("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref")  # keywords by which a text is no value
 QUOTES = "quotes around the arguments taken off"
 QUOTED = re.compile(  # {"name": "f", "arguments": '{...}'}: JSON within quotes that don't escape what is in them
@@ -47,7 +51,9 @@ def found_call(value: Any, repair: str = "") -> FoundCall:
     if name is None:
         raise Drop("call without a name", f"found {value!r}"[:200])
     arguments = next((inner[key] for key in ARGUMENTS if inner.get(key) is not None), None)
-    id_ = next((outer[key] for key in IDS if isinstance(outer.get(key), str)), "")
+    id_ = next((str(outer[key]) for key in IDS if type(outer.get(key)) in (str, int)), "")
+    if arguments is None and not inner.keys() <= BESIDE:
+        _need_no_arguments(name, inner)
     if arguments == []:
         return FoundCall(name, {}, id_, repair or "empty list read as {}")
     if isinstance(arguments, str) and arguments.strip():
@@ -57,6 +63,13 @@ def found_call(value: Any, repair: str = "") -> FoundCall:
         except ValueError:
             pass
     return FoundCall(name, arguments, id_, repair)
+
+
+def _need_no_arguments(name: str, given: dict[str, Any]) -> None:
+    """A Drop where a call without arguments has another field, which may be them: it would be lost."""
+    for key, value in given.items():
+        if key not in BESIDE and value not in (None, "", [], {}):
+            raise Drop("call with a field that isn't read", f"{name}: {key!r}: {str(value)[:80]}")
 
 
 def found_calls(value: Any) -> list[FoundCall]:

@@ -1,20 +1,22 @@
 """Chat messages -> steps: what the converters of all chat-shaped sources share (notebook 01).
 
 Calls get ids of our own, call_0, call_1, ..., because raw ids may repeat (tau-bench) or be absent (`function_call`); a
-result is linked to the open call with its raw id, else to the first open one of its name. A result that answers no
-call, or a turn that begins while a call is unanswered, is broken structure: Drop.
+result is linked to the open call with its raw id, whatever name it gives, else to the first open one of its name, of
+which a prefix ("functions.") may be missing. A result that answers no call, or a turn that begins while a call is
+unanswered, is broken structure: Drop.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from xlam_lib.answers import read_arguments
 from xlam_lib.data.accounting import Drop
-from xlam_lib.serialize import DECODE_ERRORS, fast
 from xlam_lib.trajectory import Step, ToolCall
 from xlam_lib.views import RawCall, given_calls, raw_call
+
+PREFIXED = (".", ":", "/", "__")  # what stands between the prefix of a tool's name and the name
 
 
 @dataclass
@@ -25,6 +27,7 @@ class StepBuilder:
     raw_ids: list[str] = field(default_factory=list)  # of all calls, in their order
     repairs: list[str] = field(default_factory=list)
     open: list[tuple[ToolCall, str]] = field(default_factory=list)
+    other_names: dict[str, str] = field(default_factory=dict)  # of results that call their tool otherwise, by call
 
     def user(self, content: str) -> None:
         """What the user says."""
@@ -43,6 +46,8 @@ class StepBuilder:
     def result(self, content: str, name: str = "", raw_id: str = "", is_error: bool = False) -> None:
         """What a tool gave back."""
         call = self._answered(name, raw_id)
+        if name and name != call.name:
+            self.other_names[call.id] = name
         self.steps.append(Step("tool", content, tool_call_id=call.id, name=call.name, is_error=is_error))
 
     def _call(self, raw: RawCall) -> ToolCall:
@@ -55,8 +60,13 @@ class StepBuilder:
         return call
 
     def _answered(self, name: str, raw_id: str) -> ToolCall:
-        fits = [pair for pair in self.open if raw_id and pair[1] == raw_id and name in ("", pair[0].name)]
-        fits = fits or [pair for pair in self.open if (not raw_id or not pair[1]) and name in ("", pair[0].name)]
+        fits = [pair for pair in self.open if raw_id and pair[1] == raw_id]
+        if len(fits) > 1:  # ids that repeat
+            fits = [pair for pair in fits if pair[0].name == name] or fits
+        if not fits:
+            loose = [pair for pair in self.open if not raw_id or not pair[1]]
+            fits = [pair for pair in loose if name in ("", pair[0].name)]
+            fits = fits or [pair for pair in loose if same_tool(name, pair[0].name)]
         if not fits:
             waiting = ", ".join(call.name for call, _ in self.open) or "none"
             found = f"{name or 'a tool'} ({raw_id or 'no id'})"
@@ -65,43 +75,24 @@ class StepBuilder:
         return fits[0][0]
 
 
+def same_tool(one: str, other: str) -> bool:
+    """Whether two names differ by a prefix only: `same_tool("functions.weather", "weather")` -> True."""
+    short, long = sorted((one, other), key=len)
+    return long == short or (short != "" and long.endswith(tuple(f"{mark}{short}" for mark in PREFIXED)))
+
+
 def parse_arguments(raw: Any, name: str) -> tuple[dict[str, Any], str]:
     """(arguments, repair made) of JSON text or an object: `parse_arguments("", "f")` -> ({}, "empty text read as {}").
 
-    Two repairs change no meaning and are made: no text at all means no arguments, and line breaks may stand unescaped
-    in strings. Anything else that isn't a JSON object is a Drop; guessing would put words into the model's mouth.
+    The repairs are those of `answers.read_arguments`. Anything else that isn't a JSON object is a Drop; guessing would
+    put words into the model's mouth.
     """
-    if isinstance(raw, dict):
-        return raw, ""
-    if raw is None or (isinstance(raw, str) and not raw.strip()):
-        return {}, "empty text read as {}"
-    if not isinstance(raw, str):
-        raise Drop("arguments are not an object", f"{name}: found {type(raw).__name__}")
-    repair, constants = "", []
     try:
-        value = fast(raw)
-        if isinstance(value, dict):
-            return value, ""
-    except DECODE_ERRORS:  # read again, to say what is wrong
-        pass
-    try:
-        value = json.loads(raw, parse_constant=constants.append)
-    except json.JSONDecodeError:
-        value, repair = _lenient(raw, name, constants), "raw control characters in a string accepted"
-    except (ValueError, RecursionError) as error:
+        return read_arguments(raw)
+    except TypeError as error:
+        raise Drop("arguments are not an object", f"{name}: {error}") from error
+    except ValueError as error:
         raise Drop("arguments are not JSON", f"{name}: {error}") from error
-    if constants:
-        raise Drop("arguments are not JSON", f"{name}: {constants[0]} is not JSON")
-    if not isinstance(value, dict):
-        raise Drop("arguments are not an object", f"{name}: found {type(value).__name__} {raw[:80]!r}")
-    return value, repair
-
-
-def _lenient(raw: str, name: str, constants: list[str]) -> Any:
-    try:
-        return json.loads(raw, strict=False, parse_constant=constants.append)
-    except (ValueError, RecursionError) as error:
-        raise Drop("arguments are not JSON", f"{name}: {error}: {raw[:80]!r}") from error
 
 
 def calls_of(message: dict[str, Any]) -> list[RawCall]:

@@ -8,46 +8,47 @@ kind of `Turn` of both, `read_turns` makes steps of turns, `assemble` the trajec
 
 Layout that is lost by rule: a text and the calls that follow it at once are one turn; calls that were made before any
 of them was answered are parallel. Kept in `extra`: what the assistant says before the user ("opening"), system messages
-that come later ("system_notes"), which one result answers several calls ("joint_results"), call texts that the source's
-`render` doesn't give back ("native_calls", by the turn's first call).
+that come later ("system_notes"), which one result answers several calls ("joint_results"), what results call their tool
+where the call says otherwise ("result_names", by the call), call texts that the source's `render` doesn't give back
+("native_calls", by the turn's first call).
+
+A user's message with <tool_response> tags that follows calls is their results, as in Qwen's chat form; what it says
+around them is the user's. A result that is nothing but tags loses them; one that has other text beside stays as it is,
+unless there are as many texts in tags as there are calls to be answered.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.fields import UNKNOWN_FIELDS
 from xlam_lib.data.formats.base import SourceInfo, need_declared, place
-from xlam_lib.data.formats.call_forms import FoundCall, typed_arguments
+from xlam_lib.data.formats.call_forms import typed_arguments
 from xlam_lib.data.formats.chat import StepBuilder
+from xlam_lib.data.formats.chats.answers import answers_of, told_by_users
+from xlam_lib.data.formats.chats.results import is_id
+from xlam_lib.data.formats.chats.turn import Turn, json_text
 from xlam_lib.data.formats.schemas import tool_of_calls
-from xlam_lib.schema import Frozen
-from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
-MESSAGES = ("messages", "conversations", "conversation")
+__all__ = [
+    "Conversation",
+    "Turn",
+    "assemble",
+    "inferred_tools",
+    "json_text",
+    "native_texts",
+    "raw_id_of",
+    "read_turns",
+    "tags_of",
+]
 IDS = ("id", "uuid", "conversation_id", "prompt_id", "trajectory_id")
 Render = Callable[[Sequence[ToolCall]], list[str]]  # the native texts of the calls of one turn
-
-
-class Turn(Frozen, frozen=True):
-    """One message of any spelling: `Turn("user", "Hi")`; `texts` are the calls as the source wrote them."""
-
-    role: str  # system, user, assistant or tool
-    content: str = ""
-    reasoning: str = ""
-    calls: tuple[FoundCall, ...] = ()
-    texts: tuple[str, ...] = ()
-    name: str = ""  # of the tool, on results
-    raw_id: str = ""
-    is_error: bool = False
-    trainable: bool = True
-    joins: bool = False  # holds nothing but calls, so it belongs to the text before it
 
 
 @dataclass
@@ -64,14 +65,21 @@ class Conversation:
         """Adds to a list in `extra`."""
         self.extra.setdefault(key, []).append(value)
 
+    def keep(self, unknown: Mapping[str, Any]) -> None:
+        """Fields that aren't read are kept by their place."""
+        if unknown:
+            self.extra.setdefault(UNKNOWN_FIELDS, {}).update(unknown)
+
 
 def read_turns(turns: Sequence[Turn]) -> Conversation:
     """Steps of turns: `read_turns([Turn("user", "Hi"), Turn("assistant", "Hello")]).builder.steps`."""
-    conversation, turns = Conversation(), _joined(turns)
+    conversation, turns = Conversation(), _joined(told_by_users(turns))
     steps = conversation.builder.steps
     at = 0
     while at < len(turns):
         turn, at = turns[at], at + 1
+        if turn.unknown and turn.role != "tool":
+            conversation.keep(turn.unknown)
         if turn.role == "system" and not steps:
             conversation.system = "\n\n".join(part for part in (conversation.system, turn.content) if part)
         elif turn.role == "system":
@@ -82,6 +90,8 @@ def read_turns(turns: Sequence[Turn]) -> Conversation:
             conversation.builder.user(turn.content)
         elif turn.role == "assistant" and not steps and not turn.calls:
             conversation.note("opening", turn.content)
+            if turn.reasoning:
+                conversation.note("opening_reasoning", turn.reasoning)
         elif turn.role == "assistant":
             _assistant(conversation, turn)
         else:
@@ -108,10 +118,17 @@ def _joined(turns: Sequence[Turn]) -> list[Turn]:
                 "\n".join(filter(None, parts))
                 for parts in ((last.content, turn.content), (last.reasoning, turn.reasoning))
             )
-            calls, texts = last.calls + turn.calls, last.texts + turn.texts
-            trainable = last.trainable and turn.trainable
+            known = {(call.name, call.id) for call in last.calls if call.id}
+            calls = tuple(call for call in turn.calls if (call.name, call.id) not in known)  # some say them twice
             made[-1] = replace(
-                last, content=content, reasoning=reasoning, calls=calls, texts=texts, trainable=trainable
+                last,
+                content=content,
+                reasoning=reasoning,
+                calls=last.calls + calls,
+                texts=last.texts + turn.texts,
+                trainable=last.trainable and turn.trainable,
+                reward=last.reward if turn.reward is None else turn.reward,
+                unknown={**(last.unknown or {}), **(turn.unknown or {})} or None,
             )
         else:
             made.append(turn)
@@ -126,48 +143,26 @@ def _assistant(conversation: Conversation, turn: Turn) -> None:
     conversation.as_text.update(f"call_{first + i}" for i, call in enumerate(turn.calls) if call.as_text)
     if turn.texts:
         conversation.texts[f"call_{first}"] = list(turn.texts)
-    if not turn.trainable:
-        builder.steps[-1] = replace(builder.steps[-1], trainable=False)
+    if not turn.trainable or turn.reward is not None:
+        builder.steps[-1] = replace(builder.steps[-1], trainable=turn.trainable, reward=turn.reward)
 
 
 def _results(conversation: Conversation, results: Sequence[Turn], ends: bool) -> None:
     """Results that follow one another; a single one may hold those of several calls."""
-    waiting = [call for call, _ in conversation.builder.open]
-    if len(results) == 1 and len(waiting) > 1 and not results[0].raw_id:
-        results = _spread(conversation, results[0], [call.name for call in waiting], ends)
-    for turn in results:
-        conversation.builder.result(turn.content, turn.name, turn.raw_id, turn.is_error)
-
-
-def _spread(conversation: Conversation, result: Turn, names: Sequence[str], ends: bool) -> Sequence[Turn]:
-    """A list of as many results as there are calls is taken apart; any other text answers the first of them."""
-    try:
-        items = loads(result.content)
-    except (ValueError, RecursionError):
-        items = None
-    if isinstance(items, list) and len(items) == len(names):
-        given = [item.get("name") if isinstance(item, dict) else None for item in items]
-        named = sorted(names) == sorted(name if isinstance(name, str) else "" for name in given)
-        return [
-            replace(result, content=json_text(item), name=name if named else "")
-            for item, name in zip(items, given, strict=True)
-        ]
-    if ends or result.name:
-        return [result]
-    conversation.note("joint_results", len(conversation.builder.steps))
-    return [result, *(replace(result, content="") for _ in names[1:])]
-
-
-def json_text(value: Any) -> str:
-    """A value that isn't text, as JSON: `json_text({"a": 1})` -> '{"a": 1}'."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    builder = conversation.builder
+    answers, joint = answers_of(results, [(call.name, raw_id) for call, raw_id in builder.open], ends)
+    if joint:
+        conversation.note("joint_results", len(builder.steps))
+    for turn in answers:
+        if turn.unknown:
+            conversation.keep(turn.unknown)
+        builder.result(turn.content, turn.name, turn.raw_id, turn.is_error)
 
 
 def raw_id_of(record: dict[str, Any], where: str) -> str:
     """The record's own id, or its place: records that are repeated are converted, and found out later."""
     for key in IDS:
-        value = record.get(key)
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+        if is_id(value := record.get(key)):
             return str(value)
     return place(where).rpartition("/")[2]
 
@@ -188,6 +183,7 @@ def assemble(
     steps += _typed(builder.steps, tools, conversation.as_text) if tools and conversation.as_text else builder.steps
     calls = [call for step in steps for call in step.tool_calls]
     extra = {**conversation.extra, **more.get("extra", {}), "repairs": builder.repairs}
+    extra["result_names"] = builder.other_names
     if tools:
         need_declared([call.name for call in calls], tools)
     else:

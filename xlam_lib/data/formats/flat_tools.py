@@ -12,12 +12,11 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import cached_by_value
 from xlam_lib.data.formats.schemas import parse_annotation, tool_of_calls
+from xlam_lib.data.formats.tool_forms import keywords
 from xlam_lib.trajectory import Step, Tool
 
 ALIASES = {"hashmap": "dict", "hashtable": "dict", "arraylist": "list", "bigint": "int", "char": "str"}
 OURS = ("type", "required", "properties", "items", "additionalProperties")
-LISTS = ("enum", "examples")
-NOT_KEYWORDS = ("optional", "format")  # free text in these data sets
 
 
 def tool(name: Any, description: Any, parameters: Any, notes: list[str], required: Any = None) -> Tool:
@@ -59,9 +58,7 @@ def schema_of(spec: Any, notes: list[str], where: str) -> dict[str, Any]:
     if not isinstance(spec, dict):
         raise Drop("a parameter is not an object", f"{where}: {str(spec)[:80]!r}")
     schema = dict(_type(spec.get("type"), notes, where))
-    for key, value in spec.items():
-        if key not in OURS and key not in NOT_KEYWORDS and (key not in LISTS or isinstance(value, list)):
-            schema[key] = value
+    schema |= keywords({key: value for key, value in spec.items() if key not in OURS}, where, notes)
     if isinstance(spec.get("properties"), dict):
         schema["properties"] = {k: schema_of(v, notes, f"{where}.{k}") for k, v in spec["properties"].items()}
         if isinstance(spec.get("required"), list):

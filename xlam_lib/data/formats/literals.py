@@ -13,11 +13,11 @@ import re
 import warnings
 from typing import Any
 
+from xlam_lib.answers.values import RAW_BREAKS
 from xlam_lib.serialize import DECODE_ERRORS, fast
 
 LONGEST = 1_000_000  # characters of a literal that is given to Python's parser
 CONSTANTS = {"true": True, "false": False, "null": None}
-RAW_BREAKS = "raw control characters in a string accepted"
 PYTHON = "Python literal read as JSON"
 BRACKETS = "a missing or doubled closing bracket put right"
 PYTHON_NAMES = (("True", "true"), ("False", "false"), ("None", "null"))

@@ -1,46 +1,59 @@
 """Messages of either spelling -> turns: OpenAI's roles and content parts, ShareGPT's from and value (notebook 01).
 
 The first half of `conversations.py`. `turns_of([{"from": "human", "value": "Hi"}])` -> [Turn("user", "Hi")].
-Understood besides: content as parts (text, reasoning, calls, results), thoughts in <think> tags or a field of their
-own, calls as text in <tool_call> tags, results in <tool_response> tags, messages that aren't to be learnt from.
+Understood besides (`chats/` has it): content as parts (text, reasoning, calls, results), thoughts in <think> tags or a
+field, calls as text in <tool_call> tags or in a field, results that failed, messages that aren't to be learnt from. To
+learn words without the calls that belong to them is to learn the wrong thing: a field that holds calls is read, or it
+loses the record.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import Any
+
+from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import need_objects
-from xlam_lib.data.formats.call_forms import FoundCall, found_call, found_calls
-from xlam_lib.data.formats.conversations import MESSAGES, Turn, json_text
+from xlam_lib.data.formats.call_forms import FoundCall, found_calls
+from xlam_lib.data.formats.chats.assistants import calls_in_fields, thoughts_of
+from xlam_lib.data.formats.chats.learning import WEIGHTS, is_trainable, reward_of
+from xlam_lib.data.formats.chats.parts import RESULTS, Parts, content_text, is_parts, kind_of
+from xlam_lib.data.formats.chats.results import failure_of, ids_of, name_of, with_words
+from xlam_lib.data.formats.chats.turn import Turn, json_text
+from xlam_lib.data.formats.chats.unknown import unknown_fields
 from xlam_lib.data.formats.dialects import split_calls
 from xlam_lib.data.formats.literals import decode
 from xlam_lib.data.recognise import recognised, refused
 
 ROLES = {
-    "system": "system developer",
+    "system": "system developer system_prompt",
     "user": "user human prompter",
-    "assistant": "assistant gpt model bot chatgpt ai",
-    "call": "function_call tool_call function-call tool-call function_calls tool_calls",
-    "tool": "tool function observation ipython environment tool_response tool_result tool_results tool_output"
-    " function_response function-response function_result function_output function_return",
+    "assistant": "assistant gpt model bot chatgpt chatbot ai agent llm",
+    "call": "function_call tool_call function_calls tool_calls tool_use",
+    "tool": "tool function observation observations ipython environment env tool_response tool_responses tool_result"
+    " tool_results tool_output function_response function_responses function_result function_output function_return",
 }
 BY_ROLE = {word: role for role, words in ROLES.items() for word in words.split()}
+SPACED = re.compile(r"[-\s]+")  # in a role of several words: "tool-response"
 THINK = re.compile(r"\s*<(think|thinking|scratch_pad)>(.*?)</\1>\s*", re.DOTALL)
-RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
-REASONING = ("reasoning_content", "reasoning", "thinking", "thought")
-TEXTS = ("text", "input_text", "output_text", "refusal")
-THOUGHTS = ("reasoning", "thinking", "thought")
-CALLS = ("tool_call", "tool_calls", "tool_use", "function_call")
+LABEL = re.compile(r"\s*[A-Z][\w ]{0,30}:\s*(?=[\[{])")  # "Calling tools:" before the calls
+MESSAGES = ("messages", "conversations", "conversation")
+HALVES = ("prompt", "completion")  # TRL's, of one conversation
 BARE = frozenset(("from", "value", "role", "content"))  # all that most messages have
-RESULTS = ("tool_result", "tool_response")
 
 
 def messages_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     """The messages of a record, also as JSON text; TRL's prompt and completion are joined."""
-    if isinstance(record.get("prompt"), list) and isinstance(record.get("completion"), list):
-        return need_objects(record["prompt"] + record["completion"], "prompt")
+    return [message for _, messages in named_messages(record) for message in messages]
+
+
+def named_messages(record: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(field, the messages in it) of each field that has some: `named_messages({"messages": [m]})` has one of them."""
+    if all(isinstance(record.get(key), list) for key in HALVES):
+        return [(key, need_objects(record[key], key)) for key in HALVES]
     key = next((key for key in MESSAGES if record.get(key)), None)
     if key is None:
         empty = next((key for key in MESSAGES if key in record), None)
@@ -55,80 +68,72 @@ def messages_of(record: dict[str, Any]) -> list[dict[str, Any]]:
             value = decode(value)[0]
         except ValueError as error:
             raise Drop("messages are not JSON", f"{error}: {value[:80]!r}") from error
-    return need_objects(value, key)
+    return [(key, need_objects(value, key))]
 
 
-def turns_of(messages: list[dict[str, Any]]) -> list[Turn]:
-    """One or more turns of each message, in order."""
-    return [turn for number, message in enumerate(messages) for turn in _turns(message, number)]
+def turns_of(messages: list[dict[str, Any]], place: str = "") -> list[Turn]:
+    """One or more turns of each message, in order.
+
+    With `place`, the name that the list has in its record, fields that no step could hold are kept with their turns.
+    """
+    return [turn for number, message in enumerate(messages) for turn in _turns(message, number, place)]
 
 
-def _turns(message: dict[str, Any], number: int) -> list[Turn]:
+def _turns(message: dict[str, Any], number: int, place: str) -> list[Turn]:
     word = message.get("from") if message.get("role") is None else message["role"]
-    role = BY_ROLE.get(word.strip().lower()) if isinstance(word, str) else None
+    role = BY_ROLE.get(word) or BY_ROLE.get(SPACED.sub("_", word.strip().lower())) if isinstance(word, str) else None
     if role is None:
         raise Drop("message of an unknown role", f"{str(word)[:80]!r} at {number}")
     content = message.get("value") if message.get("content") is None else message["content"]
-    if role == "call":
-        text = json_text(content) if content else ""
-        words, calls = _given_calls(content)
-        if not calls:
-            raise Drop("call without a name", f"message {number} is empty")
-        return [Turn("assistant", words, calls=tuple(calls), texts=(text,), trainable=_trainable(message), joins=True)]
+    bare = message.keys() <= BARE
+    named = place and len(message) > 2  # a role and a content are all that most have
+    unknown = unknown_fields(message, role, f"{place}[{number}]") or None if named else None
     if role in ("user", "system") and isinstance(content, str):
-        return [Turn(role, content)]
-    parts = _Parts(content, role, number)
+        return [Turn(role, content, unknown=unknown)]
+    if role == "call":
+        return [_call(message, content, number, unknown)]
+    parts = Parts(content, role, number, f"{place}[{number}].content" if place else "")
+    if parts.unknown:
+        unknown = {**(unknown or {}), **parts.unknown}
+    if role == "assistant" and parts.results:
+        return _with_results(message, content, number, unknown)
     if role == "assistant":
-        return [_assistant(message, parts)]
+        return [_assistant(message, parts, number, bare, unknown)]
     if role == "tool":
-        return _results(message, parts)
-    return [*parts.results, *([Turn(role, parts.text)] if parts.text or not parts.results else [])]
+        return _results(message, parts, bare, unknown)
+    if parts.calls or parts.thoughts:
+        raise Drop("message content is not text", f"{parts.where}: a call or a thought")
+    if parts.results and not parts.text:
+        return [*parts.results[:-1], replace(parts.results[-1], unknown=unknown)]
+    return [*parts.results, Turn(role, parts.text, unknown=unknown)]
 
 
-class _Parts:
-    """What a content holds: text alone, or a list of parts of several types."""
-
-    def __init__(self, content: Any, role: str, number: int) -> None:
-        self.texts: list[str] = []
-        self.thoughts: list[str] = []
-        self.calls: list[FoundCall] = []
-        self.call_texts: list[str] = []
-        self.results: list[Turn] = []
-        self.where = f"{role} at {number}"
-        if role == "tool" and not _is_parts(content):
-            self.texts = [json_text(content)] if content is not None else [""]
-        elif isinstance(content, str):
-            self.texts = [content]
-        elif isinstance(content, list):
-            for part in content:
-                self._add(part)
-        elif isinstance(content, dict):
-            self._add(content)
-        elif content is not None:
-            self._add({"type": "text", "text": content})
-        self.text = "\n".join(self.texts)
-
-    def _add(self, part: Any) -> None:
-        part = {"type": "text", "text": part} if isinstance(part, str) else part
-        kind = part.get("type") if isinstance(part, dict) else None
-        if not isinstance(kind, str):
-            raise Drop("message content is not text", f"{self.where}: {str(part)[:80]!r}")
-        value = next((part[key] for key in ("text", "value", kind, "content") if part.get(key) is not None), "")
-        if kind in TEXTS + THOUGHTS and isinstance(value, str):
-            (self.thoughts if kind in THOUGHTS else self.texts).append(value)
-        elif kind in CALLS:
-            self.calls += _given_calls(value)[1] if value else [found_call(part)]
-            self.call_texts += [value] if isinstance(value, str) and value else []
-        elif kind in RESULTS:
-            raw_id, name = (part.get(key) if isinstance(part.get(key), str) else "" for key in ("tool_use_id", "name"))
-            inner = _Parts(value, "tool", -1).text
-            self.results.append(Turn("tool", inner, name=name, raw_id=raw_id, is_error=part.get("is_error") is True))
-        else:
-            raise Drop("message content is not text", f"{self.where}: a part of type {kind[:40]!r}")
+def _call(message: dict[str, Any], content: Any, number: int, unknown: dict[str, Any] | None) -> Turn:
+    """A message that is nothing but calls: in its content, in a field, or it is one itself."""
+    if is_parts(content):
+        content = content_text(content, "assistant")
+    text = json_text(content) if content else ""
+    label = LABEL.match(text)
+    words, found = _given_calls(text[label.end() :] if label else content)
+    calls, texts = calls_in_fields(message, number, _calls, found)
+    if not calls:
+        raise Drop("call without a name", f"message {number} is empty")
+    return Turn(
+        "assistant",
+        words,
+        "\n".join(thoughts_of(message)),
+        calls=tuple(calls),
+        texts=tuple([text, *texts] if text else texts),
+        trainable=is_trainable(message),
+        joins=True,
+        unknown=unknown,
+    )
 
 
 def _given_calls(value: Any) -> tuple[str, list[FoundCall]]:
     """(words, calls) of what is there to hold calls: a list, an object, their JSON, or text with marks of a model."""
+    if isinstance(value, list):
+        return "", [call for item in value for call in (_calls(item) if isinstance(item, str) else found_calls([item]))]
     if isinstance(value, str):
         words, calls, _ = split_calls(value)
         if calls:
@@ -136,50 +141,69 @@ def _given_calls(value: Any) -> tuple[str, list[FoundCall]]:
     return "", found_calls(value)
 
 
-def _is_parts(content: Any) -> bool:
-    """Whether a result is a list of content parts, and not a list that a tool gave back."""
-    kinds = TEXTS + RESULTS
-    return (
-        isinstance(content, list)
-        and bool(content)
-        and all(isinstance(part, dict) and part.get("type") in kinds and len(part) <= 5 for part in content)
-    )
+def _calls(value: Any) -> list[FoundCall]:
+    return _given_calls(value)[1]
 
 
-def _trainable(message: dict[str, Any]) -> bool:
-    """OpenAI's weight 0, and what others call it."""
-    weight = message.get("weight")
-    no_weight = isinstance(weight, int | float) and not weight
-    return not (no_weight or any(message.get(key) is False for key in ("trainable", "train", "loss")))
-
-
-def _assistant(message: dict[str, Any], parts: _Parts) -> Turn:
-    bare = message.keys() <= BARE
-    thought = (
-        None if bare else next((key for key in REASONING if isinstance(message.get(key), str) and message[key]), None)
-    )
-    field = message[thought] if thought else ""
-    thoughts, content = [*([field] if field else []), *parts.thoughts], parts.text
+def _assistant(message: dict[str, Any], parts: Parts, number: int, bare: bool, unknown: dict[str, Any] | None) -> Turn:
+    thoughts, content = [*([] if bare else thoughts_of(message)), *parts.thoughts], parts.text
     if thought := THINK.match(content):
         thoughts.append(thought[2].strip())
         content = content[thought.end() :]
-    calls, texts = parts.calls, parts.call_texts
+    calls, texts = [call for value in parts.calls for call in _calls(value)], parts.call_texts
     if not bare:
-        calls = calls or _given_calls(message.get("tool_calls"))[1] or _given_calls(message.get("function_call"))[1]
+        calls, found = calls_in_fields(message, number, _calls, calls)
+        texts = [*texts, *found]
+        if isinstance(message.get("refusal"), str):
+            content = with_words(content, message["refusal"])
     if not calls:
         content, calls, texts = split_calls(content)
-    reasoning = "\n".join(filter(None, thoughts))
-    return Turn("assistant", content, reasoning, tuple(calls), tuple(texts), trainable=bare or _trainable(message))
+    return Turn(
+        "assistant",
+        content,
+        "\n".join(filter(None, thoughts)),
+        tuple(calls),
+        tuple(texts),
+        trainable=parts.trainable and (bare or is_trainable(message)),
+        reward=None if bare else reward_of(message),
+        unknown=unknown,
+    )
 
 
-def _results(message: dict[str, Any], parts: _Parts) -> list[Turn]:
-    """A result, or several where the content is parts of results or texts in tags."""
+def _with_results(message: dict[str, Any], content: Any, number: int, unknown: dict[str, Any] | None) -> list[Turn]:
+    """The turns of an assistant's message that has results among its parts: a model that runs its tools itself."""
+    turns: list[Turn] = []
+    content = content if isinstance(content, list) else [content]
+    for is_result, run in groupby(content, key=lambda part: kind_of(part) in RESULTS):
+        parts = Parts(list(run), "assistant", number)
+        if is_result and not turns:  # what its fields say comes first
+            first = _assistant(message, Parts("", "assistant"), number, False, None)
+            turns += [first] if first.calls or first.content or first.reasoning else []
+        turns += parts.results if is_result else [_assistant(message, parts, number, False, None)]
+        message = {key: message[key] for key in WEIGHTS if key in message}
+    return [*turns[:-1], replace(turns[-1], unknown=unknown)]
+
+
+def _results(message: dict[str, Any], parts: Parts, bare: bool, unknown: dict[str, Any] | None) -> list[Turn]:
+    """A result, or several where the content is parts of results; a text beside those belongs to the last of them."""
     if parts.results:
-        return parts.results
-    name, raw_id = (message.get(key) if isinstance(message.get(key), str) else "" for key in ("name", "tool_call_id"))
-    failed = message.get("is_error") is True or message.get("error") is True
-    tagged = [text.strip() for text in RESPONSE.findall(parts.text)]
-    several = parts.texts if len(parts.texts) > 1 else tagged
-    if len(several) < 2:
-        return [Turn("tool", tagged[0] if tagged else parts.text, name=name, raw_id=raw_id, is_error=failed)]
-    return [Turn("tool", text, name=name, raw_id=raw_id, is_error=failed) for text in several]
+        *others, last = parts.results
+        return [*others, replace(last, content=with_words(last.content, parts.text), unknown=unknown)]
+    several = tuple(parts.texts) if len(parts.texts) > 1 else ()
+    if bare:
+        return [Turn("tool", parts.text, parts=several)]
+    failed, said = failure_of(message)
+    ids, own = ids_of(message), message.get("id")
+    return [
+        Turn(
+            "tool",
+            with_words(parts.text, said),
+            name=name_of(message),
+            raw_id=ids[0] if len(ids) == 1 else "",
+            raw_ids=ids if len(ids) > 1 else (),
+            own_id=str(own) if type(own) in (str, int) else "",
+            parts=several if not said else (),
+            is_error=failed,
+            unknown=unknown,
+        )
+    ]

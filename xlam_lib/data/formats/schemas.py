@@ -1,7 +1,10 @@
-"""JSON Schema from what data sets write instead of it: Python annotations as text, and values seen in calls.
+"""JSON Schema, and what data sets write instead of it: flat tables, Python annotations as text, values seen in calls.
 
 xlam-function-calling-60k says "List[int]" or "str, optional" where a schema should stand; tau-bench records have calls
 but no tools. Used by the converters of `sources/` (notebook 01). Nothing is evaluated: annotations are only parsed.
+
+Whether parameters are a schema or a table of them is decided by the shapes of their values, not by their names: there
+are schemas without `properties` ({"$ref": "#/$defs/Args", "$defs": {...}}), and parameters that are called `type`.
 """
 
 from __future__ import annotations
@@ -30,6 +33,20 @@ PLAIN = {
 BY_WORD = {word: kind for kind, words in PLAIN.items() for word in words.split()}
 UNIQUE = ("set", "frozenset")
 ANYTHING = ("any", "typevar", "t")
+MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas", "dependentRequired")
+CHOICES = ("anyOf", "oneOf", "allOf")
+BELOW = ("additionalProperties", "unevaluatedProperties", "propertyNames", "not", "if", "then", "else")
+OF_OTHERS = ("additionalProperties", "unevaluatedProperties", "propertyNames")  # of these few are parameters
+LISTED = ("required", "enum", "examples")
+COUNTS = ("minProperties", "maxProperties")
+WORDED = ("title", "description")
+VALUES = ("default", "const")
+BESIDE_TYPES = ("optional", "required")  # words that may stand behind a type
+DECISIVE = (*MAPS, *CHOICES, "$ref")  # where one of these is a keyword, the root is a schema
+OF_PARAMETERS = frozenset(  # what the description of a parameter may have
+    "type description title enum default items properties required optional format examples example minimum maximum"
+    " pattern minLength maxLength minItems maxItems anyOf oneOf allOf nullable const additionalProperties".split()
+)
 
 
 @dataclass(frozen=True)
@@ -180,3 +197,68 @@ def tool_of_calls(name: str, calls: Sequence[dict[str, Any]]) -> Tool:
     properties = {key: _either([schema_of_value(a[key]) for a in calls if key in a]) for key in names}
     required = [key for key in names if all(key in arguments for arguments in calls)]
     return Tool(name, "", {"type": "object", "properties": properties, "required": required})
+
+
+def schema_and_table(raw: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(what of a tool's parameters is JSON Schema, what is a flat table of parameters beside it).
+
+    Example: `schema_and_table({"type": {"type": "str"}, "required": ["type"]})` -> ({"required": ["type"]}, the rest)
+    """
+    kind = raw.get("type")
+    is_object = isinstance(kind, str) and _names_object(kind)
+    table = {key: value for key, value in raw.items() if not _is_keyword(key, value, is_object)}
+    schema = {key: value for key, value in raw.items() if key not in table}
+    if any(key in schema for key in DECISIVE) or (is_object and not any(map(_may_be_parameter, table.values()))):
+        return raw, {}
+    if table and not is_object:  # what may be either is of the kind of those beside it
+        words = any(isinstance(value, str) for value in table.values())
+        either = {key for key in schema if (words and key in WORDED) or (key in BELOW and _is_described(schema[key]))}
+        table = {key: value for key, value in raw.items() if key in table or key in either}
+        schema = {key: value for key, value in raw.items() if key not in table}
+    return schema, table
+
+
+def _names_object(kind: str) -> bool:
+    return kind == "object" or parse_annotation(kind).schema == {"type": "object"}
+
+
+def _is_keyword(key: str, value: Any, is_object: bool) -> bool:
+    """Whether a key at the root is a keyword of JSON Schema, which has such a value; `is_object`: the root says so."""
+    if key == "type":
+        return is_object or isinstance(value, list)
+    if key in MAPS:
+        return isinstance(value, dict) and (is_object or not _is_described(value))
+    if key in BELOW:
+        if not isinstance(value, dict):
+            return isinstance(value, bool)
+        return is_object or not _is_described(value) or (key in OF_OTHERS and "description" not in value)
+    if key in (*CHOICES, *LISTED):
+        return isinstance(value, list) or (key == "required" and (value is None or isinstance(value, bool)))
+    if key in COUNTS:
+        return isinstance(value, int)
+    if key in WORDED:
+        return isinstance(value, str) and (is_object or not _is_type(value))
+    if key in VALUES:
+        return is_object or not _may_be_parameter(value)
+    return key.startswith("$") and isinstance(value, str) and not _is_type(value)
+
+
+def _is_described(value: Any) -> bool:
+    """Whether a value describes one parameter: {"type": "string", "description": "..."}."""
+    if not isinstance(value, dict):
+        return False
+    says = isinstance(value.get("type"), str | list) or isinstance(value.get("description"), str)
+    return says and value.keys() <= OF_PARAMETERS
+
+
+def _may_be_parameter(value: Any) -> bool:
+    """Whether a value can stand for a parameter in a flat table, where it is described or its type is named."""
+    if isinstance(value, dict):
+        return not value.keys().isdisjoint(("type", "description", "enum", "items", "$ref", *CHOICES))
+    return isinstance(value, str) and _is_type(value)
+
+
+def _is_type(text: str) -> bool:
+    """Whether a text is nothing but a type: "int, optional" is, "None, whatever one might think" isn't."""
+    notes = _split(text)[1:]
+    return bool(text) and all(note.lower() in BESIDE_TYPES for note in notes) and parse_annotation(text).known

@@ -9,17 +9,26 @@ refuse (`"required": true` on a parameter, "minimum": "0") are taken out; types 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
+from xlam_lib.arguments import rules_of, validator_of
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import cached_by_value, unique_tools
 from xlam_lib.data.formats.literals import decode, decode_all
-from xlam_lib.data.formats.schemas import Annotation, parse_annotation
+from xlam_lib.data.formats.schemas import Annotation, parse_annotation, schema_and_table
+from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Tool
 
 NAMES = ("name", "tool_name", "function_name", "api_name")
 DESCRIPTIONS = ("description", "tool_description", "desc", "api_description")
-PARAMETERS = ("parameters", "input_schema", "inputSchema", "args_schema", "arguments", "args", "params")
+PARAMETERS = (
+    *("parameters", "input_schema", "inputSchema", "args_schema", "arguments", "args", "params"),
+    *("parameters_json_schema", "parametersJsonSchema", "json_schema"),
+)
+OF_TOOLS = frozenset((*NAMES, *DESCRIPTIONS, *PARAMETERS, "type", "function", "required"))
 JSON_TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 DEEPEST = 40
 TABLES = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
@@ -77,8 +86,15 @@ def _tool(raw: dict[str, Any], notes: list[str]) -> Tool:
             parameters = decode(parameters)[0]
         except ValueError as error:
             raise Drop("tool parameters are not an object", f"{name}: {parameters[:80]!r}") from error
+    parts = [spec] if spec is raw else [spec, raw]
+    notes += [f"{name}.{key}: {value}" for part in parts for key, value in part.items() if _is_unread(key, value)]
     beside = spec.get("required") or raw.get("required")  # some put it beside the parameters
     return Tool(name, description, parameters_schema(parameters, name, notes, beside))
+
+
+def _is_unread(key: str, value: Any) -> bool:
+    """Whether a tool says something besides that a `Tool` has no place for, as text of some length."""
+    return key not in OF_TOOLS and value not in (None, "", [], {}) and not isinstance(value, bool | int | float)
 
 
 def parameters_schema(raw: Any, name: str, notes: list[str], required: Any = None) -> dict[str, Any]:
@@ -90,23 +106,29 @@ def parameters_schema(raw: Any, name: str, notes: list[str], required: Any = Non
         raw = {item["name"]: {key: value for key, value in item.items() if key != "name"} for item in raw}
     if not isinstance(raw, dict):
         raise Drop("tool parameters are not an object", f"{name}: {str(raw)[:80]!r}")
-    kind = raw.get("type")
-    if isinstance(raw.get("properties"), dict) or (isinstance(kind, str) and _annotation(kind).schema == OBJECT):
-        schema = {"type": "object", "properties": {}, **_schema(raw, name, notes)}
-        schema["type"] = "object"
-        if "required" not in schema and _names(required):
-            schema["required"] = _names(required)
-        return schema
-    return _table(raw, name, notes, required)
+    keywords, table = schema_and_table(raw)
+    if table or not keywords:
+        beside = {key: value for key, value in keywords.items() if key not in ("type", "required")}
+        return {**_table(table, name, notes, required or keywords.get("required")), **_schema(beside, name, notes)}
+    schema = _schema(keywords, name, notes)
+    if not any(key in schema for key in ELSEWHERE):
+        schema = {"properties": {}, **schema}
+    if "required" not in schema and _names(required):
+        schema["required"] = _names(required)
+    return {"type": "object", **schema, **OBJECT}
 
 
 OBJECT = {"type": "object"}
+ELSEWHERE = ("$ref", "anyOf", "oneOf", "allOf")  # where the properties of a schema may stand instead
 
 
 def _table(raw: dict[str, Any], name: str, notes: list[str], required: Any) -> dict[str, Any]:
     """A flat table of parameters; one is required if it is marked so, or is neither optional nor has a default."""
     properties, needed = {}, []
     for parameter, spec in raw.items():
+        if spec is None:  # a table that has the parameters of all tools
+            notes.append(f"{name}.{parameter}: null")
+            continue
         spec = {"type": spec} if isinstance(spec, str) else spec
         if not isinstance(spec, dict):
             raise Drop("a parameter is not an object", f"{name}.{parameter}: {str(spec)[:80]!r}")
@@ -141,10 +163,15 @@ def _schema(raw: Any, where: str, notes: list[str], depth: int = 0) -> Any:
     needed = _names(raw.get("required"))
     for key, value in raw.items():
         if key not in NESTED:
-            if key not in ("type", "required") and _legal(key, value):
+            if key not in ("type", "required") and legal(key, value):
                 schema[key] = value
         elif key in TABLES and isinstance(value, dict):
-            schema[key] = {name: _schema(part, f"{where}.{name}", notes, depth + 1) for name, part in value.items()}
+            notes += [f"{where}.{name}: null" for name, part in value.items() if part is None]
+            schema[key] = {
+                name: _schema(part, f"{where}.{name}", notes, depth + 1)
+                for name, part in value.items()
+                if part is not None
+            }
             if key == "properties" and "required" not in raw:
                 needed = [n for n, part in value.items() if isinstance(part, dict) and part.get("required") is True]
         elif key == "items" and isinstance(value, list):
@@ -179,8 +206,11 @@ def _types(kind: Any, where: str, notes: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _legal(key: str, value: Any) -> bool:
-    """Whether JSON Schema lets a keyword have that value; keywords that it doesn't know may have any."""
+def legal(key: str, value: Any) -> bool:
+    """Whether JSON Schema lets a keyword have that value: `legal("examples", "a, b")` -> False.
+
+    Keywords that it doesn't know may have any.
+    """
     if key in TEXTS:
         return isinstance(value, str)
     if key in NUMBERS:
@@ -193,3 +223,46 @@ def _legal(key: str, value: Any) -> bool:
     if key in ("enum", "examples"):
         return isinstance(value, list)
     return key not in NESTED and not key.startswith("$")
+
+
+def keywords(spec: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
+    """What a parameter says besides its type, as far as JSON Schema lets it; `notes` gets the rest.
+
+    Example: `keywords({"type": "str", "default": "a", "examples": "a, b"}, "f.x", [])` -> {"default": "a"}
+    """
+    made: dict[str, Any] = {}
+    for key, value in spec.items():
+        if key in NESTED:
+            inner = _schema({key: value}, where, notes)
+            made |= inner
+            if key not in inner and not (key == "items" and inner):
+                notes.append(f"{where}.{key}: {value}")
+        elif key not in ("type", "required"):
+            if legal(key, value):
+                made[key] = value
+            else:
+                notes.append(f"{where}.{key}: {value}")
+    if made.get("properties") and _names(spec.get("required")):
+        made["required"] = [name for name in _names(spec["required"]) if name in made["properties"]]
+    return made
+
+
+def lawful_tools(tools: Iterable[Tool], notes: list[str]) -> list[Tool]:
+    """The tools with parameters as `lawful` gives them: `lawful_tools([Tool("now")], [])` -> [Tool("now")]."""
+    return [replace(tool, parameters=lawful(tool.parameters, tool.name, notes)) for tool in tools]
+
+
+def lawful(schema: dict[str, Any], name: str, notes: list[str]) -> dict[str, Any]:
+    """The parameters of a tool as they are; where JSON Schema refuses them, what it refuses taken out and noted.
+
+    Example: `lawful({"type": "object", "properties": {"n": {"type": "int"}}}, "f", [])["properties"]` -> an integer
+    """
+    rules = rules_of(schema)
+    try:
+        if not rules.quick:
+            validator_of(rules)
+        if schema.get("type") == "object":
+            return schema
+    except TrajectoryError as error:
+        notes.append(f"{name}: {error}")
+    return parameters_schema(schema, name, notes)

@@ -149,14 +149,14 @@ def _store(folder: Path, files: list[Path], lines: list[bytes]) -> None:
 
 
 def _line(record: Raw | Loss) -> bytes:
-    """A Raw is a list of three, a Loss one of five."""
-    parts = [record.file, record.line, record.value] if isinstance(record, Raw) else astuple(record)
+    """A Raw is a list of four, a Loss one of five."""
+    parts = [record.file, record.line, record.value, record.padding] if isinstance(record, Raw) else astuple(record)
     return json.dumps(parts, allow_nan=False).encode() + b"\n"
 
 
 def _record(line: bytes) -> Raw | Loss:
     parts = json.loads(line)
-    return Raw(parts[2], parts[0], parts[1]) if len(parts) == 3 else Loss(*parts)
+    return Raw(parts[2], parts[0], parts[1], parts[3]) if len(parts) == 4 else Loss(*parts)
 
 
 def _last(files: list[Path]) -> tuple[str, int] | None:

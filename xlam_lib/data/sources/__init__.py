@@ -2,6 +2,7 @@
 
     calls/     questions with tools and the calls that answer them       agents/    episodes in environments
     exchange/  formats in which projects hand on trajectories            catalogs/  tools that records name only
+    logs/      what agent frameworks write down of their runs
 
 To add one, write `sources/<family>/<name>.py`; a module with a `SOURCE` is found by itself:
 
@@ -9,6 +10,7 @@ To add one, write `sources/<family>/<name>.py`; a module with a `SOURCE` is foun
         name="<name>", license="<SPDX>", url="https://...", files=("*.json",), samples={...},
         fields=("id", "messages[].role", "messages[].content"),       # what it reads; others are kept and counted
         left_out={"meta.embedding": "a vector of numbers, not text"},  # what it doesn't take over, and why
+        layout={"^(Question|Answer):": "labels of the turns"},         # the same for parts of texts
     )
 
     def convert(record: dict, where: str) -> list[Trajectory]:

@@ -62,7 +62,7 @@ def as_they_are(
 
 def measured(source: str, input: Path, folder: Path, seconds: float, rounds: int) -> dict[str, Any]:
     """The medians of one source, and how many copies they were taken over."""
-    texts = find_source(source).SOURCE.text_files
+    texts = find_source(source).SOURCE.own_files
     files = [file for file in data_files(input, texts)[0] if form_of(file)]
     about: dict[str, Any] = {"source": source, "files": len(files)}
     if not files:

@@ -43,7 +43,7 @@ def usable(source: str, input: str | Path) -> list[Sample]:
     """The real records that convert, each once."""
     module = find_source(source)
     found = []
-    for file in data_files(input, module.SOURCE.text_files)[0]:
+    for file in data_files(input, module.SOURCE.own_files)[0]:
         for raw in raw_records(module, file):
             if isinstance(raw, Raw) and (word := _word(module, raw)):
                 found.append(Sample(json.dumps(raw.value), word))

@@ -24,6 +24,7 @@ from trl import DPOConfig, DPOTrainer
 
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import answer_of, render_answer
+from xlam_lib.data.padding import without_padding
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import complete_dir, is_complete, to_json
 from xlam_lib.models import checkpoint, lora, lora_settings, router
@@ -128,6 +129,8 @@ def stored(pairs: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Data
 
 def as_rows(pairs: Sequence[Pair | Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:
     """Pairs as trl's texts, what the model reads: [{"prompt": "<|user|>\\n...", "chosen": '{"thought": ...', ...}]."""
+    columns = ("prompt", "tools", "chosen", "rejected")  # of rows of a table
+    pairs = [one if isinstance(one, Pair) else without_padding(dict(one), columns)[0] for one in pairs]
     prompts = _prompts(pairs, tokenizer)
     rows = []
     for number, (pair, prompt) in enumerate(zip(pairs, prompts, strict=True)):
@@ -158,7 +161,7 @@ def _prompts(pairs: Sequence[Pair | Mapping[str, Any]], tokenizer: PreTrainedTok
         elif not template:
             raise PairError(f"pair {number}: messages, but the tokenizer has no chat template; give texts")
         else:
-            chats.setdefault(to_json(pair.get("tools") or None), []).append(number)
+            chats.setdefault(json.dumps(pair.get("tools") or None), []).append(number)
     for tools, numbers in chats.items():
         messages = [list(pairs[number]["prompt"]) for number in numbers]
         try:

@@ -9,7 +9,7 @@ from xlam_lib.codec import parse_answer, prompts_of, same_calls
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.sources import load_source
-from xlam_lib.data.sources.agents.agentbench import NO_ANSWER, convert, native, unpack
+from xlam_lib.data.sources.agents.agentbench import NAMED_ONLY, NO_ANSWER, OTHER_LANGUAGE, convert, native, unpack
 from xlam_lib.trajectory import Trajectory
 
 RAW = samples_dir("agentbench") / "raw"
@@ -56,6 +56,21 @@ def test_gold_actions_come_back(actions: list[str]) -> None:
     assert t.steps[0].content == "who?\nEntities: Moss (m.01)"
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "call"),
+    [
+        ({"example": {"type": "command", "data": "ls"}}, ("execute_bash", {"command": "ls"})),
+        ({"example": {"type": "command", "data": ""}, "answer": "3"}, ("answer", {"answer": "3"})),
+        ({"type": "question", "answer": {"type": "text", "data": "3"}}, ("answer", {"answer": "3"})),
+        ({"example": {"language": "bash", "code": "ls"}, "check": []}, ("execute_bash", {"command": "ls"})),
+    ],
+)
+def test_older_and_newer_forms_of_a_solution(evaluation: dict, call: tuple) -> None:
+    t = one({**OS, "evaluation": evaluation, "init": {"type": "command", "data": "touch a"}})
+    assert calls(t) == [call]
+    assert (t.extra["evaluation"], t.extra["init"]["data"]) == (evaluation, "touch a")
+
+
 def test_scripts() -> None:
     assert calls(one(OS)) == [("execute_bash", {"command": "ls | wc -l"})]
     assert native(one({**OS, "evaluation": {"example": {"code": "ls"}}})) == ["ls"]
@@ -90,7 +105,9 @@ def test_an_episode() -> None:
         ({"role": "user", "content": "x"}, "one message of a prompt, not a conversation: no trajectory to convert"),
         ({"pick": ["a/b.tw-pddl"]}, "a list of games: no trajectory to convert"),
         ({**TASK, "label": []}, NO_ANSWER),
-        ({**OS, "evaluation": {"example": {"file": "example/0.sh"}}}, NO_ANSWER),
+        ({**OS, "evaluation": {"example": {"file": "example/0.sh"}}}, NAMED_ONLY),
+        ({**OS, "evaluation": {"example": {"language": "python", "code": "print(1)"}}}, OTHER_LANGUAGE),
+        ({**OS, "evaluation": {"type": "checking", "example": None, "answer": None}}, NO_ANSWER),
         ({**KG, "actions": []}, NO_ANSWER),
         ({**KG, "actions": ["look"]}, "gold action of an unknown form"),
         ({**OS, "description": ""}, "empty query"),
@@ -111,7 +128,7 @@ def test_real_records(real_data: Path) -> None:
     assert accounting.dropped == {
         "a list of games: no trajectory to convert": 1,
         "one message of a prompt, not a conversation: no trajectory to convert": 7,
-        NO_ANSWER: 2,
+        NAMED_ONLY: 2,
     }
     expected = 0
     by_id = {t.source.raw_id: t for t in trajectories}

@@ -80,3 +80,12 @@ def test_actions(text: str, action: tuple | None) -> None:
 )
 def test_drops(record: dict, why: str) -> None:
     assert reason("agentlite", record) == why
+
+
+def test_an_action_that_was_not_answered_and_what_a_task_says_besides_are_kept() -> None:
+    text = 'Task:Where?\nAction:Ask[{"q": "a"}]\nObservation: b\nAction:Finish[{"response": "c"}]\n'
+    ((line, record),) = split(text)
+    (t,) = convert(record, "x.txt:1")
+    assert (line, t.steps[-2].tool_calls[0].arguments) == (1, {"response": "c"})
+    (t,) = convert(chain(act("Finish", response="c"), task={"instruction": "Where?", "creator": "Ann"}), "x.json:1")
+    assert t.extra["creator"] == "Ann"

@@ -102,7 +102,8 @@ def test_a_plan_is_one_turn_for_each_wording():
     one_.validate(), two.validate()
     assert (one_.steps[0].content, two.steps[0].content) == ("Put mugs away.", "Two mugs.")
     assert one_.steps[1] == two.steps[1] and one_.tags == ("gold", "plan", "alfworld")
-    assert one_.extra == {"descriptions": ["Go."], "low_actions": ["MoveAhead_25"]}
+    known = {key: PLAN[key] for key in ("task_type", "pddl_params")}
+    assert one_.extra == {"descriptions": ["Go."], "low_actions": ["MoveAhead_25"], **known}
     actions = [item["discrete_action"] for item in PLAN["plan"]["high_pddl"]]
     assert [json.loads(text) for text in native(one_)] == actions
     assert one({**PLAN, "turk_annotations": {}}).steps[0].content == "Your task is to: put two mug in desk."

@@ -9,9 +9,10 @@ import pytest
 from xlam_lib.codec import parse_answer, prompts_of, same_calls
 from xlam_lib.data.accounting import Accounting, Drop
 from xlam_lib.data.sources import load_source
-from xlam_lib.data.sources.agents.reflexion_hotpotqa import AGAIN, convert, native, split
+from xlam_lib.data.sources.agents.reflexion_hotpotqa import convert, native, split
 from xlam_lib.trajectory import Trajectory
 
+AGAIN = "You have attempted to answer following question before and failed."
 STEP = "Thought 1: I search.\nAction 1: Search[Rome]\nObservation 1: Rome is a city.\nIt is old.\n"
 TEXT = (
     f"Question: Which city? \n{STEP}Thought 2: It is Rome.\nAction 2: Finish[Rome]\nObservation 2: Answer is CORRECT\n"
@@ -75,6 +76,7 @@ def test_headings_belong_to_no_record():
     [
         ({"text": "Question: Q"}, "a question without a step or an answer: no trajectory to convert"),
         ({"text": f"Question: \n{STEP}"}, "empty question"),
+        ({"text": "Claim: Rome is a city.\n" + STEP}, "a text without a question"),
         ({"text": 3}, "'text' is not text"),
     ],
 )
@@ -82,6 +84,64 @@ def test_drops(record, reason):
     with pytest.raises(Drop) as drop:
         convert(record, "/data/x.txt:1")
     assert drop.value.reason == reason
+
+
+CONTEXT = """------------- BEGIN CORRECT AGENTS -------------
+
+Context: {0} was born
+in Turin.
+Question: Where was {0} born?
+Thought: The context says Turin.
+Action: Finish[Turin]
+Observation: Answer is CORRECT
+Reflections: {1}
+Correct answer: Turin
+
+"""
+
+
+def test_each_context_is_with_its_own_question_and_the_answer_with_none():
+    text = CONTEXT.format("Ada", "") + CONTEXT.format("Bo", "- I was quick.").partition("\n\n")[2]
+    records = list(split(text))
+    assert [line for line, _ in records] == [3, 12]
+    for (_, record), name in zip(records, ("Ada", "Bo"), strict=True):
+        t = one(record["text"])
+        assert t.steps[0].content == f"Context: {name} was born\nin Turin.\nQuestion: Where was {name} born?"
+        assert [step.content for step in t.steps[1:]] == ["", "Answer is CORRECT"]
+        assert t.steps[1].reasoning == "The context says Turin."
+        assert t.extra.get("reflections", "") == {"Ada": "", "Bo": "- I was quick."}[name]
+        assert (t.extra["gold_answer"], t.outcome.success) == ("Turin", True)
+        assert t.task.task_id == one(f"Question: Where was {name} born?\n{STEP}").task.task_id
+
+
+@pytest.mark.parametrize("lead", ["Context: Ada lives in Turin. ", "Relevant Context: Ada lives in Turin. \n", ""])
+def test_what_stands_above_a_question_belongs_to_it(lead):
+    above = "Solve a question answering task by having a Thought, then Finish with your answer.\n"
+    text = f"{TEXT}{GOLD}\n{above}{lead}Question: Where is Ada?\n{STEP}{GOLD}"
+    first, second = (one(record["text"]) for _, record in split(text))
+    assert first.steps[0].content == "Which city?"
+    assert second.steps[0].content.split() == f"{above}{lead}Question: Where is Ada?".split()
+
+
+def test_a_trial_that_a_prompt_quotes_is_no_trajectory():
+    header = "You have attempted to answer the following question before and failed. Below is the last trial you "
+    quoted = f"{header}attempted to answer the question.\n{TEXT.replace('is CORRECT', 'is INCORRECT')}"
+    plan = "(END PREVIOUS TRIAL)\n\nThe following reflection(s) give a plan.\nReflections:\n- I should look.\n\n"
+    records = list(split(f"{TEXT}{GOLD}\n{quoted}{plan}{TEXT}{GOLD}\n{quoted}{plan}{TEXT}{GOLD}"))
+    assert len(records) == 3
+    for _, record in records[1:]:
+        t = one(record["text"])
+        assert t.steps[0].content == (quoted + plan).strip() + "\nQuestion: Which city?"
+        assert [step.role[0] for step in t.steps] == list("uatat") and "reflexion" in t.tags
+        assert t.task.task_id == one(TEXT).task.task_id
+
+
+def test_text_that_is_no_record_is_a_loss_that_says_so(tmp_path):
+    (tmp_path / "claims.txt").write_text("Claim: Rome is a city.\n" + STEP)
+    (tmp_path / "log.txt").write_text(f"{TEXT}{GOLD}\nA note below.")
+    books = Accounting("reflexion_hotpotqa")
+    assert len(list(load_source("reflexion_hotpotqa", tmp_path, books))) == 1
+    assert books.dropped == {"a text in which no record begins": 1, "a text without a question": 1}
 
 
 def test_real_questions(real_data: Path):

@@ -44,6 +44,40 @@ LOOKUP = [asks(call("get_customer_by_phone", {"phone_number": "555"})), result("
 STOP = {"role": "user", "content": "Thanks. ###STOP###"}
 
 
+def goes_on(history: list[dict] | None, **more: object) -> dict:
+    criteria = {"actions": [{"action_id": "7_0", "name": "send_refuel", "arguments": {"gb": 2}, "info": "at last"}]}
+    state = {"message_history": history, "initialization_data": {"agent_data": {"plan": "basic"}}}
+    scenario = {"persona": None, "instructions": "Now get me two more."}
+    return {"id": "7", "user_scenario": scenario, "initial_state": state, "evaluation_criteria": criteria, **more}
+
+
+def test_the_conversation_before_a_task_is_there_and_not_learnt_from() -> None:
+    own = [asks(call("toggle_data", {}, "u", "user"), role="user"), result("on", "u", "user")]
+    t = one(goes_on([USER, *own, *LOOKUP, {"role": "assistant", "content": "It is on."}], description={"notes": "n"}))
+    words = [step.content or step.tool_calls[0].name for step in t.steps]
+    assert words == [
+        *("My data is gone.", "get_customer_by_phone", "{}", "It is on."),
+        *("Now get me two more.", "send_refuel"),
+    ]
+    assert not any(step.trainable for step in t.steps if step.role == "assistant")
+    assert [action.get("result") for action in t.extra["user_actions"]] == [None, "on"]
+    assert t.extra["initial_state"] == {"initialization_data": {"agent_data": {"plan": "basic"}}}
+    assert t.extra["action_notes"] == [{"action_id": "7_0", "info": "at last"}]
+    assert t.extra["description"] == {"notes": "n"}
+
+
+@pytest.mark.parametrize("history", [None, [], [GREETING]])
+def test_a_task_without_a_conversation_before_it(history: list[dict] | None) -> None:
+    t = one(goes_on(history))
+    assert [step.role for step in t.steps] == ["user", "assistant"]
+
+
+def test_what_a_results_file_says_of_all_its_simulations_is_with_each() -> None:
+    info = {"environment_info": {"domain_name": "telecom"}, "agent_info": {"llm": "m"}}
+    (record,) = unpack({"info": info, "timestamp": "t", "tasks": [], "simulations": [simulation(*LOOKUP, STOP)]})
+    assert one(record).extra["run"] == {"agent_info": {"llm": "m"}, "timestamp": "t"}
+
+
 def test_a_simulation() -> None:
     t = one(simulation(*LOOKUP, {"role": "assistant", "content": "It works."}, STOP))
     assert [step.role[0] for step in t.steps] == list("uatau")

@@ -64,6 +64,7 @@ def test_an_exception_is_an_error_and_an_unknown_api_is_inferred() -> None:
         ({"plan": "Scene: x"}, "a plan without calls"),
         ({"plan": "First Utterance: x\nAPI Calls:\ncall it"}, "a call that can't be read"),
         ({"QueryStock": ["The stock code cannot be empty."]}, "a table of error texts: no trajectory to convert"),
+        ({"id": 1, "messages": []}, "a record of an unknown kind"),
     ],
 )
 def test_drops(record: dict, why: str) -> None:

@@ -32,12 +32,15 @@ def test_texts_that_are_no_request(text: str) -> None:
     assert parse_request(text) is None
 
 
+GENERATE = "Generate an API request in the format of [ApiName(key1='value1')].\nInput: \nUser: User's utterence"
+
+
 def row(**changes: object) -> dict:
     described = '{"name": "Ring", "description": "Rings.", "input_parameters": {"times": {"type": "int"}}}'
     return {
         "file": "Ring-level-1-1.jsonl",
         "id": 4,
-        "instruction": f"\nGenerate ...\nThe current year is 2023.\nAPI descriptions:\n{described}",
+        "instruction": f"\n{GENERATE}\nThe current year is 2023.\nAPI descriptions:\n{described}",
         "input": "User: Ring\ntwice.\nAI: At once.\nAPI-Request: [Ring(times='2')]->rung\nUser: Again.\n"
         "Generate API Request:\n",
         "expected_output": "API-Request: [Ring(times='3')]",
@@ -54,6 +57,15 @@ def test_a_row() -> None:
     assert native(t) == ["API-Request: [Ring(times='2')]", "API-Request: [Ring(times='3')]"]
     assert t.task.instruction == "The current year is 2023."
     assert t.tools[0].parameters["properties"]["times"] == {"type": "integer"}
+
+
+def test_what_an_instruction_says_besides_the_format_is_kept() -> None:
+    given = '"output_parameters": {"rung": {"type": "bool"}}, "input_parameters"'
+    instruction = row()["instruction"].replace('"input_parameters"', given)
+    instruction = instruction.replace("The current", "Never ring at night.\nThe time is {{time}}.\nThe current")
+    (t,) = convert(row(instruction=instruction), "x.json:1")
+    assert t.task.instruction == "Never ring at night.\nThe current year is 2023."
+    assert t.extra["output_parameters"] == {"Ring": {"rung": {"type": "bool"}}}
 
 
 def test_what_cannot_be_read_stays_a_text() -> None:

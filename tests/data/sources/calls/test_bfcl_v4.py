@@ -107,3 +107,10 @@ def _accepted(value: object, values: list) -> bool:
     if isinstance(value, dict):
         return all(_accepted(item, values[0][key]) for key, item in value.items())
     return value in values or isinstance(value, list)
+
+
+def test_all_accepted_values_are_kept_where_there_are_several() -> None:
+    (several,) = convert(question(ground_truth=[{"sum.of": {"a": [1, 2], "b": [""]}}]), "x.json:1")
+    (single,) = convert(question(ground_truth=[{"sum.of": {"a": [1]}}]), "x.json:1")
+    assert several.extra["accepted"] == [{"sum.of": {"a": [1, 2], "b": [""]}}]
+    assert "accepted" not in single.extra

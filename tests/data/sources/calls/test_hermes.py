@@ -36,7 +36,8 @@ def one(raw: dict) -> Trajectory:
 def test_tools_and_instruction(tools: str) -> None:
     t = one(record(("gpt", "No."), tools=tools))
     assert [tool.name for tool in t.tools] == ["f"]
-    assert (t.task.instruction, t.extra, t.tags) == ("You call functions.", {"task": "t"}, ("no_call",))
+    assert (t.task.instruction, t.extra["task"], t.tags) == ("You call functions.", "t", ("no_call",))
+    assert t.extra["how_to_call"][-1] == "<tool_call>\n{'name': 1}\n</tool_call>"
 
 
 @pytest.mark.parametrize(

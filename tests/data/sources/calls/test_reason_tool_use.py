@@ -34,6 +34,13 @@ def test_parts_become_fields() -> None:
     assert t.tools[0].parameters == {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
+def test_what_has_no_weight_is_not_learnt() -> None:
+    raw = record(("assistant", [text("Warm.")]), ("user", [text("Sure?")]), ("assistant", [text("Cold.")]))
+    raw["messages"][1]["loss_weight"], raw["messages"][3]["loss_weight"] = 0.0, 1.0
+    (t,) = convert(raw, "x.jsonl:4")
+    assert [step.trainable for step in t.steps if step.role == "assistant"] == [False, True]
+
+
 def test_parallel_results_in_one_message() -> None:
     (t,) = convert(record(("assistant", [CALL, CALL]), ("tool", [text("1"), text("2")])), "x.jsonl:4")
     assert [(step.tool_call_id, step.content) for step in t.steps[2:]] == [("call_0", "1"), ("call_1", "2")]

@@ -119,7 +119,7 @@ def test_a_judged_solution() -> None:
         ({"api": API, "instance": {"error": "timeout"}}, "infrastructure error, no steps"),
         (instance(intermediate_steps=[["find"]]), "a step that isn't an action and its result"),
         (instance(intermediate_steps=[[[1, "{}"], "x"]]), "an action that isn't text"),
-        ({"api": {"Name": "x"}, "case": {"id": 1}}, "infrastructure error, no solution"),
+        ({"api": {"Name": "x"}, "case": {"id": 1}}, "a judged case without its prompt"),
         ({"api": {"Name": "x"}, "case": {"input": "words"}}, "prompt without a block"),
         ({"count": 1, "entries": []}, "a list of APIs: no trajectory to convert"),
         ({"statistics": {}, "labels": []}, "a table of scores: no trajectory to convert"),

@@ -15,7 +15,8 @@ Description: Adds.
 Parameters: {"a": {"type": "int", "description": "One", "default": ""}}
 2. Sub: Takes away.
 Parameters: {'a': {'type': 'float'}}"""
-SYSTEM = f"You help.\n\n**Available Tools**\nIn your response, you can use the following tools:\n{TOOLS}\n\n**Steps for"
+HEAD = "You help.\n\n**Available Tools**\nIn your response, you can use the following tools:"
+SYSTEM = f"{HEAD}\n{TOOLS}\n\n**Steps for Each Turn**\n1. Think."
 CALL = '{"name": "Sub", "parameters": {"a": 1.5}}'
 
 
@@ -28,6 +29,21 @@ def row(**changes: str) -> dict:
         f"<think> I write <tool_call> now. </think>\n<tool_call>\n{CALL}\n</tool_call>\n<response> Wait. </response>"
     )
     return {"instruction": SYSTEM, "input": history, "output": answer, **changes}
+
+
+def test_an_answer_that_is_one_object_is_one_call() -> None:
+    call = {"name": "Sub", "parameters": {"a": 1.5}}
+    asked = {"system": SYSTEM, "user": "**Dialogue Records History**\n<user> Go </user>\n"}
+    (one,), (listed,) = (convert({**asked, "answer": answer}, "x.json:1") for answer in (call, [call]))
+    assert one.steps == listed.steps and one.steps[-1].tool_calls[0].arguments == {"a": 1.5}
+    assert reason("toolrl_rlla", {**asked, "answer": 3}) == "'answer' is not a list of objects"
+
+
+def test_what_a_system_text_says_besides_the_format_is_kept() -> None:
+    system = f"{SYSTEM}\n\n**Policy**\nNever subtract.\n\n**Output Format**\nplain"
+    (t,) = convert(row(instruction=system, other={"file": "x"}), "x.json:1")
+    assert t.task.instruction == "You help.\n\n**Policy**\nNever subtract."
+    assert t.extra["origin"] == {"other": {"file": "x"}}
 
 
 def test_a_row() -> None:

@@ -47,6 +47,20 @@ def test_types_defaults_and_required() -> None:
     assert schema["required"] == ["width", "key"]
 
 
+def test_a_keyword_that_json_schema_refuses_costs_no_record() -> None:
+    odd = {"type": "str", "examples": "a, b", "enum": "x|y", "minLength": "1", "description": "Odd."}
+    nested = {"type": "dict", "properties": {"n": {"type": "int", "minimum": "0"}}}
+    tools = [*json.loads(row()["tools"]), {"name": "other", "description": "", "parameters": {"a": odd, "b": nested}}]
+    t = one(row(tools=json.dumps(tools)))
+    properties = t.tools[1].parameters["properties"]
+    assert properties["a"] == {"type": "string", "description": "Odd."}
+    assert properties["b"]["properties"] == {"n": {"type": "integer"}}
+    assert t.extra["unknown_types"] == ["other.a.examples: a, b", "other.a.enum: x|y", "other.a.minLength: 1"]
+    whole = {"type": "object", "properties": {"a": {"type": "string", "examples": "a, b"}}}
+    t = one(row(tools=json.dumps([*tools[:1], {"name": "other", "description": "", "parameters": whole}])))
+    assert t.tools[1].parameters["properties"] == {"a": {"type": "string"}}
+
+
 def test_the_texts_of_the_types_are_kept() -> None:
     assert one(row()).extra["python_types"]["area"]["tags"] == "List[str], optional"
 

@@ -25,7 +25,7 @@ def test_samples() -> None:
         "raw_call_ids": ["x7", "x8"],
         "bare_tools": True,
         "arguments_as_text": True,
-        "other_keys": {"origin": "made for this test"},
+        "unknown_fields": {"origin": "made for this test"},
     }
     assert [step.tool_call_id for step in second.steps if step.role == "tool"] == ["call_0", "call_1"]
 

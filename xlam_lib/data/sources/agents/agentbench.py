@@ -18,6 +18,7 @@ Decisions, from looking at the records:
 - Knowledge graph: gold actions name entities by Freebase ids, so the question lists names and ids.
 - An ALFWorld file is an object of several episodes: observation, action, observation, ...; "Task succeeded." as the
   last observation means success.
+- An older form of the system tasks writes commands as {"type": "command", "data": "..."}; it is read, too.
 - Dropped: tasks without a solution (a script file that the record only names), lists of games, messages of a few-shot
   prompt (each is an element of its own, so that question and answer can't be told together).
 """
@@ -44,8 +45,19 @@ SOURCE = SourceInfo(
         "kg_dev.json": (0,),
         "os_training.json": (0, 1),
     },
+    version="2",
+    fields=(
+        *("description", "add_description", "label", "type", "sql", "answer_md5", "table", "heads", "source"),
+        *("qid", "question", "entities", "actions", "answer", "s_expression"),
+        *("explanation", "create", "init", "start", "labels", "evaluation", "example"),
+        *("alfworld_episode", "turns"),
+    ),
 )
 NO_ANSWER = "a query without an answer: no trajectory to convert"
+NAMED_ONLY = "a script that the record only names: no trajectory to convert"
+OTHER_LANGUAGE = "a script in another language than the shell's: no trajectory to convert"
+SHELLS = ("bash", "sh", "shell", "command", "code")
+OF_DATA = ("source", "create", "heads")  # where a question is from, and how its data are made
 CHANGES = ("INSERT", "UPDATE", "DELETE")
 ANSWER = tool("answer", "Answer the question and end the task.", answer="the answer").tool()
 EPISODE = "alfworld_episode"  # key by which `unpack` marks what it took apart
@@ -108,7 +120,7 @@ def _database(record: dict[str, Any], where: str) -> Trajectory:
         raise Drop(NO_ANSWER)
     else:
         calls = [ToolCall("answer", {"answers": label if isinstance(label, list) else str(label)}, "call_0")]
-    extra = {"answer": label, "kinds": kinds, "answer_md5": record.get("answer_md5"), "table": record.get("table")}
+    extra = {"answer": label, "kinds": kinds, **{key: record.get(key) for key in ("answer_md5", "table", *OF_DATA)}}
     return _gold(question, calls, (SQL.tool(), ANSWERS), f"db/{_id(record, where)}", "db", extra)
 
 
@@ -127,26 +139,44 @@ def _knowledge_graph(record: dict[str, Any]) -> Trajectory:
             verbatim[calls[-1].id] = text
     if not calls:
         raise Drop(NO_ANSWER)
-    extra = {"answer": record.get("answer"), "s_expression": record.get("s_expression"), VERBATIM: verbatim}
+    extra = {key: record.get(key) for key in ("answer", "s_expression", "entities", *OF_DATA)} | {VERBATIM: verbatim}
     raw_id = str(record["qid"]) if isinstance(record.get("qid"), str | int) else content_id(record)
     return _gold(question, calls, KG.tools(), f"kg/{raw_id}", "kg", extra)
 
 
 def _system(record: dict[str, Any], where: str) -> Trajectory:
     evaluation = need(record, "evaluation", dict)
-    example, match = evaluation.get("example", record.get("example")), evaluation.get("match")
-    code = example.get("code") if isinstance(example, dict) else example
-    match = match.get("answer") if isinstance(match, dict) else match
-    if isinstance(code, str) and code.strip():
-        calls = [ToolCall("execute_bash", {"command": code}, "call_0")]
-    elif isinstance(match, str) and match:
-        calls = [ToolCall("answer", {"answer": match}, "call_0")]
+    command = _command(evaluation.get("example", record.get("example")))
+    answer = _text(evaluation.get("match")) or _text(evaluation.get("answer"))
+    if command:
+        calls = [ToolCall("execute_bash", {"command": command}, "call_0")]
+    elif answer:
+        calls = [ToolCall("answer", {"answer": answer}, "call_0")]
     else:
         raise Drop(NO_ANSWER, f"evaluation has {json.dumps(evaluation)[:120]}")
-    keys = ("explanation", "create", "start", "labels")
+    keys = ("explanation", "create", "init", "start", "labels")
     extra = {**{key: record.get(key) for key in keys}, "evaluation": evaluation}
     tools = (BASH.tool(), ANSWER)
     return _gold(need(record, "description", str), calls, tools, f"os/{_id(record, where)}", "os", extra)
+
+
+def _command(example: Any) -> str:
+    """The shell commands of an example: a text, {"code"} or, in the older form, {"type": "command", "data"}."""
+    if not isinstance(example, dict):
+        return _text(example)
+    language = str(example.get("language") or example.get("type") or "bash")
+    if "file" in example and not _text(example):
+        raise Drop(NAMED_ONLY, str(example["file"])[:120])
+    if language not in SHELLS:
+        raise Drop(OTHER_LANGUAGE, language[:120])
+    return _text(example)
+
+
+def _text(value: Any) -> str:
+    """A text, or the one in an object of either form; "" where there is none."""
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("code", "data", "answer", "content") if value.get(key) is not None), "")
+    return value if isinstance(value, str) and value.strip() else ""
 
 
 def _gold(

@@ -33,6 +33,9 @@ SOURCE = SourceInfo(
     license="MIT AND GPL-2.0-only",
     url="https://github.com/hkust-nlp/AgentBoard",
     files=("data/tool-query/test.jsonl", "data/tool-operation/test.jsonl"),
+    version="2",
+    fields=("task", "id", "difficulty", "goal", "subgoals", "additional_info"),
+    layout={r"^Reference Action Path:": "a heading"},
 )
 PATH = "Reference Action Path:"
 ACTION = re.compile(r"^Action \d+: (\w+) with Action Input: (.*)$", re.MULTILINE)
@@ -61,8 +64,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     extra = {
         "inferred_tools": names,
         "answer": answer if path or answer != calls[0].arguments["answer"] else None,
-        "goal_type": info.get("goal_type"),
-        "init_config": info.get("init_config"),
+        "task": record.get("task"),
+        **{key: value for key, value in info.items() if key not in ("answer", "tool")},
         VERBATIM: verbatim,
     }
     difficulty = [record["difficulty"]] if isinstance(record.get("difficulty"), str) else []

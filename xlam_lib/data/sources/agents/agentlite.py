@@ -34,6 +34,7 @@ from xlam_lib.data.formats.api_requests import json_or_literal
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
 from xlam_lib.data.formats.native_actions import ActionBuilder
+from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.trajectory import Outcome, Task, Tool, Trajectory
 
 ACTION = re.compile(r"(?:Action: ?)?(?P<name>\w+)\[(?P<arguments>.*)\]", re.DOTALL)
@@ -44,6 +45,9 @@ SOURCE = SourceInfo(
     url="https://github.com/SalesforceAIResearch/AgentLite",
     files=("*.json", "*.jsonl", "*.txt"),
     text_files=("*.txt",),
+    version="2",
+    fields=("task", "actions", "action_chain", "reward"),
+    layout={r"^(Task|Action|Observation):": "labels of the steps", r"^OK$": "what answers a thought"},
 )
 INNER = {
     "Think": "Conduct thinking and reasoning process for solving task.",
@@ -52,16 +56,16 @@ INNER = {
 }
 OK = "OK"
 TASK = re.compile(r"^Task: ?", re.MULTILINE)
-STEP = re.compile(r"^Action: ?(.*?)\nObservation: ?(.*?)(?=^Action:|\Z)", re.DOTALL | re.MULTILINE)
+STEP = re.compile(r"^Action: ?(.*?)(?:\nObservation: ?(.*?))?(?=^Action:|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The chains of a text, each from its "Task:" on."""
     starts = [found.start() for found in TASK.finditer(text)]
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
         chain = text[start:end]
         task = TASK.sub("", chain.partition("\nAction:")[0], count=1).strip()
-        steps = [[found[1], found[2].rstrip("\n")] for found in STEP.finditer(chain)]
+        steps = [[found[1], (found[2] or "").rstrip("\n")] for found in STEP.finditer(chain)]
         yield text.count("\n", 0, start) + 1, {"task": {"instruction": task}, "action_chain": steps}
 
 
@@ -76,13 +80,16 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     builder.user(need(task, "instruction", str))
     _walk([_step(item) for item in chain], builder)
     documented = [tool_of_document(raw) for raw in need_objects(record.get("actions") or [], "actions")]
-    declared = [tool for tool in documented if tool is not None]
+    notes: list[str] = []
+    declared = lawful_tools([tool for tool in documented if tool is not None], notes)
     called = {call.name for step in builder.steps for call in step.tool_calls} - {tool.name for tool in declared}
     tools, inferred = with_inferred([*declared, *(_inner(name) for name in INNER if name in called)], builder.steps)
     reward = record.get("reward")
     reward = float(reward) if isinstance(reward, int | float) and not isinstance(reward, bool) else None
     raw_id = task["task_id"] if isinstance(task.get("task_id"), str) and task["task_id"] else content_id(record)
-    extra = {"answer": task.get("answer"), "completion": task.get("completion"), "inferred_tools": inferred}
+    extra = {key: value for key, value in task.items() if key not in ("instruction", "task_id")}
+    extra["inferred_tools"] = inferred
+    extra["unknown_types"] = notes
     return [
         Trajectory(
             trajectory_id=f"{SOURCE.name}/{raw_id}",

@@ -55,6 +55,28 @@ SOURCE = SourceInfo(
         "gt_traj/pick_and_place_simple-PepperShaker-None-Drawer-10__trial_T20190918_154326_823501.txt": None,
         "gt_traj/pick_cool_then_place_in_recep-Pan-None-CounterTop-10__trial_T20190908_114545_244903.txt": None,
     },
+    version="2",
+    fields=(
+        "text",
+        "task_id",
+        "task_type",
+        "pddl_params",
+        "turk_annotations.anns",
+        "plan.high_pddl",
+        "plan.low_actions",
+    ),
+    left_out={
+        "images": "file names of pictures that aren't in the record",
+        "scene": "where the simulator puts its objects",
+        "dataset_params": "settings of the video",
+        "plan.high_pddl[].planner_action": "the step once more, with places in the simulator",
+        "plan.low_actions[].api_action": "the move once more, as the simulator is given it",
+        "turk_annotations.anns[].assignment_id": "which person worded the task, by a number of the market place",
+    },
+    layout={
+        r"^(Assistant|Observation):": "labels of the turns",
+        r"</?execute>": "tags of the code",
+    },
 )
 PLACE, OBJECT = ("receptacle",), ("object",)
 CODE = {  # function -> (tool, arguments)
@@ -213,6 +235,7 @@ def _plans(record: dict[str, Any]) -> list[Trajectory]:
     for number, (words, descriptions) in enumerate(_wordings(record)):
         steps = (Step("user", words), Step("assistant", tool_calls=tuple(calls)))
         extra = {"descriptions": descriptions, "low_actions": [move for move in moves if move]}
+        extra |= {key: record.get(key) for key in ("task_type", "pddl_params")}
         tags = ("gold", "plan", "alfworld")
         made.append(_trajectory(f"plan/{trial}/{number}", f"alfworld/{trial}", tools, steps, tags, extra))
     return made

@@ -42,6 +42,7 @@ SOURCE = SourceInfo(
         "bolaa_hard_with_context.jsonl": (0,),
         "hotpot_dev_v1_simplified.json": (0, 1),
     },
+    fields=("id", "_id", "question", "answer", "type", "level", "supporting_facts", "context"),
 )
 
 

@@ -32,7 +32,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats import code_tags
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects, place
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, content_id, need, need_objects, place
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
 from xlam_lib.data.quality.findings import Policy
 from xlam_lib.trajectory import Outcome, Task, Trajectory
@@ -48,6 +48,18 @@ SOURCE = SourceInfo(
         "raw/CodeLlama-34b-hf/F=None/max3_p2+tool+cd/reasoning/gsm8k/results.jsonl": (2,),
         "raw/gpt-3.5-turbo-0613/F=gpt-4-0613/PHF=no_GT-textual/max5_p2+tool+cd/reasoning/gsm8k/results.jsonl": (0,),
     },
+    version="2",
+    fields=(
+        *(f"state.{key}" for key in ("finished", "success", "latest_output", "terminate_reason", "error")),
+        *(f"state.{key}" for key in ("agent_action_count", "history[].role", "history[].content")),
+        *(f"task.{key}" for key in ("task_name", "task_id", "prompt", "reference", "metadata")),
+        "final_length_exceeds_4096",
+    ),
+    left_out={
+        "state.token_counter": "what the run cost",
+        "state.history[].role": SPEAKER,
+    },
+    layout={r"^(Assistant|Observation):": "labels of the turns"},
 )
 TASK = "\n---\n\nTask:\n"
 ENDS = {"task_success": "success", "max_propose_steps": "failure", "max_steps": "max_steps", "error": "infra_error"}
@@ -75,6 +87,9 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         "reference": task.get("reference"),
         "terminate_reason": state.get("terminate_reason"),
         "actions": state.get("agent_action_count"),
+        "error": state.get("error"),
+        "feedback": {key: latest[key] for key in ("feedback", "feedback_type") if latest.get(key)},
+        "metadata": task.get("metadata"),
         LAYOUTS: exchange.layouts,
     }
     return [

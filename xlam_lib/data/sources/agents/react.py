@@ -53,6 +53,8 @@ SOURCE = SourceInfo(
         "fever.json": ("webthink_simple3", "cotqa_simple3"),
         "alfworld_3prompts.json": ("react_clean_2",),
     },
+    fields=("name", "text"),
+    layout={r"^(Question|Claim|Thought|Action|Observation|Answer)( \d+)?:": "labels of the parts"},
 )
 BLOCK = re.compile(r"^(Question|Claim):[^\S\n]*", re.MULTILINE)
 ANSWER = re.compile(r"^Answer:([^\S\n]*)(.*)", re.MULTILINE | re.DOTALL)
@@ -117,7 +119,7 @@ def native(t: Trajectory) -> list[str]:
 def _questions(text: str) -> Iterator[Parts]:
     marks = list(BLOCK.finditer(text))
     rule = text[: marks[0].start()].strip()
-    for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=True):
+    for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=False):
         head, turns = labelled_turns(text[mark.end() : end])
         kind = DATA[mark[1]]
         if any(turn.action is not None for turn in turns):

@@ -26,8 +26,8 @@ Raw record of a result file (shortened) and of a log, `trial_<n>.log`:
 Decisions:
 - A result says whether an environment was solved, and what the agent wrote to itself; it has neither task nor steps, so
   there is no trajectory in it: dropped.
-- A log is a trajectory for each environment that was played in that trial. The examples before the task are cut; the
-  memory is part of the user's message, because the agent acts by it.
+- A log is a trajectory for each environment that was played in that trial. The examples before the task are
+  `extra["examples"]`; the memory is part of the user's message, because the agent acts by it.
 - WebShop's logs begin with "> reset", whose page is the user's message, as in `webshop_react_log`.
 - STATUS is the outcome; how a failed run ended is not recorded. A log file that is gzipped, cut or made of several
   trials is read the same way: a block is what lies between an "Environment #n:" and its STATUS.
@@ -62,6 +62,13 @@ SOURCE = SourceInfo(
     url="https://github.com/noahshinn/reflexion",
     files=("*_runs/**/env_results_trial_*.json", "*_runs/**/trial_*.log"),
     text_files=("*.log", "*.txt"),
+    version="2",
+    fields=("environment", "log", "name", "memory", "is_success"),
+    layout={
+        r"^Environment #\d+:|^#{5,}": "headings of a block",
+        r"^STATUS: *(OK|FAIL)": "the outcome",
+        r"^Here is the task:": "that the task follows",
+    },
 )
 BLOCK = re.compile(r"^Environment #(\d+):(.*?)(?=^#####|^Environment #|\Z)", re.MULTILINE | re.DOTALL)
 STATUS = re.compile(r"^STATUS: *(OK|FAIL)\s*\Z", re.MULTILINE)
@@ -102,7 +109,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     task = page or head.strip()
     if not task:
         raise Drop("a log without a task", f"environment {number}")
-    memory = before[before.rindex(MEMORY) :].strip() if MEMORY in before else ""
+    examples, mark, memory = before.rpartition(MEMORY) if MEMORY in before else (before, "", "")
+    memory = (mark + memory).strip()
     episode.user("\n\n".join(part for part in (memory, task) if part))
     for turn in turns[1:] if opening else turns:
         episode.act(turn.action, turn.observation)
@@ -110,7 +118,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     if len(steps) == 1:
         raise Drop("a log without a step", f"environment {number}")
     raw_id = f"{place(where).partition(':')[0]}/{number}"
-    extra = {NOTES: episode.notes, "unspaced_prompts": tight}
+    extra = {NOTES: episode.notes, "unspaced_prompts": tight, "examples": examples.strip()}
     return [
         Trajectory(
             trajectory_id=f"{SOURCE.name}/{raw_id}",

@@ -26,7 +26,14 @@ from msgspec.structs import replace
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo
 from xlam_lib.data.sources.agents import toolbench
-from xlam_lib.data.sources.agents.tooleval_answers import convert_answer, native_answer, one_by_one
+from xlam_lib.data.sources.agents.tooleval_answers import (
+    CONVERTED,
+    NODES,
+    SHOWN,
+    convert_answer,
+    native_answer,
+    one_by_one,
+)
 from xlam_lib.trajectory import Trajectory
 
 SOURCE = SourceInfo(
@@ -37,6 +44,10 @@ SOURCE = SourceInfo(
     samples={
         "answer/virtual_chatgpt_cot/G1_instruction/588_CoT@1.json": None,
     },
+    version="2",
+    fields=(*toolbench.FIELDS, *CONVERTED),
+    left_out={**toolbench.LEFT_OUT, **NODES},
+    layout={**toolbench.SOURCE.layout, **SHOWN},
 )
 unpack = one_by_one
 

@@ -22,18 +22,20 @@ Decisions, from looking at the records:
 - ###STOP###, ###TRANSFER### and ###OUT-OF-SCOPE### are cut from the user's last words; the raw text is
   `extra["stop"]`, and a message of nothing else goes away.
 - Success is reward 1. An error of the simulated user or of the system is an infrastructure error and has no reward.
-- A task is no conversation, but has gold actions: the user's reason for the call and what they know, then these calls
-  in one turn, tagged "gold" and not to be learnt from, since they hold what only earlier results could tell. A task
-  without actions, and lists of tools, are no trajectories.
+- A task is no conversation, but has gold actions: the conversation so far, if it has one (`message_history`), the
+  user's reason for the call and what they know, then these calls in one turn, tagged "gold". None of it is to be
+  learnt from: the calls hold what only earlier results could tell. A task without actions, and lists of tools, are no
+  trajectories.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
+
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need, need_objects, place
+from xlam_lib.data.formats.base import CALL_ID, SPEAKER, SourceInfo, need, need_objects, place
 from xlam_lib.data.formats.call_forms import found_calls
 from xlam_lib.data.formats.conversations import Conversation, Turn, assemble, inferred_tools, read_turns
 from xlam_lib.data.formats.messages import turns_of
@@ -47,6 +49,21 @@ SOURCE = SourceInfo(
     url="https://github.com/sierra-research/tau2-bench",
     files=("data/simulations/*.json", "data/tau2/domains/*/tasks.json"),
     samples={"toolorchestra_airline_simulations.json": (8,)},
+    version="2",
+    fields=(
+        *("id", "task_id", "termination_reason", "reward_info", "environment_info", "task", "run"),
+        *("description", "user_scenario", "initial_state", "evaluation_criteria"),
+        *(f"messages[].{key}" for key in ("role", "content", "tool_calls", "requestor", "error", "tool_messages")),
+    ),
+    left_out={
+        **{key: "when it ran and what it cost" for key in ("timestamp", "start_time", "end_time", "duration")},
+        **{key: "when it ran and what it cost" for key in ("agent_cost", "user_cost", "seed", "trial")},
+        **{f"messages[].{key}": "when it was said and what it cost" for key in ("timestamp", "cost", "usage")},
+        "messages[].turn_idx": "the number of the message",
+        "messages[].id": CALL_ID,
+        "messages[].tool_calls[].id": CALL_ID,
+        "messages[].role": SPEAKER,
+    },
 )
 STOPS = ("###STOP###", "###TRANSFER###", "###OUT-OF-SCOPE###")
 ENDS = {
@@ -58,7 +75,7 @@ ENDS = {
     "infrastructure_error": "infra_error",
     "unexpected_error": "infra_error",
 }
-CHECKS = ("db_check", "reward_basis", "reward_breakdown", "env_assertions", "nl_assertions", "communicate_checks")
+NOT_CHECKS = ("reward", "action_checks")  # the outcome's own, and what `extra["gold_actions"]` has
 
 
 def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -71,7 +88,10 @@ def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
     by_id = {str(task.get("id")): task for task in tasks}
     environment = info.get("environment_info")
     made = [each if isinstance(each, dict) else {"simulation": each} for each in simulations]
-    return [{"environment_info": environment, "task": by_id.get(str(each.get("task_id"))), **each} for each in made]
+    run = {key: info[key] for key in info if key != "environment_info"}
+    run |= {key: value[key] for key in value if key not in ("simulations", "info", "tasks")}
+    shared = {"environment_info": environment, **({"run": run} if run else {})}
+    return [{**shared, "task": by_id.get(str(each.get("task_id"))), **each} for each in made]
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
@@ -98,6 +118,9 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         "stop": stop,
         "user_goal": task.get("user_scenario"),
         "gold_actions": _gold_actions(rewards, task),
+        "description": task.get("description"),
+        "initial_state": _without(task.get("initial_state"), "message_history"),
+        "run": record.get("run"),
     }
     return [_named(record, where, conversation, domain, extra, policy if isinstance(policy, str) else "", rewards)]
 
@@ -194,7 +217,7 @@ def _outcome(record: dict[str, Any], rewards: dict[str, Any]) -> Outcome:
         end = "success" if success else "failure"
     if end == "infra_error":
         success = reward = None
-    checks = {key: rewards[key] for key in CHECKS if rewards.get(key)}
+    checks = {key: value for key, value in rewards.items() if value and key not in NOT_CHECKS}
     return Outcome(success, reward, end, checks={**checks, **({"end": reason} if isinstance(reason, str) else {})})
 
 
@@ -203,6 +226,19 @@ def _gold_actions(rewards: dict[str, Any], task: dict[str, Any]) -> list[Any]:
     checks = rewards.get("action_checks")
     checked = [check.get("action") for check in checks if isinstance(check, dict)] if isinstance(checks, list) else []
     return checked or (criteria.get("actions") if isinstance(criteria.get("actions"), list) else [])
+
+
+def _history(record: dict[str, Any]) -> tuple[list[Turn], list[dict[str, Any]], dict[str, Any]]:
+    """(the conversation before the task, none of it to be learnt from; what the user did in it; the other state)."""
+    state = record["initial_state"] if isinstance(record.get("initial_state"), dict) else {}
+    turns, user_actions, _ = _turns(need_objects(state.get("message_history") or [], "message_history"))
+    return [replace(turn, trainable=False) for turn in turns], user_actions, _without(state, "message_history")
+
+
+def _without(value: Any, *keys: str) -> dict[str, Any]:
+    """An object without some keys and without nulls; {} of anything else."""
+    items = value.items() if isinstance(value, dict) else ()
+    return {key: item for key, item in items if key not in keys and item is not None}
 
 
 def _gold(record: dict[str, Any], where: str) -> Trajectory:
@@ -218,14 +254,18 @@ def _gold(record: dict[str, Any], where: str) -> Trajectory:
     words = [instructions.get(key) for key in ("reason_for_call", "known_info")]
     request = "\n".join(text for text in words if isinstance(text, str) and text)
     calls = tuple(found_calls([{**action, "id": ""} for action in agents]))
-    conversation = read_turns([Turn("user", request), Turn("assistant", calls=calls, trainable=False)])
+    before, user_actions, initial = _history(record)
+    conversation = read_turns([*before, Turn("user", request), Turn("assistant", calls=calls, trainable=False)])
     name = instructions.get("domain")
     domain = _domain(conversation, name, where)
     extra = {
         "tools_from": f"domain {domain.name}" if domain else "calls",
         "user_goal": scenario,
-        "user_actions": [action for action in actions if action.get("requestor") == "user"],
+        "user_actions": user_actions + [action for action in actions if action.get("requestor") == "user"],
         "evaluation": {key: value for key, value in criteria.items() if key != "actions" and value},
+        "action_notes": [_without(action, "name", "arguments", "requestor") for action in agents],
+        "description": record.get("description"),
+        "initial_state": initial,
     }
     task_id = f"{domain.name if domain else 'unknown'}/{record.get('id')}"
     made = assemble(SOURCE, f"task/{task_id}", conversation, _tools(domain, conversation, extra), "", extra=extra)

@@ -32,7 +32,7 @@ import re
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need, need_objects, place
+from xlam_lib.data.formats.base import ALWAYS_FUNCTION, SPEAKER, SourceInfo, need, need_objects, place
 from xlam_lib.data.formats.chat import StepBuilder, calls_of
 from xlam_lib.data.formats.schemas import tool_of_calls
 from xlam_lib.data.sources.catalogs.tau_bench_tools import DOMAINS, Domain
@@ -44,6 +44,16 @@ SOURCE = SourceInfo(
     url="https://github.com/sierra-research/tau-bench",
     files=("historical_trajectories/*.json",),
     samples={"gpt-4o-airline.json": (0, 20, 33)},
+    fields=(
+        *("task_id", "trial", "reward", "info.task", "info.reward_info"),
+        *(f"traj[].{key}" for key in ("role", "content", "tool_calls", "function_call", "tool_call_id", "name")),
+    ),
+    left_out={
+        "traj[].role": SPEAKER,
+        "traj[].tool_calls[].type": ALWAYS_FUNCTION,
+        "info.user_cost": "what the simulated user cost",
+        "info.source": "what asked for the episode",
+    },
 )
 STOP = "###STOP###"
 ERRORS = ("Error", "Unknown action")

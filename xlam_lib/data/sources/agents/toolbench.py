@@ -35,6 +35,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import (
+    SPEAKER,
     SourceInfo,
     cached_by_value,
     need,
@@ -44,10 +45,21 @@ from xlam_lib.data.formats.base import (
     unique_tools,
 )
 from xlam_lib.data.formats.chat import StepBuilder, calls_of, parse_arguments
+from xlam_lib.data.formats.tool_forms import lawful
 from xlam_lib.data.siblings import Sibling
 from xlam_lib.serialize import loads
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
+FIELDS = (
+    *("win", "try_count", "forward_args", "try_list"),
+    *(f"answer_generation.{key}" for key in ("valid_data", "finish_type", "query", "final_answer", "function")),
+    *(f"answer_generation.{key}" for key in ("query_count", "total_tokens", "chain", "train_messages")),
+)
+SEARCH = "what the search tried; its accepted path is the trajectory, what it left is read by `rejected_siblings`"
+LEFT_OUT = {
+    **{key: SEARCH for key in ("tree", "trys", "compare_candidates")},
+    "answer_generation.train_messages[][].role": SPEAKER,
+}
 SOURCE = SourceInfo(
     name="toolbench",
     license="Apache-2.0",
@@ -58,6 +70,10 @@ SOURCE = SourceInfo(
         "answer/G2_answer/127_ChatGPT_DFS_woFilter_w2.json": None,
         "toolllama_answers/raw_answer/G1_demo/82217_ChatGPT_DFS_woFilter_w2.json": None,
     },
+    version="2",
+    fields=FIELDS,
+    left_out=LEFT_OUT,
+    layout={r"\bBegin!": "how a prompt ends"},
 )
 FINISH = "Finish"
 OTHER_FORMS = {"api_list": "a query without an answer", "conversations": "a row of the first release, not a tree"}
@@ -66,7 +82,8 @@ OTHER_FORMS = {"api_list": "a query without an answer", "conversations": "a row 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One answer tree -> one trajectory, the accepted path (or the last failed branch)."""
     answer = _answer(record)
-    tools = unique_tools([tool_of(raw) for raw in need_objects(need(answer, "function", list), "function")])
+    notes: list[str] = []
+    tools = unique_tools([tool_of(raw, notes) for raw in need_objects(need(answer, "function", list), "function")])
     accepted = _accepted(answer)
     messages = accepted or list(_failed_branch(record, answer))
     builder, instruction, hints = _walk(messages, answer)
@@ -75,6 +92,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     finish = calls[-1].arguments if calls and calls[-1].name == FINISH else {}
     raw_id = place(where)
     extra = {"final_answer": finish.get("final_answer", ""), "search_hints": hints, "repairs": builder.repairs}
+    kind = answer.get("finish_type")
+    extra |= {"unknown_types": notes, "finish_type": kind if kind != finish.get("return_type") else ""}
     return [
         Trajectory(
             trajectory_id=f"{SOURCE.name}/{raw_id}",
@@ -96,9 +115,9 @@ def _answer(record: dict[str, Any]) -> dict[str, Any]:
     return need(record, "answer_generation", dict)
 
 
-def tool_of(raw: dict[str, Any]) -> Tool:
-    """A tool as ToolBench declares it to the model."""
-    return _tool([], raw)
+def tool_of(raw: dict[str, Any], notes: list[str]) -> Tool:
+    """A tool as ToolBench declares it to the model; `notes` gets what JSON Schema refuses of it."""
+    return _tool(notes, raw)
 
 
 @cached_by_value
@@ -109,7 +128,8 @@ def _tool(notes: list[str], raw: dict[str, Any]) -> Tool:
     schema = raw.get("parameters") or {"type": "object", "properties": {}}
     if not isinstance(schema, dict):
         raise Drop("tool parameters are not an object", f"{raw.get('name')}: {str(schema)[:80]!r}")
-    return Tool(need(raw, "name", str), description, schema)
+    name = need(raw, "name", str)
+    return Tool(name, description, lawful(schema, name, notes))
 
 
 def _accepted(answer: dict[str, Any]) -> list[dict[str, Any]]:

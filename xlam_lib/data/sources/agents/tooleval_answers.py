@@ -15,13 +15,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need, need_objects, place, unique_tools
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, need, need_objects, place, unique_tools
 from xlam_lib.data.formats.native_actions import ActionBuilder, json_object, native_texts
 from xlam_lib.data.sources.agents.toolbench import FINISH, is_error, tool_of
 from xlam_lib.trajectory import Outcome, Task, Trajectory
 
 CUT = 100  # what upstream's export leaves of a message
 CALL = re.compile(r"""\{'name': (?P<name>'[^']*'|"[^"]*"), 'arguments': """)
+CONVERTED = ("query", "query_id", "available_tools", "answer")  # fields of a converted answer
+NODES = {"answer.answer_details[].**.role": SPEAKER}
+SHOWN = {r"['\"](name|arguments|response)\b['\"]?:? ?": "keys of a message as Python shows it"}
 RESPONSE = ", 'response': "
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
@@ -36,8 +39,9 @@ def one_by_one(value: dict[str, Any]) -> list[dict[str, Any]]:
 def convert_answer(record: dict[str, Any], where: str, source: SourceInfo) -> Trajectory:
     """One converted answer -> one trajectory."""
     answer = need(record, "answer", dict)
+    notes: list[str] = []
     tools = unique_tools(
-        [tool_of(raw) for raw in need_objects(need(record, "available_tools", list), "available_tools")]
+        [tool_of(raw, notes) for raw in need_objects(need(record, "available_tools", list), "available_tools")]
     )
     builder = _Answer({tool.name for tool in tools}, json_object(answer.get("final_answer")))
     builder.user(need(record, "query", str))
@@ -50,7 +54,8 @@ def convert_answer(record: dict[str, Any], where: str, source: SourceInfo) -> Tr
     finish = last[0].arguments if last and last[0].name == FINISH else {}
     number = str(record.get("query_id") or "")
     raw_id = "/".join(part for part in (place(where).partition(":")[0], number) if part)
-    extra = {"method": answer.get("method"), "final_answer": finish.get("final_answer")}
+    extra = {"method": answer.get("method"), "final_answer": finish.get("final_answer", answer.get("final_answer"))}
+    extra["unknown_types"] = notes
     return Trajectory(
         trajectory_id=f"{source.name}/{raw_id}",
         source=source.source(raw_id),

@@ -25,7 +25,14 @@ from __future__ import annotations
 from typing import Any
 
 from xlam_lib.data.formats.base import SourceInfo
-from xlam_lib.data.sources.agents.tooleval_answers import convert_answer, native_answer, one_by_one
+from xlam_lib.data.sources.agents.tooleval_answers import (
+    CONVERTED,
+    NODES,
+    SHOWN,
+    convert_answer,
+    native_answer,
+    one_by_one,
+)
 from xlam_lib.trajectory import Trajectory
 
 SOURCE = SourceInfo(
@@ -33,6 +40,13 @@ SOURCE = SourceInfo(
     license="Apache-2.0",
     url="https://github.com/OpenBMB/ToolBench",
     files=("toolbench/tooleval/results/default_evalset/*/G*.json",),
+    version="2",
+    fields=CONVERTED,
+    left_out={
+        **NODES,
+        "answer.answer_details[].next[].message": "the query, cut to 100 characters",
+    },
+    layout=SHOWN,
 )
 unpack = one_by_one
 native = native_answer

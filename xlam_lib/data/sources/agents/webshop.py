@@ -40,12 +40,15 @@ SOURCE = SourceInfo(
             "i am looking for a solid wood chaise lounge for my living room",
         )
     },
+    fields=("kind", "goal", "searches"),
+    left_out={"kind": "what `unpack` calls the kind of the record"},
 )
 NOT_CONVERTED = {
     "goal": "a goal without an action: no trajectory to convert",
     "product": "attributes of a product: no trajectory to convert",
     "case": "a test case of the reward function: no trajectory to convert",
     "page": "a page of the shop: no trajectory to convert",
+    "text": "a text that is neither goals nor a page: no trajectory to convert",
     "list": "a list that is not of goals: no trajectory to convert",
 }
 
@@ -58,7 +61,7 @@ def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         goals = None
     if not isinstance(goals, list):
         if text.strip():
-            yield 1, {"kind": "page", "html": text}
+            yield 1, {"kind": "page" if "<" in text else "text", "html": text}
         return
     line, at = 1, 0
     for goal in goals:

@@ -43,6 +43,7 @@ SOURCE = SourceInfo(
     files=("all_trajs/*.jsonl",),
     text_files=("*.jsonl",),
     policy=Policy(composed=("element",)),  # the log holds the product, not the words on the page's buttons
+    fields=("lines",),
     samples={"20220427_1_12.jsonl": None, "20220427_1_15.jsonl": None, "20220427_1_7.jsonl": None},
 )
 VISIT = Action("visit[{url}]", "visit", "Open a page by its address, e.g. from the history.", {"url": "its address"})

@@ -50,6 +50,8 @@ SOURCE = SourceInfo(
     files=("WebShop.ipynb (its printed log as *.txt)",),
     text_files=("*.txt", "*.log"),
     samples={"episodes_000_249.txt": (0, 1, 132)},
+    fields=("episode", "log", "so_far"),
+    layout={r"^(Action|Observation):": "labels of the steps", r"^-+$": "lines between the episodes"},
 )
 BEGINNING = re.compile(r"^-{15,}\n(\d+)\n", re.MULTILINE)
 ENDING = re.compile(r"\n(\d+(?: [\d.e+-]+){3})\n-{5,}\s*\Z")
@@ -61,7 +63,7 @@ def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Episodes of a log: {"episode": 1, "log": "Action: reset ...", "so_far": "2 0.5 0.5 0.0"}."""
     text = text.replace("\r\n", "\n")
     marks = list(BEGINNING.finditer(text))
-    for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=True):
+    for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=False):
         body = text[mark.end() : end]
         ending = ENDING.search(body)
         record = {"episode": int(mark[1]), "log": body[: ending.start()] if ending else body}

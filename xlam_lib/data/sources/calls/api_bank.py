@@ -33,7 +33,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.api_requests import parse_request, render_request, searched_tools
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects, place
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, content_id, need, need_objects, place
 from xlam_lib.data.formats.flat_tools import with_inferred
 from xlam_lib.data.formats.native_actions import ActionBuilder, native_texts
 from xlam_lib.data.sources.catalogs.api_bank_tools import TOOLS
@@ -52,6 +52,14 @@ SOURCE = SourceInfo(
         "lv3-samples/Reminder.txt": None,
         "lv3-samples/Hospital.txt": None,
     },
+    version="2",
+    fields=(
+        "plan",
+        *(f"turns[].{key}" for key in ("role", "text", "api_name", "param_dict")),
+        *(f"turns[].result.{key}" for key in ("api_name", "input", "output", "exception")),
+    ),
+    left_out={"turns[].role": SPEAKER},
+    layout={r"^(Scene|First Utterance|API Calls?):": "headings of a plan"},
 )
 PLAN = re.compile(r"(.*?)^First Utterance:[ \t]*(.*?)^API Calls?:(.*)", re.DOTALL | re.MULTILINE)
 
@@ -75,10 +83,17 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One dialogue or plan -> one trajectory."""
     plan = "plan" in record
     if not plan and "turns" not in record:
-        raise Drop("a table of error texts: no trajectory to convert", f"keys {', '.join(map(repr, list(record)[:3]))}")
-    builder = _plan(need(record, "plan", str)) if plan else _dialogue(need_objects(record["turns"], "turns"))
+        texts = bool(record) and all(isinstance(value, list | str) for value in record.values())
+        kind = "a table of error texts: no trajectory to convert" if texts else "a record of an unknown kind"
+        raise Drop(kind, f"keys {', '.join(map(repr, list(record)[:3])) or 'none'}")
+    scene = ""
+    if plan:
+        builder, scene = _plan(need(record, "plan", str))
+    else:
+        builder = _dialogue(need_objects(record["turns"], "turns"))
     raw_id = place(where) or content_id(record)
     tools, inferred = with_inferred(_tools(raw_id, builder, plan), builder.steps)
+    extra = {"inferred_tools": inferred, "scene": scene}
     return [
         Trajectory(
             trajectory_id=f"{SOURCE.name}/{raw_id}",
@@ -87,7 +102,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
             tools=tools,
             steps=tuple(builder.steps),
             tags=("gold", "plan") if plan else ("multi_turn",),
-            extra=builder.kept() | ({"inferred_tools": inferred} if inferred else {}),
+            extra=builder.kept() | {key: value for key, value in extra.items() if value},
         )
     ]
 
@@ -145,7 +160,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _plan(text: str) -> ActionBuilder:
+def _plan(text: str) -> tuple[ActionBuilder, str]:
+    """(the turn with the calls of a plan, the scene that it is set in)."""
     found = PLAN.search(text)
     if not found:
         raise Drop("a plan without calls")
@@ -157,7 +173,7 @@ def _plan(text: str) -> ActionBuilder:
         calls.append((*request, line.strip()))
     builder.user(re.sub(r"\n{3,}", "\n\n", found[2]).strip())
     builder.parallel(calls, render_request)
-    return builder
+    return builder, found[1].strip()
 
 
 def _tools(raw_id: str, builder: ActionBuilder, plan: bool) -> list[Tool]:

@@ -17,8 +17,8 @@ Decisions, from looking at the records:
 - Only the last turn, the expected output, may be learnt from: what stands before it are records of their own.
 - Requests are written in many ways (bare or double-quoted values, no brackets, quotes within quotes); they are read,
   and the text stays in `extra["native"]` where our way of writing gives another one. What can't be read stays a text.
-- The instruction is about the format of requests; only what it says of the present ("The current year is 2023.") is
-  kept, and that not where the time was left a blank ("{{time}}").
+- Lines of the instruction on the format of requests are left out; the others ("The current year is 2023.") are kept,
+  but where the time was left a blank ("{{time}}"). What tools give back ("output_parameters") is in `extra`.
 - Tools: those described, those that ToolSearcher found, and, named in `extra["inferred_tools"]`, those only called.
 - Values stay the texts that they are even where the API says "int"; such are counted as warnings.
 """
@@ -50,9 +50,29 @@ SOURCE = SourceInfo(
         "test-data_level-3.json": (3,),
         "training-data_lv3-response-train.json": (1,),
     },
+    version="2",
+    fields=(
+        *("file", "id", "instruction", "input", "output", "expected_output", "requirement", "response"),
+        *(f"apis[].{key}" for key in ("api_name", "input", "output")),
+    ),
+    layout={
+        r"^(User|AI|API-Request|Generate API Request|Generate AI Response):": "labels of the turns",
+        r"^Generate an API request in the format of \[ApiName\(key1='value1', key2='value2', ...\)\] based on the "
+        r"(user's utterance and available API requests|previous dialogue context)\.$": "how to write a request",
+        r"^Generate a response as an AI assistant based on the "
+        r"(user's utterance and API Requests|previous dialogue context and API request)\.$": "what comes next",
+        r"^(Input|Expected output|API descriptions):": "headings of the parts",
+        r"User's [Uu]tter[ae]nce|AI's response": "an example",
+        r"ApiName\(key1='value1', key2='value2', ...\)": "an example",
+        r"^The current \w+ is \{\{\w+\}\}\.?$": "a time that was left a blank",
+    },
 )
 MARK = "API-Request:"
 LINE = re.compile(r"(User|AI|API-Request|Generate API Request|Generate AI Response|TIME)\s*:", re.IGNORECASE)
+ON_FORMAT = re.compile(
+    r"Generate an API request in the format of|Generate a response as an AI assistant|Input:|Expected output:"
+    r"|User: User's |AI: AI's |API-Request: \[ApiName\(|.*\{\{"
+)
 RESULT = re.compile(r"(.*?\)\]?|.*?)->(.*)", re.DOTALL)  # behind a request's brackets, if it has them
 
 
@@ -61,12 +81,13 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     builder = ActionBuilder()
     tools: list[Tool] = []
     instruction = ""
+    outputs: dict[str, Any] = {}
     chain = "apis" in record and "requirement" in record
     if chain:
         _chain(record, builder)
     else:
         instruction, described_text = _split_instruction(need(record, "instruction", str))
-        tools = list(_tools(described_text + "\n" + need(record, "input", str)))
+        tools = list(_tools(described_text + "\n" + need(record, "input", str), outputs))
         _dialogue(need(record, "input", str), builder)
         _answer(builder, need(record, "expected_output" if "expected_output" in record else "output", str).strip())
         builder.learn_last()
@@ -83,6 +104,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
             tags=("gold", "api" if builder.steps[-1].tool_calls else "response"),
             extra=builder.kept()
             | ({"inferred_tools": inferred} if inferred else {})
+            | ({"output_parameters": outputs} if outputs else {})
             | ({"form": "chain"} if chain else {}),
         )
     ]
@@ -116,13 +138,17 @@ def _name(record: dict[str, Any]) -> str:
 def _split_instruction(instruction: str) -> tuple[str, str]:
     """(the instruction beside the format, the descriptions of the tools)."""
     head, _, tools = instruction.partition("API descriptions:")
-    facts = [line.strip() for line in head.split("\n") if line.startswith("The current ") and "{{" not in line]
+    facts = [line.strip() for line in head.split("\n") if line.strip() and not ON_FORMAT.match(line)]
     return "\n".join(facts), tools
 
 
-def _tools(text: str) -> Iterator[Tool]:
+def _tools(text: str, outputs: dict[str, Any]) -> Iterator[Tool]:
+    """The tools described by lines of a text; `outputs` gets what they give back."""
     for line in text.split("\n"):
-        if line.lstrip().startswith("{") and (tool := described(json_object(line))):
+        raw = json_object(line) if line.lstrip().startswith("{") else None
+        if raw is not None and (tool := described(raw)):
+            if given_back := raw.get("output_parameters") or raw.get("response"):
+                outputs[tool.name] = given_back
             yield tool
 
 

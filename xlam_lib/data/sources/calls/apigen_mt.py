@@ -26,10 +26,11 @@ repository, the samples are written in its shape):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from xlam_lib.data.formats.base import SourceInfo
+from msgspec.structs import replace
+
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo
 from xlam_lib.data.formats.conversations import Turn, assemble, json_text, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
@@ -41,6 +42,8 @@ SOURCE = SourceInfo(
     url="https://huggingface.co/datasets/Salesforce/APIGen-MT-5k",
     files=("apigen-mt_5k.json",),
     hub_id="Salesforce/APIGen-MT-5k",
+    fields=("id", "system", "tools", "conversations[].from", "conversations[].value"),
+    left_out={"conversations[].from": SPEAKER},
 )
 STOP = "###STOP###"
 

@@ -12,7 +12,8 @@ Decisions, from looking at the files:
   as in `xlam_fc_60k`, with the thought NO_CALL, marked as generated.
 - Every other question has its answer in the file of the same name in possible_answer/, its paired file: the two are
   read as one record, a gold trajectory. Of the accepted values the first is taken; an argument whose first accepted
-  value is "" (left out) is left out. A half without its other half is dropped for what it lacks.
+  value is "" (left out) is left out; where there
+  are others, all are `extra["accepted"]`. A half without its other half is dropped for what it lacks.
 - Answers in several turns are calls without results, and the agentic sets tell the words of the answer and not the
   calls: dropped.
 - Types are Python's, Java's or JavaScript's ("dict", "HashMap"): read into JSON Schema; system messages are the task.
@@ -24,7 +25,7 @@ from __future__ import annotations
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import PairedFile, SourceInfo, need, need_declared, need_objects
+from xlam_lib.data.formats.base import SPEAKER, TYPE_WORD, PairedFile, SourceInfo, need, need_declared, need_objects
 from xlam_lib.data.formats.chat import RawCall, StepBuilder
 from xlam_lib.data.formats.flat_tools import tool
 from xlam_lib.data.sources.calls.xlam_fc_60k import NO_CALL
@@ -35,7 +36,13 @@ SOURCE = SourceInfo(
     license="Apache-2.0",
     url="https://github.com/ShishirPatil/gorilla/tree/main/berkeley-function-call-leaderboard",
     files=("bfcl_eval/data/BFCL_v4_*.json", "bfcl_eval/data/possible_answer/BFCL_v4_*.json"),
+    version="2",
     paired_file=PairedFile("possible_answer/{name}", "id"),
+    fields=("id", "question[][].role", "question[][].content", "function", "ground_truth", "source", "scenario"),
+    left_out={
+        "question[][].role": SPEAKER,
+        "function[].**.type": TYPE_WORD,
+    },
 )
 
 
@@ -43,7 +50,7 @@ def join(record: dict[str, Any], other: dict[str, Any]) -> dict[str, Any] | None
     """A question with its answer; None where one of them is something else."""
     if "question" not in record or "ground_truth" not in other:
         return None
-    return {**record, "ground_truth": other["ground_truth"]}
+    return {**other, **record}
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
@@ -62,6 +69,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     raw = need_objects(need(record, "function", list), "function")
     tools = tuple(tool(f.get("name"), f.get("description"), f.get("parameters"), notes) for f in raw)
     need_declared([call.name for call in calls], tools)
+    truth: Any = record.get("ground_truth")
+    extra = {"unknown_types": notes, "accepted": truth if any(map(_has_others, truth or ())) else None}
     if calls:
         builder.assistant(calls=calls)
     else:
@@ -74,7 +83,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
             tools=tools,
             steps=tuple(builder.steps),
             tags=("benchmark", "gold", "no_call" if not calls else "single" if len(calls) == 1 else "parallel"),
-            extra={"unknown_types": notes} if notes else {},
+            extra={key: value for key, value in extra.items() if value},
         )
     ]
 
@@ -109,6 +118,13 @@ def _calls(truth: Any) -> list[RawCall]:
                 raise Drop("accepted values are not an object", f"{name}: {str(accepted)[:80]}")
             calls.append(RawCall(name, _first(accepted)))
     return calls
+
+
+def _has_others(truth: Any) -> bool:
+    """Whether a parameter has more than one accepted value: `_has_others({"f": {"a": [1, 2]}})` -> True."""
+    if isinstance(truth, dict):
+        return any(_has_others(inner) for inner in truth.values())
+    return isinstance(truth, list) and (len(truth) > 1 or any(_has_others(inner) for inner in truth))
 
 
 def _first(accepted: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, need
 from xlam_lib.data.formats.conversations import Turn, assemble, json_text, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.dialects import split_calls
 from xlam_lib.data.formats.messages import messages_of, turns_of
@@ -47,6 +47,9 @@ SOURCE = SourceInfo(
         "glaive_toolcall_en_demo.json": (1, 4),
         "glaive_toolcall_zh_demo.json": (0,),
     },
+    fields=("id", "system", "chat", "tools", "conversations[].from", "conversations[].value"),
+    left_out={"conversations[].from": SPEAKER},
+    layout={r"^(SYSTEM|USER|ASSISTANT|FUNCTION RESPONSE|A):|<functioncall>|<\|endoftext\|>": "marks of the turns"},
 )
 SPEAKERS = {"USER": "user", "ASSISTANT": "assistant", "A": "assistant", "FUNCTION RESPONSE": "tool"}
 SPEAKER = re.compile(r"(?:\A\s*|(?<=\n\n)|<\|endoftext\|>\s*)(USER|ASSISTANT|FUNCTION RESPONSE|(?<=\n\n\n)A):")

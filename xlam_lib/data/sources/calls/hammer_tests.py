@@ -17,7 +17,8 @@ Decisions, from looking at the records:
 - "Generate API Request:" at the end comes from the prompt: cut, and counted in `extra["prompt_words"]`.
 - Only the answer is learnt from; what stands before it is history, and records of their own.
 - A right answer may name a tool that the list lacks (upstream lost it): the tool is inferred from the call and named in
-  `extra["inferred_tools"]`. "components" in the lists of ToolAlpaca is no tool but a note on output formats: `extra`.
+  `extra["inferred_tools"]`. What tools return is `extra["returns"]`. "components" in the lists of
+  ToolAlpaca is no tool but a note on output formats: `extra`.
 - HammerBench notes after each word of the user what should be called so far, without calling it: each such call is a
   trajectory of its own, with the messages before it ("Based_0_3@1", "@2", ...), and the calls noted earlier left out.
 - Python type names become JSON Schema; arguments that are texts where a number is asked for are counted as warnings.
@@ -29,7 +30,7 @@ import json
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
+from xlam_lib.data.formats.base import SPEAKER, TYPE_WORD, SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import tool, with_inferred
 from xlam_lib.data.formats.native_actions import ActionBuilder, native_texts
 from xlam_lib.trajectory import Task, Tool, Trajectory
@@ -46,6 +47,19 @@ SOURCE = SourceInfo(
         "toolalpaca.json": (0,),
         "hammerbench_example.json": None,
     },
+    version="2",
+    fields=(
+        *("id", "answers", "multiple_tools", "single_tool", "messages[].role", "messages[].content"),
+        *(f"tools[].{key}" for key in ("name", "description", "parameters", "required", "return")),
+        *("query[].role", "query[].content"),
+    ),
+    left_out={
+        "query[].role": SPEAKER,
+        "messages[].role": SPEAKER,
+        "tools[].parameters.**.type": TYPE_WORD,
+        "tools[].return.**.type": TYPE_WORD,
+    },
+    layout={r"^components$": "the name of a note among the tools"},
 )
 PROMPT = "Generate API Request:"
 NOTE = "components"
@@ -63,7 +77,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     builder.parallel(calls, _native_text, content=reply)
     builder.learn_last()
     raw = need_objects(need(record, "tools", list), "tools")
-    notes = [item.get("description") for item in raw if item.get("name") == NOTE and item.get("description")]
+    notes = [item["description"] for item in raw if item.get("name") == NOTE and item.get("description")]
     return [_trajectory(content_id(record), builder, raw, {"components": notes, "prompt_words": cut})]
 
 
@@ -79,8 +93,9 @@ def _native_text(name: str, arguments: dict[str, Any]) -> str:
 def _trajectory(raw_id: str, builder: ActionBuilder, raw: list[dict[str, Any]], more: dict[str, Any]) -> Trajectory:
     types: list[str] = []
     declared = _tools(raw, types)
+    returns = {item["name"]: item["return"] for item in raw if item.get("return") and item.get("name") != NOTE}
     tools, inferred = with_inferred(declared, builder.steps)
-    extra = builder.kept() | more | {"inferred_tools": inferred, "unknown_types": types}
+    extra = builder.kept() | more | {"returns": returns, "inferred_tools": inferred, "unknown_types": types}
     last = builder.steps[-1]
     return Trajectory(
         trajectory_id=f"{SOURCE.name}/{raw_id}",

@@ -14,8 +14,8 @@ Raw record (shortened):
        {"from": "gpt", "value": "Here are the available flight options ..."}]}
 
 Decisions, from looking at the records:
-- Tools come from the <tools> block. What the system text says besides is `task.instruction`, without the sentences
-  about the tags. Rows of the JSON mode have no tools; their schema stays in the instruction.
+- Tools come from the <tools> block. What the system text says besides is `task.instruction`; the sentences about the
+  tags are `extra["how_to_call"]`. Rows of the JSON mode have no tools; their schema stays in the instruction.
 - Calls in <tool_call> tags are JSON or Python literals; literals are parsed, never run, and counted as repairs. A call
   that is neither loses the record.
 - Results lose their <tool_response> tags; several in one message answer the calls in their order.
@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, need
 from xlam_lib.data.formats.conversations import assemble, native_texts, raw_id_of, read_turns, tags_of
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
@@ -42,9 +42,21 @@ SOURCE = SourceInfo(
     url="https://huggingface.co/datasets/NousResearch/hermes-function-calling-v1",
     files=("func-calling*.json", "glaive-function-calling-5k.json", "json-mode-*.json"),
     hub_id="NousResearch/hermes-function-calling-v1",
+    version="2",
     samples={"hermes_fc_v1_row_transcribed.json": (0,), "few_shot.json": (0, 1)},
+    fields=(
+        *("id", "category", "subcategory", "task", "schema", "tools", "example"),
+        *("conversations[].from", "conversations[].value"),
+    ),
+    left_out={"conversations[].from": SPEAKER},
+    layout={
+        r"^(SYSTEM|USER|ASSISTANT|TOOL):": "labels of the turns",
+        r"</?(tools|tool_call|tool_response|scratch_pad|think)>": "tags of the parts",
+        r"[^.\n]*function signatures within[^.]*\.": "in which tags the tools stand",
+        r"^(Use the following pydantic model|For each function call) .*?\n</tool_call>": "in which tags to call",
+    },
 )
-SPEAKER = re.compile(r"^(SYSTEM|USER|ASSISTANT|TOOL):[ \t]*\n?", re.MULTILINE)
+LABEL = re.compile(r"^(SYSTEM|USER|ASSISTANT|TOOL):[ \t]*\n?", re.MULTILINE)
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
@@ -63,7 +75,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
 
 def _transcript(text: str) -> list[dict[str, Any]]:
     """The messages of a fenced transcript."""
-    before, *parts = SPEAKER.split(text.strip().strip("`"))
+    before, *parts = LABEL.split(text.strip().strip("`"))
     if before.strip() or not parts:
         raise Drop("transcript doesn't begin with a speaker", f"{before.strip()[:80]!r}")
     return [{"role": who.lower(), "content": words.strip()} for who, words in zip(parts[::2], parts[1::2], strict=True)]

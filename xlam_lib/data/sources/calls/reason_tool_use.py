@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xlam_lib.data.formats.base import SourceInfo
+from xlam_lib.data.formats.base import ALWAYS_FUNCTION, SPEAKER, TYPE_WORD, SourceInfo
 from xlam_lib.data.formats.conversations import assemble, json_text, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
@@ -36,6 +36,16 @@ SOURCE = SourceInfo(
     url="https://github.com/hiyouga/LLaMA-Factory/blob/main/data/reason_tool_use_demo_50.jsonl",
     files=("reason_tool_use*.jsonl",),
     samples={"reason_tool_use_demo_50.jsonl": (1, 2, 28)},
+    fields=(
+        *("id", "tools", "messages[].role", "messages[].loss_weight"),
+        *("messages[].content[].type", "messages[].content[].value"),
+    ),
+    left_out={
+        "messages[].role": SPEAKER,
+        "messages[].content[].type": "the kind of the part, which decides where it goes",
+        "tools[].type": ALWAYS_FUNCTION,
+        "tools[].function.parameters.**.type": TYPE_WORD,
+    },
 )
 
 

@@ -29,11 +29,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
+
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo
 from xlam_lib.data.formats.bracket_calls import bracket_calls, render_brackets
 from xlam_lib.data.formats.conversations import Turn, assemble, native_texts, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import messages_of, turns_of
@@ -46,6 +47,13 @@ SOURCE = SourceInfo(
     url="https://huggingface.co/datasets/Team-ACE/ToolACE",
     files=("data.json",),
     hub_id="Team-ACE/ToolACE",
+    fields=("id", "system", "tools", "conversations[].from", "conversations[].value"),
+    left_out={"conversations[].from": SPEAKER},
+    layout={
+        r"(You should only return the function call in tools call sections"
+        r"|Here is a list of functions in JSON format that you can invoke)[.:]?": "that the tools follow",
+        r"^\.?\s*Should you decide to return the function call\(s\).*?NO other text MUST be included\.": "how to call",
+    },
 )
 LIST = re.compile(r"\[\s*(?:\{|\](?=\s*\.?\s*(?:\n|\Z)))")
 ABOUT_CALLS = re.compile(

@@ -24,7 +24,8 @@ Decisions, from looking at the records:
   before it are one turn, the rest stands natively in `extra["gold_rest"]`; so does what follows a question to the user.
   Steps marked "[Optional]" stand there too. An answer of which no call can be made is dropped.
 - Functions in golden answers that the description lacks are inferred, named in `extra["inferred_tools"]`.
-- A judged solution is a trajectory whose success is the judge's word: process and response both "Yes".
+- A judged solution is a trajectory whose success is the judge's word: process and response both "Yes". The judge's
+  reasons and the standard answer are in `extra`.
 - Statistics, tables of labels and lists of APIs are dropped.
 """
 
@@ -48,8 +49,32 @@ SOURCE = SourceInfo(
     url="https://github.com/tangqiaoyu/ToolAlpaca",
     files=("data/train_data.json", "data/eval_*.json", "evalution_outputs/*.json"),
     samples={"eval_real.json": (2,)},
+    version="2",
+    fields=(
+        *("instance", "case", "instruction", "golden", "number"),
+        *(f"api.{key}" for key in ("Name", "Category", "Function_Description", "external_tools", "Description")),
+    ),
+    left_out={
+        "api.Documentation": "the API as OpenAPI, of which the descriptions of its functions were made",
+        "api.Functions": "the descriptions of the functions once more, as one text",
+        "api.NLDocumentation": "the descriptions of the functions once more, as one text",
+        "api.Function_Projection": "the addresses of the functions, which no call needs",
+        "api.Introduction": "an introduction of the API to its catalogue",
+        "api.Link": "where the API was found",
+        "api.Authentication": "how the API would be paid or logged in to",
+    },
+    layout={
+        r"\AGiven the documentation of a REST API and .*?(?=^## Documentation)": "the judge's orders",
+        r"^## [^\n]*$": "headings of the parts",
+        r"^Analysis.*\Z": "the judge's orders",
+        r"Required\. ": "that a parameter is required, which the schema says",
+        r"^(Parameters|Retruns|Output|\d+\. (Function|Final Response)):": "labels of a step and of a function",
+        r"One of: ": "that an enumeration follows, which the schema has",
+        r"^(Process|Final Response) Correctness": "labels of the judgement",
+        r"^(ASSISTANT )?Action( Input)?\s*\d*\s*:": "labels of an action",
+    },
 )
-API = ("Name", "Category", "Function_Description", "external_tools")
+ANSWERS = ("Instances", "Instructions", "Golden_Answers")
 TABLES = {
     "statistics": "a table of scores",
     "entries": "a list of APIs",
@@ -66,7 +91,7 @@ LOG = re.compile(r"(?P<thought>.*?)(?:ASSISTANT )?Action\s*\d*\s*:", re.DOTALL)
 
 def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
     """The instances, golden answers or judged solutions of an object, each with its API."""
-    api = {key: value[key] for key in API if key in value}
+    api = {key: inner for key, inner in value.items() if key not in ANSWERS}
     instances, asked, gold = (value.get(key) for key in ("Instances", "Instructions", "Golden_Answers"))
     found = [{"api": api, "instance": item, "number": i} for i, item in enumerate(_list(instances))]
     if gold is not None:  # instructions alone are what the instances answer
@@ -99,13 +124,15 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     if "case" in record:
         return [_case(need(record, "case", dict), name)]
     description = need(api, "Function_Description", dict)
+    hint = ""
     tools, builder = tools_of(description, "retrieval" in str(api.get("external_tools"))), ActionBuilder()
     if "instance" in record:
         rest: list[str] = []
-        _instance(need(record, "instance", dict), builder, {tool.name for tool in tools})
+        hint = _instance(need(record, "instance", dict), builder, {tool.name for tool in tools})
     else:
         rest = _golden(need(record, "instruction", str), need_objects(record.get("golden"), "Golden_Answers"), builder)
-    extra = {"gold_rest": rest, "components": description.get("components")}
+    extra = {"gold_rest": rest, "components": description.get("components"), "hint": hint}
+    extra["api"] = {key: api[key] for key in ("Category", "Description", "external_tools") if api.get(key)}
     form = "instance" if "instance" in record else "gold"
     return [_trajectory(f"{name}/{form}-{record.get('number', 0)}", builder, tools, (form,), extra, Outcome())]
 
@@ -164,10 +191,12 @@ def _failed(result: str) -> bool:
     return status[1] != "2" if status else result.startswith(("Parameter ", "Missing ", "Invalid "))
 
 
-def _instance(instance: dict[str, Any], builder: ActionBuilder, known: set[str]) -> None:
+def _instance(instance: dict[str, Any], builder: ActionBuilder, known: set[str]) -> str:
+    """The steps of an instance; returns the hint that its input ends with, which is of upstream's making."""
     if "error" in instance and "intermediate_steps" not in instance:
         raise Drop("infrastructure error, no steps", str(instance["error"])[:120])
-    builder.user(need(instance, "input", str).rsplit("\nHint: ", 1)[0])
+    words, _, hint = need(instance, "input", str).partition("\nHint: ")
+    builder.user(words)
     for step in need(instance, "intermediate_steps", list):
         if not (isinstance(step, list) and len(step) == 2 and isinstance(step[0], list) and len(step[0]) >= 2):
             raise Drop("a step that isn't an action and its result", str(step)[:120])
@@ -179,6 +208,7 @@ def _instance(instance: dict[str, Any], builder: ActionBuilder, known: set[str])
         _act(builder, known, name, given, result, found["thought"].strip() if found else "")
     final, output = instance.get("Final Thought") or "", need(instance, "output", str)
     builder.assistant(output, reasoning=final if isinstance(final, str) else "")
+    return hint
 
 
 def _golden(instruction: str, actions: list[dict[str, Any]], builder: ActionBuilder) -> list[str]:
@@ -206,7 +236,7 @@ def _case(case: dict[str, Any], name: str) -> Trajectory:
         prompt[-1].get("content") if isinstance(prompt, list) and prompt and isinstance(prompt[-1], dict) else prompt
     )
     if not isinstance(prompt, str):
-        raise Drop("infrastructure error, no solution", str(case)[:120])
+        raise Drop("a judged case without its prompt", str(case)[:120])
     solution = _section(prompt, "AI Assistant's Solution", "Analysis")
     retrieval = f"Function: {RETRIEVAL.name}\n" in solution
     tools = described(_section(prompt, "Documentation", "Task Instruction"), retrieval)
@@ -221,12 +251,14 @@ def _case(case: dict[str, Any], name: str) -> Trajectory:
         else:
             raise Drop("a step that isn't an action and its result", text[:120])
     if len(builder.steps) == 1:
-        raise Drop("infrastructure error, no solution", solution[:120])
+        raise Drop("a judged case without a solution", solution[:120])
     checks = {key: case.get(key) for key in ("process_correctness", "final_response_correctness") if key in case}
     known_verdict = len(checks) == 2 and all(isinstance(value, str) for value in checks.values())
     success = all(value == "Yes" for value in checks.values()) if known_verdict else None
     raw_id = f"{name}/judged-{case.get('id', 0)}"
-    return _trajectory(raw_id, builder, tools, ("judged",), {}, Outcome(success, checks=checks))
+    standard = _section(prompt, "Standard Answer", "AI Assistant's Solution").strip()
+    extra = {"standard_answer": standard, "judgement": case.get("output")}
+    return _trajectory(raw_id, builder, tools, ("judged",), extra, Outcome(success, checks=checks))
 
 
 def _section(prompt: str, title: str, following: str) -> str:
@@ -255,4 +287,4 @@ def _steps(solution: str) -> list[tuple[str, str]]:
         if found[1] == str(len(starts) + 1):
             starts.append(found)
     ends = [found.start() for found in starts[1:]] + [len(solution)]
-    return [(found[2], solution[found.end() : end]) for found, end in zip(starts, ends, strict=True)]
+    return [(found[2], solution[found.end() : end]) for found, end in zip(starts, ends, strict=False)]

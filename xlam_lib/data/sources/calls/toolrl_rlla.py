@@ -1,6 +1,6 @@
 """ToolRL's RLLA data: a dialogue so far in tags, and the next turn with thought, calls and response (notebook 01).
 
-Raw record (shortened; the processed API-Bank tests have "system", "user" and "answer", a list of calls):
+Raw record (shortened; the processed API-Bank tests have "system", "user" and "answer", a list of calls or one):
 
     {"instruction": "You are a helpful multi-turn dialogue assistant ...\\n\\n**Available Tools**\\n...\\n
        1. Name: sms\\nDescription: Schedule an SMS.\\nParameters: {\\"time\\": {\\"type\\": \\"string\\"}}\\n\\n...",
@@ -10,7 +10,8 @@ Raw record (shortened; the processed API-Bank tests have "system", "user" and "a
 Decisions, from looking at the rows:
 - Tools are a numbered list of prose with the parameters as JSON or as a Python literal: read back into schemas. None is
   required, since the list doesn't say; `"default": ""` stands with every parameter and is kept as it is.
-- Of the instruction only what precedes the list of tools is kept: the rest is about the native format.
+- Of the instruction the parts about the native format are left out, by their headings; what it says besides is kept.
+- Where a row comes from (`other`, `extra_info`, ...) is `extra["origin"]`.
 - Tags inside a thought are part of it: a tag ends where another begins or the text ends.
 - One line of <tool_call> is one call. A line that isn't one (cut off, not JSON) makes the turn a text that isn't learnt
   from. `<obs>` of several calls is a list with their names: each gets its own part.
@@ -29,7 +30,15 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.api_requests import json_or_literal
-from xlam_lib.data.formats.base import SourceInfo, cached_by_value, content_id, need, need_declared, need_objects
+from xlam_lib.data.formats.base import (
+    SPEAKER,
+    SourceInfo,
+    cached_by_value,
+    content_id,
+    need,
+    need_declared,
+    need_objects,
+)
 from xlam_lib.data.formats.flat_tools import tool, with_inferred
 from xlam_lib.data.formats.native_actions import ActionBuilder, json_object, native_texts
 from xlam_lib.trajectory import Task, Tool, Trajectory
@@ -44,6 +53,20 @@ SOURCE = SourceInfo(
         "apibank_level-1_processed.json": (1,),
         "apibank_level-3_processed.json": (1,),
     },
+    version="2",
+    fields=(
+        *("instruction", "input", "output", "system", "user", "answer", "other"),
+        *("prompt", "reward_model", "data_source", "ability", "extra_info"),
+    ),
+    left_out={"prompt[].role": SPEAKER},
+    layout={
+        r"^\*\*(Steps for Each Turn|Output Format|Important Notes)\*\*\n.*?(?=\n\n\*\*|\Z)": "how to answer",
+        r"^\*\*(Available Tools|Dialogue Records History)\*\*": "headings of the parts",
+        r"^In your response, you can use the following tools:": "that the tools follow",
+        r"^(\d+\. Name|Description|Parameters):": "labels of a tool",
+        r"</?(user|think|tool_call|response|obs)>": "tags of the turns",
+        r"(?<=\w), optional\b": "a type's note, as no parameter is required",
+    },
 )
 TAGS = "user|think|tool_call|response|obs"
 BLOCK = re.compile(rf"\s*<({TAGS})>(.*?)</\1>(?=\s*<(?:{TAGS})>|\s*$)", re.DOTALL)
@@ -52,6 +75,8 @@ ENTRY = re.compile(
     r"\nParameters:(?P<table>.*)",
     re.DOTALL,
 )
+ON_FORMAT = ("**Steps for Each Turn**", "**Output Format**", "**Important Notes**")
+ORIGIN = ("other", "data_source", "ability", "extra_info")
 HINT = "Based on our conversation above"
 
 
@@ -66,7 +91,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     if isinstance(answer, str):
         _walk(_blocks(answer), builder, [])
     else:
-        _calls(builder, [_call_line(item) for item in need_objects(answer, "answer")], "", "")
+        items = [answer] if isinstance(answer, dict) else answer
+        _calls(builder, [_call_line(item) for item in need_objects(items, "answer")], "", "")
     if len(builder.steps) == before or builder.steps[-1].role != "assistant":
         raise Drop("an empty answer")
     declared = _tools(notes, _listed(system))
@@ -75,11 +101,12 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     builder.learn_last()
     raw_id = content_id(record)
     extra = builder.kept() | {"test_hint": hints, "inferred_tools": inferred, "unknown_types": notes}
+    extra["origin"] = {key: record[key] for key in ORIGIN if record.get(key)}
     return [
         Trajectory(
             trajectory_id=f"{SOURCE.name}/{raw_id}",
             source=SOURCE.source(raw_id),
-            task=Task(system.partition("**Available Tools**")[0].strip(), task_id=raw_id),
+            task=Task(_instruction(system), task_id=raw_id),
             tools=tools,
             steps=tuple(builder.steps),
             tags=("gold",),
@@ -110,6 +137,13 @@ def _parts(record: dict[str, Any]) -> tuple[str, str, Any]:
     if "answer" in record:
         return need(record, "system", str), need(record, "user", str), record["answer"]
     return need(record, "instruction", str), need(record, "input", str), need(record, "output", str)
+
+
+def _instruction(system: str) -> str:
+    """What a system text says besides the tools and the native format."""
+    before, _, after = system.partition("**Available Tools**")
+    parts = [part for part in re.split(r"\n\n(?=\*\*)", after)[1:] if not part.startswith(ON_FORMAT)]
+    return "\n\n".join(part.strip() for part in (before, *parts) if part.strip())
 
 
 def _listed(system: str) -> str:

@@ -9,7 +9,8 @@ Raw row (tools and answers are JSON *text*):
 
 Decisions, from looking at the rows:
 - `parameters` is a flat table of parameters with Python types as text; it becomes JSON Schema (`schemas.py`), the text
-  stays in `extra["python_types"]`. A type that isn't understood allows any value and is counted as a warning.
+  stays in `extra["python_types"]`. A type that isn't understood allows any value, and a keyword with a value that JSON
+  Schema refuses ("examples": "a, b") goes to `extra["unknown_types"]`; both are counted as warnings.
 - `default` is kept as it stands, though its type is often wrong ("default": "72" for an int).
 - A parameter is *required* when its type doesn't say "optional" and no default is given; `"default": ""` is how the
   API export writes "none", so it doesn't make a parameter optional.
@@ -29,6 +30,7 @@ from typing import Any
 from xlam_lib.codec import BLOCK_MARKS, block_of
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import (
+    FORMAT_BLOCK,
     SourceInfo,
     cached_by_value,
     content_id,
@@ -40,6 +42,7 @@ from xlam_lib.data.formats.base import (
 )
 from xlam_lib.data.formats.chat import RawCall, StepBuilder
 from xlam_lib.data.formats.schemas import parse_annotation
+from xlam_lib.data.formats.tool_forms import keywords, parameters_schema
 from xlam_lib.trajectory import Step, Task, Tool, Trajectory
 
 SOURCE = SourceInfo(
@@ -48,7 +51,12 @@ SOURCE = SourceInfo(
     url="https://huggingface.co/datasets/Salesforce/xlam-function-calling-60k",
     files=("xlam_function_calling_60k.json",),
     hub_id="Salesforce/xlam-function-calling-60k",
+    version="2",
     fields=("id", "query", "answers", "tools", "instruction", "input", "output"),
+    layout={
+        FORMAT_BLOCK: "how to answer, of the masked form",
+        r"\[(BEGIN|END) OF [A-Z ]+\]": "marks of the blocks",
+    },
     samples={"transcribed_rows.json": (0, 1, 2), "hammer_masking_sft_example.json": (0, 2, 3)},
 )
 HAMMER = {"license": "CC-BY-4.0 AND Apache-2.0", "url": "https://github.com/MadeAgents/Hammer"}
@@ -112,15 +120,14 @@ def _tool(notes: list[str], raw: dict[str, Any]) -> tuple[Tool, dict[str, str]]:
     if not isinstance(flat, dict):
         raise Drop("tool parameters are not an object", f"{name}: {str(flat)[:80]!r}")
     if flat.get("type") == "object" and isinstance(flat.get("properties"), dict):
-        return Tool(name, description, flat), {}  # JSON Schema already
+        return Tool(name, description, parameters_schema(flat, name, notes)), {}  # JSON Schema already
     properties, required, texts = {}, [], {}
     for parameter, spec in flat.items():
         if not isinstance(spec, dict):
             raise Drop("a parameter is not an object", f"{name}.{parameter}: {str(spec)[:80]!r}")
         text = spec.get("type") if isinstance(spec.get("type"), str) else ""
         annotation = parse_annotation(text or "any")
-        kept = {key: value for key, value in spec.items() if key not in ("type", "required")}
-        properties[parameter] = {**annotation.schema, **kept}
+        properties[parameter] = {**annotation.schema, **keywords(spec, f"{name}.{parameter}", notes)}
         if not annotation.known:
             notes.append(f"{name}.{parameter}: {text}")
         if not annotation.optional and spec.get("default", "") == "" and spec.get("required") is not False:

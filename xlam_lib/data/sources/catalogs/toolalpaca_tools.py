@@ -54,7 +54,7 @@ def described(text: str, retrieval: bool = False) -> list[Tool]:
     """The tools of a documentation in which the descriptions follow each other, each behind its name."""
     starts = [found for found in re.finditer(r"^([\w.\-]+): ", text, re.MULTILINE) if _begins(text, found)]
     ends = [found.start() for found in starts[1:]] + [len(text)]
-    descriptions = {found[1]: text[found.end() : end].strip() for found, end in zip(starts, ends, strict=True)}
+    descriptions = {found[1]: text[found.end() : end].strip() for found, end in zip(starts, ends, strict=False)}
     return tools_of(descriptions, retrieval)
 
 
@@ -97,6 +97,8 @@ def _schema(prose: Any) -> tuple[dict[str, Any], bool]:
         schema["items"] = {"type": kind[6:-1]}
     if found["enum"] and known == "string":
         schema["enum"] = [item.strip() for item in found["enum"].split(",")]
-    if found["text"].strip():
-        schema["description"] = found["text"].strip()
+    whole = known == kind.lower() or "items" in schema
+    about = found["text"].strip() if whole else f"{kind}. {found['text'].strip()}".strip()
+    if about:
+        schema["description"] = about
     return schema, bool(found["required"])

@@ -26,7 +26,17 @@ from dataclasses import replace
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_declared, need_objects, unique_tools
+from xlam_lib.data.fields import UNKNOWN_FIELDS, of_the_record
+from xlam_lib.data.formats.base import (
+    ALWAYS_FUNCTION,
+    SPEAKER,
+    SourceInfo,
+    content_id,
+    need,
+    need_declared,
+    need_objects,
+    unique_tools,
+)
 from xlam_lib.data.formats.chat import StepBuilder, calls_of
 from xlam_lib.data.sources.agents.toolbench import tool_of
 from xlam_lib.trajectory import Step, Task, Tool, Trajectory
@@ -37,6 +47,19 @@ SOURCE = SourceInfo(
     license="CC-BY-NC-4.0",
     url="https://github.com/SalesforceAIResearch/xLAM/tree/main/actionstudio",
     files=("unified_data/*/train/train.json",),
+    version="2",
+    fields=(
+        *("unique_trajectory_id", "task_instruction", "tools"),
+        *(
+            f"conversation[].{key}"
+            for key in ("role", "content", "tool_calls", "function_call", "tool_call_id", "name")
+        ),
+    ),
+    left_out={
+        "conversation[].role": SPEAKER,
+        "conversation[].tool_calls[].type": ALWAYS_FUNCTION,
+        "tools[].type": ALWAYS_FUNCTION,
+    },
 )
 KNOWN = ("unique_trajectory_id", "task_instruction", "tools", "conversation")
 FIRST = "call_{}".format
@@ -46,7 +69,8 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One record -> one trajectory."""
     messages = need_objects(need(record, "conversation", list), "conversation")
     raw_tools = need_objects(record.get("tools") or [], "tools")
-    tools = unique_tools([tool_of(_function(raw)) for raw in raw_tools])
+    notes: list[str] = []
+    tools = unique_tools([tool_of(_function(raw), notes) for raw in raw_tools])
     builder = _walk(messages)
     need_declared([call.name for step in builder.steps for call in step.tool_calls], tools)
     instruction = record.get("task_instruction") or ""
@@ -59,8 +83,9 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
         "raw_call_ids": [] if builder.raw_ids == [FIRST(i) for i in range(len(builder.raw_ids))] else builder.raw_ids,
         "bare_tools": bool(raw_tools) and not any("function" in raw for raw in raw_tools),
         "arguments_as_text": bool(calls) and all(isinstance(call.get("arguments"), str) for call in calls),
-        "other_keys": {key: value for key, value in record.items() if key not in KNOWN},
+        UNKNOWN_FIELDS: {key: value for key, value in record.items() if key not in KNOWN},
         "repairs": builder.repairs,
+        "unknown_types": notes,
     }
     return [
         Trajectory(
@@ -89,7 +114,7 @@ def export(trajectory: Trajectory) -> dict[str, Any]:
         "task_instruction": trajectory.task.instruction or system,
         "tools": [_tool(tool, bool(extra.get("bare_tools"))) for tool in trajectory.tools],
         "conversation": [_message(step, raw_ids, as_text) for step in steps if step.role != "system"],
-        **extra.get("other_keys", {}),
+        **of_the_record(extra.get(UNKNOWN_FIELDS, {})),
     }
 
 

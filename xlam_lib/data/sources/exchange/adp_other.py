@@ -31,11 +31,13 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats import code_tags
 from xlam_lib.data.formats.actions import Action, Grammar
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
 from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS, Environment, inline, thought_and_action
 from xlam_lib.data.sources.exchange import synatra_steps
 from xlam_lib.data.sources.exchange.agent_data_protocol import (
+    EVENTS,
+    NOT_EVENTS,
     assistant_texts,
     chat_messages,
     is_standard,
@@ -50,6 +52,16 @@ SOURCE = SourceInfo(
     url="https://github.com/neulab/agent-data-protocol",
     files=("*/sample_raw.json", "*/sample_std.json"),
     hub_id="neulab/agent-data-collection",
+    fields=(
+        *("id", "conversations[].from", "conversations[].value", "conversations[].role", "conversations[].content"),
+        "conversations[].loss",
+        *("reward", "source", "prompt", "response", "details", "tools", *EVENTS),
+    ),
+    left_out={
+        "conversations[].from": SPEAKER,
+        "conversations[].role": SPEAKER,
+        **NOT_EVENTS,
+    },
 )
 SHORT = r".*?"
 PAIRS = (  # template, name, what it does; the first slot takes as little as possible

@@ -33,17 +33,33 @@ from typing import Any
 
 from xlam_lib.codec import tools_from_any
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects, unique_tools
+from xlam_lib.data.formats.base import ALWAYS_FUNCTION, SourceInfo, content_id, need, need_objects, unique_tools
 from xlam_lib.data.formats.schemas import tool_of_calls
+from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Step, Task, Tool, ToolCall, Trajectory
 
+EVENTS = tuple(
+    f"content[].{key}"
+    for key in (
+        *("class_", "content", "source", "description", "reasoning_content", "reward", "function", "kwargs", "name"),
+        *("language", "tool_call_id", "html", "axtree", "url", "viewport_size", "image_observation", "annotations"),
+    )
+)
+NOT_EVENTS = {
+    "content[].class_": "the kind of the event, which is the kind of the step",
+    "content[].source": "who speaks, who is the step's role",
+    "tools[].type": ALWAYS_FUNCTION,
+}
 SOURCE = SourceInfo(
     name="agent_data_protocol",
     license="unknown",
     url="https://github.com/neulab/agent-data-protocol",
     files=("sample_std.json", "full_std.jsonl"),
     hub_id="neulab/agent-data-collection",
+    version="2",
+    fields=("id", "details", "tools", *EVENTS),
+    left_out=NOT_EVENTS,
 )
 ACTIONS = ("api_action", "code_action", "message_action")
 OBSERVATIONS = ("text_observation", "web_observation", "image_observation")
@@ -212,7 +228,7 @@ def _tools(record: dict[str, Any], steps: list[Step]) -> tuple[tuple[Tool, ...],
     """(tools, names of those inferred from the calls)."""
     listed = record.get("tools")
     try:
-        declared = unique_tools(tools_from_any(need_objects(listed, "tools"))) if listed else ()
+        declared = unique_tools(lawful_tools(tools_from_any(need_objects(listed, "tools")), [])) if listed else ()
     except (TrajectoryError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise Drop("tools are in no known form", str(error)[:200]) from error
     calls: dict[str, list[dict[str, Any]]] = {}

@@ -34,10 +34,12 @@ import re
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
 from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS, Environment
 from xlam_lib.data.sources.exchange.agent_data_protocol import (
+    EVENTS,
+    NOT_EVENTS,
     assistant_texts,
     chat_messages,
     is_standard,
@@ -52,6 +54,20 @@ SOURCE = SourceInfo(
     url="https://huggingface.co/datasets/THUDM/AgentInstruct",
     files=("agenttuning_*/sample_raw.json", "agenttuning_*/sample_std.json"),
     hub_id="THUDM/AgentInstruct",
+    fields=(
+        *("id", "conversations[].from", "conversations[].value", "conversations[].role", "conversations[].content"),
+        "conversations[].loss",
+        *("details", "tools", *EVENTS),
+    ),
+    left_out={
+        "conversations[].from": SPEAKER,
+        "conversations[].role": SPEAKER,
+        **NOT_EVENTS,
+    },
+    layout={
+        r"^(A new question|Question):": "what leads to a task",
+        r"^(Now, )?(I will start a new problem in a new OS\. )?[Mm]y problem is:": "what leads to a task",
+    },
 )
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "agent": "assistant"}
 NO_ANSWER = "a query without an answer: no trajectory to convert"

@@ -37,8 +37,10 @@ from xlam_lib.codec import (
     tools_from_any,
 )
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
+from xlam_lib.data.fields import UNKNOWN_FIELDS, of_the_record
+from xlam_lib.data.formats.base import FORMAT_BLOCK, SourceInfo, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
+from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.data.sources.agents.agentlite import action_tools, parse_action
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, Trajectory
@@ -49,6 +51,16 @@ SOURCE = SourceInfo(
     license="unknown",
     url="https://github.com/SalesforceAIResearch/xLAM",
     files=("*/train.json",),
+    version="2",
+    fields=(
+        *("user_query", "model_name", "score"),
+        *(f"steps[].{key}" for key in ("input", "output", "next_observation", "next observation", "user_input")),
+    ),
+    layout={
+        FORMAT_BLOCK: "how to answer",
+        r"\[(BEGIN|END) OF [A-Z ]+\]": "marks of the blocks",
+        r"\"(step_id|thought|tool_calls|next_observation|user_input)\":": "keys of the history",
+    },
 )
 STYLE = PromptStyle(mark_required=True)
 KNOWN = ("user_query", "model_name", "score", "steps")
@@ -66,15 +78,17 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     except TrajectoryError as error:
         raise Drop("steps that don't fit together", str(error)) from error
     instruction, declared = _split_prompt(need(raw[0], "input", str))
-    tools, inferred = with_inferred(declared, steps)
+    notes: list[str] = []
+    tools, inferred = with_inferred(lawful_tools(declared, notes), steps)
     score = record.get("score")
     reward = float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
     raw_id = content_id(record)
     extra = {
         "model_name": record.get("model_name"),
         "inferred_tools": inferred,
+        "unknown_types": notes,
         "spaced_keys": any(SPACED in step for step in raw),
-        "other_keys": {key: value for key, value in record.items() if key not in KNOWN},
+        UNKNOWN_FIELDS: {key: value for key, value in record.items() if key not in KNOWN},
     }
     made = Trajectory(
         trajectory_id=f"{SOURCE.name}/{raw_id}",
@@ -113,7 +127,7 @@ def export(trajectory: Trajectory) -> dict[str, Any]:
         "model_name": extra.get("model_name", ""),
         "score": score,
         "steps": steps,
-        **extra.get("other_keys", {}),
+        **of_the_record(extra.get(UNKNOWN_FIELDS, {})),
     }
 
 

@@ -28,7 +28,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need_objects
+from xlam_lib.data.formats.base import CALL_ID, SPEAKER, TYPE_WORD, SourceInfo, need_objects
 from xlam_lib.data.formats.conversations import assemble, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.formats.tool_forms import tools_of
@@ -71,6 +71,9 @@ SOURCE = SourceInfo(
     ),
     left_out={
         **dict.fromkeys(_paths(REQUESTS, SETTINGS), "settings of the request, nothing that is said"),
+        **dict.fromkeys(_paths(CONTENTS, "role"), SPEAKER),
+        **dict.fromkeys(_paths(CONTENTS, "parts[].functionCall.id parts[].functionResponse.id"), CALL_ID),
+        **dict.fromkeys(_paths(REQUESTS, "tools[].functionDeclarations[].parameters.**.type"), TYPE_WORD),
         **dict.fromkeys(_paths(CONTENTS, "parts[].thoughtSignature"), "a thought that only Gemini can read"),
         **dict.fromkeys(_paths(RESPONSES, REPORTS), "what the service says of its answer: model, tokens, why it ended"),
     },

@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need_objects
+from xlam_lib.data.formats.base import ALWAYS_FUNCTION, CALL_ID, SPEAKER, SourceInfo, need_objects
 from xlam_lib.data.formats.conversations import assemble, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
@@ -42,6 +42,16 @@ HELD = ("", ".data", ".kwargs")  # where the fields of a message lie
 FIELDS = ("type", "role", "content", "tool_calls", "tool_call_id", "status", "artifact", "name", "additional_kwargs",
           "invalid_tool_calls", "is_error")  # fmt: skip
 NOT_TAKEN = {
+    "type": SPEAKER,
+    "role": SPEAKER,
+    "status": "whether the tool failed, which the step says",
+    "content[].type": "the kind of the part, which decides where it goes",
+    "tool_call_id": CALL_ID,
+    "content[].id": CALL_ID,
+    "tool_calls[].id": CALL_ID,
+    "tool_calls[].type": ALWAYS_FUNCTION,
+    "additional_kwargs.tool_calls[].id": CALL_ID,
+    "additional_kwargs.tool_calls[].type": ALWAYS_FUNCTION,
     "id": "an id that nothing else refers to",
     "example": "a mark that LangChain no longer uses",
     "response_metadata": "what the provider says of its answer: model, tokens, why it ended",
@@ -49,7 +59,9 @@ NOT_TAKEN = {
     "tool_call_chunks": "pieces of the calls, as they were streamed",
     "chunk_position": "where a piece stood in the stream",
 }
+NESTED, GENERATED = ("inputs.messages[][]", "outputs.messages[][]"), "outputs.generations[][].message"
 LISTS = ("messages[]", "inputs.messages[]", "outputs.messages[]")
+ALL = (*LISTS, *NESTED, GENERATED)
 SOURCE = SourceInfo(
     name="langchain",
     license="unknown",
@@ -59,9 +71,16 @@ SOURCE = SourceInfo(
         *("id", "run_id", "tools", "functions", "system", "inputs.input", "inputs.tools", "outputs.output", "messages"),
         *("outputs.generations", "extra.invocation_params.tools"),
         *(f"{list_}{held}.{name}" for list_ in LISTS for held in HELD for name in FIELDS),
-        *(f"{list_}.{name}" for list_ in LISTS for name in ("lc", "id")),
+        *(f"{list_}.{name}" for list_ in (*LISTS, *NESTED) for name in ("lc", "id", "type", "kwargs")),
     ),
     left_out={
+        "tools[].type": ALWAYS_FUNCTION,
+        "extra.invocation_params.tools[].type": ALWAYS_FUNCTION,
+        **{f"{list_}.id": "the name of the class, or an id that nothing else refers to" for list_ in ALL},
+        **{f"{list_}.type": "the form in which LangChain keeps objects" for list_ in (*NESTED, GENERATED)},
+        **{f"{list_}.kwargs.{name}": why for list_ in (*NESTED, GENERATED) for name, why in NOT_TAKEN.items()},
+    }
+    | {
         f"{list_}{held}.{name}": why
         for list_ in LISTS
         for held in HELD

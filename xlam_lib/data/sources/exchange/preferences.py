@@ -32,7 +32,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need_objects
+from xlam_lib.data.formats.base import ALWAYS_FUNCTION, CALL_ID, SPEAKER, SourceInfo, need_objects
 from xlam_lib.data.formats.conversations import Conversation, Turn, assemble, raw_id_of, read_turns
 from xlam_lib.data.formats.messages import BY_ROLE, turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
@@ -48,6 +48,13 @@ SPEAKERS = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \t]?")
 ROLES = {"Human": "user", "Assistant": "assistant"}
 MESSAGE = ("role", "content", "from", "value", "tool_calls", "function_call", "tool_call_id", "name",
            "reasoning_content", "reasoning", "thinking", "weight")  # fmt: skip
+NOT_TAKEN = {
+    "role": SPEAKER,
+    "from": SPEAKER,
+    "tool_call_id": CALL_ID,
+    "tool_calls[].id": CALL_ID,
+    "tool_calls[].type": ALWAYS_FUNCTION,
+}
 SOURCE = SourceInfo(
     name="preferences",
     license="unknown",
@@ -58,6 +65,13 @@ SOURCE = SourceInfo(
         *(f"{key}.{name}" for key in ("chosen", "rejected") for name in MESSAGE),
         *(f"{key}[].{name}" for key in ("chosen", "rejected", *PROMPTS[:4]) for name in MESSAGE),
     ),
+    left_out={
+        f"{key}{each}.{name}": why
+        for key in ("chosen", "rejected", *PROMPTS[:4])
+        for each in ("", "[]")
+        for name, why in NOT_TAKEN.items()
+    },
+    layout={r"^(Human|Assistant):": "labels of the turns"},
 )
 
 

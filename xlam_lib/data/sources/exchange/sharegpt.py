@@ -17,43 +17,35 @@ Decisions:
   there when no others are listed, and with them what it says about the tags.
 - Python literals in place of JSON are read, and counted as repairs; calls that can't be read lose the record.
 - Records without tools but with calls get tools inferred from the calls, named in `extra["inferred_tools"]`.
-- What the assistant says before the user is no answer: `extra["opening"]`. Licence and outcome are unknown.
+- What the assistant says before the user is no answer: `extra["opening"]`.
+- A result may be told by the user in <tool_response> tags, as in Qwen's chat form.
+- Fields beside `from` and `value`, and beside the conversation, are read as in `openai_chat.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from xlam_lib.data.formats.base import SourceInfo
-from xlam_lib.data.formats.conversations import assemble, json_text, native_texts, raw_id_of, read_turns
-from xlam_lib.data.formats.dialects import with_bare_calls
-from xlam_lib.data.formats.messages import messages_of, turns_of
-from xlam_lib.data.formats.system_tools import tools_and_system
-from xlam_lib.trajectory import ToolCall, Trajectory
+from xlam_lib.data.formats.chat_records import FIELDS, LAYOUT, LEFT_OUT, render, trajectory_of
+from xlam_lib.data.formats.conversations import native_texts
+from xlam_lib.trajectory import Trajectory
 
 SOURCE = SourceInfo(
     name="sharegpt",
     license="unknown",
     url="https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md",
     files=("*.json", "*.jsonl"),
-    version="2",
+    version="3",
+    fields=FIELDS,
+    left_out=LEFT_OUT,
+    layout=LAYOUT,
 )
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     """One conversation -> one trajectory."""
-    conversation = read_turns(with_bare_calls(turns_of(messages_of(record)), record))
-    notes: list[str] = []
-    tools = tools_and_system(record, conversation, notes)
-    return [
-        assemble(SOURCE, raw_id_of(record, where), conversation, tools, render=render, extra={"unknown_types": notes})
-    ]
-
-
-def render(calls: Sequence[ToolCall]) -> list[str]:
-    """The values of function_call turns: ['{"name": "weather", "arguments": {"city": "Oslo"}}']."""
-    return [json_text({"name": call.name, "arguments": call.arguments}) for call in calls]
+    return [trajectory_of(SOURCE, record, where)]
 
 
 def native(trajectory: Trajectory) -> list[str]:

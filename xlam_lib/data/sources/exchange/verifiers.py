@@ -27,7 +27,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, need_json, need_objects, place
+from xlam_lib.data.formats.base import ALWAYS_FUNCTION, CALL_ID, SPEAKER, SourceInfo, need_json, need_objects, place
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
@@ -42,20 +42,29 @@ NOT_TAKEN = {
     "is_completed": "whether the run came to its end, which the stop condition says",
     "trajectory": "the same messages as they were sent, turn by turn, with their tokens",
 }
+NOT_OF_MESSAGES = {
+    f"{key}[].{name}": why
+    for key in ("prompt", "completion")
+    for name, why in (
+        *(("role", SPEAKER), ("tool_call_id", CALL_ID)),
+        *(("tool_calls[].id", CALL_ID), ("tool_calls[].type", ALWAYS_FUNCTION)),
+    )
+}
 SOURCE = SourceInfo(
     name="verifiers",
     license="unknown",
     url="https://github.com/PrimeIntellect-ai/verifiers",
     files=("results.jsonl", "*.jsonl", "*.json"),
     fields=("*",),  # scores and columns of the state have names of their own: they are in `checks` and `extra`
-    left_out=NOT_TAKEN,
+    left_out={**NOT_TAKEN, **NOT_OF_MESSAGES},
 )
 
 
 def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
     """The rollouts of a file that is one object: a list of them, or a list for each column."""
     if rollouts := next((value[key] for key in ("outputs", "rollouts") if isinstance(value.get(key), list)), None):
-        return need_objects(rollouts, "rollouts")
+        run = {key: inner for key, inner in value.items() if key not in ("outputs", "rollouts") and inner}
+        return [{**run, **rollout} for rollout in need_objects(rollouts, "rollouts")]
     first = value["prompt"][:1] if isinstance(value.get("prompt"), list) else []
     if not first or isinstance(first[0], dict):
         return []
@@ -63,7 +72,9 @@ def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:
     columns = _columns(value, count)
     metrics = _columns(value.get("metrics"), count)
     scores = [{key: column[row] for key, column in metrics.items()} for row in range(count)]
-    return [{**{key: column[row] for key, column in columns.items()}, "metrics": scores[row]} for row in range(count)]
+    run = {key: inner for key, inner in value.items() if key not in columns and key != "metrics" and inner}
+    rows = [{key: column[row] for key, column in columns.items()} for row in range(count)]
+    return [{**run, **row, "metrics": score} for row, score in zip(rows, scores, strict=True)]
 
 
 def _columns(value: Any, count: int) -> dict[str, list[Any]]:
