@@ -10,7 +10,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import judge_server
+import openai
 import pytest
 from bench_fakes import FakeServer
 from filelock import FileLock
@@ -24,11 +26,13 @@ from xlam_lib.endpoint import (
     RequestRefusedError,
     ServerUnreachableError,
     UnknownModelError,
+    client_error,
     openai_client,
 )
 from xlam_lib.errors import XlamError
 from xlam_lib.journal import Journal, JournalError, fingerprint, read_rows
 from xlam_lib.paths import root
+from xlam_lib.serve.client import xLAMConfig
 
 JudgeServer, answer = judge_server.JudgeServer, judge_server.answer
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -428,3 +432,14 @@ def test_a_journal_that_can_not_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match="can't be written .*make room and run again"):
         Journal(tmp_path / "file" / "answers.jsonl", Reply).append(Reply("q", "yes"))
+
+
+def test_nothing_shows_a_key_or_a_password():
+    url = "http://me:pa55@127.0.0.1:9/v1?key=k3y"
+    with pytest.raises(ClientError, match="name of an environment variable") as raised:
+        Endpoint(url, "m", api_key_env="sk-k3y")
+    failure = openai.APIConnectionError(request=httpx.Request("GET", url))
+    shown = [str(raised.value), str(client_error(failure, url, "m"))]
+    shown += [repr(Endpoint(url, "m")), repr(xLAMConfig(url, "m", api_key="k3y"))]
+    assert all("http://***@127.0.0.1:9/v1" in text for text in shown[1:])
+    assert not any(word in text for text in shown for word in ("pa55", "k3y"))

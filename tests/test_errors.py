@@ -57,7 +57,7 @@ def test_a_command_prints_one_line(capsys):
         ("xlam_lib.train.plan", "nothing.yaml"),
         ("xlam_lib.train.preference.contrasts", "--data nothing.jsonl --out pairs.jsonl"),
         ("xlam_lib.models.adapters", "nothing out"),
-        ("xlam_lib.models.gguf", "nothing out.gguf"),
+        ("xlam_lib.models.gguf.__main__", "nothing out.gguf"),
         ("xlam_lib.models.card", "nothing"),
         ("xlam_lib.serve.server", "nothing --port 0"),
         ("xlam_lib.bench.tasks.heldout", "--data no.jsonl --base-url http://127.0.0.1:9/v1 --model m --out out"),

@@ -6,7 +6,7 @@ import pytest
 
 from xlam_lib import paths
 from xlam_lib.batch import plan
-from xlam_lib.models.checkpoint import digest
+from xlam_lib.models.folders import digest
 
 FOLDERS = sorted(p for p in paths.experiments_dir().glob("[0-9]*") if p.is_dir())
 BATCHES = [p for p in FOLDERS if any(y.name != plan.EXPERIMENT_FILE for y in p.glob("*.yaml"))]

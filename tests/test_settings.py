@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from xlam_lib import settings
-from xlam_lib.perf.throughput import Settings as ThroughputSettings
-from xlam_lib.train import dpo, grpo, sft, sft_lite
+from xlam_lib.perf.throughput_settings import Settings as ThroughputSettings
 from xlam_lib.train.loop import record, runner
+from xlam_lib.train.preference import dpo
+from xlam_lib.train.rl import grpo
+from xlam_lib.train.supervised import sft, sft_lite
 
 SFT = sft.SftSettings("b", ("d.jsonl",), "o")
 FORMER = {

@@ -263,6 +263,10 @@ def model_text(prompt: str, answer: str, eos: str, before: str = BEFORE, after: 
 def wrapper_of(template: str) -> tuple[str, str]:
     """(before, after) of a template that `chat_template` made: ('<|user|>', '<|assistant|>')."""
     found = re.match(r"\{%- set before = (.+) -%\}\n\{%- set after = (.+) -%\}\n", template)
-    if not found:
+    try:
+        wrapper = tuple(json.loads(found[number]) for number in (1, 2)) if found else ()
+    except RecursionError:
+        wrapper = ()
+    if not wrapper or not all(isinstance(text, str) for text in wrapper):
         raise ValueError("this chat template was not made by xlam_lib.chat_template; its wrapper can't be known")
-    return json.loads(found[1]), json.loads(found[2])
+    return wrapper

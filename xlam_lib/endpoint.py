@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
@@ -24,7 +25,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlparse
+from urllib.parse import urlparse, urlsplit, urlunsplit
 
 from xlam_lib.errors import XlamError
 from xlam_lib.journal import Journal
@@ -37,6 +38,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")  # spoken to directly, whatever pro
 FINAL = (401, 403, 404)  # statuses after which asking again is no use
 TRANSIENT = (408, 409, 429)  # those that may pass, as 5xx may
 LOST = ("connection", "timeout", "status 5")  # how an error begins when the server may be gone
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Message = dict[str, Any]
 Progress = Callable[[int, int], None]  # is given how many are done, and of how many
@@ -83,13 +86,13 @@ class Completion:
         return self.content.rpartition("</think>")[2].strip()
 
 
-@dataclass
+@dataclass(repr=False)
 class Endpoint:
     """A server and how it is asked, greedily by default; a context manager that several threads may share."""
 
     base_url: str
     model: str
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: str = "OPENAI_API_KEY"  # the name of a variable, never the key itself
     concurrency: int = 8  # requests on their way at once
     timeout: float = 120.0  # seconds an answer may take
     attempts: int = 4  # of one request
@@ -100,8 +103,15 @@ class Endpoint:
     price_out: float = 0.0
     tokens: tuple[int, int] = (0, 0)  # read and written so far
 
+    def __post_init__(self) -> None:
+        if not VARIABLE.fullmatch(self.api_key_env):
+            raise ClientError("api_key_env is the name of an environment variable (letters, digits, _), not a key")
+
     _depth = 0  # how many blocks use it
     _stopping = False  # whether something went wrong for good, so that nothing is tried again
+
+    def __repr__(self) -> str:
+        return f"Endpoint({shown_url(self.base_url)!r}, {self.model!r})"
 
     def __enter__(self) -> Endpoint:
         self._depth += 1
@@ -214,7 +224,7 @@ class Endpoint:
 
     def _gone(self, error: str, lost: int, journal: Journal[Any]) -> ServerUnreachableError:
         return ServerUnreachableError(
-            f"{self.base_url} stopped answering: {error} ({lost} in a row); {journal.status()}; "
+            f"{shown_url(self.base_url)} stopped answering: {error} ({lost} in a row); {journal.status()}; "
             "start the server and run again"
         )
 
@@ -325,6 +335,13 @@ def _client_options(base_url: str, key: str, http_client: Callable[..., Any]) ->
     return {**options, "http_client": http_client(trust_env=False)} if direct else options
 
 
+def shown_url(url: str) -> str:
+    """A URL as messages show it, without user, password and query: "http://***@host:8000/v1"."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    return urlunsplit((parts.scheme, f"***@{host}" if at else host, parts.path, "", ""))
+
+
 @contextmanager
 def named_errors(base_url: str, model: str) -> Iterator[None]:
     """Turns errors of the openai package into ours, which name the server, the model and the way out."""
@@ -340,7 +357,7 @@ def client_error(error: openai.APIError, base_url: str, model: str, key_env: str
     """Our error for one of the openai package: `client_error(error, "http://localhost:8000/v1", "sft")`."""
     import openai
 
-    body = error.body
+    body, base_url = error.body, shown_url(base_url)
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body
     words = str(body or error.message)  # the server's own

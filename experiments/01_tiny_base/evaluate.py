@@ -12,6 +12,8 @@ import torch
 from corpus import FULL
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+LOCAL = {"local_files_only": True, "trust_remote_code": False}  # a folder of this machine, and no code in it
+
 
 @torch.no_grad()
 def exact_answers(model, tokenizer, segments: list[tuple[str, bool]]) -> list[bool]:
@@ -33,8 +35,8 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=60)
     parser.add_argument("--seed", default="held out")
     arguments = parser.parse_args()
-    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32, **LOCAL).eval()
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model, **LOCAL)
     result = {}
     for kind in FULL:
         rng = Random(f"{arguments.seed}/{kind.__name__}")

@@ -19,6 +19,8 @@ import torch.distributed as dist
 from corpus import document
 from transformers import AttentionInterface, AttentionMaskInterface, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+LOCAL = {"local_files_only": True, "trust_remote_code": False}  # folders of this machine, and no code in them
+
 
 def causal_attention(module, query, key, value, mask, scaling, blocks=6, **_):
     """Causal attention, a block of queries after the other, each with the keys up to its end alone.
@@ -117,13 +119,14 @@ def save(path: Path, model, optims, step: int) -> None:
 def train(arguments, rank: int, world: int) -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
+    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer, **LOCAL)
     model = build(len(tokenizer), arguments.hidden, arguments.layers, tokenizer.eos_token_id, tokenizer.pad_token_id)
     optims = optimisers(model, arguments)
     peaks = [[g["lr"] for g in o.param_groups] for o in optims]
     checkpoint, start = arguments.out / "checkpoint.pt", 0
     if arguments.init and not checkpoint.exists():
-        model.load_state_dict(LlamaForCausalLM.from_pretrained(arguments.init, dtype=torch.float32).state_dict())
+        start = LlamaForCausalLM.from_pretrained(arguments.init, dtype=torch.float32, **LOCAL)
+        model.load_state_dict(start.state_dict())
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
@@ -200,7 +203,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.export:
-        tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
+        tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer, **LOCAL)
         model = build(
             len(tokenizer), arguments.hidden, arguments.layers, tokenizer.eos_token_id, tokenizer.pad_token_id
         )

@@ -7,9 +7,10 @@ import pytest
 
 from xlam_lib.grading import grade
 from xlam_lib.models import card
-from xlam_lib.models.checkpoint import digest
-from xlam_lib.train import dpo, sft
+from xlam_lib.models.folders import digest
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import build, write_pairs
+from xlam_lib.train.supervised import sft
 from xlam_lib.trajectory import Source, write_jsonl
 
 

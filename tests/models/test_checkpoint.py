@@ -53,7 +53,7 @@ def test_weights_that_are_not_finite_are_not_saved(base, tmp_path):
 
 @pytest.mark.parametrize("load", [load.load_model, checkpoint.load_tokenizer, load.fresh_model])
 def test_no_checkpoint_says_what_was_expected(load, tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint there .*hf download"):
+    with pytest.raises(CheckpointError, match="no such folder.*hf download"):
         load(tmp_path / "nowhere")
 
 

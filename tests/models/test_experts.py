@@ -18,10 +18,10 @@ from xlam_lib.models import (
 )
 from xlam_lib.models.experts import restore_experts  # noqa: E402
 from xlam_lib.models.family import configuration, family  # noqa: E402
-from xlam_lib.train import sft
 from xlam_lib.train.loop.child import environment  # noqa: E402
 from xlam_lib.train.loop.log import curve, read_log  # noqa: E402
 from xlam_lib.train.planning.memory import NF4  # noqa: E402
+from xlam_lib.train.supervised import sft
 
 
 @pytest.fixture(scope="module")

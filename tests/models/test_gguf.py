@@ -19,8 +19,9 @@ from xlam_lib.chat_template import AFTER, BEFORE
 from xlam_lib.codec import STYLES, prompts_of
 from xlam_lib.models import checkpoint, load
 from xlam_lib.models.family import configuration, family, shrunk
-from xlam_lib.models.gguf import export, main
-from xlam_lib.models.gguf_tokens import BYTES, PRE_TOKENIZERS, SPACE, pre_of, scores_of, space_prefix
+from xlam_lib.models.gguf.__main__ import main
+from xlam_lib.models.gguf.export import export
+from xlam_lib.models.gguf.tokens import BYTES, PRE_TOKENIZERS, SPACE, pre_of, scores_of, space_prefix
 
 gguf = pytest.importorskip("gguf")
 THETA = {"rope_type": "default", "rope_theta": 5000.0}

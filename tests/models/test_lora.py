@@ -13,14 +13,15 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from xlam_lib.files import is_complete
-from xlam_lib.models import adapters, checkpoint, load, lora
+from xlam_lib.models import adapters, checkpoint, load, lora, lora_settings
+from xlam_lib.models.folders import digest
 from xlam_lib.serve.engines.transformers import Greedy
-from xlam_lib.train import sft
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.child import run
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.trie_model import collate_rows, read_tries
+from xlam_lib.train.supervised import sft
 
 quantised = pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
 SIZES = dict(vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2)
@@ -72,9 +73,9 @@ def test_options_that_cannot_be_meant_are_refused(settings, tmp_path, change, me
 
 
 def test_without_bitsandbytes_quantize_says_what_is_missing(settings, monkeypatch):
-    monkeypatch.setattr(lora.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(lora_settings.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(runner.TrainingError, match="quantize needs the package bitsandbytes: pip install"):
-        lora.check(replace(settings, quantize="nf4"))
+        lora_settings.check(replace(settings, quantize="nf4"))
 
 
 def test_all_linear_layers_but_the_head_get_adapters_and_nothing_else_is_trained(settings):
@@ -153,7 +154,7 @@ def test_a_run_leaves_adapter_configuration_tokenizer_and_template(trained, sett
     assert not {"model.safetensors", "adapter_model.bin"} & names
     assert checkpoint.load_tokenizer(trained).chat_template.startswith("{%- set before")
     info = json.loads((trained / "base.json").read_text())
-    assert info["digest"] == checkpoint.digest(base) and info["quantize"] == "none"
+    assert info["digest"] == digest(base) and info["quantize"] == "none"
     assert (trained / info["path"]).resolve() == base.resolve()
 
 
@@ -200,7 +201,7 @@ def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path
     (other / "generation_config.json").write_text("{}")
     with pytest.raises(checkpoint.CheckpointError, match=r"not the base that .* was trained on \(digest"):
         load.load_adapter(trained, base=other)
-    (moved / "base.json").write_text("[]")
+    (moved / "base.json").write_text("{}")
     with pytest.raises(checkpoint.CheckpointError, match="base.json: expected path, digest, quantize, dtype, found"):
         load.load_model(moved)
 

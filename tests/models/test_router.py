@@ -13,14 +13,15 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from xlam_lib.models import checkpoint, load, router
 from xlam_lib.models.family import family, shrunk
-from xlam_lib.perf.workloads import CASES, samples
-from xlam_lib.train import sft, sft_lite
+from xlam_lib.perf.cases import CASES
+from xlam_lib.perf.workloads import samples
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.packers import PaddedPacker, TriePacker, empty
 from xlam_lib.train.packing.trie import trie
 from xlam_lib.train.packing.trie_model import PairCollator, read_tries
 from xlam_lib.train.rl.trainer import answers_as_tries
+from xlam_lib.train.supervised import sft, sft_lite
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.supervised.trainer import SFTFoundationTrainer
 

@@ -11,8 +11,9 @@ from train_demo import summed_ones, token_rows
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from xlam_lib.models import checkpoint
-from xlam_lib.perf import baselines, exactness, speed
-from xlam_lib.perf.workloads import CASES, VOCABULARY, Case, pairs, samples
+from xlam_lib.perf import baselines, comparisons, exactness, speed
+from xlam_lib.perf.cases import CASES, Case
+from xlam_lib.perf.workloads import VOCABULARY, pairs, samples
 from xlam_lib.train.packing import packers
 
 GROUPS = [token_rows([2, 3, 4, 5, 6], 4), token_rows([2, 3, 9], 1), token_rows([7, 8, 9, 10], 3)]
@@ -64,14 +65,14 @@ def test_dpo_on_tries_has_the_losses_of_trl(base):
 
 
 def test_memory_is_that_of_the_way_alone():
-    assert speed.measure(summed_ones, 1)[0] == 250_000
-    small, large = (speed.measure(summed_ones, megabytes)[1] for megabytes in (1, 200))
+    assert comparisons.measure(summed_ones, 1)[0] == 250_000
+    small, large = (comparisons.measure(summed_ones, megabytes)[1] for megabytes in (1, 200))
     assert large - small == pytest.approx(199e6, rel=0.1)
 
 
 def test_a_way_that_dies_is_reported():
     with pytest.raises(RuntimeError, match="ended with status 1"):
-        speed.measure(operator.truediv, 1, 0)
+        comparisons.measure(operator.truediv, 1, 0)
 
 
 CASE = Case("alfworld", "nowhere", floors={"bfd": 20})
@@ -79,11 +80,13 @@ CASE = Case("alfworld", "nowhere", floors={"bfd": 20})
 
 @pytest.mark.parametrize(("seconds", "code"), [(30.0, 0), (3.0, 1)])
 def test_a_ratio_below_its_floor_is_reported(tmp_path, monkeypatch, capsys, seconds, code):
-    monkeypatch.setattr(speed, "CASES", [CASE])
-    monkeypatch.setattr(speed, "samples", lambda *_: (None, GROUPS))
-    monkeypatch.setattr(speed.baselines, "tries", lambda *_: 1.0)
-    monkeypatch.setattr(speed.baselines, "trl_packed", lambda *_: seconds)
-    monkeypatch.setattr(speed, "measure", lambda epoch, way, *given: (epoch(way, *given), 10 if way == "bfd" else 5))
+    monkeypatch.setattr(comparisons, "CASES", [CASE])
+    monkeypatch.setattr(comparisons, "samples", lambda *_: (None, GROUPS))
+    monkeypatch.setattr(baselines, "tries", lambda *_: 1.0)
+    monkeypatch.setattr(baselines, "trl_packed", lambda *_: seconds)
+    monkeypatch.setattr(
+        comparisons, "measure", lambda epoch, way, *given: (epoch(way, *given), 10 if way == "bfd" else 5)
+    )
     given = ["--real", str(tmp_path), "--out", str(tmp_path / "out"), "--only", "alfworld", "--models", "2 layers"]
     assert speed.main(given) == code
     time, memory = json.loads((tmp_path / "out" / "speed.json").read_text())
@@ -127,5 +130,5 @@ def test_an_epoch_of_each_way_in_a_process_of_its_own(base):
     torch.ones(2000, 2000).matmul(torch.ones(2000, 2000)).sum()
     tokenizer = checkpoint.load_tokenizer(base)
     for way in ("tries", "bfd", "sorted", "padded"):
-        seconds, grown = speed.measure(speed.epoch, way, "2 layers", GROUPS, tokenizer, 64)
+        seconds, grown = comparisons.measure(comparisons.epoch, way, "2 layers", GROUPS, tokenizer, 64)
         assert 0 < seconds < 60 and grown > 0

@@ -11,9 +11,11 @@ from transformers import AutoModelForCausalLM
 
 from xlam_lib.errors import TrainingError
 from xlam_lib.models.family import family, shrunk
-from xlam_lib.perf import synthetic, throughput, throughput_rows, throughput_step
-from xlam_lib.perf.throughput import SMALL, Settings, main, model_of, readings, run
+from xlam_lib.perf import synthetic, throughput_rows, throughput_run, throughput_step
+from xlam_lib.perf.throughput import main
 from xlam_lib.perf.throughput_rows import Trial, as_line, compared, median_step
+from xlam_lib.perf.throughput_run import model_of, readings, run
+from xlam_lib.perf.throughput_settings import SMALL, Settings
 from xlam_lib.perf.throughput_step import Clock, Trained
 from xlam_lib.train.packing import padding_free
 from xlam_lib.train.packing.attention import use_causal_blocks
@@ -143,7 +145,7 @@ def test_a_model_that_finds_no_room_is_a_row_and_the_next_one_goes_on(monkeypatc
             raise torch.OutOfMemoryError("no room")
         return model_of(args, name, way, device)
 
-    monkeypatch.setattr(throughput, "model_of", full)
+    monkeypatch.setattr(throughput_run, "model_of", full)
     rows = list(run(replace(ARGS, ways=("full", "lora"), data=("single",))))
     assert [row.get("failed") for row in rows] == ["out of memory: no room", None, None]
     assert as_line(rows[0]) == "tiny full: out of memory: no room"
@@ -174,7 +176,6 @@ def test_after_memory_ran_out_nothing_of_that_step_is_left():
         (["--models", "tiny", "--lengths", "512"], "a smaller --scale"),
         (["--models", "gpt"], "'gpt' is unknown; known are xLAM-7b-r"),
         ([*COMMAND, "--ways", "qlora"], "'qlora' is unknown; known are lora, full"),
-        ([*COMMAND, "--rounds", "0"], "--rounds is 0: expected at least 1"),
     ],
 )
 def test_what_can_t_be_run_is_one_line(given, message, capsys):
@@ -183,10 +184,16 @@ def test_what_can_t_be_run_is_one_line(given, message, capsys):
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
+def test_a_number_out_of_range_is_an_error_of_the_command_line(capsys):
+    with pytest.raises(SystemExit):
+        main([*COMMAND, "--rounds", "0"])
+    assert "--rounds is 0: expected at least 1" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_only_a_cpu_refuses_large_models():
-    throughput.check(Settings(), torch.device("cuda"))
+    throughput_run.check_device(Settings(), torch.device("cuda"))
     with pytest.raises(TrainingError, match="no GPU here, and xLAM-1b-fc-r has 1.35 billion"):
-        throughput.check(Settings(), CPU)
+        throughput_run.check_device(Settings(), CPU)
 
 
 def test_declared_trajectories_share_what_they_declare():
@@ -210,7 +217,7 @@ def test_alfworld_is_declared_as_it_is(real_data):
     args = replace(ARGS, lengths=(8192,), batch=24, scale=1.0)
     found = []
     for real in ("", str(real_data)):
-        groups = throughput.groups_of(replace(args, real=real), "trajectories", 8192, 4096)
+        groups = throughput_run.groups_of(replace(args, real=real), "trajectories", 8192, 4096)
         packed = [TriePacker(8192).pack(groups[at : at + 8]) for at in range(0, 24, 8)]
         found.append(sum(one.tokens for one in packed) / sum(one.read for one in packed))
     assert found[0] == pytest.approx(found[1], rel=0.1)
@@ -324,7 +331,7 @@ def test_real_records_are_read(monkeypatch, tmp_path):
         asked.append((case.name, case.most, case.length, str(real)))
         return None, groups
 
-    monkeypatch.setattr(throughput, "samples", samples)
+    monkeypatch.setattr(throughput_run, "samples", samples)
     args = replace(ARGS, ways=("lora",), data=("trajectories",), real="records", case="webshop")
     tries, apart = run(args)
     assert asked == [("webshop", 2, 256, "records")] and tries["source"] == apart["source"] == "webshop"

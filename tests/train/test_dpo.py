@@ -15,11 +15,12 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
-from xlam_lib.train import dpo
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.log import curve, read_log
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import Pair, PairError, build, read_pairs, write_pairs
-from xlam_lib.train.preference.trainer import LOSSES, DPOFoundationTrainer, as_row, losses
+from xlam_lib.train.preference.settings import LOSSES, losses
+from xlam_lib.train.preference.trainer import DPOFoundationTrainer, as_rows
 from xlam_lib.views import to_openai, tools_to_openai
 
 
@@ -231,24 +232,24 @@ def test_conversations_with_tools_become_what_the_codec_writes(trained, base, tr
         "rejected": wrong,
         "tools": tools_to_openai(one.tools),
     }
-    made = as_row(row, tokenizer)
+    (made,) = as_rows([row], tokenizer)
     end = tokenizer.eos_token
     assert made["prompt"] == model_prompt(prompt, *checkpoint.wrapper(tokenizer)) and "HISTORY" in made["prompt"]
     assert made["chosen"] == answer + end and made["rejected"] == answer.replace("4 degrees", "40 degrees") + end
     padded = copy.deepcopy(row)  # as a table gives it
     padded["tools"][0]["function"]["parameters"]["properties"]["of_another_tool"] = None
-    assert as_row(padded, tokenizer) == made
+    assert as_rows([padded], tokenizer)[0] == made
     pair = Pair(prompt, answer, answer.replace("4 degrees", "40 degrees"), "own", "wrong_value", "t", index)
-    assert as_row(pair, tokenizer) == made
-    assert as_row({key: getattr(pair, key) for key in ("prompt", "chosen", "rejected")}, tokenizer) == made
+    assert as_rows([pair, row], tokenizer) == [made, made]
+    assert as_rows([{key: getattr(pair, key) for key in ("prompt", "chosen", "rejected")}], tokenizer) == [made]
     for change, message in (
         ({"rejected": messages[index]}, "pair 7: chosen and rejected are the same"),
         ({"chosen": messages[:2]}, r"pair 7, chosen: expected one assistant message, found \['user', 'assistant'\]"),
     ):
         with pytest.raises(PairError, match=message):
-            as_row(row | change, tokenizer, 7)
+            as_rows([pair] * 7 + [row | change], tokenizer)
     with pytest.raises(PairError, match="pair 0: no rejected; found prompt, chosen"):
-        as_row({"prompt": "p", "chosen": "c"}, tokenizer)
+        as_rows([{"prompt": "p", "chosen": "c"}], tokenizer)
     tokenizer.chat_template = None
     with pytest.raises(PairError, match="messages, but the tokenizer has no chat template"):
-        as_row(row, tokenizer)
+        as_rows([row], tokenizer)

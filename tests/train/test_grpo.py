@@ -12,15 +12,16 @@ from xlam_lib.chat_template import model_prompt
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.models import adapters, checkpoint, load
+from xlam_lib.models.folders import digest
 from xlam_lib.models.tokens import encode
 from xlam_lib.serve.engines.transformers import Greedy, continued
-from xlam_lib.train import grpo
+from xlam_lib.train import grpo as command_of_grpo
 from xlam_lib.train.loop import child, reporting, runner
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.packing.trie_model import read_tries
-from xlam_lib.train.rl import trainer
+from xlam_lib.train.rl import grpo, trainer
 from xlam_lib.train.rl.prompts import NO_TURN, TOO_LONG, read_prompts
-from xlam_lib.train.rl.rewards import RewardError
+from xlam_lib.train.rl.rewards import RULES, RewardError
 from xlam_lib.trajectory import write_jsonl
 
 TIMES = ("seconds", "step_time", "tokens_per_second", "read_per_second", "utilisation")
@@ -51,7 +52,7 @@ def settings(base, data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(settings):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(grpo.RULES, "format", vowels)
+        patch.setitem(RULES, "format", vowels)
         return grpo.train(settings)
 
 
@@ -88,7 +89,7 @@ def test_what_is_rewarded_becomes_likelier(trained, settings):
 
 def test_the_log_says_what_was_earned_and_how_long_answers_are(trained, settings):
     last = read_log(trained)[-1]
-    for name in (*grpo.RULES, "execution"):
+    for name in (*RULES, "execution"):
         assert {f"rewards/{name}/mean", f"rewards/{name}/std"} <= last.keys()
     assert last["rewards/execution/mean"] is None  # the tools of this data are not among those that run
     assert 0 < last["completions/mean_length"] <= settings.max_new_tokens
@@ -107,7 +108,7 @@ def test_the_run_leaves_a_whole_checkpoint(trained, settings, cases):
 
 def test_a_broken_off_run_ends_as_the_undisturbed_one(settings, tmp_path, monkeypatch):
     """With several updates a round, parts of a batch and a reference, that is with all that has a state."""
-    monkeypatch.setitem(grpo.RULES, "format", vowels)
+    monkeypatch.setitem(RULES, "format", vowels)
     more = {"iterations": 2, "per_device_batch_size": 12, "beta": 0.1, "save_every": 1, "steps": 4}
     whole = grpo.train(replace(settings, out=str(tmp_path / "whole"), **more))
     again, parts = broken_off_and_resumed(replace(settings, out=str(tmp_path / "cut"), **more), monkeypatch, 12)
@@ -118,8 +119,8 @@ def test_a_broken_off_run_ends_as_the_undisturbed_one(settings, tmp_path, monkey
 
 
 def test_equal_rewards_teach_nothing(settings, base, tmp_path, monkeypatch):
-    for name in grpo.RULES:
-        monkeypatch.setitem(grpo.RULES, name, lambda one: 0.5)
+    for name in RULES:
+        monkeypatch.setitem(RULES, name, lambda one: 0.5)
     out = grpo.train(replace(settings, out=str(tmp_path / "out"), steps=2))
     assert curve(read_log(out), "frac_reward_zero_std")[1] == [1.0, 1.0]
     before, after = weights(base), weights(out)
@@ -127,14 +128,14 @@ def test_equal_rewards_teach_nothing(settings, base, tmp_path, monkeypatch):
 
 
 def test_a_reward_that_is_not_a_number_ends_the_run(settings, tmp_path, monkeypatch):
-    monkeypatch.setitem(grpo.RULES, "exact", lambda one: float("nan"))
+    monkeypatch.setitem(RULES, "exact", lambda one: float("nan"))
     with pytest.raises(RewardError, match="reward 'exact' is nan"):
         grpo.train(replace(settings, out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_break_end_the_run(settings, tmp_path, monkeypatch):
-    monkeypatch.setitem(grpo.RULES, "format", vowels)
+    monkeypatch.setitem(RULES, "format", vowels)
     original = runner.GuardedTrainer.training_step
 
     def step(self, model, *args):
@@ -179,8 +180,8 @@ def test_launches_that_leave_parts_of_weights_are_refused(settings, tmp_path, mo
 
 def test_a_fault_ends_the_command_with_one_line(settings, tmp_path, capsys):
     line = ["--base", settings.base, "--data", settings.data, "--out", str(tmp_path / "out"), "--processes", "1"]
-    assert grpo.main([*line, "--generations", "1"]) == 2
-    assert capsys.readouterr().err.startswith("error: --generations is 1")
+    assert command_of_grpo.main([*line, "--generations", "5"]) == 2
+    assert capsys.readouterr().err.startswith("error: --batch-size 64 with --generations 5: a round has whole groups")
 
 
 def test_long_prompts_are_left_out_and_counted(settings, tmp_path, cases, base):
@@ -232,7 +233,7 @@ def test_several_sources_are_drawn_by_their_shares(settings, trajectories, tmp_p
 
 def test_the_record_says_what_was_trained_on_and_what_was_answered(trained, settings, base):
     record, log = json.loads((trained / "run.json").read_text()), read_log(trained)
-    assert record["settings"]["base_digest"] == checkpoint.digest(base) and len(record["run_id"]) == 16
+    assert record["settings"]["base_digest"] == digest(base) and len(record["run_id"]) == 16
     assert record["mixture"] == [
         {"source": "train", "samples": 72, "draws": 72, "passes": 1.0, "share": 1.0, "realised": 1.0, "rows": 36}
     ]
@@ -242,7 +243,7 @@ def test_the_record_says_what_was_trained_on_and_what_was_answered(trained, sett
     cut = [entry["completions/clipped_ratio"] for entry in log]
     assert record["answers"]["cut"] == pytest.approx(sum(cut) / len(cut), abs=1e-4)
     assert record["answers"]["cut_last"] == pytest.approx(cut[-1], abs=1e-4)
-    again = grpo.main([str(trained / "config.yaml"), "--out", settings.out])
+    again = command_of_grpo.main([str(trained / "config.yaml"), "--out", settings.out])
     assert again == 0, "the configuration that it leaves is the one that it had"
     assert "| demo | CC0-1.0 | 60 |" in (trained / "README.md").read_text()
 
@@ -257,7 +258,7 @@ def test_answers_that_never_end_are_logged_once(settings, tmp_path, monkeypatch,
 
 def test_tensorboard_has_the_figures_of_the_log(settings, trained, tmp_path, monkeypatch):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator").EventAccumulator
-    monkeypatch.setitem(grpo.RULES, "format", vowels)
+    monkeypatch.setitem(RULES, "format", vowels)
     out = grpo.train(replace(settings, out=str(tmp_path / "out"), report="tensorboard"))
     found, log = accumulator(str(out / reporting.FOLDER)).Reload(), read_log(out)
     for name in ("loss", "reward", "completions/clipped_ratio", "tokens_per_second", "utilisation", "trained"):
@@ -276,7 +277,7 @@ def adapted(settings):
 @pytest.fixture(scope="module")
 def lora_trained(adapted):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(grpo.RULES, "format", vowels)
+        patch.setitem(RULES, "format", vowels)
         return grpo.train(adapted)
 
 
@@ -285,7 +286,7 @@ def test_adapters_learn_what_is_rewarded_beside_a_base_that_stays(lora_trained, 
     rewards = curve(log, "rewards/format/mean")[1]
     assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.05
     assert (lora_trained / "adapter_model.safetensors").is_file() and not (lora_trained / "model.safetensors").exists()
-    assert json.loads((lora_trained / load.BASE).read_text())["digest"] == checkpoint.digest(base)
+    assert json.loads((lora_trained / load.BASE).read_text())["digest"] == digest(base)
 
 
 def test_the_reference_is_the_model_without_its_adapters(lora_trained, adapted, base, cases):
@@ -312,7 +313,7 @@ def test_an_adapter_is_merged_into_a_checkpoint_of_its_own(lora_trained, base, c
 
 
 def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained, adapted, tmp_path, monkeypatch):
-    monkeypatch.setitem(grpo.RULES, "format", vowels)
+    monkeypatch.setitem(RULES, "format", vowels)
     again, _ = broken_off_and_resumed(replace(adapted, out=str(tmp_path / "cut")), monkeypatch, 6)
     name = "adapter_model.safetensors"
     assert (again / name).read_bytes() == (lora_trained / name).read_bytes()
@@ -321,7 +322,7 @@ def test_a_broken_off_run_with_adapters_ends_as_the_undisturbed_one(lora_trained
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
 def test_adapters_learn_beside_a_base_of_four_bits(adapted, tmp_path, monkeypatch):
-    monkeypatch.setitem(grpo.RULES, "format", vowels)
+    monkeypatch.setitem(RULES, "format", vowels)
     out = grpo.train(replace(adapted, out=str(tmp_path / "out"), quantize="nf4", steps=2, batch_size=8))
     assert curve(read_log(out), "kl")[1][0] == pytest.approx(0, abs=1e-6)
     assert json.loads((out / load.BASE).read_text())["quantize"] == "nf4"

@@ -18,7 +18,8 @@ from xlam_lib.models import checkpoint, load
 from xlam_lib.models.family import family, shrunk
 from xlam_lib.train import plan
 from xlam_lib.train.loop.log import curve, read_log
-from xlam_lib.train.planning import recipes
+from xlam_lib.train.planning import loads, recipes
+from xlam_lib.train.planning.plan import plan as plan_of
 from xlam_lib.trajectory import write_jsonl
 
 FOLDER = paths.experiments_dir() / "04_model_family"
@@ -136,7 +137,7 @@ def test_a_recipe_without_a_plan_is_an_error(tmp_path):
 
 def test_data_that_is_there_is_counted(base, data, tmp_path):
     given = {"base": str(base), "data": [str(data)], "shares": [], "style": "brief", "max_length": 1024}
-    load = recipes.workload(recipes.read(changed("xlam-7b-r", tmp_path, None, **given)))
+    load = loads.workload(recipes.read(changed("xlam-7b-r", tmp_path, None, **given)))
     assert load.counted and (load.trajectories, load.samples) == (60, 72)
     assert 0 < load.labels < load.nodes < load.tokens and load.depth == pytest.approx(load.tokens / 144)
 
@@ -168,7 +169,7 @@ def test_a_small_twin_trains_by_the_recipe(path, parts, tmp_path, caplog):
     if getattr(recipe.settings, "quantize", "none") != "none" and not importlib.util.find_spec("bitsandbytes"):
         given["quantize"] = "none"  # an environment of older locks
     own = changed(path.stem, tmp_path, None, **given)
-    expected = plan.plan(recipes.read(own)).steps
+    expected = plan_of(recipes.read(own)).steps
     assert importlib.import_module(f"xlam_lib.train.{recipe.plan.trainer}").main([str(own)]) == 0, caplog.text
     steps, losses = curve(read_log(tmp_path / "out"), "loss")
     assert steps == list(range(1, expected + 1)) and 2 <= expected <= 8

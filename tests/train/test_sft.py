@@ -18,11 +18,11 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.models import checkpoint, load
 from xlam_lib.settings import to_arguments
-from xlam_lib.train import sft
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.child import ChildError, environment, run
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.loop.sharding import check_launch
+from xlam_lib.train.supervised import sft
 from xlam_lib.train.supervised.trainer import SFTFoundationTrainer, arguments
 
 
@@ -205,7 +205,7 @@ def test_data_without_anything_to_train_on_is_an_error(settings, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"base": "nowhere"}, "nowhere: no such file or folder"),
+        ({"base": "nowhere"}, "nowhere: no such folder"),
         ({"data": "nothing.jsonl"}, "nothing.jsonl: no such file or folder"),
     ],
 )
@@ -261,7 +261,7 @@ def test_two_processes_learn_as_one_does(trained, settings, tmp_path):
 
 @pytest.mark.slow
 def test_an_error_in_a_child_is_one_line(settings, tmp_path):
-    with pytest.raises(ChildError, match="xlam_lib.train.sft: .*nowhere: no such file or folder"):
+    with pytest.raises(ChildError, match="xlam_lib.train.sft: .*nowhere: no such folder"):
         run("xlam_lib.train.sft", options(settings, base="nowhere", out=str(tmp_path / "o")), tmp_path / "log.txt")
 
 

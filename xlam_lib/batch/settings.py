@@ -15,12 +15,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from xlam_lib import paths
 from xlam_lib.batch import params
 from xlam_lib.errors import XlamError
 from xlam_lib.processes import STALLED
+from xlam_lib.settings import yaml_files
 
 EXPERIMENT_FILE = "experiment.yaml"
 SETTINGS = {
@@ -37,28 +36,13 @@ class PlanError(XlamError, ValueError):
     """An experiment that can't run as written; one line a fault, reported before anything runs."""
 
 
-class _Strict(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where plain YAML silently keeps the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key, _ in node.value:
-            name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{name} is given twice", key.start_mark)
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, e.g. `read_yaml(Path("02_sft.yaml"))` -> `{"lr": 0.001}`; an empty file gives {}."""
     where = paths.short(path)
     try:
-        value = yaml.load(path.read_text("utf-8"), Loader=_Strict)  # a SafeLoader: plain data, no objects
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise PlanError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+        value = yaml_files.read_yaml(path, where=where)
+    except yaml_files.YamlError as error:
+        raise PlanError(str(error)) from error
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):

@@ -18,6 +18,7 @@ from xlam_lib.data.apigen.embedded import embedded
 from xlam_lib.endpoint import Progress
 from xlam_lib.files import is_complete
 from xlam_lib.grading import Graded, cases_of, grade
+from xlam_lib.models.folders import digest
 from xlam_lib.train.loop import child
 from xlam_lib.train.loop.launcher import default_processes
 from xlam_lib.train.preference.pairs import Pair, build, write_pairs
@@ -55,8 +56,6 @@ def answer_cache(out: Path, model: Path, questions: Path, style: str) -> dict[st
 
     Other weights, other questions or another style make another file: `offline(ts, ask, prompts, **answer_cache(...))`.
     """
-    from xlam_lib.models.checkpoint import digest  # loads torch
-
     weights = digest(model)
     return {"path": out / "answers" / f"{model.name}-{weights}-{digest(questions)}-{style}.jsonl", "model": weights}
 

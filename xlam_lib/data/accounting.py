@@ -6,7 +6,7 @@ could not be read (cut off, not JSON, wrong encoding) is *quarantined*. Each of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 
 from xlam_lib.data.fields import UNKNOWN
 from xlam_lib.errors import XlamError
+from xlam_lib.markdown import Markup, table
 from xlam_lib.schema import Frozen
 
 NAMES, OTHERS = 50, "unknown fields of other names"  # so many names are told apart, since keys may be ids
@@ -201,10 +202,4 @@ def markdown(accountings: Sequence[Accounting]) -> str:
         for a in accountings
     ]
     sums = [sum(row[i] for row in rows) for i in range(1, 7)]
-    return markdown_table(head, [*rows, ["**all**", *sums, ""]])
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A markdown table: `markdown_table(["a"], [[1]])` -> "| a |\\n| --- |\\n| 1 |"."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table(head, [*rows, [Markup("**all**"), *sums, ""]])

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlam_lib.data.accounting import Accounting, markdown_table
+from xlam_lib import markdown
+from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.convert import DUPLICATE
 from xlam_lib.data.pipeline.merge import EXACT, NEAR
 from xlam_lib.data.pipeline.steps import CONTAMINATED
@@ -83,7 +84,7 @@ def profile_table(profiles: Mapping[str, Profile] | Sequence[Profile]) -> str:
         "success yes / no / unknown",
         "licence",
     ]
-    return markdown_table(
+    return markdown.table(
         head,
         [
             [

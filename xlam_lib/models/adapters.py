@@ -3,12 +3,14 @@
     python -m xlam_lib.models.adapters runs/lora runs/merged
 
 The folder of such a run holds `adapter_model.safetensors`, peft's `adapter_config.json`, configuration, tokenizer and
-chat template, and `base.json`: where the base is, a digest of it, and how it was held. `checkpoint.load_model` gives
+chat template, and `base.json`: where the base is, a digest of it, and how it was held. `load.load_model` gives
 base and adapter merged, so decoding, scoring, another training and the export work on the folder as on any checkpoint.
 
 Merging adds alpha / rank * B A to each weight. An adapter of a quantised base has learnt beside rounded weights, so it
 is merged into these: the base is quantised as in training, dequantised, and the adapter added. The result is a model
 of full size whose weights differ from the original base's by the rounding of four bits, too.
+
+What loads torch is imported where work begins: the command refuses a wrong folder before.
 """
 
 from __future__ import annotations
@@ -23,9 +25,7 @@ from typing import Any
 
 from xlam_lib.errors import CheckpointError, as_command
 from xlam_lib.files import to_json
-from xlam_lib.models import checkpoint
-from xlam_lib.models.checkpoint import ADAPTER
-from xlam_lib.models.load import BASE, base_dtype, merged
+from xlam_lib.models.folders import ADAPTER, checked, digest, existing
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,11 @@ def base_of(settings: Any) -> dict[str, str]:
     """The text of `base.json` by its name, for the folder that a run with these settings saves; {} without adapters."""
     if not settings.lora_rank:
         return {}
+    from xlam_lib.models.load import BASE, base_dtype
+
     facts = {
         "path": os.path.relpath(settings.base, settings.out),
-        "digest": checkpoint.digest(settings.base),
+        "digest": digest(settings.base),
         "quantize": settings.quantize,
         "dtype": base_dtype(settings),
     }
@@ -53,11 +55,16 @@ def base_of(settings: Any) -> dict[str, str]:
 
 def merge_adapter(folder: str | Path, out: str | Path, dtype: str = "float32", base: str | Path = "") -> Path:
     """Save the merged model, with tokenizer and chat template, as a checkpoint: `merge_adapter("runs/lora", "m")`."""
-    if not (Path(folder) / ADAPTER).is_file():
+    if not (existing(folder) / ADAPTER).is_file():
         raise CheckpointError(f"{folder}: no adapter there (no {ADAPTER}); there is nothing to merge")
+    if base:
+        checked(base)
+    from xlam_lib.models import checkpoint
+    from xlam_lib.models.load import merged
+
     model, tokenizer = merged(folder, dtype, base), checkpoint.load_tokenizer(folder)
     copied = {name: (Path(folder) / name).read_text("utf-8") for name in COPIED if (Path(folder) / name).is_file()}
-    return checkpoint.save(out, model, tokenizer, files=copied, info={"merged": checkpoint.digest(folder)})
+    return checkpoint.save(out, model, tokenizer, files=copied, info={"merged": digest(folder)})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

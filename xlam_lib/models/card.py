@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xlam_lib import markdown
 from xlam_lib.errors import CheckpointError, as_command
 from xlam_lib.files import MARKER, to_json, write_text
 from xlam_lib.trajectory import read_jsonl
@@ -66,10 +67,11 @@ def text(
     """The card: front matter of the hub, then a table for each of data, settings and figures that there are."""
     base, data = origin_info["base"], origin_info["data"]
     adapter = bool(run.get("lora_rank"))
-    what = f"LoRA adapter of rank {run['lora_rank']} for" if adapter else "Model that continues"
+    base, digest = markdown.code(base), markdown.code(run.get("base_digest", "unknown"))
+    what = f"LoRA adapter of rank {markdown.escaped(run['lora_rank'])} for" if adapter else "Model that continues"
     parts = [
         HEAD.format(library="peft" if adapter else "transformers"),
-        f"# A function-calling model\n\n{what} `{base}` (digest `{run.get('base_digest', 'unknown')}`). It answers a "
+        f"# A function-calling model\n\n{what} {base} (digest {digest}). It answers a "
         "prompt that holds task, tools, format and query with one JSON object of thought and tool calls.\n",
     ]
     if data:
@@ -120,9 +122,7 @@ def _shown(value: Any) -> str:
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    lines = [f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *cells)]
-    return f"## {title}\n\n" + "\n".join(lines) + "\n"
+    return f"## {title}\n\n{markdown.table(columns, rows)}\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

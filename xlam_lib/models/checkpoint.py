@@ -8,38 +8,50 @@ tokenizer that has an end token and a pad token, and, once trained, the chat tem
 
 from __future__ import annotations
 
-import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import DistributedType
-from jinja2 import TemplateError
 from safetensors import SafetensorError
 from torch.distributed.tensor import DTensor
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from xlam_lib.chat_template import AFTER, BEFORE, chat_template, wrapper_of
 from xlam_lib.codec import PromptStyle
 from xlam_lib.errors import CheckpointError
 from xlam_lib.files import complete_dir, write_text
+from xlam_lib.models.folders import LOCAL, checked, read_object
+from xlam_lib.models.templates import TemplateFailed, rendered, template_of
 
 logger = logging.getLogger(__name__)
 
-ADAPTER = "adapter_config.json"  # a folder with it holds an adapter, see adapters.py
 WRITER = "inline_container"  # where torch.save says that it could not write
 PROBE = "What is the weather in Oslo?"
+ROUND = 20_000  # characters of another template around a message
+
+
+def load_config(folder: str | Path) -> PretrainedConfig:
+    """The configuration of a checkpoint: `load_config("runs/sft").vocab_size` -> 4096."""
+    folder = checked(folder)
+    read_object(folder / "config.json")
+    try:
+        return AutoConfig.from_pretrained(folder, **LOCAL)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise CheckpointError(f"{folder}: no configuration that can be read ({error})") from error
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint; one without end token or pad token is refused, for nothing would be learnt."""
     folder = checked(folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder}: no tokenizer that can be read ({error})") from error
     if tokenizer.eos_token_id is None:
@@ -57,17 +69,23 @@ def wrapper(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
 
     Read from our chat template, or else from what another template puts around a user's message, or else our default.
     """
-    if not tokenizer.chat_template:
+    template = template_of(tokenizer)
+    if not template:
         return BEFORE, AFTER
     try:
-        return wrapper_of(tokenizer.chat_template)
+        return wrapper_of(template)
     except ValueError:
-        text = _rendered(tokenizer)
+        text = _rendered(template, json.dumps(tokenizer.special_tokens_map))
     before, found, after = text.partition(PROBE)
     if not found:
         raise CheckpointError(
             "the tokenizer's chat template doesn't repeat a user's message as it stands, so what it puts around one "
             "can't be determined. Remove the template to train with our own wrapper"
+        )
+    if len(before) + len(after) > ROUND:
+        raise CheckpointError(
+            f"the tokenizer's chat template puts {len(before) + len(after):,} characters around a user's message; "
+            f"expected at most {ROUND:,}. Remove the template to train with our own wrapper"
         )
     return normalized_wrapper(before, after)
 
@@ -87,12 +105,13 @@ def _without_break(text: str) -> str:
     return text.removesuffix("\n") if text.endswith("\n") else text.rstrip(" ")
 
 
-def _rendered(tokenizer: PreTrainedTokenizerBase) -> str:
-    """What the tokenizer's own chat template makes of one message."""
+@lru_cache(maxsize=16)
+def _rendered(template: str, special_tokens: str) -> str:
+    """What a chat template makes of one message."""
     message = [{"role": "user", "content": PROBE}]
     try:
-        return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-    except TemplateError as error:
+        return rendered(template, [message], add_generation_prompt=True, **json.loads(special_tokens))[0].text
+    except TemplateFailed as error:
         raise CheckpointError(
             f"the tokenizer's chat template can't write a user's message ({error}). Fix it, or remove it to train "
             "with our own wrapper"
@@ -120,7 +139,7 @@ def save(
     with complete_dir(out, info) as folder, saving(out):
         if hasattr(model, "peft_config"):  # the adapter alone; what it says of its base is in `files`
             model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
-            AutoConfig.from_pretrained(model.name_or_path).save_pretrained(folder)
+            load_config(model.name_or_path).save_pretrained(folder)
         else:
             model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
@@ -170,33 +189,10 @@ def check_context(folder: str | Path, longest: int, what: str) -> None:
 
     Positions beyond it were never trained, so they would be learnt badly, and nobody would notice.
     """
-    config = AutoConfig.from_pretrained(checked(folder)).get_text_config()
+    config = load_config(folder).get_text_config()
     context = getattr(config, "max_position_embeddings", None)
     if context and longest > context:
         raise CheckpointError(
             f"{what}: a row has {longest} tokens, but the context of {folder} is {context}; lower max_length to "
             f"{context}, and longer rows are left out and counted"
         )
-
-
-def digest(path: str | Path) -> str:
-    """A short hash of a file or of a checkpoint's files, to tell whether a run is the same: '9f2c81d4a0b3e657'."""
-    path, hashed = Path(path), hashlib.sha256()
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such file or folder; make it first, or correct the path")
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in (".json", ".safetensors"))
-    for file in files:
-        with open(file, "rb") as stream:
-            hashed.update(hashlib.file_digest(stream, "sha256").digest())
-    return hashed.hexdigest()[:16]
-
-
-def checked(folder: str | Path) -> Path:
-    """The folder, or a CheckpointError if there is no checkpoint in it."""
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(
-            f"{folder}: no checkpoint there (no config.json); expected a local folder. Fetch a model of the hub first: "
-            "`hf download NAME --local-dir FOLDER`"
-        )
-    return folder

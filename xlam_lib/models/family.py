@@ -12,11 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 import yaml
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+from xlam_lib.models.folders import NO_CODE
+
+if TYPE_CHECKING:  # the names of the models are read by commands that refuse wrong ones before they load torch
+    import torch
+    from transformers import PretrainedConfig, PreTrainedModel
 
 FILE = Path(__file__).with_name("family.yaml")
 
@@ -66,6 +70,8 @@ def family() -> Mapping[str, ModelSpec]:
 
 def configuration(architecture: Mapping[str, Any], **other: Any) -> PretrainedConfig:
     """transformers' configuration of these values; a value that the architecture doesn't know is an error."""
+    from transformers import AutoConfig
+
     values = {**architecture, **other}
     config = AutoConfig.for_model(values.pop("model_type"))
     unknown = [name for name in values if not hasattr(config, name)]
@@ -90,7 +96,10 @@ def shrunk(architecture: Mapping[str, Any], vocab_size: int, **other: Any) -> Pr
     return configuration(architecture, **small, **other)
 
 
-def build(config: PretrainedConfig, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """The model of a configuration on the meta device, where parameters take no memory."""
+def build(config: PretrainedConfig, dtype: torch.dtype | None = None) -> PreTrainedModel:
+    """The model of a configuration on the meta device, where parameters take no memory; float32 unless given."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype or torch.float32, **NO_CODE)

@@ -8,18 +8,18 @@ Used by every training and by offline decoding (notebooks 02 to 05).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from xlam_lib.errors import CheckpointError
-from xlam_lib.models.checkpoint import ADAPTER, checked, digest
+from xlam_lib.models.checkpoint import load_config
 from xlam_lib.models.experts import four_bits, restore_experts
+from xlam_lib.models.folders import ADAPTER, ADAPTER_WEIGHTS, LOCAL, NO_CODE, checked, digest, read_object
 from xlam_lib.models.precision import bfloat16
 
 BASE = "base.json"
@@ -36,19 +36,22 @@ def load_model(folder: str | Path, dtype: str = "float32", **more: Any) -> PreTr
         if more:
             raise CheckpointError(f"{folder}: an adapter; merge it first (python -m xlam_lib.models.adapters)")
         return merged(folder, dtype)
+    load_config(folder)  # named as such where it can't be read, or asks for code of its own
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(f"{folder}: no .safetensors file; only safetensors are read (never pickles)")
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True, **more)
+        return AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), use_safetensors=True, **LOCAL, **more
+        )
     except (SafetensorError, OSError, RuntimeError) as error:
         raise CheckpointError(f"{folder}: weights that can't be read ({error}); is a file cut off?") from error
 
 
 def fresh_model(folder: str | Path, seed: int = 0) -> PreTrainedModel:
     """The same architecture with random weights, float32: what SFT without pretraining starts from."""
-    config = AutoConfig.from_pretrained(checked(folder))
+    config = load_config(folder)
     torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32, **NO_CODE)
 
 
 def load_adapter(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> PeftModel:
@@ -68,7 +71,12 @@ def load_adapter(folder: str | Path, dtype: str = "float32", base: str | Path = 
         model = load_model(path, dtype)
     else:
         model = dequantised(path, info["dtype"]).to(getattr(torch, dtype))
-    return PeftModel.from_pretrained(model, folder)
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise CheckpointError(f"{folder}: no {ADAPTER_WEIGHTS}; only safetensors are read (never pickles)")
+    try:
+        return PeftModel.from_pretrained(model, folder, use_safetensors=True, local_files_only=True)
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{folder}: an adapter that can't be read ({error})") from error
 
 
 def merged(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> PreTrainedModel:
@@ -103,19 +111,18 @@ def base_dtype(settings: Any) -> str:
 
 
 def _base_info(folder: Path) -> dict[str, str]:
-    try:
-        info = json.loads((folder / BASE).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: an adapter without a {BASE} that can be read ({error})") from error
-    if not isinstance(info, dict) or any(not isinstance(info.get(key), str) for key in KEYS):
+    if not (folder / BASE).is_file():
+        raise CheckpointError(f"{folder}: an adapter without a {BASE}, which says what it was trained on")
+    info = read_object(folder / BASE)
+    if any(not isinstance(info.get(key), str) for key in KEYS):
         raise CheckpointError(f"{folder / BASE}: expected {', '.join(KEYS)}, found {str(info)[:80]}")
     return info
 
 
 def _base_folder(folder: Path, info: dict[str, str]) -> Path:
     """Beside the adapter as when it was saved, or where its training was given it."""
-    named = json.loads((folder / ADAPTER).read_text("utf-8")).get("base_model_name_or_path") or ""
-    places = [folder / info["path"], Path(named)]
+    named = read_object(folder / ADAPTER).get("base_model_name_or_path")
+    places = [folder / info["path"], Path(named if isinstance(named, str) else "")]
     for place in places:
         if (place / "config.json").is_file():
             return place

@@ -5,14 +5,12 @@
 LoRA (Hu et al., 2021) trains two thin matrices beside each linear layer; their product times alpha / rank is added to
 the layer's output. QLoRA (Dettmers et al., 2023) holds the base as 4-bit "normal floats" whose scales are quantised a
 second time, and computes in the precision of the run. Adapters are float32 in every case, for small steps would vanish
-in bfloat16. `adapters.py` loads and merges what such a run saves.
+in bfloat16. The options are in `lora_settings.py`; `adapters.py` loads and merges what such a run saves.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from torch import nn
@@ -21,42 +19,6 @@ from transformers.pytorch_utils import Conv1D
 
 from xlam_lib.errors import TrainingError
 from xlam_lib.models.load import base_dtype, load_model, nf4
-from xlam_lib.settings import option
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraSettings:
-    """The options of adapters, which the settings of SFT, DPO and GRPO have, too."""
-
-    lora_rank: int = option(0, "rank of LoRA adapters (0: all weights are trained)")
-    lora_alpha: float = option(0.0, "adapters count alpha / rank times (0: twice the rank)")
-    lora_dropout: float = option(0.0, "share of an adapter's inputs that is dropped in training")
-    lora_targets: tuple[str, ...] = option((), "layers that get adapters, by name (nothing: all linear but the head)")
-    quantize: Literal["none", "nf4"] = option("none", "nf4 holds the frozen base in four bits (QLoRA)")
-
-
-def check(settings: Any) -> None:
-    """Refuse options that can't be meant, before anything is loaded: TrainingError."""
-    rank, dropout = settings.lora_rank, settings.lora_dropout
-    if rank < 0:
-        raise TrainingError(f"lora_rank is {rank}: expected 0 (all weights are trained) or a rank such as 16")
-    if settings.lora_alpha < 0:
-        raise TrainingError(f"lora_alpha is {settings.lora_alpha:g}: expected 0 (twice the rank) or more")
-    if not 0 <= dropout < 1:
-        raise TrainingError(f"lora_dropout is {dropout:g}: expected a share from 0 to below 1")
-    if not rank:
-        given = [name for name in ("lora_alpha", "lora_dropout", "lora_targets") if getattr(settings, name)]
-        if given:
-            raise TrainingError(f"{given[0]} without lora_rank: no adapter is made; give --lora-rank, such as 16")
-        if settings.quantize != "none":
-            raise TrainingError(
-                f"quantize is {settings.quantize!r} without lora_rank: weights of four bits can't be trained "
-                "themselves; give --lora-rank, such as 16"
-            )
-    if rank and getattr(settings, "from_scratch", False):
-        raise TrainingError("from_scratch with lora_rank: an adapter needs a base that is saved somewhere")
-    if settings.quantize != "none" and importlib.util.find_spec("bitsandbytes") is None:
-        raise TrainingError("quantize needs the package bitsandbytes: pip install bitsandbytes")
 
 
 def load_base(settings: Any) -> PreTrainedModel:

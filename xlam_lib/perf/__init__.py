@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "baselines": ["padded", "sorted_batches", "tries", "trl_packed"],
         "exactness": ["Difference"],
-        "speed": ["in_turns", "read_speed"],
+        "cases": ["CASES", "Case", "in_turns"],
+        "speed": ["read_speed"],
         "synthetic": ["TrajectoryShape"],
         "workloads": ["bpe", "model_of", "samples"],
     },

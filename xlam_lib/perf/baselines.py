@@ -26,12 +26,12 @@ from transformers import PreTrainedModel, TrainerCallback
 from trl import DPOTrainer, SFTConfig, SFTTrainer
 
 from xlam_lib.models.tokens import IGNORED
-from xlam_lib.train.dpo import DpoSettings
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.grouping import Row
 from xlam_lib.train.packing.packers import TriePacker
 from xlam_lib.train.packing.trie_model import read_tries
-from xlam_lib.train.preference.trainer import DPOFoundationTrainer, arguments, as_row
+from xlam_lib.train.preference.settings import DpoSettings
+from xlam_lib.train.preference.trainer import DPOFoundationTrainer, arguments, as_rows
 
 Step = Callable[[dict[str, torch.Tensor]], torch.Tensor]  # a batch -> the sum of the loss over its labels
 
@@ -117,7 +117,7 @@ def preferences(
             model.set_attn_implementation("sdpa")
             config, data = (
                 arguments(args, Path(folder), len(pairs)),
-                Dataset.from_list([as_row(pair, tokenizer) for pair in pairs]),
+                Dataset.from_list(as_rows(pairs, tokenizer)),
             )
             trainer = DPOTrainer(model=model, args=config, train_dataset=data, processing_class=tokenizer)
         trainer.train()

@@ -25,7 +25,7 @@ from xlam_lib.settings import to_arguments
 from xlam_lib.train.loop import child
 from xlam_lib.train.loop.launcher import command
 from xlam_lib.train.loop.log import FILE, curve, read_log
-from xlam_lib.train.sft_lite import LiteSettings
+from xlam_lib.train.supervised.settings import LiteSettings
 
 MODULE = "xlam_lib.train.sft_lite"
 PATIENCE = 600.0  # seconds until a run that is to be killed has made its steps

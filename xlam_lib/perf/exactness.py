@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 
 from xlam_lib.data.sources import SOURCES
 from xlam_lib.models.tokens import IGNORED
-from xlam_lib.perf.workloads import Case, model_of, samples
+from xlam_lib.perf.cases import Case
+from xlam_lib.perf.workloads import model_of, samples
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.grouping import Row
 from xlam_lib.train.packing.packers import TriePacker

@@ -12,7 +12,6 @@ large model's, while the head of a small model stays as small a part of it as th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +22,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase,
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import STYLES, prompts_of
 from xlam_lib.data.unify import unify
+from xlam_lib.perf.cases import Case
 from xlam_lib.train.mixture.grouped import trajectories
 from xlam_lib.train.packing.grouping import Row
 from xlam_lib.trajectory import read_jsonl
 
 STYLE, VOCABULARY, END = STYLES["brief"], 4096, "<|endoftext|>"
-MODELS = {"2 layers": {"num_hidden_layers": 2}, "6 layers": {"num_hidden_layers": 6}}
 SIZES = {"hidden_size": 256, "intermediate_size": 768, "num_attention_heads": 4, "num_key_value_heads": 4}
-
-
-@dataclass(frozen=True)
-class Case:
-    """Real trajectories of a source, and how many times as fast as each peer training on them must be."""
-
-    name: str
-    source: str
-    under: str = ""  # of the source's folder
-    most: int = 8  # trajectories
-    steps: int = 2  # at least so many trained turns
-    length: int = 4096  # of packed and padded rows; a trajectory with a longer sample is left out
-    floors: dict[str, float] = field(default_factory=dict)
-    pairs: bool = False  # DPO is compared, too
-
-
-CASES = (
-    Case("alfworld", "agentinstruct_adp", "agenttuning_alfworld", floors={"bfd": 20, "sorted": 8, "padded": 30}),
-    Case("tau-bench airline", "tau_bench", "gpt-4o-airline.json", 4, length=8192, floors={"bfd": 5, "sorted": 3.5}),
-    Case("toolbench", "toolbench", most=10, floors={"bfd": 2, "sorted": 1.5}, pairs=True),
-    Case("webshop", "agentinstruct_adp", "agenttuning_webshop", 10, floors={"bfd": 2, "sorted": 1.5}),
-    Case("single steps", "xlam_fc_60k", most=60, steps=1, floors={"bfd": 0.95}),
-)
 
 
 def unified(case: Case, real: Path, work: Path) -> Path:

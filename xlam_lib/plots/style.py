@@ -10,6 +10,7 @@ from typing import Any, Literal
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from xlam_lib.errors import XlamError
 
@@ -32,6 +33,7 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 9,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "xlam",
+    "text.parse_math": False,  # a name with a dollar sign is a name
 }
 
 
@@ -48,6 +50,8 @@ class Chart(Figure):
     def png(self, dpi: int = 110) -> bytes:
         """The figure as PNG bytes; the same figure gives the same bytes."""
         buffer = io.BytesIO()
+        for text in self.findobj(Text):
+            text.set_parse_math(STYLE["text.parse_math"])  # those that were made outside of this style, too
         with rc_context(STYLE):
             self.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         return buffer.getvalue()

@@ -15,12 +15,12 @@ checkpoint of ours on a server without the plugin.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, render_prompt, tools_from_any
-from xlam_lib.endpoint import ClientError, named_errors, openai_client
+from xlam_lib.endpoint import ClientError, named_errors, openai_client, shown_url
 from xlam_lib.serve.choices import (
     choice_as_written,
     choice_of_calls,
@@ -37,7 +37,7 @@ from xlam_lib.views import tools_to_openai
 __all__ = ["ClientError", "MessageError", "xLAMChatCompletion", "xLAMConfig"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class xLAMConfig:  # noqa: N801 -- the original's name
     """`xLAMConfig(base_url="http://localhost:8000/v1/", model="sft")`; without api_key, OPENAI_API_KEY is taken."""
 
@@ -51,6 +51,11 @@ class xLAMConfig:  # noqa: N801 -- the original's name
     timeout: float = 120.0  # seconds
     max_retries: int = 2
     api_key: str = field(default="", repr=False)
+
+    def __repr__(self) -> str:
+        shown = {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
+        shown["base_url"] = shown_url(self.base_url)
+        return f"xLAMConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __post_init__(self) -> None:
         if self.mode not in ("tools", "prompt", "completion"):

@@ -4,9 +4,10 @@
     dpo.py                   preference/   pairs of answers, and DPO over them
     grpo.py                  rl/           rewards by rules and by execution, and GRPO
     plan.py                  planning/     what a training needs, before it is started; recipes
-    packing/   tries         mixture/   sources, shares, order         loop/   settings, processes, logs, resuming
+    packing/   tries         mixture/   sources, shares, order         loop/   processes, logs, resuming
 
-Heavy packages are imported by the modules that need them, so that a notebook's kernel needs no torch to read results.
+The files here are the commands. Each room has their options (`settings.py`), which load nothing heavy, apart from what
+trains, so that a wrong option is refused at once and a notebook's kernel needs no torch to read results.
 """
 
 import lazy_loader
@@ -18,7 +19,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "dpo": ["DpoSettings"],
         "grpo": ["GrpoSettings"],
-        "plan": ["Plan"],
         "sft": ["SftSettings"],
         "sft_lite": ["LiteSettings"],
     },

@@ -14,187 +14,28 @@ COMPLETE.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
-import torch
-from accelerate.utils import gather_object
-from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-from xlam_lib.codec import STYLES
-from xlam_lib.data.augment.augmentation import share_of
-from xlam_lib.models import adapters, card, checkpoint, lora
-from xlam_lib.models.lora import LoraSettings
-from xlam_lib.models.precision import bfloat16
-from xlam_lib.settings import from_command_line, option
-from xlam_lib.train.loop import mask_report, runner
-from xlam_lib.train.loop.distributed import command, state
-from xlam_lib.train.loop.reporting import Kind
-from xlam_lib.train.loop.sharding import check_launch
-from xlam_lib.train.mixture import inputs
-from xlam_lib.train.mixture.examples import Example, order, order_together
-from xlam_lib.train.supervised.trainer import SFTFoundationTrainer, prepared
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SftSettings(LoraSettings):
-    """All options of a run; the command line is made of them."""
-
-    base: str = option(..., "folder of the checkpoint to start from")
-    data: tuple[str, ...] = option(..., "trajectories as JSON Lines, one file a source")
-    out: str = option(..., "folder to make; appears when all is done")
-    shares: tuple[float, ...] = option((), "how often trajectories of each source are drawn; nothing: by their number")
-    style: Literal["brief", "seed"] = option("brief", "how prompts are written")
-    variants: float = share_of("variants")
-    masked: float = share_of("masked")
-    irrelevant: float = share_of("irrelevant")
-    distractors: float = share_of("distractors")
-    shuffled: float = share_of("shuffled")
-    epochs: float = option(1.0, "passes over the data")
-    samples: int = option(0, "rows to draw in all, instead of --epochs")
-    seconds: float = option(0.0, "plan no more samples than fit into this time (0: no limit)")
-    lr: float = option(5e-4, "peak learning rate")
-    decay: float = option(0.5, "share of the steps, the last ones, over which the learning rate falls to 0")
-    batch_size: int = option(8, "rows a step, over all processes")
-    per_device_batch_size: int = option(
-        0, "rows a process reads at once, a divisor of its part of a step (0: all of them)", formerly="micro_batch"
-    )
-    gradient_checkpointing: bool = option(
-        False, "keep fewer activations, and compute them again for the backward pass", formerly="recompute"
-    )
-    max_length: int = option(1024, "rows of more tokens are left out, and counted")
-    seed: int = option(0, "seed of the order, of augmentation and of random weights")
-    from_scratch: bool = option(False, "random weights instead of the base's")
-    precision: Literal["auto", "float32", "bfloat16"] = option("auto", "bfloat16 autocast where there are instructions")
-    processes: int = option(0, "processes on this machine (0: two where there are two cores, one beside a GPU)")
-    log_every: int = option(10, "steps between two lines of the log")
-    save_every: int = option(200, "steps between two checkpoints to resume from")
-    report: Kind = option("none", "where the log's figures go beside log.jsonl; wandb takes its key from WANDB_API_KEY")
-    missing_eos_token: Literal["error", "warn"] = option(
-        "error", "where no answer trains the end token: stop, or go on with a warning", formerly="end_token"
-    )
+from xlam_lib.settings import from_command_line
+from xlam_lib.train.loop.command import command
+from xlam_lib.train.supervised.settings import SftSettings, check
 
 
 def train(settings: SftSettings) -> Path:
     """Train and save; returns the folder. A run that is already there whole is left as it is."""
-    check_launch(settings, gathers=True)
-    lora.check(settings)
-    out, settings = Path(settings.out), runner.resolved(settings)
-    described = inputs.describe(settings, "data")
-    if runner.finished(out, described, settings):
-        logger.info("%s is there already, made with the same settings and data", out)
-        return out
-    tokenizer = checkpoint.load_tokenizer(settings.base)
-    rows, info = _rows(settings, tokenizer)
-    first_rows = ({"input_ids": row.input_ids, "labels": row.labels} for row in mask_report.sampled(rows))
-    mask = mask_report.check(
-        mask_report.of_rows(first_rows, tokenizer), settings.missing_eos_token, state().is_main_process
-    )
-    with runner.working(out, described, settings) as (work, last):
-        model, draws = prepared(settings), _draws(settings, rows)
-        samples = settings.samples or draws.rows(settings.epochs)
-        if settings.seconds:
-            samples = runner.planned(work, lambda: _affordable(settings, rows, model, samples))
-        data = (_for_trl if torch.cuda.is_available() else _for_tries)(settings, rows, samples)
-        trainer = SFTFoundationTrainer(settings, data, model=model, tokenizer=tokenizer, work=work)
-        trainer.add_callback(runner.LogCallback(work, runner.report(settings.report, work, last)))
-        seconds = runner.run(trainer, last)
-        info |= {"samples": samples, "mixture": draws.table(samples)}
-        info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
-        weights = checkpoint.gathered(trainer.accelerator, trainer.model)
-        if state().is_main_process:
-            final = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
-            files = runner.files(work, "xlam_lib.train.sft", final, mixture=info["mixture"], mask=asdict(mask))
-            origin = card.origin(settings.base, card.sources(settings.data))
-            files |= adapters.base_of(settings) | card.files(origin, described, info)
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
-    return out
+    from xlam_lib.train.supervised import sft  # loads torch, for which no wrong option has to wait
 
-
-def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> Dataset:
-    """The rows in the order in which they are drawn, those of a trajectory together."""
-    groups, lengths = [row.trajectory_id for row in rows], [len(row.input_ids) for row in rows]
-    passes = _draws(settings, rows).passes()
-    drawn = order_together(groups, lengths, settings.batch_size, samples, settings.seed, passes)
-    columns = {
-        "input_ids": [list(rows[i].input_ids) for i in drawn],
-        "labels": [rows[i].labels for i in drawn],
-        "group": [rows[i].trajectory_id for i in drawn],
-    }
-    return Dataset.from_dict(columns)
-
-
-def _for_trl(settings: SftSettings, rows: list[Example], samples: int) -> Dataset:
-    """The same for a GPU: rows of similar length together, padded by trl."""
-    lengths, passes = [len(row.input_ids) for row in rows], _draws(settings, rows).passes()
-    drawn = order(lengths, settings.batch_size, samples, settings.seed, passes)
-    columns = {"input_ids": [list(rows[i].input_ids) for i in drawn], "labels": [rows[i].labels for i in drawn]}
-    return Dataset.from_dict(columns)
-
-
-def _rows(settings: SftSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Example], dict[str, Any]]:
-    """The rows of all sources, and what is reported of them."""
-    counts: dict[str, dict[str, dict[str, int]]] = {}
-    rows = [row for _, some in inputs.read(settings, tokenizer, counts) for row in some]
-    tokens = sum(len(row.input_ids) for row in rows)
-    trained = sum(len(row.input_ids) - row.prompt_length for row in rows)
-    info = {
-        "rows": len(rows),
-        "tokens_a_row": round(tokens / len(rows), 1),
-        **counts,
-        "trained_share": round(trained / tokens, 4),
-    }
-    if state().is_main_process:
-        logger.info(
-            "%d rows of %.0f tokens, %.0f %% of them answers; left out: %s; augmented: %s",
-            len(rows),
-            tokens / len(rows),
-            100 * trained / tokens,
-            counts["left_out"] or "nothing",
-            counts["augmented"] or "nothing",
-        )
-    return rows, info
-
-
-def _draws(settings: SftSettings, rows: Sequence[Example]) -> inputs.Draws:
-    names, groups = [row.source for row in rows], [row.trajectory_id for row in rows]
-    return inputs.Draws(names, groups, settings.shares, settings.seed)
-
-
-def _affordable(settings: SftSettings, rows: list[Example], model: PreTrainedModel, samples: int) -> int:
-    """How many samples fit into the given seconds, by the time of a few middling batches; at most `samples`."""
-    share = max(1, settings.batch_size // state().num_processes)
-    middle = sorted(rows, key=lambda row: len(row.input_ids))[len(rows) // 2 :][:share]
-    length = max(len(row.input_ids) for row in middle)
-    ids = torch.tensor([list(row.input_ids) + [0] * (length - len(row.input_ids)) for row in middle])
-    times = []
-    for _ in range(4):
-        started = time.perf_counter()
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=bfloat16(settings.precision)):
-            loss = model(input_ids=ids, use_cache=False, logits_to_keep=64).logits.float().logsumexp(-1).mean()
-        loss.backward()
-        times.append(time.perf_counter() - started)
-    model.zero_grad()
-    slowest = max(gather_object([sorted(times)[1]]))  # of all processes; the first round warms up
-    fits = int(settings.seconds / (1.1 * slowest)) * settings.batch_size
-    return max(settings.batch_size, min(samples, fits))
+    return sft.train(settings)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line: `main(["--base", "base", "--data", "train.jsonl", "--out", "runs/sft"])` -> 0."""
     argv = sys.argv[1:] if argv is None else list(argv)
     settings = from_command_line(SftSettings, argv, "xlam_lib.train.sft", "Supervised fine-tuning on answers.")
-    return command(train, settings, "xlam_lib.train.sft", argv)
+    return command(train, settings, "xlam_lib.train.sft", argv, check)
 
 
 if __name__ == "__main__":

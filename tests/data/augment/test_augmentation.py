@@ -24,10 +24,10 @@ from xlam_lib.data.sources import SOURCES, load_source
 from xlam_lib.errors import MixtureError
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.settings import from_command_line
-from xlam_lib.train import sft, sft_lite
 from xlam_lib.train.mixture.data_objects import TrajectoryData
 from xlam_lib.train.mixture.grouped import rows_of
 from xlam_lib.train.mixture.interleave import interleave_data
+from xlam_lib.train.supervised import sft, sft_lite
 from xlam_lib.trajectory import Source, Step, Tool, ToolCall, Trajectory, write_jsonl
 
 MANY = [trajectory(number) for number in range(1000)]

@@ -3,7 +3,9 @@
 What vLLM itself does is tested in test_vllm.py; here it is each way to end.
 """
 
+import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -17,8 +19,12 @@ from pathlib import Path
 
 import pytest
 
+from xlam_lib.endpoint import openai_client
+from xlam_lib.errors import CheckpointError
 from xlam_lib.files import running
+from xlam_lib.processes import STALLED
 from xlam_lib.serve.engines import vllm
+from xlam_lib.serve.engines.authentication import HOST, MIDDLEWARE, WithKey
 from xlam_lib.serve.engines.base import PortInUseError, ServerDiedError, ServerError, ServerTimeoutError
 from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
 from xlam_lib.serve.server import main
@@ -26,7 +32,7 @@ from xlam_lib.serve.server import main
 STAND_IN = """
 import json, os, subprocess, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
-port, name, manner = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+port, name, manner, host = int(sys.argv[1]), *sys.argv[2:5]
 print("line 1\\nloading", manner, flush=True)
 if manner == "dies":
     raise ValueError("no such architecture")
@@ -37,13 +43,20 @@ print("worker", worker.pid, flush=True)
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
+        key = os.environ.get("VLLM_API_KEY")
+        right = self.headers["Authorization"] == f"Bearer {key}"
+        print("asked", self.path, "with the key" if right else "", flush=True)
+        if key and not right:
+            self.send_response(401)
+            self.end_headers()
+            return
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps({"data": [{"id": name}]}).encode() if self.path == "/v1/models" else b"")
         if self.path == "/die":
             os._exit(3)
 
-HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+HTTPServer((host, port), Handler).serve_forever()
 """
 
 
@@ -54,9 +67,9 @@ class StandIn(ServerFlags):
     manner: str = "serves"
     other_name: str = ""
 
-    def arguments(self, model_dir: Path, port: int) -> list[str]:
+    def arguments(self, model_dir: Path, port: int, host: str = HOST, with_key: bool = False) -> list[str]:
         name = self.other_name or self.name_of(model_dir)
-        return [sys.executable, "-c", STAND_IN, str(port), name, self.manner]
+        return [sys.executable, "-c", STAND_IN, str(port), name, self.manner, host]
 
 
 @pytest.fixture(autouse=True)
@@ -210,7 +223,7 @@ def test_it_goes_with_the_process_that_started_it(model_dir, ending, tmp_path):
 
 def test_a_config_that_is_cut_off(model_dir):
     (model_dir / "config.json").write_text('{"a":')
-    with pytest.raises(ValueError, match="config.json is no JSON .* is it cut off"):
+    with pytest.raises(ValueError, match="config.json: no JSON that can be read .* is it cut off"):
         VllmServer(model_dir)
 
 
@@ -221,9 +234,99 @@ def test_loading_the_library_loads_no_heavy_package():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_no_checkpoint(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint in .*nothing: expected a folder with config.json"):
-        VllmServer(tmp_path / "nothing")
+@pytest.mark.parametrize("name", ["nothing", "runs/nothing", "org/model", "./org/model", "~/model", "a/b/c", ""])
+def test_no_checkpoint(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(CheckpointError, match="no such folder|no checkpoint there") as raised:
+        VllmServer(name)
+    assert ("hf download org/model " in str(raised.value)) is (name == "org/model")
+
+
+KEY = "3f9a-not-to-be-shown"
+
+
+def test_a_key_is_asked_for_sent_by_probes_and_shown_nowhere(model_dir, caplog, monkeypatch, tmp_path):
+    monkeypatch.setenv("VLLM_API_KEY", "of-another-server")
+    caplog.set_level(logging.DEBUG)
+    log = tmp_path / "log"
+    with VllmServer(model_dir, flags=StandIn(), api_key=KEY, log=log) as server:
+        line = Path(f"/proc/{server.pid}/cmdline").read_bytes()
+        assert [model.id for model in server.openai().models.list()] == ["sft"]
+        with pytest.raises(Exception, match="401"):
+            openai_client(server.base_url, "another", max_retries=0).models.list()
+        probed = log.read_text()
+        assert "asked /health with the key" in probed and "asked /v1/models with the key" in probed
+        shown = repr(server) + str(server.flags) + " ".join(server.command()) + caplog.text + probed
+    assert KEY not in shown and KEY.encode() not in line and "of-another-server" not in shown
+
+
+def test_without_a_key_none_is_asked_for(model_dir, monkeypatch):
+    monkeypatch.setenv("VLLM_API_KEY", "of-another-server")
+    monkeypatch.setenv("XLAM_API_KEY", KEY)
+    with VllmServer(model_dir, flags=StandIn()) as server:
+        assert not {"VLLM_API_KEY", "XLAM_API_KEY"} & server.environment().keys()
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "words"),
+    [
+        ("0.0.0.0", "", "serving at 0.0.0.0 needs a key"),
+        ("::", "", "needs a key"),
+        ("192.168.0.7", "", "needs a key"),
+        ("example.org", "", "needs a key"),
+        ("127.0.0.1", "two words " + KEY, "spaces"),
+        ("127.0.0.1", KEY + "\r\nX: y", "can't be sent"),
+        ("127.0.0.1", KEY + "ü", "can't be sent"),
+    ],
+)
+def test_others_reach_it_only_with_a_key(model_dir, host, key, words):
+    with pytest.raises(ServerError, match=words) as raised:
+        VllmServer(model_dir, host=host, api_key=key)
+    assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_this_machine_reaches_it_without(model_dir, host):
+    assert VllmServer(model_dir, port=9, host=host).base_url in (f"http://{host}:9/v1", f"http://[{host}]:9/v1")
+
+
+def test_with_a_key_the_host_may_be_chosen(model_dir):
+    with VllmServer(model_dir, flags=StandIn(), host="0.0.0.0", api_key=KEY) as server:
+        assert server.base_url == f"http://127.0.0.1:{server.port}/v1"
+    words = " ".join(ServerFlags().arguments(model_dir, 8000, "0.0.0.0", with_key=True))
+    assert "--host 0.0.0.0" in words and f"--middleware {MIDDLEWARE}" in words
+
+
+@pytest.mark.parametrize("word", ["--host", "--host=0.0.0.0", "--hos", "--api-key", "--api_key=x", "--port=1"])
+def test_what_decides_who_may_ask_cannot_be_passed_on(word):
+    with pytest.raises(ServerError, match="can't be passed on"):
+        ServerFlags(extra=(word, "x"))
+
+
+def answer(key: str | None, path: str = "/v1/models", kind: str = "http", **more):
+    """The status of what the middleware lets through, 200, or gives itself."""
+    sent = []
+
+    async def app(scope, receive, send):
+        sent.append({"status": 200})
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"Authorization", f"Bearer {key}".encode())] if key is not None else []
+    asyncio.run(WithKey(app)({"type": kind, "path": path, "headers": headers, **more}, None, send))
+    return sent[0].get("status") or sent[0].get("code")
+
+
+def test_each_request_needs_the_key(monkeypatch):
+    monkeypatch.setenv("VLLM_API_KEY", KEY)
+    for path in ("/v1/models", "/tokenize", "/generative_scoring", "/metrics", "/docs", "/", "//health", "/health/"):
+        assert [answer(key, path) for key in (KEY, None, "", KEY[:-1], KEY + "x")] == [200, 401, 401, 401, 401]
+    assert answer(None, "/health") == answer(None, method="OPTIONS") == answer(None, kind="lifespan") == 200
+    assert answer(None, kind="websocket") == 1008 and answer(KEY, kind="websocket") == 200
+    twice = [(b"authorization", f"Bearer {KEY}".encode())] * 2
+    assert answer(None, method="GET", headers=twice) == 401
 
 
 def test_flags(monkeypatch, tmp_path):
@@ -257,7 +360,7 @@ def test_the_childs_environment():
 
 def test_the_command_line_names_errors(tmp_path, capsys):
     assert main([str(tmp_path / "nothing")]) == 1
-    assert "error: no checkpoint in" in capsys.readouterr().err
+    assert "nothing: no such folder" in capsys.readouterr().err
 
 
 def test_the_command_line_serves_until_interrupted(model_dir, monkeypatch, capsys):
@@ -274,6 +377,22 @@ def test_the_command_line_serves_until_interrupted(model_dir, monkeypatch, capsy
     monkeypatch.setattr(VllmServer, "check", lambda self: None if not self.startup_seconds else interrupt(0))
     assert main([str(model_dir), "--port", "0", "--max-model-len", "64", "--", "--seed", "3"]) == 0
     assert given[0][2] == ServerFlags(max_model_len=64, extra=("--seed", "3"))
+    assert given[0][3] == {"stalled_after": STALLED, "host": HOST, "api_key": ""}
     out = capsys.readouterr().out
     assert "serving sft at http://127.0.0.1:" in out and out.endswith("stopped\n")
     assert json.loads((model_dir / "config.json").read_text()) == {}
+
+
+def test_the_command_line_takes_the_key_from_the_environment(model_dir, monkeypatch, capsys):
+    given = []
+
+    def serve(folder, port, flags, **options):
+        given.append(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xlam_lib.serve.server.VllmServer", serve)
+    monkeypatch.setenv("XLAM_API_KEY", KEY)
+    for words in ([], ["--api-key", "of-mine"]):
+        assert main([str(model_dir), "--host", "0.0.0.0", *words]) == 0
+    assert [(one["host"], one["api_key"]) for one in given] == [("0.0.0.0", KEY), ("0.0.0.0", "of-mine")]
+    assert KEY not in "".join(capsys.readouterr())

@@ -21,11 +21,13 @@ from xlam_lib.serve.choices import collect_stream
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
 from xlam_lib.serve.engines.base import PortInUseError, ServerDiedError
+from xlam_lib.serve.engines.local import get
 from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
 from xlam_lib.serve.messages import openai_messages, steps_of
 from xlam_lib.serve.streaming import read_message
 
 pytestmark = pytest.mark.slow
+KEY = "3f9a-not-to-be-shown"
 TOOLS = tools_from_any(tiny.TOOLS)
 GARBAGE = [tiny.user(text) for text in ("Hm?", "Weather in Lima?", "Tell a story.", "a b c", "{}", "Grüße 😀")]
 CONVERSATIONS = [conversation for conversation, _ in tiny.LEARNT.values()] + GARBAGE
@@ -39,10 +41,17 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(folder):
     flags = ServerFlags(max_model_len=4096)  # cut to what the model can
-    server = VllmServer(folder, log=folder.parent / "vllm.log", flags=flags)
+    server = VllmServer(folder, log=folder.parent / "vllm.log", flags=flags, api_key=KEY)
     server.start()
     yield server
     server.stop()
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/tokenize", "/generative_scoring", "/metrics", "/docs", "/ping"])
+def test_nothing_is_answered_without_the_key(server, path):
+    assert get(server.port, path) is None and get(server.port, path, api_key=KEY + "x") is None
+    assert get(server.port, "/health") is not None and get(server.port, "/v1/models", api_key=KEY) is not None
+    assert KEY not in server.log_file.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +65,7 @@ def texts(folder):
 
 @pytest.fixture(scope="module")
 def served(server, texts):
-    return served_texts(server.base_url, server.model, texts, max_tokens=100)
+    return served_texts(server.base_url, server.model, texts, max_tokens=100, api_key=server.api_key)
 
 
 def ask(server, conversation, **options):
@@ -78,7 +87,7 @@ def calls_of(message):
 
 
 def llm(server, **config):
-    config = {"mode": "tools", "style": BRIEF_STYLE, "max_tokens": 100, **config}
+    config = {"mode": "tools", "style": BRIEF_STYLE, "max_tokens": 100, "api_key": server.api_key, **config}
     return xLAMChatCompletion.from_config(xLAMConfig(server.base_url, server.model, **config))
 
 
@@ -249,7 +258,7 @@ def test_bad_requests_are_named(server):
     with pytest.raises(RequestRefusedError, match="refer to '#/.defs/Zone', where nothing is defined"):
         client.completion(tiny.user("Hm"), [unclear], tool_choice="required")
     with pytest.raises(UnknownModelError, match="knows no model 'other'"):
-        xLAMChatCompletion(xLAMConfig(server.base_url, "other")).completion(tiny.user("Hm"))
+        xLAMChatCompletion(xLAMConfig(server.base_url, "other", api_key=KEY)).completion(tiny.user("Hm"))
 
 
 def test_its_port_is_in_use(server, folder):

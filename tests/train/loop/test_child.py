@@ -108,7 +108,7 @@ def test_a_command_line_is_read_back():
 
 @pytest.mark.parametrize("argv", [["--out", "x", "--lrr", "1"], ["--out", "x", "--lr", "fast"], []])
 def test_an_unknown_or_ill_option_ends_in_one_line(argv, capsys):
-    from xlam_lib.train import dpo
+    from xlam_lib.train.preference import dpo
 
     with pytest.raises(SystemExit):
         from_command_line(dpo.DpoSettings, argv, "xlam_lib.train.dpo", "DPO.")

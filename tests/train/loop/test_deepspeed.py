@@ -20,10 +20,10 @@ from xlam_lib import paths
 from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint
 from xlam_lib.models.family import family, shrunk
-from xlam_lib.train import sft_lite
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.loop.sharding import configure
 from xlam_lib.train.planning import recipes
+from xlam_lib.train.supervised import sft_lite
 
 FAMILY = paths.experiments_dir() / "04_model_family"
 ZERO3 = FAMILY / "launch" / "zero3_offload.yaml"

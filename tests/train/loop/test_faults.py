@@ -1,5 +1,6 @@
 """Faults on purpose: one clear error, the last good checkpoint stays, nothing looks finished."""
 
+import importlib
 import json
 import os
 import resource
@@ -20,14 +21,21 @@ from xlam_lib.files import is_complete
 from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.settings import to_arguments
-from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import launcher, resume
 from xlam_lib.train.loop.child import environment
-from xlam_lib.train.loop.distributed import command, enough_memory
+from xlam_lib.train.loop.command import command
+from xlam_lib.train.loop.distributed import enough_memory
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import build, write_pairs
+from xlam_lib.train.supervised import sft, sft_lite
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite
 
 PATIENCE = 120  # seconds in which whoever doesn't end is taken to hang
+
+
+def main_of(module):
+    """The command of a training: `main_of(sft)` is `xlam_lib.train.sft.main`."""
+    return importlib.import_module(f"xlam_lib.train.{module.__name__.rpartition('.')[2]}").main
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +247,7 @@ def test_a_base_that_cannot_be_used_is_one_line(run, base, tmp_path, capsys, fau
     else:
         (broken / "chat_template.jinja").write_text("{{ raise_exception('no') }}")
         message = "chat template can't write"
-    assert module.main(to_arguments(asdict(replace(settings, base=str(broken))))) == 2
+    assert main_of(module)(to_arguments(asdict(replace(settings, base=str(broken))))) == 2
     stderr = capsys.readouterr().err.splitlines()
     assert [message in line for line in stderr if line.startswith("error: ")] == [True]
     assert not Path(settings.out).exists()

@@ -15,11 +15,12 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.models.tokens import IGNORED
-from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import mask_report
 from xlam_lib.train.loop.mask_report import MaskReport, check, of_rows, of_template, sampled
 from xlam_lib.train.mixture.examples import examples
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import build, write_pairs
+from xlam_lib.train.supervised import sft, sft_lite
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 
 CHAT = [

@@ -1,5 +1,6 @@
 """What a run writes about itself, and that a second run from it gives the same weights, byte for byte."""
 
+import importlib
 import json
 import logging
 from dataclasses import asdict, replace
@@ -10,10 +11,16 @@ import yaml
 
 from xlam_lib.files import BusyError, NotOursError
 from xlam_lib.grading import grade
-from xlam_lib.models import checkpoint
-from xlam_lib.train import dpo, sft, sft_lite
+from xlam_lib.models.folders import digest
 from xlam_lib.train.loop import record, runner
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import build, write_pairs
+from xlam_lib.train.supervised import sft, sft_lite
+
+
+def main_of(module):
+    """The command of a training: `main_of(sft)` is `xlam_lib.train.sft.main`."""
+    return importlib.import_module(f"xlam_lib.train.{module.__name__.rpartition('.')[2]}").main
 
 
 def lite_run(base, data, cases, folder):
@@ -60,7 +67,7 @@ def done(request, base, data, cases, tmp_path_factory):
 
 def test_a_second_run_from_its_file_gives_the_same_weights(done, tmp_path):
     module, _, out = done
-    assert module.main([str(out / record.CONFIG), "--out", str(tmp_path / "again")]) == 0
+    assert main_of(module)([str(out / record.CONFIG), "--out", str(tmp_path / "again")]) == 0
     for name in ("model.safetensors", record.CONFIG):
         first, second = ((folder / name).read_text("latin-1") for folder in (out, tmp_path / "again"))
         assert first.replace(str(out), str(tmp_path / "again")) == second
@@ -71,7 +78,7 @@ def test_a_second_run_from_its_file_gives_the_same_weights(done, tmp_path):
 def test_its_file_leaves_the_run_itself_as_it_is(done):
     module, settings, out = done
     before = (out / "model.safetensors").stat().st_mtime_ns
-    assert module.main([str(out / record.CONFIG)]) == 0 and module.train(settings) == out
+    assert main_of(module)([str(out / record.CONFIG)]) == 0 and module.train(settings) == out
     assert (out / "model.safetensors").stat().st_mtime_ns == before
 
 
@@ -87,7 +94,7 @@ def test_every_setting_has_the_value_that_held(done):
 def test_the_record_says_what_it_was_made_of(done):
     _, settings, out = done
     found = json.loads((out / record.RUN).read_text())
-    assert found["settings"]["base_digest"] == checkpoint.digest(settings.base)
+    assert found["settings"]["base_digest"] == digest(settings.base)
     assert set(found["code"]) == {"revision", "uncommitted", "library", "packages"}
     assert {"torch", "transformers", "trl", "peft", "accelerate"} <= set(found["code"]["packages"])
     assert found["machine"]["threads"] >= 1 and sum(source["draws"] for source in found["mixture"]) > 0

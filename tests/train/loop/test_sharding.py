@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM
 from xlam_lib import paths
 from xlam_lib.models import checkpoint
 from xlam_lib.models.family import family, shrunk
-from xlam_lib.train import sft, sft_lite
 from xlam_lib.train.loop.log import curve, read_log
+from xlam_lib.train.supervised import sft, sft_lite
 
 LAUNCH = paths.experiments_dir() / "04_model_family" / "launch"
 

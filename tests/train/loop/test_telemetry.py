@@ -19,13 +19,14 @@ from xlam_lib.errors import TrainingError
 from xlam_lib.grading import grade
 from xlam_lib.models import checkpoint
 from xlam_lib.seeds import DeviceSeed
-from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import reporting, telemetry
 from xlam_lib.train.loop.log import read_log
 from xlam_lib.train.loop.telemetry import Flops, Meter, counts_of
 from xlam_lib.train.mixture.mixture import Mixture
 from xlam_lib.train.packing.packers import PaddedPacker, TriePacker, empty
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import build, write_pairs
+from xlam_lib.train.supervised import sft, sft_lite
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.trajectory import write_jsonl
 

@@ -14,12 +14,13 @@ from xlam_lib.errors import MixtureError
 from xlam_lib.grading import cases_of, grade
 from xlam_lib.models import checkpoint
 from xlam_lib.settings import from_command_line
-from xlam_lib.train import dpo, sft, sft_lite
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.mixture import inputs
 from xlam_lib.train.mixture.examples import Example
+from xlam_lib.train.preference import dpo
 from xlam_lib.train.preference.pairs import Pair, build, held_out_elsewhere, read_pairs, write_pairs
+from xlam_lib.train.supervised import sft, sft_lite
 from xlam_lib.trajectory import write_jsonl
 
 # What this drew before there were several sources: first 12 digits of the hash of the indices, tries and padded.

@@ -9,13 +9,12 @@ from xlam_lib.codec import STYLES
 from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint
 from xlam_lib.seeds import DeviceSeed, init_device_seed
-from xlam_lib.train import sft, sft_lite
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.log import read_log
 from xlam_lib.train.mixture.data_objects import TrajectoryData
 from xlam_lib.train.mixture.interleave import interleave_data
 from xlam_lib.train.mixture.mixture import Mixture
-from xlam_lib.train.supervised import trainer
+from xlam_lib.train.supervised import sft, sft_lite, trainer
 from xlam_lib.train.supervised.collator import DataCollatorForPromptAnswer
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.supervised.trainer import SFTFoundationTrainer

@@ -13,14 +13,15 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.models import checkpoint
-from xlam_lib.seeds import init_device_seed
-from xlam_lib.train import sft_lite
+from xlam_lib.seeds import DeviceSeed, init_device_seed
+from xlam_lib.train import sft_lite as command_of_lite
 from xlam_lib.train.loop import runner, sharding
 from xlam_lib.train.loop.child import environment, run
 from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.mixture.interleave import interleave_data
+from xlam_lib.train.mixture.mixture import Mixture
 from xlam_lib.train.packing.packers import PaddedPacker, TriePacker
-from xlam_lib.train.supervised import lite_trainer
+from xlam_lib.train.supervised import lite_trainer, sft_lite
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 
 
@@ -52,6 +53,25 @@ def test_it_learns_and_leaves_a_whole_checkpoint(trained, settings):
     assert checkpoint.load_tokenizer(trained).chat_template.startswith("{%- set before")
     before = (trained / "model.safetensors").stat().st_mtime_ns
     assert sft_lite.train(settings) == trained and (trained / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("samples", "sizes"), [(5, [5]), (16, [8, 8]), (25, [8, 8, 8, 1]), (60, [8] * 7 + [4]), (70, [8] * 7 + [4, 8, 2])]
+)
+def test_so_many_samples_are_drawn(settings, samples, sizes):
+    mixture, _ = sft_lite._mixture(settings, checkpoint.load_tokenizer(settings.base))
+    given = replace(settings, samples=samples)
+    trainer = SFTFoundationTrainerLite(given, prepare_accelerator(given), mixture)
+    assert trainer.steps == len(sizes) and [len(groups) for groups in trainer._batches(0)] == sizes
+    mixture.set_epoch(0)
+
+
+def test_samples_of_an_endless_mixture(settings):
+    rows = [[{"input_ids": [5, 6], "labels": [5, 6]}]] * 3
+    mixture = Mixture({"a": rows}, {"a": 1.0}, seed=DeviceSeed(0, rank=0, world=1), stop="never")
+    given = replace(settings, samples=11)
+    trainer = SFTFoundationTrainerLite(given, prepare_accelerator(given), mixture)
+    assert [len(groups) for groups in trainer._batches(0)] == [8, 3]
 
 
 @pytest.mark.parametrize("stop", [3, 5, 9])
@@ -126,7 +146,7 @@ import torch.distributed
 
 atexit.register(lambda: sys.stdout.write(f"in a group at the end: {torch.distributed.is_initialized()}\\n"))
 from xlam_lib.models import checkpoint
-from xlam_lib.train import sft_lite
+from xlam_lib.train.supervised import sft_lite
 from xlam_lib.train.mixture.grouped import trajectories
 from xlam_lib.train.supervised.lite_trainer import SFTFoundationTrainerLite, prepare_accelerator
 from xlam_lib.train.mixture.mixture import Mixture
@@ -249,15 +269,15 @@ def test_samples_without_a_label_are_an_error(settings, base):
 def test_a_wrong_recipe_ends_in_one_line(tmp_path, capsys, lines, message):
     (tmp_path / "recipe.yaml").write_text(lines)
     with pytest.raises(SystemExit):
-        sft_lite.main([str(tmp_path / "recipe.yaml")])
+        command_of_lite.main([str(tmp_path / "recipe.yaml")])
     assert message in capsys.readouterr().err
 
 
 def test_options_go_before_the_recipe(tmp_path, monkeypatch):
     (tmp_path / "recipe.yaml").write_text("base: b\ndata: [one.jsonl, two.jsonl]\nshares: [1, 2.5]\nlr: 5e-4\nout: o\n")
     found = []
-    monkeypatch.setattr(sft_lite, "command", lambda train, settings, module, argv: found.append(settings) or 0)
-    assert sft_lite.main([str(tmp_path / "recipe.yaml"), "--lr", "0.1", "--epochs", "2"]) == 0
+    monkeypatch.setattr(command_of_lite, "command", lambda train, settings, *_: found.append(settings) or 0)
+    assert command_of_lite.main([str(tmp_path / "recipe.yaml"), "--lr", "0.1", "--epochs", "2"]) == 0
     assert found == [sft_lite.LiteSettings("b", ("one.jsonl", "two.jsonl"), "o", shares=(1.0, 2.5), lr=0.1, epochs=2.0)]
 
 

@@ -109,7 +109,7 @@ def html(entry: PublishedTable) -> str:
     rows = []
     for model in entry.rows:
         cells = "".join(
-            f"<td{side}>{f'<b>{words}</b>' if model in winners[column] else escape(words)}</td>"
+            f"<td{side}>{f'<b>{escape(words)}</b>' if model in winners[column] else escape(words)}</td>"
             for column, words, side in zip(entry.columns, entry.shown(model), sides, strict=True)
         )
         rows.append(f"<tr><td>{escape(model)}</td>{cells}</tr>")

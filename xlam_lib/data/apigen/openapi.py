@@ -23,6 +23,7 @@ from typing import Any
 
 from xlam_lib.data.apigen.apis import Api, ApigenError, Library
 from xlam_lib.data.apigen.draw import CannotDraw, draw, fits
+from xlam_lib.settings.yaml_files import YamlError, parse_yaml
 from xlam_lib.trajectory import Tool
 
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
@@ -87,33 +88,23 @@ def _load(path: Path) -> dict[str, Any]:
         raise ApigenError(f"{path}: is no text in UTF-8 ({error})") from error
     try:
         found = json.loads(text)
+    except RecursionError as error:
+        raise ApigenError(f"{path}: is nested too deep to be read") from error
     except ValueError:
         found = _of_yaml(text, path)
     if not isinstance(found, dict):
         raise ApigenError(f"{path}: expected an object, found {type(found).__name__}")
-    return json.loads(json.dumps(found))  # keys such as 200 become text
+    try:
+        return json.loads(json.dumps(found))  # keys such as 200 become text
+    except TypeError as error:
+        raise ApigenError(f"{path}: holds what JSON can't ({error})") from error
 
 
 def _of_yaml(text: str, path: Path) -> Any:
-    import yaml
-
     try:
-        return yaml.load(text, Loader=_text_loader(yaml))
-    except yaml.YAMLError as error:
-        where = str(error).replace("\n", " ")
-        raise ApigenError(f"{path}: is neither JSON nor YAML ({where})") from error
-
-
-def _text_loader(yaml: Any) -> Any:
-    """A safe loader that leaves days and times text, as JSON has them."""
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    table = Loader.yaml_implicit_resolvers
-    kept = {key: [one for one in rules if not one[0].endswith(":timestamp")] for key, rules in table.items()}
-    Loader.yaml_implicit_resolvers = kept
-    return Loader
+        return parse_yaml(text, str(path), dates=False)
+    except YamlError as error:
+        raise ApigenError(f"{path}: is neither JSON nor YAML ({error})") from error
 
 
 class _Reader:

@@ -26,7 +26,7 @@ from xlam_lib.data.augment.layouts import random_variant, variant_of, with_varia
 from xlam_lib.data.augment.masking import mask, unmask, with_tool, without_tool
 from xlam_lib.errors import MixtureError
 from xlam_lib.seeds import key_of
-from xlam_lib.settings import option
+from xlam_lib.settings import SHARE, option
 from xlam_lib.trajectory import Trajectory
 
 KINDS = {  # in the order in which they are done
@@ -42,7 +42,7 @@ DOUBLED = "two of its tools have one name"
 
 def share_of(kind: str) -> Any:
     """The setting for one kind, 0 unless given: `masked: float = share_of("masked")`."""
-    return option(0.0, KINDS[kind])
+    return option(0.0, KINDS[kind], within=SHARE)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from xlam_lib.data.accounting import markdown_table
+from xlam_lib import markdown
 from xlam_lib.data.quality.judge import Judgement
 from xlam_lib.trajectory import Trajectory
 
@@ -91,7 +91,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 def agreement_table(table: pd.DataFrame) -> str:
     """The same as markdown; what is missing shows as "-"."""
     rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
-    return markdown_table(list(table.columns), rows)
+    return markdown.table(list(table.columns), rows)
 
 
 def _cell(value: object) -> object:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from xlam_lib.data.accounting import markdown_table
+from xlam_lib import markdown
 
 Level = Literal["error", "warning", "off"]
 
@@ -144,4 +144,4 @@ def findings_table(findings: Iterable[Finding], trajectories: int | None = None)
         [*key, count, len(ids[key]), *([f"{len(ids[key]) / trajectories:.1%}"] if trajectories else []), example[key]]
         for key, count in sorted(counts.items(), key=lambda item: (order[item[0][0]], item[0][1]))
     ]
-    return markdown_table(["rule", "level", "findings", "trajectories", *share, "example"], rows)
+    return markdown.table(["rule", "level", "findings", "trajectories", *share, "example"], rows)

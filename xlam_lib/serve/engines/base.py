@@ -55,7 +55,7 @@ class Engine(ABC):
         capabilities = Capabilities(streaming=True, completions=True)
 
         def command(self) -> list[str]:
-            return ["llama-server", "--model", self.model, "--host", HOST, "--port", str(self.port)]
+            return ["llama-server", "--model", self.model, "--host", self.host, "--port", str(self.port)]
 
     engine = LlamaServer("sft.gguf")
     engine.start()                       # "http://127.0.0.1:46205/v1"
@@ -64,6 +64,7 @@ class Engine(ABC):
     """
 
     model: str  # what clients call it, e.g. "sft"
+    api_key: str = ""  # what clients must send, if anything; nothing shows it
     capabilities: Capabilities
 
     @property
@@ -87,7 +88,7 @@ class Engine(ABC):
         """The stock client of the openai package for this server: `engine.openai().models.list()`."""
         from xlam_lib.endpoint import openai_client
 
-        return openai_client(self.base_url, **options)
+        return openai_client(self.base_url, self.api_key, **options)
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,7 +1,8 @@
 """A server program on this machine as an engine: started as a child process, waited for, watched, and always stopped.
 
 `vllm.py` is built on it (notebook 04_serving). The child leads a process group of its own, so that none of its workers
-outlives it, listens on 127.0.0.1 only, and gets its environment without changing ours. Where cells of a notebook share
+outlives it, listens on 127.0.0.1 unless it asks for a key (`authentication.py`), and gets its environment without
+changing ours. Where cells of a notebook share
 one server, use `start()` and `stop()`; a process that ends, is interrupted or killed takes its server with it.
 """
 
@@ -23,10 +24,10 @@ from types import TracebackType
 
 from xlam_lib import processes
 from xlam_lib.files import no_link
+from xlam_lib.serve.engines.authentication import HOST, check, reached_at
 from xlam_lib.serve.engines.base import Engine, PortInUseError, ServerDiedError, ServerError, ServerTimeoutError
 
 logger = logging.getLogger(__name__)
-HOST = "127.0.0.1"  # to serve other machines put a proxy with authentication before it
 TAIL = 20  # lines of the log in an error
 ERROR = re.compile(r"(?:^|\] )((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
@@ -34,17 +35,26 @@ ERROR = re.compile(r"(?:^|\] )((?:\w+\.)*\w*(?:Error|Exception): .+)")
 class LocalServer(Engine):
     """Runs `command()` and waits until it answers; an example stands in `Engine`.
 
-    Port 0 takes a free one. The log goes to the file `log`, or to a temporary file that a clean stop removes. However
-    long the start takes, it is waited for while the log grows; `stalled_after` is for how many seconds it may not.
+    Port 0 takes a free one. With an `api_key` the host may be chosen, and the program must be made to ask for the key,
+    which is sent along with every probe. The log goes to the file `log`, or to a temporary file that a clean stop
+    removes. However long the start takes, it is waited for while the log grows; `stalled_after` is for how many seconds
+    it may not.
     """
 
     program = "server"  # its name in messages
 
     def __init__(
-        self, model: str, port: int = 0, log: str | Path | None = None, stalled_after: float = processes.STALLED
+        self,
+        model: str,
+        port: int = 0,
+        log: str | Path | None = None,
+        stalled_after: float = processes.STALLED,
+        *,
+        host: str = HOST,
+        api_key: str = "",
     ) -> None:
-        self.model = model
-        self.port = port
+        check(host, api_key)
+        self.model, self.host, self.port, self.api_key = model, host, port, api_key
         self.startup_seconds = 0.0
         self._stalled_after = stalled_after
         self._keep_log = log is not None
@@ -62,7 +72,8 @@ class LocalServer(Engine):
     @property
     def base_url(self) -> str:
         """Where clients find it: 'http://127.0.0.1:8000/v1'."""
-        return f"http://{HOST}:{self.port}/v1"
+        host = reached_at(self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1"
 
     @property
     def pid(self) -> int | None:
@@ -81,7 +92,7 @@ class LocalServer(Engine):
         """Start, wait until it answers, return `base_url`; a ServerError, with nothing left running, if it doesn't."""
         if self._child:
             raise ServerError(f"the server for {self.model!r} runs already at {self.base_url}; stop() it first")
-        self.port = checked_port(self.port) if self.port else free_port()
+        self.port = checked_port(self.port, self.host) if self.port else free_port(self.host)
         began = time.monotonic()
         try:
             self._launch()
@@ -138,7 +149,7 @@ class LocalServer(Engine):
         size, grown = 0, time.monotonic()
         while True:
             self.check()
-            if get(self.port, "/health") is not None:
+            if self._get("/health") is not None:
                 break
             if (now := self.log_file.stat().st_size) != size:
                 size, grown = now, time.monotonic()
@@ -148,17 +159,20 @@ class LocalServer(Engine):
                     f"{self._stalled_after:g} s; if it only needs longer, raise stalled_after. {self._log_summary()}"
                 )
             time.sleep(0.2)
-        served = [entry["id"] for entry in json.loads(get(self.port, "/v1/models") or b'{"data": []}')["data"]]
+        served = [entry["id"] for entry in json.loads(self._get("/v1/models") or b'{"data": []}')["data"]]
         if self.model not in served:
             raise PortInUseError(
                 f"port {self.port} is answered by another server, which serves {served}, "
                 f"not {self.model!r}; stop that one or choose another port"
             )
 
+    def _get(self, path: str) -> bytes | None:
+        return get(self.port, path, reached_at(self.host), self.api_key)
+
     def _late_death(self, seconds: float = 5.0) -> ServerDiedError | None:
         """The death behind a client's error; a server that doesn't answer any more may need a moment to end."""
         limit = time.monotonic() + seconds
-        while not (died := self._death()) and time.monotonic() < limit and get(self.port, "/health") is None:
+        while not (died := self._death()) and time.monotonic() < limit and self._get("/health") is None:
             time.sleep(0.1)
         return died
 
@@ -179,32 +193,35 @@ class LocalServer(Engine):
         ) + f"Its log {self.log_file} ends so:\n{self.log_tail()}"
 
 
-def free_port() -> int:
+def free_port(host: str = HOST) -> int:
     """A port that nobody uses now, e.g. 46205; a server binds it within seconds."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
+    return _bound(host, 0)
+
+
+def checked_port(port: int, host: str = HOST) -> int:
+    """The port, unless it can't be had: better reported now than after half a minute of loading."""
+    return _bound(host, port)
+
+
+def _bound(host: str, port: int) -> int:
+    """The port to which a socket could be bound just now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1 if port else 0)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise PortInUseError(
+                f"port {port} on {host} can't be used ({error}); stop the program that listens there, "
+                "or take port=0 for a free one"
+            ) from error
         return probe.getsockname()[1]
 
 
-def checked_port(port: int) -> int:
-    """The port, unless it can't be had: better reported now than after half a minute of loading."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise PortInUseError(
-                f"port {port} on {HOST} can't be used ({error}); stop the program that listens there, "
-                "or take port=0 for a free one"
-            ) from error
-    return port
-
-
-def get(port: int, path: str) -> bytes | None:
-    """The body of a local answer 200; None when there is no such answer (yet). Proxies are not asked."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+def get(port: int, path: str, host: str = HOST, api_key: str = "") -> bytes | None:
+    """The body of an answer 200; None when there is no such answer (yet). Proxies are not asked."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {api_key}"} if api_key else {})
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException):

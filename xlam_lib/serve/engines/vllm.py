@@ -10,7 +10,6 @@ From a shell, until Ctrl-C:  python -m xlam_lib.serve.server runs/quickstart/sft
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -18,12 +17,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from xlam_lib.errors import CheckpointError
+from xlam_lib.models.folders import checked, read_object
 from xlam_lib.processes import STALLED, environment
-from xlam_lib.serve.engines.base import Capabilities
-from xlam_lib.serve.engines.local import HOST, LocalServer
+from xlam_lib.serve.engines.authentication import CHILDS_KEY, HOST, KEY, MIDDLEWARE
+from xlam_lib.serve.engines.base import Capabilities, ServerError
+from xlam_lib.serve.engines.local import LocalServer
 
 PLUGIN = "xlam_lib.serve.tool_parser"
+OWN = ("--host", "--api-key", "--port")  # options of vLLM that are given by ours
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,14 @@ class ServerFlags:
     cpu_threads: int = 1  # on a CPU; 0: all cores but one, in a worker process of its own, which starts more slowly
     extra: tuple[str, ...] = ()
 
-    def arguments(self, model_dir: Path, port: int) -> list[str]:
-        """The child's command line: [python, "-m", "vllm.entrypoints.openai.api_server", "--model", ...]."""
+    def __post_init__(self) -> None:
+        for word in self.extra:
+            name = word.partition("=")[0].replace("_", "-")
+            if len(name) > 3 and any(own.startswith(name) for own in OWN):
+                raise ServerError(f"{name} can't be passed on to vLLM: give it as an option of the server itself")
+
+    def arguments(self, model_dir: Path, port: int, host: str = HOST, with_key: bool = False) -> list[str]:
+        """The child's command line, never with the key: [python, "-m", "vllm.entrypoints.openai.api_server", ...]."""
         eager = on_cpu() if self.enforce_eager is None else self.enforce_eager
         line = [
             sys.executable,
@@ -55,7 +62,7 @@ class ServerFlags:
             "--served-model-name",
             self.name_of(model_dir),
             "--host",
-            HOST,
+            host,
             "--port",
             str(port),
             "--dtype",
@@ -71,6 +78,7 @@ class ServerFlags:
         if self.tool_parser == "xlam_json":
             line += ["--tool-parser-plugin", PLUGIN]
         line += ["--distributed-executor-backend", "uni"] if self._one_process() else []
+        line += ["--middleware", MIDDLEWARE] if with_key else []
         return [*line, *self.extra]
 
     def _one_process(self) -> bool:
@@ -98,7 +106,10 @@ class ServerFlags:
 
 
 class VllmServer(LocalServer):
-    """A served checkpoint: `VllmServer("runs/sft", port=8000, flags=ServerFlags(max_model_len=4096))`."""
+    """A served checkpoint: `VllmServer("runs/sft", port=8000, flags=ServerFlags(max_model_len=4096))`.
+
+    With an `api_key` it asks for that key, and may listen at another `host` than this machine's own.
+    """
 
     program = "vLLM"
 
@@ -109,39 +120,32 @@ class VllmServer(LocalServer):
         flags: ServerFlags | None = None,
         log: str | Path | None = None,
         stalled_after: float = STALLED,
+        *,
+        host: str = HOST,
+        api_key: str = "",
     ) -> None:
-        self.model_dir = Path(model_dir)
+        self.model_dir = checked(model_dir)
         self.flags = flags or ServerFlags()
         self.capabilities = Capabilities(
             tools=bool(self.flags.tool_parser), streaming=True, completions=True, adapters=True, tensor_parallel=True
         )
-        super().__init__(self.flags.name_of(self.model_dir), port, log, stalled_after)
-        context_length(self.model_dir)  # there is a checkpoint
+        name = self.flags.name_of(self.model_dir)
+        super().__init__(name, port, log, stalled_after, host=host, api_key=api_key)
+        context_length(self.model_dir)  # its configuration can be read
 
     def command(self) -> list[str]:
         """The child's command line."""
-        return self.flags.arguments(self.model_dir, self.port)
+        return self.flags.arguments(self.model_dir, self.port, self.host, bool(self.api_key))
 
     def environment(self) -> dict[str, str]:
-        """Ours, and what it leaves open."""
-        return self.flags.environment(os.environ)
+        """Ours, and what it leaves open; of keys the server's own, which it asks for."""
+        ours = {name: value for name, value in os.environ.items() if name not in (KEY, CHILDS_KEY)}
+        return self.flags.environment(ours) | ({CHILDS_KEY: self.api_key} if self.api_key else {})
 
 
 def context_length(model_dir: Path) -> int | None:
     """How many tokens the checkpoint was made for, e.g. 2048; None when its config.json doesn't say."""
-    file = model_dir / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"no checkpoint in {model_dir}: expected a folder with config.json; train one (notebook 02_sft), "
-            "or fetch one with 'hf download ORG/NAME --local-dir DIR'"
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(
-            f"{file} is no JSON ({error}); is it cut off? Make or fetch the checkpoint again"
-        ) from error
-    return config.get("max_position_embeddings") if isinstance(config, dict) else None
+    return read_object(checked(model_dir) / "config.json").get("max_position_embeddings")
 
 
 def on_cpu() -> bool:

@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "child": ["ChildError"],
-        "distributed": ["command", "state"],
+        "command": ["command"],
+        "distributed": ["state"],
         "log": ["LogError", "curve", "read_log"],
         "mask_report": ["MaskReport"],
         "record": ["run_id"],

@@ -1,19 +1,16 @@
-"""The processes of a run (torch.distributed): how many, how they end, and what this machine computes fast.
+"""One process among those of a run (torch.distributed): how it begins and ends, and what it says of lost ones.
 
-Used by the command lines of SFT and DPO. On two cores a run is two processes of one thread each, which beats one of two
-threads; beside a GPU it is one. `torchrun` and `accelerate launch` work too: then nothing is started here.
+Used by all trainings. On two cores a run is two processes of one thread each, which beats one of two threads; beside a
+GPU it is one (`launcher.py`). `torchrun` and `accelerate launch` work too: then nothing is started here.
 """
 
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -26,19 +23,14 @@ PEER = "gloo/transport"  # where gloo says that another process is gone
 NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # how torch says it of a CPU
 
 
-def command(train: Callable[[Any], Path], settings: Any, module: str, argv: Sequence[str]) -> int:
-    """Run a trainer as a command: processes, logging, and known errors as one line 'error: ...' with exit code 2."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for noisy in ("httpx", "datasets", "accelerate", "torch.distributed"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    launcher.tie_to_launcher()
-    spread(settings.processes or launcher.default_processes(), module, argv)
+def run(train: Callable[[], object]) -> int:
+    """The exit status of a training in this process, of which known errors become one line 'error: ...'."""
     atexit.register(leave_group)
     disable_progress_bar()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, launcher.cores() // state().num_processes))
     try:
-        return as_command(lambda: train(settings) and None, launcher.FAILED)
+        return as_command(lambda: train() and None, launcher.FAILED)
     except RuntimeError as error:
         if not isinstance(error, torch.distributed.DistError) and PEER not in str(error):
             raise
@@ -62,14 +54,6 @@ def enough_memory(advice: str) -> Iterator[None]:
 def _no_memory(error: BaseException, advice: str) -> str:
     cause = (str(error).splitlines() or [type(error).__name__])[0]
     return f"the memory is not enough: {advice}, and run again; the last whole checkpoint is kept ({cause[:200]})"
-
-
-def spread(processes: int, module: str, argv: Sequence[str]) -> None:
-    """Become `processes` processes that share this machine's cores, unless we are one of them (`launcher.py`)."""
-    if processes <= 1 or "LOCAL_RANK" in os.environ:
-        return
-    sys.stdout.flush()
-    os.execv(sys.executable, launcher.command(processes, module, argv))
 
 
 def state() -> PartialState:

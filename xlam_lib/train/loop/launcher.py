@@ -28,6 +28,14 @@ def command(processes: int, module: str, argv: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "xlam_lib.train.loop.launcher", str(processes), module, *argv]
 
 
+def spread(processes: int, module: str, argv: Sequence[str]) -> None:
+    """Become `processes` processes that share this machine's cores, unless we are one of them."""
+    if processes <= 1 or "LOCAL_RANK" in os.environ:
+        return
+    sys.stdout.flush()
+    os.execv(sys.executable, command(processes, module, argv))
+
+
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

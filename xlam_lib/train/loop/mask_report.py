@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
-from jinja2 import TemplateError
-
 from xlam_lib.errors import TrainingError
+from xlam_lib.models.templates import Conversation, Rendering, TemplateFailed, rendered, template_of
 from xlam_lib.models.tokens import IGNORED
 
 logger = logging.getLogger(__name__)
@@ -28,7 +27,6 @@ logger = logging.getLogger(__name__)
 ROWS = 512  # how many rows a training looks at
 SHOWN = 300  # characters of the example
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")  # what transformers looks for, too
-Conversation = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -108,13 +106,15 @@ def of_rows(rows: Iterable[Mapping[str, Any]], tokenizer: Any, ends: Collection[
     return MaskReport(**{name: counts[name] for name in names}, end=end, marks=dict(marks), example=example)
 
 
-def of_template(tokenizer: Any, conversations: Iterable[Conversation], **options: Any) -> MaskReport:
-    """The report of conversations as the tokenizer's chat template writes and marks them.
+def of_template(
+    tokenizer: Any, conversations: Iterable[Conversation], chat_template: str = "", **variables: Any
+) -> MaskReport:
+    """The report of conversations as the tokenizer's chat template, or another, writes and marks them.
 
-    `options` go to `apply_chat_template`, e.g. `tools=[...]`, or `chat_template=...` for another template.
+    `variables` are given to the template, e.g. `tools=[...]`.
     """
-    template = options.get("chat_template") or tokenizer.chat_template
-    if not isinstance(template, str):
+    template = chat_template or template_of(tokenizer)
+    if not template:
         raise TrainingError(
             "the tokenizer has no chat template: set tokenizer.chat_template (xlam_lib.chat_template makes one), or "
             "pass chat_template=..."
@@ -125,17 +125,24 @@ def of_template(tokenizer: Any, conversations: Iterable[Conversation], **options
             "before and {% endgeneration %} behind each answer and its end token, or train rows with labels of their "
             "own (xlam_lib.train.mixture.examples)"
         )
-    rows = []
-    for conversation in conversations:
-        try:
-            made = tokenizer.apply_chat_template(
-                list(conversation), tokenize=True, return_dict=True, return_assistant_tokens_mask=True, **options
-            )
-        except TemplateError as error:
-            raise TrainingError(f"the chat template can't write conversation {len(rows)}: {error}") from error
-        masked = zip(made["input_ids"], made["assistant_masks"], strict=True)
-        rows.append({"input_ids": made["input_ids"], "labels": [t if on else IGNORED for t, on in masked]})
-    return of_rows(rows, tokenizer)
+    try:
+        made = rendered(template, list(conversations), tokenizer, **variables)
+    except TemplateFailed as error:
+        raise TrainingError(f"the chat template can't write conversation {error.number}: {error}") from error
+    return of_rows((_marked_row(one, tokenizer) for one in made), tokenizer)
+
+
+def _marked_row(one: Rendering, tokenizer: Any) -> dict[str, list[int]]:
+    """The tokens of a text, those between marks as labels."""
+    found = tokenizer(one.text, add_special_tokens=False)
+    ids = found["input_ids"]
+    labels = [IGNORED] * len(ids)
+    for start, end in one.marked:
+        first, last = (found.char_to_token(at) for at in (start, end - 1))
+        if first is not None and start < end:
+            stop = len(ids) if last is None else last + 1
+            labels[first:stop] = ids[first:stop]
+    return {"input_ids": ids, "labels": labels}
 
 
 def ends_of(tokenizer: Any, model: Any) -> set[int]:

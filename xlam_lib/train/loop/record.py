@@ -27,7 +27,7 @@ import yaml
 
 import xlam_lib
 from xlam_lib.files import to_json
-from xlam_lib.models.checkpoint import digest
+from xlam_lib.models.folders import digest
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.paths import git_state, library_sha256
 from xlam_lib.settings import current

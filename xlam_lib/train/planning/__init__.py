@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "memory": ["Layout", "Sizes", "flops"],
-        "recipes": ["Recipe", "Workload", "layout", "workload"],
+        "loads": ["layout", "workload"],
+        "plan": ["Check", "Plan"],
+        "recipes": ["Recipe", "Workload"],
     },
 )

@@ -3,8 +3,8 @@
     base: models/xlam-7b-r-base        # ... the settings that `python -m xlam_lib.train.sft_lite recipe.yaml` takes
     plan: {trainer: sft_lite, model: xLAM-7b-r, launch: ../launch/fsdp2.yaml, gpus: 8, memory_gib: 80, ...}
 
-Read by `plan.py`; `experiments/04_model_family` has one for each model. How the model lies on the GPUs isn't
-repeated: it is read from the file that `accelerate launch --config_file` takes.
+Read by `plan.py`, before torch is loaded; `experiments/04_model_family` has one for each model. How the model lies on
+the GPUs isn't repeated: it is read from the file that `accelerate launch --config_file` takes.
 """
 
 from __future__ import annotations
@@ -15,16 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from xlam_lib.codec import STYLES
 from xlam_lib.errors import TrainingError
-from xlam_lib.models import checkpoint
 from xlam_lib.settings import from_command_line, option, planned
-from xlam_lib.train import sft, sft_lite
-from xlam_lib.train.mixture.grouped import trajectories
-from xlam_lib.train.packing.trie import trie
-from xlam_lib.train.planning.memory import Layout
+from xlam_lib.settings.yaml_files import read_yaml
+from xlam_lib.train.supervised.settings import LiteSettings, SftSettings
 
 
 @dataclass(frozen=True)
@@ -70,11 +64,14 @@ class Trainer:
     settings: type
     row: Callable[[Any, int], int]  # tokens that a GPU reads at once
     steps: Callable[[Any, Workload], int]
+    drawn: Callable[[Workload], int]  # of what `samples` counts, in one epoch
     tries: bool  # on a GPU: reads tries, with a mask of row x row
     refused: dict[str, str]  # launches by accelerate's name, and why they are of no use
 
 
 def _lite_steps(settings: Any, load: Workload) -> int:
+    if settings.samples:
+        return math.ceil(settings.samples / settings.batch_size)
     return max(1, round(settings.epochs * math.ceil(load.trajectories / settings.batch_size)))
 
 
@@ -89,16 +86,18 @@ def _rows(settings: Any, gpus: int) -> int:
 
 TRAINERS = {
     "sft_lite": Trainer(
-        settings=sft_lite.LiteSettings,
+        settings=LiteSettings,
         row=lambda settings, gpus: max(settings.row_tokens, settings.max_length),
         steps=_lite_steps,
+        drawn=lambda load: load.trajectories,
         tries=True,
         refused={},
     ),
     "sft": Trainer(
-        settings=sft.SftSettings,
+        settings=SftSettings,
         row=lambda settings, gpus: _rows(settings, gpus) * settings.max_length,
         steps=_sft_steps,
+        drawn=lambda load: load.samples,
         tries=False,
         refused={"DEEPSPEED": "sft under DeepSpeed has never been run, and saves no shards"},
     ),
@@ -125,8 +124,8 @@ class Recipe:
 
     def epochs(self, load: Workload) -> float:
         """Passes over the data."""
-        drawn = getattr(self.settings, "samples", 0)
-        return drawn / load.samples if drawn else self.settings.epochs
+        samples = self.settings.samples
+        return samples / self.trainer.drawn(load) if samples else self.settings.epochs
 
 
 def read(path: str | Path) -> Recipe:
@@ -134,58 +133,10 @@ def read(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         plan = planned(PlanSettings, path)
-        launch = yaml.safe_load((path.parent / plan.launch).read_text("utf-8")) if plan.launch else {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        launch = (read_yaml(path.parent / plan.launch) or {}) if plan.launch else {}
+    except (OSError, ValueError) as error:
         raise TrainingError(str(error)) from error
+    if not isinstance(launch, dict):
+        raise TrainingError(f"{plan.launch}: expected accelerate's configuration, found {type(launch).__name__}")
     kind, module = TRAINERS[plan.trainer].settings, f"xlam_lib.train.{plan.trainer}"
     return Recipe(path, plan, from_command_line(kind, [str(path)], module, "a recipe"), launch)
-
-
-def layout(recipe: Recipe, gpus: int) -> Layout:
-    """How the launch file and the settings lay the model over so many GPUs."""
-    kind, settings = recipe.launch.get("distributed_type", "MULTI_GPU"), recipe.settings
-    given = {name: recipe.launch.get(f"{name}_config") or {} for name in ("fsdp", "deepspeed")}
-    shard, offload = "none", "none"
-    if kind == "FSDP":
-        if given["fsdp"].get("fsdp_version") != 2:
-            raise TrainingError(f"{recipe.plan.launch}: fsdp_version: 2 expected, the first version isn't planned")
-        shard, offload = "fsdp2", "all" if given["fsdp"].get("fsdp_offload_params") else "none"
-    elif kind == "DEEPSPEED":
-        where = [given["deepspeed"].get(f"offload_{part}_device", "none") for part in ("param", "optimizer")]
-        shard = f"zero{given['deepspeed'].get('zero_stage', 2)}"
-        offload = "all" if where[0] == "cpu" else "optimizer" if where[1] == "cpu" else "none"
-    elif kind not in ("MULTI_GPU", "NO"):
-        raise TrainingError(f"{recipe.plan.launch}: distributed_type {kind!r} can't be planned")
-    compute = "float32" if settings.precision == "float32" else "bfloat16"
-    adapters = getattr(settings, "lora_rank", 0)
-    weights = compute if adapters else "float32"
-    if getattr(settings, "quantize", "none") != "none":
-        weights = settings.quantize
-    elif kind == "DEEPSPEED":
-        weights = compute  # float32 copies lie beside the optimizer
-    checkpointing = settings.gradient_checkpointing or given["fsdp"].get("fsdp_activation_checkpointing", False)
-    return Layout(gpus, shard, offload, weights, compute, bool(checkpointing), recipe.trainer.tries)
-
-
-def workload(recipe: Recipe) -> Workload:
-    """The data of an epoch: counted where files and tokenizer are there, as declared where they aren't."""
-    settings, plan = recipe.settings, recipe.plan
-    files = [Path(path) for path in (settings.data if isinstance(settings.data, tuple) else (settings.data,))]
-    if not all(path.is_file() for path in files) or not (Path(settings.base) / "tokenizer_config.json").is_file():
-        samples = round(plan.trajectories * plan.samples)
-        tokens = samples * plan.tokens
-        nodes, labels = round(tokens * (1 - plan.shared)), round(tokens * plan.labelled)
-        return Workload(plan.trajectories, samples, tokens, nodes, labels, counted=False)
-    tokenizer = checkpoint.load_tokenizer(settings.base)
-    wrapper, style = checkpoint.wrapper(tokenizer), STYLES[settings.style]
-    read = [trajectories(path, tokenizer, style, settings.max_length, wrapper)[0] for path in files]
-    groups = [data[number] for data in read for number in range(len(data))]
-    rows = [row for group in groups for row in group]
-    return Workload(
-        trajectories=len(groups),
-        samples=len(rows),
-        tokens=sum(len(row["input_ids"]) for row in rows),
-        nodes=sum(len(trie([row["input_ids"] for row in group])) for group in groups),
-        labels=sum(label >= 0 for row in rows for label in row["labels"]),
-        counted=True,
-    )

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "contrasts": ["Contrasts", "branches"],
         "corruptions": ["corrupt"],
         "pairs": ["Pair", "build", "counts", "read_pairs", "write_pairs"],
-        "trainer": ["DPOFoundationTrainer", "LOSSES"],
+        "settings": ["DpoSettings", "LOSSES"],
+        "trainer": ["DPOFoundationTrainer"],
     },
 )

@@ -11,6 +11,7 @@ and then DPO with LoRA is the way of the xLAM paper (Zhang et al., 2024, section
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,8 +27,9 @@ from xlam_lib.codec import answer_of, render_answer
 from xlam_lib.data.padding import without_padding
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import complete_dir, is_complete, to_json
-from xlam_lib.models import checkpoint, lora, router
+from xlam_lib.models import checkpoint, lora, lora_settings, router
 from xlam_lib.models.precision import bfloat16
+from xlam_lib.models.templates import TemplateFailed, rendered, template_of
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.loop import runner
 from xlam_lib.train.loop.distributed import state
@@ -35,13 +37,9 @@ from xlam_lib.train.loop.sharding import check_launch
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.trie_model import PairCollator, read_tries
 from xlam_lib.train.preference.pairs import Pair, PairError
+from xlam_lib.train.preference.settings import losses
 from xlam_lib.views import from_openai
 
-LOSSES = (
-    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
-    "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
-)  # fmt: skip
-SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")  # those that read label_smoothing
 NOT_READ = ("completion_mask", "ref_chosen_logps", "ref_rejected_logps")  # by the model, of a batch
 
 
@@ -60,7 +58,7 @@ class DPOFoundationTrainer(runner.GuardedTrainer, DPOTrainer):
         *, model: Any = None, tokenizer: Any = None, work: Path | None = None,
     ) -> None:  # fmt: skip
         check_launch(args)
-        lora.check(args)
+        lora_settings.check(args)
         work, tokenizer = work or runner.working_folder(args), tokenizer or checkpoint.load_tokenizer(args.base)
         given = {"train": train_dataset, "held_out": eval_dataset}
         rows = {name: stored(pairs, tokenizer, work / name) for name, pairs in given.items() if pairs is not None}
@@ -93,24 +91,6 @@ class DPOFoundationTrainer(runner.GuardedTrainer, DPOTrainer):
         return found.sum(1).chunk(2)
 
 
-def losses(args: Any) -> dict[str, float]:
-    """The losses and what each counts: {"sigmoid": 1.0, "sft": 2.0}; names and weights that don't fit are an error."""
-    weights = args.loss_weights or (1.0,) * len(args.losses)
-    if unknown := [name for name in args.losses if name not in LOSSES]:
-        raise TrainingError(f"losses: {unknown[0]!r} is unknown; expected some of {', '.join(LOSSES)}")
-    if not args.losses or len(set(args.losses)) < len(args.losses):
-        raise TrainingError(f"losses are {list(args.losses)}: expected at least one, each once")
-    if len(weights) != len(args.losses):
-        raise TrainingError(f"{len(weights)} loss_weights for {len(args.losses)} losses; expected one each, or none")
-    if args.label_smoothing and not set(args.losses) & set(SMOOTHED):
-        raise TrainingError(f"label_smoothing is {args.label_smoothing:g}, but only {', '.join(SMOOTHED)} read it")
-    if not 0 <= args.label_smoothing < 0.5 or ("exo_pair" in args.losses and not args.label_smoothing):
-        least = "above 0 (1e-3 in its paper)" if "exo_pair" in args.losses else "from 0"
-        raise TrainingError(f"label_smoothing is {args.label_smoothing:g}: expected a share {least} to below 0.5")
-    made = dict(zip(args.losses, weights, strict=True))
-    return made if "sft" in made or not args.sft_weight else made | {"sft": args.sft_weight}
-
-
 def arguments(args: Any, work: Path, samples: int, aux_loss_coef: float = 0.0) -> DPOConfig:
     """trl's arguments: AdamW, warm-up, then linear decay; the reference computed once; our own log only.
 
@@ -136,7 +116,7 @@ def arguments(args: Any, work: Path, samples: int, aux_loss_coef: float = 0.0) -
 
 def stored(pairs: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Dataset:
     """trl's rows on disk, where all processes find the reference's log-probabilities once one has written them."""
-    rows = [as_row(pair, tokenizer, number) for number, pair in enumerate(pairs)]
+    rows = as_rows(list(pairs), tokenizer)
     if not rows:
         raise TrainingError(f"{folder.name}: no pairs were given")
     folder = folder.with_name(f"{folder.name}-{hashlib.sha256(to_json(rows, None).encode()).hexdigest()[:12]}")
@@ -147,28 +127,52 @@ def stored(pairs: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Data
     return load_from_disk(folder)
 
 
-def as_row(pair: Pair | Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, number: int = 0) -> dict[str, str]:
-    """One pair as trl's texts, what the model reads: {"prompt": "<|user|>\\n...", "chosen": '{"thought": ...', ...}."""
-    if isinstance(pair, Mapping):
-        pair, _ = without_padding(dict(pair), ("prompt", "tools", "chosen", "rejected"))  # rows of a table
-    if isinstance(pair, Pair):
-        prompt, answers = model_prompt(pair.prompt, *checkpoint.wrapper(tokenizer)), [pair.chosen, pair.rejected]
-    else:
-        if missing := {"prompt", "chosen", "rejected"} - set(pair):
+def as_rows(pairs: Sequence[Pair | Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:
+    """Pairs as trl's texts, what the model reads: [{"prompt": "<|user|>\\n...", "chosen": '{"thought": ...', ...}]."""
+    columns = ("prompt", "tools", "chosen", "rejected")  # of rows of a table
+    pairs = [one if isinstance(one, Pair) else without_padding(dict(one), columns)[0] for one in pairs]
+    prompts = _prompts(pairs, tokenizer)
+    rows = []
+    for number, (pair, prompt) in enumerate(zip(pairs, prompts, strict=True)):
+        answers = (
+            [pair.chosen, pair.rejected]
+            if isinstance(pair, Pair)
+            else [_answer(pair[key], f"pair {number}, {key}") for key in ("chosen", "rejected")]
+        )
+        if answers[0] == answers[1]:
+            raise PairError(f"pair {number}: chosen and rejected are the same")
+        chosen, rejected = (answer + tokenizer.eos_token for answer in answers)
+        rows.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
+    return rows
+
+
+def _prompts(pairs: Sequence[Pair | Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The prompts of pairs, those of messages as the tokenizer's chat template writes them, all with the same tools
+    at once.
+    """
+    wrapper, template = checkpoint.wrapper(tokenizer), template_of(tokenizer)
+    prompts, chats = [""] * len(pairs), dict[str, list[int]]()
+    for number, pair in enumerate(pairs):
+        if not isinstance(pair, Pair) and (missing := {"prompt", "chosen", "rejected"} - set(pair)):
             raise PairError(f"pair {number}: no {', '.join(sorted(missing))}; found {', '.join(pair)}")
-        answers = [_answer(pair[key], f"pair {number}, {key}") for key in ("chosen", "rejected")]
-        if isinstance(pair["prompt"], str):
-            prompt = model_prompt(pair["prompt"], *checkpoint.wrapper(tokenizer))
+        prompt = pair.prompt if isinstance(pair, Pair) else pair["prompt"]
+        if isinstance(prompt, str):
+            prompts[number] = model_prompt(prompt, *wrapper)
+        elif not template:
+            raise PairError(f"pair {number}: messages, but the tokenizer has no chat template; give texts")
         else:
-            if not tokenizer.chat_template:
-                raise PairError(f"pair {number}: messages, but the tokenizer has no chat template; give texts")
-            prompt = tokenizer.apply_chat_template(
-                list(pair["prompt"]), tools=pair.get("tools") or None, add_generation_prompt=True, tokenize=False
-            )
-    if answers[0] == answers[1]:
-        raise PairError(f"pair {number}: chosen and rejected are the same")
-    chosen, rejected = (answer + tokenizer.eos_token for answer in answers)
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+            chats.setdefault(json.dumps(pair.get("tools") or None), []).append(number)
+    for tools, numbers in chats.items():
+        messages = [list(pairs[number]["prompt"]) for number in numbers]
+        try:
+            made = rendered(template, messages, tokenizer, tools=json.loads(tools), add_generation_prompt=True)
+        except TemplateFailed as error:
+            raise PairError(
+                f"pair {numbers[error.number]}: the tokenizer's chat template can't write it: {error}"
+            ) from error
+        for number, one in zip(numbers, made, strict=True):
+            prompts[number] = one.text
+    return prompts
 
 
 def _answer(given: str | Sequence[Mapping[str, Any]] | Mapping[str, Any], where: str) -> str:

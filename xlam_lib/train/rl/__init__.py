@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "execution": ["Execution"],
         "prompts": ["read_prompts"],
         "rewards": ["RULES", "Reward", "RewardSum"],
+        "settings": ["GrpoSettings"],
         "trainer": ["PolicyTrainer"],
     },
 )

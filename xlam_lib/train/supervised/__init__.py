@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "collator": ["DataCollatorForPromptAnswer"],
         "lite_trainer": ["SFTFoundationTrainerLite", "prepare_accelerator"],
+        "settings": ["LiteSettings", "SftSettings"],
         "trainer": ["SFTFoundationTrainer"],
     },
 )

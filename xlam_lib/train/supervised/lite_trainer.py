@@ -78,7 +78,7 @@ class SFTFoundationTrainerLite:
         self.loader = self._loader(train_dataset, named=True)
         self.source_names = [source.name for source in self.loader.mixture.sources]
         self.evaluation = self._loader(eval_dataset) if eval_dataset is not None else None
-        self.steps = max(1, round(args.epochs * len(self.loader)))
+        self.steps, self.last_step = self._planned()
         tries = TriePacker(args.row_tokens, 6 * model.config.get_text_config().hidden_size)
         self.packer = PaddedPacker(collator) if callable(collator) else collator or tries
         groups = groups_of(model, args.weight_decay)
@@ -120,6 +120,16 @@ class SFTFoundationTrainerLite:
         if report:
             report.close()
 
+    def _planned(self) -> tuple[int, int]:
+        """How many steps are made, and how many of its samples the last one takes (0: all of them)."""
+        args, mixture = self.args, self.loader.mixture
+        if not args.samples:
+            return max(1, round(args.epochs * len(self.loader))), 0
+        epochs, rest = divmod(args.samples, sum(mixture.totals) or args.samples + 1)  # an endless one has no epochs
+        steps = -(-rest // args.batch_size)
+        last = rest - (steps - 1) * args.batch_size if rest and mixture.world == 1 else 0
+        return steps + (epochs * len(self.loader) if epochs else 0), last
+
     def _mask_report(self) -> MaskReport:
         """What the first samples train; a TrainingError if that is nothing, or never the end token."""
         first = [sample for _, _, sample in islice(self.loader.mixture.placed(), ROWS // 8)]
@@ -141,6 +151,8 @@ class SFTFoundationTrainerLite:
         mixture = self.loader.mixture
         while step < self.steps:
             for samples in self.loader:
+                if step + 1 == self.steps and self.last_step:
+                    samples = samples[: self.last_step]
                 groups = _groups([sample for _, sample in samples])
                 numbers = [self.source_names.index(name) for name, _ in samples]
                 yield [_of_source(group, number) for group, number in zip(groups, numbers, strict=True)]

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from xlam_lib.errors import TrainingError
-from xlam_lib.models import checkpoint, load, lora, router
+from xlam_lib.models import checkpoint, load, lora, lora_settings, router
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.loop import runner
@@ -48,7 +48,7 @@ class SFTFoundationTrainer(runner.GuardedTrainer, SFTTrainer):
         *, model: Any = None, tokenizer: Any = None, work: Path | None = None,
     ) -> None:  # fmt: skip
         check_launch(args, gathers=True)
-        lora.check(args)
+        lora_settings.check(args)
         rows = as_dataset(train_dataset, args, args.epochs)
         evaluation = None if eval_dataset is None else as_dataset(eval_dataset, args, 1.0)
         if collator is None and not torch.cuda.is_available():
@@ -101,7 +101,7 @@ class _EvaluateAtEnd(TrainerCallback):
 
 def prepared(args: Any) -> PreTrainedModel:
     """The model as it is trained: the base or random weights, reading tries where there is no GPU, with adapters."""
-    lora.check(args)
+    lora_settings.check(args)
     model = load.fresh_model(args.base, args.seed) if args.from_scratch else lora.load_base(args)
     if not torch.cuda.is_available():
         use_causal_blocks(model)

@@ -3,57 +3,24 @@
     python -m xlam_lib.train.sft recipe.yaml --out runs/other
 
 Used by the commands of `xlam_lib.train`. A field's default is the option's default, its metadata the help; an option
-overrides the file, which is named first. Unknown options and keys, and ill-typed values, end with argparse's one-line
-error. A setting that was renamed is read under its former name, too, for one version, and a warning names the new one.
+overrides the file, which is named first. Unknown options and keys, ill-typed values and those out of a setting's range
+end with argparse's one-line error, before anything else is imported. A setting that was renamed is read under its
+former name, too, for one version, and a warning names the new one.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
-
-logger = logging.getLogger(__name__)
+from xlam_lib.settings.options import current, out_of_range, shown
+from xlam_lib.settings.yaml_files import YamlError, read_yaml
 
 T = TypeVar("T")
 PLAN = "plan"  # the section of a file that says what a training is planned for
-
-
-def option(default: Any, help: str, formerly: str = "") -> Any:
-    """A field with its help: `lr: float = option(1e-3, "peak learning rate")`; `...` makes the option required.
-
-    `formerly` is the name that the field had in the version before, under which files and command lines may still have
-    it: `gradient_checkpointing: bool = option(False, "...", formerly="recompute")`.
-    """
-    given = {} if default is ... else {"default": default}
-    return dataclasses.field(**given, metadata={"help": help, "formerly": formerly})
-
-
-def renamed(settings: Any) -> dict[str, str]:
-    """Former names and today's: `renamed(SftSettings)["recompute"]` -> "gradient_checkpointing"."""
-    fields = dataclasses.fields(settings)
-    return {former: field.name for field in fields if (former := field.metadata.get("formerly"))}
-
-
-def current(settings: Any, values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """The values under today's names, with a warning for each former one if `where` says where they were found.
-
-    `current(SftSettings, {"recompute": True})` -> {"gradient_checkpointing": True}. A ValueError where both are given.
-    """
-    found, names = dict(values), renamed(settings)
-    for former in [name for name in values if name in names]:
-        name = names[former]
-        if name in values:
-            raise ValueError(f"{name} and {former}, its former name, are both given: leave out {former}")
-        found[name] = found.pop(former)
-        if where:
-            logger.warning("%s: %s is called %s now; its former name is read for one version", where, former, name)
-    return found
 
 
 def from_command_line(settings: type[T], argv: Sequence[str] | None, prog: str, description: str) -> T:
@@ -82,6 +49,8 @@ def from_command_line(settings: type[T], argv: Sequence[str] | None, prog: str, 
     ]
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
+    if faults := out_of_range(settings, values):
+        parser.error("; ".join(faults))
     return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
@@ -99,19 +68,16 @@ def _add_argument(parser: argparse.ArgumentParser, name: str, kind: Any, help: s
 
 def planned(settings: type[T], path: str | Path) -> T:
     """What a file says under `plan:`, for `plan.py`: a ValueError says what is wrong with it."""
-    try:
-        found = yaml.safe_load(Path(path).read_text("utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    found = read_yaml(path)
     given = found.get(PLAN) if isinstance(found, dict) else found
     if not isinstance(given, dict):
-        raise ValueError(f"{path}: expected a section `{PLAN}:` with `setting: value` lines, found {given!r}")
+        raise ValueError(f"{path}: expected a section `{PLAN}:` with `setting: value` lines, found {shown(given)}")
     values, hints = {}, get_type_hints(settings)
     for name, value in given.items():
         values[name] = _converted(hints[name], value) if name in hints else None
         if values[name] is None:
             expected = _type_name(hints[name]) if name in hints else f"one of {', '.join(hints)}"
-            raise ValueError(f"{path}: {PLAN}: {name} is {value!r}, expected {expected}")
+            raise ValueError(f"{path}: {PLAN}: {name} is {shown(value)}, expected {expected}")
     missing = [
         field.name
         for field in dataclasses.fields(settings)  # type: ignore[arg-type]
@@ -119,14 +85,18 @@ def planned(settings: type[T], path: str | Path) -> T:
     ]
     if missing:
         raise ValueError(f"{path}: {PLAN}: {', '.join(missing)} missing")
+    if faults := out_of_range(settings, values):
+        raise ValueError(f"{path}: {PLAN}: {'; '.join(faults)}")
     return settings(**values)
 
 
 def _from_yaml(path: str, settings: Any, parser: argparse.ArgumentParser) -> dict[str, Any]:
     """The settings that a file gives, each of the type that it declares; its section `plan:` is for `plan.py`."""
     try:
-        found = yaml.safe_load(Path(path).read_text("utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+        found = read_yaml(path) or {}
+    except YamlError as error:
+        parser.error(str(error))
+    except OSError as error:
         parser.error(f"{path}: {error}")
     if not isinstance(found, dict):
         parser.error(f"{path}: expected `setting: value` lines, found {type(found).__name__}")
@@ -138,10 +108,10 @@ def _from_yaml(path: str, settings: Any, parser: argparse.ArgumentParser) -> dic
     hints = get_type_hints(settings)
     for name, value in found.items():
         if name not in hints:
-            parser.error(f"{path}: unknown setting {name!r}; known are {', '.join(hints)}")
+            parser.error(f"{path}: unknown setting {shown(name)}; known are {', '.join(hints)}")
         found[name] = _converted(hints[name], value)
         if found[name] is None:
-            parser.error(f"{path}: {name} is {value!r}, expected {_type_name(hints[name])}")
+            parser.error(f"{path}: {name} is {shown(value)}, expected {_type_name(hints[name])}")
     return found
 
 
@@ -149,13 +119,13 @@ def _converted(hint: Any, value: Any) -> Any:
     """The value as a field of that type holds it, None where it doesn't fit."""
     if get_origin(hint) is tuple:
         items = [_converted(get_args(hint)[0], item) for item in (value if isinstance(value, list) else [value])]
-        return None if None in items else items
+        return None if any(item is None for item in items) else items
     if get_origin(hint) is Literal:
         return value if value in get_args(hint) else None
     if hint is float and type(value) in (int, str):  # 5e-4 without a point is a text in YAML 1.1
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return value if type(value) is hint else None
 

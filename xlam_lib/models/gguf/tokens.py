@@ -1,7 +1,7 @@
 """A tokenizer as a GGUF file declares it: its tokens, its merges or scores, and the name of how it cuts text.
 
-Used by `gguf.py`. Of byte-level BPE the file holds no rule by which text is cut before pairs are merged, only the name
-of one that llama.cpp knows (`pre_of`). Of BPE that falls back to bytes, as SentencePiece makes it, it holds scores
+Used by `export.py`. Of byte-level BPE the file holds no rule by which text is cut before pairs are merged, only the
+name of one that llama.cpp knows (`pre_of`). Of BPE that falls back to bytes, as SentencePiece makes it, it holds scores
 instead of merges. A tokenizer that would hand the model other tokens than it was trained on is refused, with the
 reason, unless a rule is named in spite of that.
 """

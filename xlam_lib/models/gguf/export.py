@@ -1,68 +1,33 @@
-"""A checkpoint as one GGUF file, for llama.cpp and what is built on it (a shell command, after training):
+"""Writes a checkpoint as a GGUF file: weights, configuration, tokenizer (`tokens.py`) and chat template.
 
-    python -m xlam_lib.models.gguf runs/dpo runs/dpo.gguf --dtype float16
+    export("runs/dpo", "runs/dpo.gguf", "q8_0")
 
-Weights, configuration, tokenizer (`gguf_tokens.py`) and chat template go into the file (its format: the `gguf`
-package). An adapter is merged before. `LAYOUTS` says how llama.cpp holds each architecture; what a file can't hold of a
-model (a window of attention, another activation, another scaling of positions) is refused.
+What a file can't hold of a model (a window of attention, another activation, another scaling of positions) is refused.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import logging
 import math
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from xlam_lib.errors import CheckpointError, as_command
+from xlam_lib.errors import CheckpointError
 from xlam_lib.models import checkpoint, load
-from xlam_lib.models.checkpoint import ADAPTER
-from xlam_lib.models.gguf_tokens import add_tokenizer
+from xlam_lib.models.folders import ADAPTER
+from xlam_lib.models.gguf.layouts import DTYPES, KEPT_FLOAT32, LAYOUTS, ROPES, Layout
+from xlam_lib.models.gguf.tokens import add_tokenizer
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How llama.cpp holds an architecture: `Layout("LLAMA", interleaved=True)`.
-
-    `architecture` is a gguf.MODEL_ARCH, whose name map has the tensors, biases among them. Where it turns neighbours by
-    a position (`interleaved`) and not the halves of a head, the rows of queries and keys are reordered. `experts` of a
-    layer are one tensor of each kind (experts, out, in), gates and ups apart.
-    """
-
-    architecture: str
-    interleaved: bool
-    experts: bool = False
-
-
-LAYOUTS = {  # by transformers' model_type
-    "llama": Layout("LLAMA", interleaved=True),
-    "mistral": Layout("LLAMA", interleaved=True),
-    "mixtral": Layout("LLAMA", interleaved=True, experts=True),
-    "qwen2": Layout("QWEN2", interleaved=False),
-}
-ROPES = {  # by rope_type: the values that it is made of, all of which the file can hold
-    "default": {"rope_theta"},
-    "linear": {"rope_theta", "factor"},
-    "llama3": {
-        "rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings",
-    },
-}  # fmt: skip
-DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "q8_0": "Q8_0"}
-KEPT_FLOAT32 = ("ffn_gate_inp.weight",)  # matrices that llama.cpp wants as float32: the routers of experts
 
 
 def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str = "") -> Path:
@@ -75,7 +40,7 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
         raise CheckpointError("the package gguf is missing: pip install gguf")
     import gguf
 
-    _check(folder, AutoConfig.from_pretrained(checkpoint.checked(folder)))
+    _check(folder, checkpoint.load_config(folder))
     model, tokenizer = load.load_model(folder, _stored_dtype(folder)), checkpoint.load_tokenizer(folder)
     config, layout = model.config, LAYOUTS[model.config.model_type]
     architecture = gguf.MODEL_ARCH[layout.architecture]
@@ -149,7 +114,7 @@ def _check(folder: str | Path, config: Any) -> None:
 
 def _stored_dtype(folder: str | Path) -> str:
     """The precision in which the weights lie there, which loses nothing; float32 where an adapter is to be merged."""
-    dtype = str(AutoConfig.from_pretrained(folder).dtype).removeprefix("torch.")
+    dtype = str(checkpoint.load_config(folder).dtype).removeprefix("torch.")
     return dtype if dtype in ("float16", "bfloat16") and not (Path(folder) / ADAPTER).is_file() else "float32"
 
 
@@ -216,19 +181,3 @@ def _rope_factors(config: Any) -> torch.Tensor:
     if not math.isclose(times, 1.0):
         raise CheckpointError(f"positions that make attention {times} times as large can't be exported")
     return unscaled / scaled
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line: `main(["runs/dpo", "runs/dpo.gguf"])` -> 0."""
-    parser = argparse.ArgumentParser(prog="python -m xlam_lib.models.gguf", description="A checkpoint as a GGUF file.")
-    parser.add_argument("checkpoint", help="folder of a checkpoint, or of an adapter")
-    parser.add_argument("out", help="file to write")
-    parser.add_argument("--dtype", choices=tuple(DTYPES), default="float16", help="of the matrices")
-    parser.add_argument("--pre", default="", help="rule by which llama.cpp cuts text; nothing: found by the tokenizer")
-    given = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    return as_command(lambda: export(given.checkpoint, given.out, given.dtype, given.pre))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
