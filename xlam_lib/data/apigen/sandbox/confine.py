@@ -59,7 +59,8 @@ KEPT = {
     "signals": ("seccomp", "Landlock for signals", "namespaces", "another user"),
     "limits of others": ("seccomp", "namespaces", "another user"),
     "memory of others": ("Landlock", "another user"),
-    "changes of files": ("seccomp", "Landlock"),
+    "contents of files": ("seccomp", "Landlock"),
+    "modes and locks of files": ("seccomp",),
     "files to read": ("Landlock",),
 }
 
