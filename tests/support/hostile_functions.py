@@ -4,6 +4,7 @@ Each is given the folder with canaries and the process id of a victim; what it r
 what has become of them, and whether a text that only others know came back.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -64,7 +65,8 @@ def new_file(folder, victim):
 
 @python("contents of files")
 def unnamed_file(folder, victim):
-    os.write(os.open(folder, os.O_TMPFILE | os.O_RDWR), b"x")
+    handle = os.open(folder, os.O_TMPFILE | os.O_RDWR)
+    os.link(f"/proc/self/fd/{handle}", f"{folder}/new")
 
 
 @python("contents of files")
@@ -247,7 +249,8 @@ def stop_another(folder, victim):
 @python("signals")
 def stop_all(folder, victim):
     for pid in range(max(2, victim - 2), victim + 1):
-        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 @python("signals")
