@@ -54,7 +54,7 @@ def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def bare_environment() -> dict[str, str]:
-    """A child's environment without anything of ours but PATH, so no keys: for strangers' code and what is beside it."""
+    """A child's environment with nothing of ours but PATH, so without keys: `environment({"PATH": "/bin"})`."""
     return environment({"PATH": os.environ.get("PATH", "")})
 
 

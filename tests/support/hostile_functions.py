@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 PYTHON, NATIVE = {}, {}  # by name: what is attacked, and how
 OPEN = []  # what must not be closed at once
@@ -40,12 +41,13 @@ def run(name: str, folder: str, victim: int) -> str:
 
 @python("contents of files")
 def write(folder, victim):
-    open(f"{folder}/kept", "w").write("changed")
+    Path(f"{folder}/kept").write_text("changed")
 
 
 @python("contents of files")
 def append(folder, victim):
-    open(f"{folder}/kept", "a").write("changed")
+    with open(f"{folder}/kept", "a") as file:
+        file.write("changed")
 
 
 @python("contents of files")
@@ -66,7 +68,7 @@ def new_file(folder, victim):
 @python("contents of files")
 def unnamed_file(folder, victim):
     handle = os.open(folder, os.O_TMPFILE | os.O_RDWR)
-    os.link(f"/proc/self/fd/{handle}", f"{folder}/new")
+    os.link(f"/proc/self/fd/{handle}", f"{folder}/new", src_dir_fd=handle)
 
 
 @python("contents of files")
@@ -114,7 +116,8 @@ def key_log(folder, victim):
 def dump(folder, victim):
     import dbm.dumb
 
-    dbm.dumb.open(f"{folder}/dump", "c")["a"] = "b"
+    with dbm.dumb.open(f"{folder}/dump", "c") as made:
+        made["a"] = "b"
 
 
 @python("contents of files")
@@ -193,7 +196,7 @@ def map_file(folder, victim):
 
 @python("files to read")
 def read_secret(folder, victim):
-    return open(f"{folder}/secret").read()
+    return Path(f"{folder}/secret").read_text()
 
 
 @python("files to read")
@@ -211,7 +214,7 @@ def environment_of_all(folder, victim):
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            found.append(open(f"/proc/{name}/environ", "rb").read())
+            found.append(Path(f"/proc/{name}/environ").read_bytes())
         except OSError:
             continue
     return found
@@ -287,7 +290,8 @@ def program(folder, victim):
 
     args = [[b"touch", f"{folder}/touched".encode()], [b"/usr/bin/touch", b"/bin/touch"], True, (), None, None]
     errors = os.pipe()
-    _posixsubprocess.fork_exec(*args, -1, -1, -1, -1, -1, -1, *errors, True, False, -1, None, None, None, -1, None, False)
+    more = [True, False, -1, None, None, None, -1, None, False]
+    os.waitpid(_posixsubprocess.fork_exec(*args, -1, -1, -1, -1, -1, -1, *errors, *more), 0)
 
 
 @python("contents of files")
@@ -422,15 +426,16 @@ def native_limits(folder, victim):
 
 @native("other processes")
 def clone_of_process(folder, victim):
-    if numbered(57)[0] == 0:  # fork past the C library
+    if (child := numbered(57)[0]) == 0:  # fork past the C library
         open(f"{folder}/forked", "w").close()
         os._exit(0)
+    os.waitpid(child, 0)
 
 
 @native("other processes")
 def execute(folder, victim):
     arguments = (ctypes.c_char_p * 3)(b"touch", f"{folder}/touched".encode(), None)
-    return called("execve", b"/usr/bin/touch", arguments, None)
+    return called("execve", b"/usr/bin/touch", arguments, None)  # where it is let, nothing comes back
 
 
 @native("network")
@@ -440,8 +445,7 @@ def network(folder, victim):
 
 @native("signals")
 def user_again(folder, victim):
-    found = [called("setuid", 0), called("setresuid", 0, 0, 0)]
-    return *found, called("kill", victim, 15), called("unlink", f"{folder}/kept".encode())
+    return called("setuid", 0), called("setresuid", 0, 0, 0), called("kill", victim, 15)
 
 
 @native("other processes")

@@ -15,7 +15,6 @@ import textwrap
 import pytest
 from support import SUPPORT
 
-from xlam_lib.data.apigen.sandbox.confine import held_by
 from xlam_lib.data.apigen.sandbox.line_child import LineChild
 from xlam_lib.data.apigen.sandbox.sandbox import Limits, Reference, Sandbox, reference
 
@@ -37,7 +36,7 @@ ALONE = textwrap.dedent(f"""
     import json, sys
     sys.path.insert(0, {str(SUPPORT)!r})
     import hostile_functions
-    from xlam_lib.data.apigen.sandbox import calls, confine, places
+    from xlam_lib.data.apigen.sandbox import confine, kernel
     CHANGES
     fences = confine.Fences(sys.path)
     sys.stdin.readline()
@@ -51,9 +50,9 @@ STAGES = {  # how the attacks are held, as changes to a process that is confined
     "call": None,
     "loading": None,
     "same user": SAME_USER,
-    "no Landlock": f"{SAME_USER}; places.abi_version = lambda: 0",
-    "no seccomp": f"{SAME_USER}; calls.supported = lambda: False",
-    "another user": "calls.supported = lambda: False; places.abi_version = lambda: 0",
+    "no Landlock": f"{SAME_USER}; kernel.abi_version = lambda: 0",
+    "no seccomp": f"{SAME_USER}; kernel.supported = lambda: False",
+    "another user": "kernel.supported = lambda: False; kernel.abi_version = lambda: 0",
 }
 
 

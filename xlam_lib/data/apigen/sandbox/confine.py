@@ -7,8 +7,8 @@ From the outside to the inside:
 
 * other processes and the network are out of sight, in namespaces of Linux; a process that root started is another user,
   without any capability (`privileges.py`);
-* Landlock lets only Python's files and those of the modules be read, and nothing be written (`places.py`);
-* seccomp refuses every system call that isn't on a list, also to native code (`calls.py`);
+* Landlock lets only Python's files and those of the modules be read, and nothing be written (`kernel.py`);
+* seccomp refuses every system call that isn't on a list, also to native code (`kernel.py`);
 * limits of the kernel on processor time, memory, size of files, core dumps and open files;
 * an audit hook of Python refuses sockets, new processes, signals and every change of a file with a clear message. It
   is no fence for who wants to get over it.
@@ -32,8 +32,15 @@ from typing import Any
 from landlockpy import Ruleset
 from seccompy import Filter
 
-from xlam_lib.data.apigen.sandbox.calls import WRITING, call_filter
-from xlam_lib.data.apigen.sandbox.places import SCOPES, TRUNCATES, installation, ruleset, version
+from xlam_lib.data.apigen.sandbox.kernel import (
+    SCOPES,
+    TRUNCATES,
+    WRITING,
+    call_filter,
+    installation,
+    ruleset,
+    version,
+)
 from xlam_lib.data.apigen.sandbox.privileges import become_nobody, drop_capabilities, go_apart
 from xlam_lib.processes import hide_memory, tie_to_parent
 

@@ -8,7 +8,6 @@ Example: `with Executor() as run: run.batch([Request("add_numbers", {"numbers": 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from xlam_lib.data.apigen.library.spec import Request
 from xlam_lib.data.apigen.sandbox.line_child import LineChild
@@ -38,7 +37,7 @@ class Executor(LineChild):
         seconds = self.slack_seconds + self.call_seconds * len(requests)
         error = "ProcessError: the tool took its process down or gave no answer in time"
         try:
-            answers = self.ask([asdict(request) for request in requests], seconds)
+            answers = self.ask([vars(request) for request in requests], seconds)
         except LineError as reason:
             answers, error = None, f"TypeError: arguments or result: {reason}"
         if answers is not None:

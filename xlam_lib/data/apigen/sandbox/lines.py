@@ -41,7 +41,7 @@ def line_of(value: Any) -> bytes:
 
 
 def value_of(line: bytes) -> Any:
-    """The value in a line of JSON; a LineError when it isn't JSON, too deep, or has texts or numbers that JSON lacks."""
+    """The value in a line of JSON; a LineError when it is too deep, or no JSON as other programs read it."""
     _check_depth(line)
     try:
         value = json.loads(line.decode(), parse_constant=_no_number, parse_float=_finite)

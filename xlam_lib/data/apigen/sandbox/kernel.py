@@ -1,19 +1,41 @@
-"""Which system calls of Linux a confined process may make: those listed here; the kernel refuses every other one.
+"""What the kernel of Linux refuses a confined process: files by Landlock, system calls by seccomp.
 
-    call_filter(writes=False).load()    # from here on, for this process and all that it starts
+    ruleset(["/home/me/project"]).restrict()    # from here on, for this process and all that it starts
+    call_filter(writes=True).load()
 
-Used by `confine.py`. The list is what Python needs to compute, to read files, to run threads and a loop of asyncio. It
-has no call that makes, changes or locks a file, connects, starts a program, sends a signal, or reads, writes or limits
-another process. Where one call does both harmless and harmful things, its arguments decide.
+Used by `confine.py`. Of files, Python's own and those where modules are found may be read, and nothing but /dev/null be
+written. As far as the kernel's Landlock has it, other processes get no signal, and their memory and environment can't
+be read through /proc, not even where their files could be.
+
+The list of system calls is what Python needs to compute, to read files, to run threads and a loop of asyncio. It has
+no call that makes, changes or locks a file, connects, starts a program, sends a signal, or reads, writes or limits
+another process; the kernel refuses every call that isn't on it, also to native code. Where one call does both harmless
+and harmful things, its arguments decide.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
+import sys
+import sysconfig
+from collections.abc import Iterable
 
+from landlockpy import AccessFS, LandlockError, Ruleset, Scope, abi_version
+from landlockpy.flags import LATEST_ABI, fs_for_abi
 from seccompy import Action, ArgCmp, CmpOp, Filter, SeccompError, UnsupportedError, supported, syscall_nr
+
+TRUNCATES, SCOPES = 3, 6  # versions of Landlock that hold every change of contents, and signals
+SYSTEM = (  # what the C library and Python's standard library read
+    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/usr/share/locale",
+    "/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/os-release", "/etc/ssl/openssl.cnf",
+    "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
+    "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu",
+)  # fmt: skip
+READ = AccessFS.READ_FILE | AccessFS.READ_DIR
+WRITE = AccessFS.WRITE_FILE | AccessFS.TRUNCATE
 
 ALLOWED = """
     read readv pread64 preadv write writev pwrite64 lseek close close_range dup dup2 dup3 pipe pipe2
@@ -41,6 +63,33 @@ SET_FLAGS, BY_SIGNAL = 4, 0o20000  # F_SETFL, and O_ASYNC, which lets the kernel
 OF_DEVICES = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # is it a terminal, its size, FIONREAD, FIONBIO, (N)CLEX
 OF_NAMES = (15, 16)  # PR_SET_NAME and PR_GET_NAME, of threads
 OF_LOADING = (1, 4, 22, 38)  # PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS
+
+
+def version() -> int:
+    """The version of the kernel's Landlock, e.g. 7; 0 where there is none."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return abi_version()
+    except LandlockError:
+        return 0
+
+
+def installation() -> list[str]:
+    """The folders of Python and its packages, e.g. ["/opt/venv", "/usr/local", "/opt/venv/lib/python3.11", ...]."""
+    return [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()]
+
+
+def ruleset(places: Iterable[str]) -> Ruleset | None:
+    """The rules for a process that may read these files and folders, too; None where the kernel has no Landlock."""
+    if not version():
+        return None
+    rules = Ruleset(handled_fs=fs_for_abi(LATEST_ABI), scoped=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET)
+    for place in dict.fromkeys((*SYSTEM, *installation(), *places)):
+        access = READ if os.path.isdir(place) else AccessFS.READ_FILE
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            rules.allow_path(place, access | WRITE if place == os.devnull else access)
+    return rules
 
 
 def call_filter(writes: bool, loading: bool = False) -> Filter | None:
