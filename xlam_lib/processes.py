@@ -35,7 +35,7 @@ import xlam_lib
 logger = logging.getLogger(__name__)
 GRACE = 10.0  # seconds between asking a group to end and forcing it
 STALLED = 600.0  # seconds without a sign of progress after which work that is watched counts as stuck
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
 def package_dir() -> Path:
@@ -51,6 +51,11 @@ def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     given = os.environ if given is None else given
     path = os.pathsep.join(filter(None, (str(package_dir()), given.get("PYTHONPATH"))))
     return {**given, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def bare_environment() -> dict[str, str]:
+    """A child's environment with nothing of ours but PATH, so without keys: `environment({"PATH": "/bin"})`."""
+    return environment({"PATH": os.environ.get("PATH", "")})
 
 
 class Child(subprocess.Popen):
@@ -71,7 +76,7 @@ class Child(subprocess.Popen):
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd=package_dir(),
-                env=environment(),
+                env=bare_environment(),
                 start_new_session=True,
             )
         except BaseException:
@@ -174,6 +179,15 @@ def tie_to_parent(number: int = signal.SIGTERM) -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def hide_memory() -> None:
+    """Keep other processes of this user from this one's memory and environment, for good; on Linux only.
+
+    For those that run strangers' functions beside them, such as a trainer. Root sees them still, debuggers don't.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def how_ended(code: int) -> str:

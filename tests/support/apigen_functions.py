@@ -93,6 +93,66 @@ def _threaded() -> list[int]:
     return found
 
 
+def _everyday() -> list:
+    """What functions that people bring do: none of it needs a right of its own."""
+    import contextlib
+    import csv
+    import datetime
+    import decimal
+    import io
+    import json
+    import random
+    import re
+    import sqlite3
+    import tomllib
+    import zoneinfo
+    from pathlib import Path
+
+    import numpy
+
+    base = sqlite3.connect(":memory:")
+    base.execute("create table t (a)")
+    base.executemany("insert into t values (?)", [(n,) for n in range(3)])
+    day = datetime.datetime(2026, 12, 31, 20, tzinfo=zoneinfo.ZoneInfo("UTC"))
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        print("unheard")
+    return [
+        base.execute("select sum(a) from t").fetchone()[0],
+        str(decimal.Decimal("1.1").quantize(decimal.Decimal("0.01"))),
+        re.sub("a+", "b", "aaa"),
+        int(numpy.arange(4).sum()),
+        day.astimezone(zoneinfo.ZoneInfo("Asia/Tokyo")).isoformat(),
+        next(csv.reader(io.StringIO("x,1"))),
+        tomllib.loads("a = 2")["a"],
+        len(json.loads("[1, 2, 3, 4]")),
+        os.environ.get("HOME", ""),
+        asyncio.run(asyncio.sleep(0, 1)),
+        0 <= random.random() < 1 and "_everyday" in Path(__file__).read_text(),
+    ]
+
+
+def _nested() -> list:
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    return deep
+
+
+def _nested_answer() -> None:
+    os.write(3, b'{"result": ' + b"[" * 40_000 + b"]" * 40_000 + b"}\n")
+    os._exit(0)
+
+
+def _forged_answer() -> None:
+    os.write(3, b'{"result": 1, "network": "none"}\n')
+    os._exit(0)
+
+
+def _endless_number() -> None:
+    os.write(3, b'{"result": ' + b"9" * 50_000 + b"}\n")
+    os._exit(0)
+
+
 def _counted() -> int:
     global COUNT
     COUNT += 1

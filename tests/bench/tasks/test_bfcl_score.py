@@ -7,6 +7,7 @@ import pytest
 
 from xlam_lib.bench.tasks import bfcl, bfcl_check, bfcl_score
 from xlam_lib.codec import BRIEF_STYLE, Answer, render_answer
+from xlam_lib.data.apigen.sandbox.kernel import version
 from xlam_lib.trajectory import ToolCall
 
 JAVA_REFUSED = {
@@ -106,6 +107,54 @@ def test_a_checker_that_hangs_or_breaks_is_not_a_wrong_answer(monkeypatch):
     assert time.monotonic() - began < 20
     broken = bfcl_check._verdict(lambda *_: {}["valid"], str, question, (call,))
     assert (broken.valid, broken.error_type) == (None, "checker:KeyError")
+
+
+def test_calls_nested_without_end_are_wrong_and_the_others_are_checked():
+    question = bfcl.load("multiple")[0]
+    calls = bfcl.ground_truth(question).calls
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    verdicts = bfcl_check.check_in_child([question] * 3, [calls, (ToolCall(calls[0].name, {"a": deep}),), calls])
+    assert [verdict.valid for verdict in verdicts] == [True, False, True]
+    assert verdicts[1].error_type == "arguments_error:json" and verdicts[1].id == question.id
+
+
+HOSTILE_CHECKER = """
+import os
+from xlam_lib.bench.tasks import bfcl_check
+def check(question, calls):
+    held = []
+    for attack in ATTACKS:
+        try:
+            attack()
+        except (OSError, MemoryError):
+            held.append(attack.__name__)
+    return bfcl_check.Verdict(question.id, None, " ".join(held), " ".join(os.environ))
+def write(): open(os.environ["PATH"].split(":")[0] + "/written", "w")
+def memory(): bytearray(64 * 1024**3)
+def program(): os.posix_spawn("/bin/true", ["true"], {})
+def environment(): open(f"/proc/{os.getppid()}/environ", "rb").read()
+ATTACKS = [write, memory, program, environment]
+bfcl_check.checker = lambda: check
+bfcl_check._child(5.0, 60.0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fences are Linux's")
+def test_the_child_is_fenced_in_and_has_no_keys(monkeypatch, tmp_path):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    original = bfcl_check.Child
+    monkeypatch.setattr(
+        bfcl_check,
+        "Child",
+        lambda command, *more, **options: original([*command[:1], "-c", HOSTILE_CHECKER], *more, **options),
+    )
+    (verdict,) = bfcl_check.check_in_child([bfcl.load("multiple")[0]], [()])
+    held = "write memory program" + (" environment" if version() else "")
+    assert verdict.error_type.startswith(held) and "OPENAI_API_KEY" not in verdict.error
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_child_that_dies_is_one_clear_error(monkeypatch):

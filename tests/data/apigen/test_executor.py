@@ -1,10 +1,13 @@
 """The child process that runs the tools: results, errors, limits."""
 
+from pathlib import Path
+
 import pytest
 
 from xlam_lib.data.apigen import TOOLS
 from xlam_lib.data.apigen.library.spec import Request
 from xlam_lib.data.apigen.sandbox.executor import ExecutionError, Executor
+from xlam_lib.data.apigen.sandbox.kernel import call_filter
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,22 @@ def test_a_dead_child_is_replaced(executor):
     executor._child.wait()
     requests = [Request("add_numbers", {"numbers": [number, 1]}) for number in range(3)]
     assert executor.batch(requests) == [{"result": {"sum": float(number + 1)}} for number in range(3)]
+
+
+def test_arguments_that_are_no_json_are_one_error(executor):
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    requests = [Request("add_numbers", {"numbers": numbers}) for numbers in ([1], deep, [float("nan")], [2])]
+    first, *bad, last = executor.batch(requests)
+    assert (first, last) == ({"result": {"sum": 1.0}}, {"result": {"sum": 2.0}})
+    assert all(answer["error"].startswith("TypeError: arguments or result: not JSON") for answer in bad)
+
+
+@pytest.mark.skipif(call_filter(writes=True) is None, reason="this machine has no seccomp")
+def test_the_child_is_fenced_in(executor):
+    executor.run("add_numbers", {"numbers": [1, 1]})
+    assert "Seccomp:\t2" in Path(f"/proc/{executor._child.pid}/status").read_text()
 
 
 def test_tools_always_answer_the_same(executor):

@@ -48,10 +48,13 @@ def test_the_first_line_may_be_a_greeting() -> None:
         def greeting(self) -> dict:
             return {"limits": 5}
 
+        def greeted(self, answer: object) -> None:
+            self.said = answer
+
     with Greeting("none") as greeted:
-        code = "import sys\nsays = sys.stdin.readline()\nfor line in sys.stdin:\n    print(says, flush=True)"
-        greeted._command = [sys.executable, "-c", code]
-        assert greeted.ask("who?", 20.0) == {"limits": 5}
+        code = "import sys\nsays = sys.stdin.readline()\nprint(says, end='', flush=True)\n"
+        greeted._command = [sys.executable, "-c", code + "for line in sys.stdin: print(line, end='', flush=True)"]
+        assert greeted.ask("who?", 20.0) == "who?" and greeted.said == {"limits": 5}
 
 
 def test_our_environment_stays_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def test_functions_documents_and_conversations_in_one_folder(tmp_path, store, ca
     assert {row.source.license for row in rows} == {"MIT"} and len({row.trajectory_id for row in rows}) == len(rows)
     assert any(tool.name == "find_item" for row in rows for tool in row.tools)
     assert all(row.validate("warning") == [] for row in rows)
-    assert found["network_held_by"]
+    assert found["network_held_by"] and "files to read" in found["held_by"]
 
 
 def test_same_seed_same_bytes_in_another_process(tmp_path, store):

@@ -6,7 +6,8 @@ the list's place while it imports, and takes every trace away again.
 
 What a model predicted is checked in a child process, each answer within a few seconds: the checker matches model text
 against regular expressions that can take for ever. The child is this module: `python -m
-xlam_lib.bench.tasks.bfcl_check` reads one JSON object a line from standard input and writes one verdict a line.
+xlam_lib.bench.tasks.bfcl_check` reads one JSON object a line from standard input and writes one verdict a line, fenced
+in like functions of strangers (`data/apigen/sandbox/confine.py`), with a limit to its memory and none of our keys.
 """
 
 from __future__ import annotations
@@ -24,17 +25,21 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from xlam_lib.bench.tasks.bfcl import NO_CALL, PACKAGE, BfclError, Question
-from xlam_lib.processes import Child, how_ended, package_dir
+from xlam_lib.data.apigen.sandbox.confine import Fences, Limits
+from xlam_lib.data.apigen.sandbox.lines import LineError, line_of
+from xlam_lib.processes import Child, bare_environment, how_ended, package_dir
 from xlam_lib.trajectory import ToolCall
 
 MODEL_LIST = f"{PACKAGE}.constants.model_config"
 MODEL = "xlam"  # a name for the checker; its stub says: dots in function names stay
 SECONDS = 5.0  # of the processor, for one answer
+MEMORY_MB = 2048
 FAULTS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
     LookupError,
+    MemoryError,
     NameError,
     NotImplementedError,
     RecursionError,
@@ -75,16 +80,31 @@ def check(questions: Sequence[Question], calls: Sequence[Sequence[ToolCall]]) ->
 def check_in_child(
     questions: Sequence[Question], calls: Sequence[Sequence[ToolCall]], seconds: float = SECONDS
 ) -> list[Verdict]:
-    """Verdicts on predicted calls, from a child process; one that takes longer than `seconds` gets None."""
-    items = [_item(question, found) for question, found in zip(questions, calls, strict=True)]
+    """Verdicts on predicted calls, from a child process; one that takes longer than `seconds` gets None.
+
+    Calls whose arguments no line of JSON can hold are wrong: no question accepts what is nested so deep, or no JSON.
+    """
+    unfit: dict[int, Verdict] = {}
+    items: list[str] = []
+    for number, (question, found) in enumerate(zip(questions, calls, strict=True)):
+        try:
+            items.append(_item(question, found))
+        except LineError as error:
+            unfit[number] = Verdict(question.id, False, "arguments_error:json", f"the calls are {error}"[:300])
+    asked = [question for number, question in enumerate(questions) if number not in unfit]
+    verdicts = iter(_ask_child(asked, items, seconds))
+    return [unfit[number] if number in unfit else next(verdicts) for number in range(len(questions))]
+
+
+def _ask_child(questions: Sequence[Question], items: Sequence[str], seconds: float) -> list[Verdict]:
     if not items:
         return []
-    command = [sys.executable, "-m", "xlam_lib.bench.tasks.bfcl_check", str(seconds)]
     limit = 60 + (seconds + 1) * len(items)
+    command = [sys.executable, "-m", "xlam_lib.bench.tasks.bfcl_check", str(seconds), str(limit)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with Child(command, cwd=package_dir(), text=True, encoding="utf-8", **pipes) as child:
+    with Child(command, bare_environment(), cwd=package_dir(), text=True, encoding="utf-8", **pipes) as child:
         try:
-            output, errors = child.communicate("\n".join(items), timeout=limit)
+            output, errors = child.communicate("".join(items), timeout=limit)
         except subprocess.TimeoutExpired as error:
             raise BfclError(
                 f"the child that checks BFCL answers took longer than {limit:.0f} s and was stopped"
@@ -135,19 +155,19 @@ def _own_modules() -> dict[str, ModuleType]:
 
 
 def _item(question: Question, calls: Sequence[ToolCall]) -> str:
-    return json.dumps(
-        {
-            "id": question.id,
-            "category": question.category,
-            "functions": question.functions,
-            "accepted": question.accepted,
-            "calls": [{"name": call.name, "arguments": call.arguments} for call in calls],
-        }
-    )
+    item = {
+        "id": question.id,
+        "category": question.category,
+        "functions": question.functions,
+        "accepted": question.accepted,
+        "calls": [{"name": call.name, "arguments": call.arguments} for call in calls],
+    }
+    return line_of(item).decode()
 
 
-def _child(seconds: float) -> None:
+def _child(seconds: float, limit: float) -> None:
     ask = checker()
+    Fences(sys.path).around_call(Limits(cpu_seconds=limit, memory_mb=MEMORY_MB))
     verdicts, sys.stdout = sys.stdout, sys.stderr  # whatever the checker prints is no verdict
     for line in sys.stdin:
         item = json.loads(line)
@@ -182,4 +202,4 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    _child(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)
+    _child(*map(float, sys.argv[1:]))

@@ -99,6 +99,7 @@ def _single_turn(
         pipeline = Pipeline(library, generator, checker, runner, settings.attempts, source, note)
         yield from (trajectory for _, trajectory in pipeline.run(plans) if trajectory is not None)
         accounting["network_held_by"] = sorted(runner.fences)
+        accounting["held_by"] = runner.sandbox.held_by
     accounting["functions"] = len(library)
     accounting["single_turn"] = pipeline.tally.to_dict()
 

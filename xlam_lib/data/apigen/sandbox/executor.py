@@ -8,10 +8,10 @@ Example: `with Executor() as run: run.batch([Request("add_numbers", {"numbers": 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from xlam_lib.data.apigen.library.spec import Request
 from xlam_lib.data.apigen.sandbox.line_child import LineChild
+from xlam_lib.data.apigen.sandbox.lines import LineError
 from xlam_lib.errors import XlamError
 
 CALL_SECONDS = 1.0
@@ -35,11 +35,15 @@ class Executor(LineChild):
         if not requests:
             return []
         seconds = self.slack_seconds + self.call_seconds * len(requests)
-        answers = self.ask([asdict(request) for request in requests], seconds)
+        error = "ProcessError: the tool took its process down or gave no answer in time"
+        try:
+            answers = self.ask([vars(request) for request in requests], seconds)
+        except LineError as reason:
+            answers, error = None, f"TypeError: arguments or result: {reason}"
         if answers is not None:
             return answers
         if len(requests) == 1:
-            return [{"error": "ProcessError: the tool took its process down or gave no answer in time"}]
+            return [{"error": error}]
         return [answer for request in requests for answer in self.batch([request])]
 
     def run(self, tool: str, arguments: dict, returns: dict[str, str] | None = None) -> dict:

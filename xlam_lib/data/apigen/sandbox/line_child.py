@@ -6,7 +6,6 @@ Example: `Executor().ask([], seconds=20.0)` -> [], or None when no whole line ca
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import subprocess
@@ -16,9 +15,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from xlam_lib.processes import Child, environment
+from xlam_lib.data.apigen.sandbox.lines import AnswerError, LineError, line_of, value_of
+from xlam_lib.processes import Child, bare_environment
 
 PIECE = 1 << 16
+LONGEST = 1 << 28  # bytes of an answer
 
 
 class LineChild:
@@ -27,9 +28,10 @@ class LineChild:
     Of our environment the child sees only PATH.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, module: str, arguments: Sequence[str] = (), longest: int = LONGEST) -> None:
         self._command = [sys.executable, "-m", module, *arguments]
         self._child: Child | None = None
+        self.longest = longest
 
     def __enter__(self) -> Self:
         return self
@@ -40,20 +42,26 @@ class LineChild:
         self.stop()
 
     def ask(self, question: Any, seconds: float) -> Any:
-        """The answer, or None when the child died or gave no whole line in so many seconds."""
-        line = json.dumps(question, allow_nan=False).encode() + b"\n"
+        """The answer, or None when the child died or gave no whole line in so many seconds.
+
+        A LineError when the question can't be a line of JSON; an AnswerError when the answer isn't one, or is too long.
+        """
+        line, end = line_of(question), time.monotonic() + seconds
         try:
-            child = self._started()
-            assert child.stdin is not None
-            child.stdin.write(line)
-            child.stdin.flush()
-            answer = self._read(child, time.monotonic() + seconds)
+            child = self._started(end)
+            _write(child, line, end)
+            answer = _read(child, end, self.longest)
         except BrokenPipeError:
             answer = b""
         if not answer.endswith(b"\n"):
             self.stop()
+            if len(answer) > self.longest:
+                raise AnswerError(f"longer than {self.longest} bytes")
             return None
-        return json.loads(answer)
+        try:
+            return value_of(answer)
+        except LineError as error:
+            raise AnswerError(str(error)) from error
 
     def stop(self) -> None:
         """Ends the child, if there is one; the next question starts another."""
@@ -65,25 +73,40 @@ class LineChild:
         """The first line that a child gets, when it starts; none unless a subclass gives one."""
         return None
 
-    def _started(self) -> Child:
+    def greeted(self, answer: Any) -> None:
+        """What the child answers to a greeting."""
+
+    def _started(self, end: float) -> Child:
         if self._child is None or self._child.poll() is not None:
             self.stop()
-            bare = environment({"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0", "TZ": "UTC"})
+            bare = {**bare_environment(), "PYTHONHASHSEED": "0", "TZ": "UTC"}
             self._child = Child(self._command, bare, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert self._child.stdin is not None
+            os.set_blocking(self._child.stdin.fileno(), False)
             if (greeting := self.greeting()) is not None:
-                assert self._child.stdin is not None
-                self._child.stdin.write(json.dumps(greeting).encode() + b"\n")
+                _write(self._child, line_of(greeting), end)
+                if (answer := _read(self._child, end, self.longest)).endswith(b"\n"):
+                    self.greeted(value_of(answer))
         return self._child
 
-    @staticmethod
-    def _read(child: Child, deadline: float) -> bytes:
-        """One line; less when the child died, or stopped in the middle of it."""
-        assert child.stdout is not None
-        handle, answer = child.stdout.fileno(), bytearray()
-        while not answer.endswith(b"\n") and (left := deadline - time.monotonic()) > 0:
-            if select.select([handle], [], [], left)[0]:
-                piece = os.read(handle, PIECE)
-                if not piece:
-                    break
-                answer += piece
-        return bytes(answer)
+
+def _write(child: Child, line: bytes, end: float) -> None:
+    """All of it; less when the child doesn't take it in time."""
+    assert child.stdin is not None
+    handle, rest = child.stdin.fileno(), memoryview(line)
+    while rest and (left := end - time.monotonic()) > 0:
+        if select.select([], [handle], [], left)[1]:
+            rest = rest[os.write(handle, rest[:PIECE]) :]
+
+
+def _read(child: Child, end: float, longest: int) -> bytes:
+    """One line; less when the child died or stopped in the middle of it, more than `longest` when it is too long."""
+    assert child.stdout is not None
+    handle, answer = child.stdout.fileno(), bytearray()
+    while not answer.endswith(b"\n") and len(answer) <= longest and (left := end - time.monotonic()) > 0:
+        if select.select([handle], [], [], left)[0]:
+            piece = os.read(handle, PIECE)
+            if not piece:
+                break
+            answer += piece
+    return bytes(answer)

@@ -6,16 +6,21 @@
 
     with Sandbox(Limits(seconds=2.0)) as box:
         box.run(reference(halve), {"number": 3})    # {"result": 1.5, "network": "seccomp"}
+        box.held_by    # {"network": ["seccomp", "namespaces"], "files to read": ["Landlock"], ...}
 
 Each call has a process of its own. A function that fails, never ends, eats all memory, forks, is killed or answers
 without end gives one `{"error": "TimeoutError: ..."}`; the next call is not touched. What exactly is held back, and
-what isn't, stands in `confine.py`; an answer's "network" says which fence held it. The embedded tools have a
-quicker executor (`executor.py`), for they are known to behave.
+what isn't, stands in `confine.py`. Which fences this system has is known once the child has started (`held_by`): what
+none of them holds is logged; an answer's "network" says which one held that. Functions of one sandbox are loaded into
+one process, so give functions that must not meddle with each other's results a sandbox each. The embedded tools have
+a quicker executor (`executor.py`), for they are known to behave.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
+import logging
 import os
 import sys
 import textwrap
@@ -26,10 +31,14 @@ from typing import Any
 
 from xlam_lib.data.apigen.sandbox.confine import Limits
 from xlam_lib.data.apigen.sandbox.line_child import LineChild
+from xlam_lib.data.apigen.sandbox.lines import AnswerError, LineError
 from xlam_lib.errors import XlamError
-from xlam_lib.processes import package_dir
+from xlam_lib.processes import hide_memory, package_dir
 
+logger = logging.getLogger(__name__)
 SLACK_SECONDS = 30.0  # to start the child and to load a module on a busy machine
+SPARE_BYTES = 10_000  # what an answer may have beside a result
+LONGEST_ERROR = 2100  # characters
 
 __all__ = ["Limits", "Reference", "Sandbox", "reference"]
 
@@ -83,24 +92,48 @@ class Sandbox(LineChild):
     def __init__(self, limits: Limits | None = None, slack_seconds: float = SLACK_SECONDS) -> None:
         self.limits = limits or Limits()
         self.slack_seconds = slack_seconds
-        super().__init__("xlam_lib.data.apigen.sandbox.sandbox_child")
+        self.held_by: dict[str, list[str]] = {}
+        self._folders: set[str] = set()  # of files with functions
+        super().__init__("xlam_lib.data.apigen.sandbox.sandbox_child", longest=self.limits.answer_bytes + SPARE_BYTES)
+        hide_memory()
 
     def greeting(self) -> dict[str, Any]:
-        """The limits, and where modules are found by now."""
+        """The limits, where modules are found by now, and what else may be read."""
         places = list(dict.fromkeys(os.path.abspath(place) for place in (*sys.path, package_dir())))
-        return {"limits": asdict(self.limits), "path": places}
+        return {"limits": asdict(self.limits), "path": places, "folders": sorted(self._folders)}
+
+    def greeted(self, answer: Any) -> None:
+        """Takes note of what holds functions here."""
+        self.held_by = answer
+        _tell(tuple(thing for thing, fences in answer.items() if not fences))
 
     def run(self, function: Reference, arguments: dict[str, Any]) -> dict[str, Any]:
         """One call: {"result": ..., "network": "seccomp"} or {"error": "ValueError: ..."}."""
         where = (function.module, function.name, function.path, function.source)
+        if function.path and (folder := os.path.dirname(os.path.abspath(function.path))) not in self._folders:
+            self._folders.add(folder)
+            self.stop()  # what may be read is fixed when a child starts
         try:
             answer = self.ask({"function": where, "arguments": arguments}, self.limits.seconds + self.slack_seconds)
-        except (TypeError, ValueError) as error:
-            return {"error": f"TypeError: the arguments are not JSON ({error})"}
+        except AnswerError as error:
+            return {"error": f"OutputError: the answer is {error}"}
+        except LineError as error:
+            return {"error": f"TypeError: the arguments are {error}"}
         if answer is None:
             return {"error": "ProcessError: the child process died or hung while it loaded or ran the function"}
-        return answer
+        if not isinstance(answer, dict) or len(answer) != 1:
+            return {"error": "ProcessError: the function wrote into the answer"}
+        if "result" in answer:
+            return {**answer, "network": next(iter(self.held_by["network"]), "audit hook")}
+        return {"error": str(answer.get("error"))[:LONGEST_ERROR]}
 
     def batch(self, calls: Sequence[tuple[Reference, dict[str, Any]]]) -> list[dict[str, Any]]:
         """Some calls, one after another, in order; each as in `run`."""
         return [self.run(function, arguments) for function, arguments in calls]
+
+
+@functools.cache
+def _tell(things: tuple[str, ...]) -> None:
+    """Says once in a process what nothing here holds."""
+    if things:
+        logger.warning("functions in the sandbox: nothing in this system's kernel holds %s", ", ".join(things))

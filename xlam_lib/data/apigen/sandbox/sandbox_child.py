@@ -3,8 +3,8 @@
     python -m xlam_lib.data.apigen.sandbox.sandbox_child   # a request a line on standard input, answers on output
 
 A call therefore never meets what an earlier call left behind (changed globals, used-up time, open files), and whatever
-happens to its process is one error in one answer. The module of a function is loaded once, before the fences go up:
-whoever gave us the function has imported it already.
+happens to its process is one error in one answer. The module of a function is loaded once, here, already behind fences:
+it may start processes, which end with this one, and use more memory than a call. What it brings along, calls may use.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ import importlib.util
 import inspect
 import json
 import os
+import resource
 import select
 import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from xlam_lib.data.apigen.sandbox.confine import Limits, confine
+from xlam_lib.data.apigen.sandbox.confine import Fences, Limits, held_by
+from xlam_lib.processes import tie_to_parent
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+LOADING = 4  # times the memory of a call, for the data of this process
 
 
 @functools.cache
@@ -61,8 +68,6 @@ def _module(module: str, path: str) -> Any:
 
 def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """The result as plain JSON values."""
-    from pydantic import ConfigDict, TypeAdapter
-
     result = function(**arguments)
     if inspect.isawaitable(result):
 
@@ -70,7 +75,14 @@ def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
             return await result
 
         result = asyncio.run(wait())
-    return TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants")).dump_python(result, mode="json")
+    return _plain().dump_python(result, mode="json")
+
+
+@functools.cache
+def _plain() -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 
 
 def _described(error: BaseException) -> str:
@@ -80,7 +92,7 @@ def _described(error: BaseException) -> str:
         return f"{type(error).__name__}: "
 
 
-def _in_child(function: Callable[..., Any], arguments: dict[str, Any], limits: Limits, answers: int) -> None:
+def _in_child(call: Callable[[], Any], limits: Limits, fences: Fences, answers: int) -> None:
     """Runs in the forked process and never returns."""
     status = 1
     try:
@@ -89,11 +101,12 @@ def _in_child(function: Callable[..., Any], arguments: dict[str, Any], limits: L
         for stream in (0, 1, 2):
             os.dup2(nothing, stream)
         os.dup2(answers, 3)
-        os.closerange(4, 256)
-        held = confine(limits)
-        os.write(3, json.dumps({"network": held}).encode() + b"\n")
+        tie_to_parent(signal.SIGKILL)
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        fences.around_call(limits)
+        os.closerange(4, most)
         try:
-            answer = json.dumps({"result": called(function, arguments)}, allow_nan=False)
+            answer = json.dumps({"result": call()}, allow_nan=False)
         except BaseException as error:  # also SystemExit: a tool that ends its process has failed
             answer = json.dumps({"error": _described(error)})
         data = memoryview(answer.encode() + b"\n")
@@ -104,13 +117,16 @@ def _in_child(function: Callable[..., Any], arguments: dict[str, Any], limits: L
         os._exit(status)
 
 
-def run_one(function: Callable[..., Any], arguments: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    """One call in a process of its own: {"result": ...} or {"error": "TimeoutError: ..."}."""
+def run_one(call: Callable[[], Any], limits: Limits, fences: Fences) -> bytes:
+    """One call in a process of its own: a line with {"result": ...} or {"error": "TimeoutError: ..."}.
+
+    What the call's process says is no more than passed on, for the line may hold anything.
+    """
     mine, theirs = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(mine)
-        _in_child(function, arguments, limits, theirs)
+        _in_child(call, limits, fences, theirs)
     os.close(theirs)
     end = time.monotonic() + limits.seconds
     text, fault = _read(mine, limits, end)
@@ -119,16 +135,14 @@ def run_one(function: Callable[..., Any], arguments: dict[str, Any], limits: Lim
     if status is None:
         _kill(child)
         os.waitpid(child, 0)
-        return {"error": fault or f"TimeoutError: no end within {limits.seconds:g} s"}
-    lines = text.split(b"\n")
-    if len(lines) > 3:
-        return {"error": "ProcessError: the function wrote into the answer"}
-    if len(lines) == 3 and not lines[2]:
-        try:
-            return {**json.loads(lines[1]), "network": json.loads(lines[0])["network"]}
-        except (ValueError, TypeError, KeyError):
-            return {"error": "ProcessError: the function wrote into the answer"}
-    return {"error": _death(status, limits)}
+        return _error(fault or f"TimeoutError: no end within {limits.seconds:g} s")
+    if text.find(b"\n") + 1 == len(text) > 0:
+        return text
+    return _error("ProcessError: the function wrote into the answer" if b"\n" in text else _death(status, limits))
+
+
+def _error(text: str) -> bytes:
+    return json.dumps({"error": text}).encode() + b"\n"
 
 
 def _read(pipe: int, limits: Limits, end: float) -> tuple[bytes, str]:
@@ -186,16 +200,24 @@ def main() -> None:
     greeting = json.loads(requests.readline())
     limits = Limits(**greeting["limits"])
     sys.path[:] = greeting["path"]
+    fences = Fences([*greeting["path"], *greeting["folders"]], loading=True)
+    memory = LOADING * limits.memory_mb * 1024**2
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    _say(answers, json.dumps(held_by(fences.names)).encode() + b"\n")
+    _plain()  # here once, instead of in each call
     for line in requests:
         request = json.loads(line)
         try:
             function = load(*request["function"])
         except BaseException as error:
-            answer = {"error": f"LoadError: {_described(error)}"}
+            _say(answers, _error(f"LoadError: {_described(error)}"))
         else:
-            answer = run_one(function, request["arguments"], limits)
-        answers.write(json.dumps(answer).encode() + b"\n")
-        answers.flush()
+            _say(answers, run_one(functools.partial(called, function, request["arguments"]), limits, fences))
+
+
+def _say(answers: BinaryIO, line: bytes) -> None:
+    answers.write(line)
+    answers.flush()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The child process in which the embedded tools run: limited processor time a call, limited memory, no files written.
+"""The child process in which the embedded tools run: limited processor time a call, limited memory, fenced for good.
 
 Started by `executor.py` as `python -m xlam_lib.data.apigen.sandbox.worker`; reads a batch of requests a line from
 standard input and answers each batch with one line.
@@ -7,12 +7,12 @@ standard input and answers each batch with one line.
 from __future__ import annotations
 
 import json
-import resource
 import signal
 import sys
 
-CPU_SECONDS = 300
-MEMORY_BYTES = 2 * 1024**3
+from xlam_lib.data.apigen.sandbox.confine import Fences, Limits
+
+LIMITS = Limits(cpu_seconds=300, memory_mb=2048)
 ERRORS = (  # what a tool may raise; anything else ends the child, which the parent notices
     ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TimeoutError, TypeError, ValueError,
 )  # fmt: skip
@@ -43,9 +43,7 @@ def run_one(request: dict, call_seconds: float = 1.0) -> dict:
 
 def main(call_seconds: float = 1.0) -> None:
     """Serves batches from standard input until it closes."""
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    Fences(sys.path).around_call(LIMITS, hook=False)  # these tools are known: no message is needed, and it takes time
     signal.signal(signal.SIGPROF, _too_long)
     for line in sys.stdin.buffer:
         answers = [run_one(request, call_seconds) for request in json.loads(line)]
