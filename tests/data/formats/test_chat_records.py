@@ -191,6 +191,15 @@ def test_weights_of_all_messages() -> None:
     assert all(step.trainable for step in one(*answers, loss=0.0).steps)  # of a record, that is a measurement
 
 
+@pytest.mark.parametrize("label", [True, False, 1, 0, None])
+def test_a_completion_to_be_avoided_teaches_nothing(label: object) -> None:
+    """The label of a row for KTO belongs to the completion beside it; beside messages it may say anything."""
+    answer = {"role": "assistant", "content": "5"}
+    (t,) = openai_chat.convert({"prompt": [USER], "completion": [answer], "label": label}, "a:1")
+    assert t.steps[-1].trainable is (label in (True, None)) and t.extra.get("label") == label
+    assert one(answer, label=label).steps[-1].trainable
+
+
 # --- how a record ended, and fields that nobody knows
 
 

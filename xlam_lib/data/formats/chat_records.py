@@ -19,6 +19,7 @@ from xlam_lib.data.formats.chats.learning import (
     OF_RECORD,
     WEIGHTS,
     answers_of,
+    is_undesired,
     is_weight,
     mask_of,
     outcome_of,
@@ -62,6 +63,8 @@ def trajectory_of(source: SourceInfo, record: dict[str, Any], where: str) -> Tra
     mask = mask_of(record, sum(len(messages) for _, messages in lists))
     if mask is not None:
         lists = _masked(lists, mask)
+    elif [name for name, _ in lists] == list(HALVES) and is_undesired(record):
+        lists = [lists[0], *_masked(lists[1:], [False] * len(lists[1][1]))]
     record, other_tools = _with_tools(record, lists)
     turns = [turn for name, messages in lists for turn in turns_of(messages, name)]
     conversation = read_turns(with_bare_calls(turns, record))

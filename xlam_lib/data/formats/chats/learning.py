@@ -16,6 +16,7 @@ from xlam_lib.trajectory import Outcome
 WEIGHTS = ("weight", "loss_weight", "loss_scale", "loss", "loss_mask", "train", "trainable", "is_trainable")
 MASKS = ("loss_mask", "loss_weight", "loss_weights", "weights", "train_mask", "train")  # of a record: one a message
 OF_RECORD = ("weight", "loss_weight", "train", "trainable", "is_trainable")  # of a record: one for all messages
+UNDESIRED = "label"  # KTO's, of the completion beside it
 SUCCESS = ("success", "resolved", "is_resolved", "solved", "passed", "correct", "is_correct", "is_success")
 REWARD = "reward"
 ANSWERS = ("answer", "label", "labels", "score", "scores", "ground_truth", "solution", "reward", *SUCCESS)
@@ -58,6 +59,14 @@ def mask_of(record: Mapping[str, Any], count: int) -> Sequence[bool] | None:
     lists = (record[key] for key in MASKS if isinstance(record.get(key), list))
     mask = next((value for value in lists if len(value) == count), None)
     return None if mask is None else [not is_zero(value) for value in mask]
+
+
+def is_undesired(record: Mapping[str, Any]) -> bool:
+    """Whether a record's completion is one to be avoided, as KTO's rows say it: `is_undesired({"label": False})`.
+
+    It isn't learnt from, then, and the label stays in `extra` (https://huggingface.co/docs/trl/dataset_formats).
+    """
+    return is_zero(record.get(UNDESIRED))
 
 
 def reward_of(message: Mapping[str, Any]) -> float | None:
