@@ -20,7 +20,6 @@ from xlam_lib.errors import TrajectoryError
 from xlam_lib.references import UNFIT, JsonValidator, json_validator, root_parts, schema_fault
 from xlam_lib.schema import Tool
 
-
 Accepts = Callable[[Any], bool]
 TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -139,7 +138,9 @@ def validator_of(rules: Rules) -> JsonValidator:
     except (RecursionError, ArithmeticError) as error:  # nested too deeply, or a pattern with a count of many digits
         raise TrajectoryError(f"parameters can't be read as JSON Schema: {_short(str(error))}") from error
     if fault is not None:
-        raise TrajectoryError(f"parameters are not JSON Schema: {_short(fault.message)} at {fault.json_path}") from fault
+        raise TrajectoryError(
+            f"parameters are not JSON Schema: {_short(fault.message)} at {fault.json_path}"
+        ) from fault
     return json_validator(parsed)
 
 
