@@ -34,6 +34,7 @@ fast = msgspec.json.Decoder().decode  # raises one of DECODE_ERRORS where json.l
 _fast_sorted = msgspec.json.Encoder(order="sorted").encode
 _sorted = json.JSONEncoder(sort_keys=True).encode
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+ONE_KIND = bytes.maketrans(b"{}", b"[]")
 TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 DIGITS = bytes.maketrans(b"123456789", b"000000000")
 fast_bytes = msgspec.json.Encoder().encode  # of values that are known to be plain: NaN would become null
@@ -198,9 +199,9 @@ def is_deeper(line: bytes, most: int) -> bool:
     """Whether lists and objects of a line lie more than so deep in one another: `is_deeper(b'{"a": [1]}', 1)`."""
     if len(line.translate(None, NOT_BRACKETS)) <= 2 * most:  # nearly always
         return False
-    brackets = TEXT.sub(b"", line).translate(None, NOT_BRACKETS)
+    brackets = TEXT.sub(b"", line).translate(ONE_KIND, NOT_BRACKETS)
     for _ in range(most):
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        brackets = brackets.replace(b"[]", b"")  # the innermost of each
         if not brackets:
             return False
     return True

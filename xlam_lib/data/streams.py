@@ -31,7 +31,7 @@ from xlam_lib.schema import Frozen
 
 CHUNK = 1 << 20
 HEAD = 8 << 20  # bytes that are looked at first: a list that is no longer is taken apart at once
-LONGEST = 32 << 20  # bytes (in a list, characters) of a record: a line, an element of a list, a row
+LONGEST = 64 << 20  # bytes (in a list, characters) of a record: a line, an element of a list, a row
 WHOLE = 128 << 20  # bytes of what is held as a whole: a file that is one object, a text, a member of a zip
 TOO_LONG = f"a record of more than {LONGEST >> 20} MB"
 SIGNS = 10_000_000  # brackets and quotes that are looked at to find where a broken element ends

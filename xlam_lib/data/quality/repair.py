@@ -35,7 +35,7 @@ def repaired(tool: Tool, arguments: dict[str, Any]) -> tuple[dict[str, Any], lis
     """(arguments, repairs made): `repaired(tool, {"n": "5"})` -> ({"n": 5}, ["n: '5' read as 5"]).
 
     A repair stays only if it leaves fewer faults; they are tried together, and apart where together they don't help
-    (TRIES times at most, the rest stay as they are). Arguments in which none was made come back themselves, else a copy.
+    (TRIES times at most, the rest stay as they are). Arguments in which none was made come back themselves.
     """
     result, faults = arguments, argument_faults(tool, arguments)
     made, tries = [], TRIES
