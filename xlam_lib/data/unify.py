@@ -194,7 +194,7 @@ def _unify(given: argparse.Namespace) -> None:
         return
     print(accounting.table())
     print(f"written to {given.output}")
-    print(json.dumps(accounting.summary(), ensure_ascii=False))
+    print(files.to_json(accounting.summary(), None))
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
