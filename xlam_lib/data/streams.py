@@ -211,6 +211,8 @@ def _one_by_one(stream: Stream) -> Iterator[Raw | Loss]:
 def _checked(stream: Stream, value: Any, constants: list[str], raw: str, line: int) -> Raw | Loss:
     if constants:
         return stream.loss(line, f"{constants[0]} is not JSON")
+    if len(raw) > LONGEST:
+        return stream.loss(line, TOO_LONG)
     if not raw.isascii():
         data = raw.encode("utf-8", "surrogateescape")
         try:
