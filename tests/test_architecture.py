@@ -88,6 +88,21 @@ def test_few_small_files_have_but_one_user(graph):
     assert len(small) <= 2, small
 
 
+def test_one_module_makes_validators_of_schemas():
+    """jsonschema fetches what a schema refers to, unless it is told not to: `json_validator` tells it."""
+    makers = set()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = []
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "jsonschema":
+                named = [name.name for name in node.names]
+            elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("jsonschema."):
+                named = [node.attr]
+            if any("alidat" in name and name != "ValidationError" for name in named):
+                makers.add(short(path))
+    assert makers == {"xlam_lib/references.py"}
+
+
 def test_prose_names_files_that_are_there():
     """A file called `x.py` exists, and so does `room/x.py`, below the root or any room."""
     folders = [root() / name for name in ("xlam_lib", "tests", "experiments", "requirements")]

@@ -12,20 +12,13 @@ from __future__ import annotations
 import functools
 import json
 import marshal
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from referencing.exceptions import Unresolvable
+from typing import Any, NamedTuple
 
 from xlam_lib.errors import TrajectoryError
-from xlam_lib.references import root_parts
+from xlam_lib.references import UNFIT, JsonValidator, json_validator, root_parts, schema_fault
 from xlam_lib.schema import Tool
-
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
-
 
 Accepts = Callable[[Any], bool]
 TYPES: dict[str, tuple[type, ...]] = {
@@ -91,16 +84,15 @@ def _faults(tool: Tool, rules: Rules | None, arguments: dict) -> list[ArgumentFa
     faults = []
     try:
         rules = rules or rules_of(tool.parameters)
-        for error in () if rules.accepts(arguments) else validator_of(rules).iter_errors(arguments):
+        for error in () if rules.accepts(arguments) else validator_of(rules).errors(arguments):
             kind = "unknown" if error.validator == "additionalProperties" else str(error.validator)
             faults.append(ArgumentFault(kind, tuple(error.absolute_path), _short(error.message), error))
-    except (TrajectoryError, Unresolvable, re.error, RecursionError) as error:
+    except UNFIT as error:
         faults.append(ArgumentFault("schema", (), f"its schema cannot be applied ({_short(str(error))})"))
     parts = list(root_parts(tool.parameters))
     if not any("additionalProperties" in part or "patternProperties" in part for part in parts):
-        for name in arguments:
-            if not any(name in (part.get("properties") or {}) for part in parts):
-                faults.append(ArgumentFault("unknown", (), f"unknown argument {name!r}"))
+        listed = set().union(*map(_names, parts))
+        faults += [ArgumentFault("unknown", (), f"unknown argument {n!r}") for n in arguments if n not in listed]
     return faults
 
 
@@ -138,18 +130,18 @@ def _never(value: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def validator_of(rules: Rules) -> Draft202012Validator:
+def validator_of(rules: Rules) -> JsonValidator:
     """The full validator of a schema; a TrajectoryError for what is none."""
-    import jsonschema  # here, because its format checkers can take two seconds to import
-
     parsed = json.loads(rules.key if isinstance(rules.key, str) else json.dumps(marshal.loads(rules.key)))
     try:
-        if not rules.quick:
-            jsonschema.Draft202012Validator.check_schema(parsed)
-    except jsonschema.SchemaError as error:
-        fault = f"{_short(error.message)} at {error.json_path}"
-        raise TrajectoryError(f"parameters are not JSON Schema: {fault}") from error
-    return jsonschema.Draft202012Validator(parsed)
+        fault = None if rules.quick else schema_fault(parsed)
+    except (RecursionError, ArithmeticError) as error:  # nested too deeply, or a pattern with a count of many digits
+        raise TrajectoryError(f"parameters can't be read as JSON Schema: {_short(str(error))}") from error
+    if fault is not None:
+        raise TrajectoryError(
+            f"parameters are not JSON Schema: {_short(fault.message)} at {fault.json_path}"
+        ) from fault
+    return json_validator(parsed)
 
 
 def _short(text: str, limit: int = 200) -> str:

@@ -54,7 +54,8 @@ def write_json(path: str | Path, value: Any, indent: int | None = 2) -> Path:
 
 def to_json(value: Any, indent: int | None = 2, where: str = "value") -> str:
     """JSON text of plain data, paths and numpy values: `{"a": np.float32(1)}` -> `{"a": 1.0}`, keys in their order."""
-    return json.dumps(_plain(value, where), indent=indent, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(value, where), indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate, which no file takes: "\\ud800" in JSON
 
 
 @contextmanager

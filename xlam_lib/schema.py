@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import types
 import typing
 from typing import Any, Literal
@@ -173,7 +174,7 @@ def _reader(hint: Any) -> tuple[Any, Any]:
         fits = functools.partial(_among, frozenset(inside))
     elif hint is float:
         fits = functools.partial(_is_type, (float, int))
-        return lambda value: float(_of(float, value, int)), fits
+        return lambda value: _float(_of(float, value, int)), fits
     else:
         fits = functools.partial(_is_type, (hint,))
     return lambda value: value if fits(value) else _mismatch(), fits
@@ -191,7 +192,14 @@ def _of(kind: type, value: Any, other: type | None = None) -> Any:
     return value if type(value) in (kind, other) else _mismatch()
 
 
-def _mismatch() -> None:
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return _mismatch()
+
+
+def _mismatch() -> Any:
     raise _Mismatch
 
 
@@ -231,7 +239,7 @@ def _typed(hint: Any, value: Any, where: str, key: str) -> Any:
         if value in inside:
             return value
         raise TrajectoryError(f"{where}: {key!r} is {_show(value)}, expected one of {', '.join(inside)}")
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) is hint:
         return value

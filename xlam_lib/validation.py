@@ -21,7 +21,7 @@ from xlam_lib.arguments import (
 )
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.schema import Step, Tool, ToolCall, TrajectoryRecord
-from xlam_lib.serialize import KnownTools, serialize
+from xlam_lib.serialize import KnownTools, is_deeper, serialize
 
 __all__ = ["ArgumentFault", "KnownTools", "argument_faults", "argument_problems", "check", "check_and_serialize"]
 
@@ -36,6 +36,7 @@ FOREIGN = {  # role -> what its steps may not have
     role: attrgetter(*(name for name, owner in OWNER.items() if owner != role))
     for role in ("system", "user", "assistant", "tool")
 }
+DEPTH = 100  # of lists and objects: who reads a trajectory goes down by recursion
 NOTHING = {role: get(Step("user")) for role, get in FOREIGN.items()}
 PLAIN = ("user", "assistant", "tool")  # roles of which a step with content and nothing foreign is sound
 
@@ -56,6 +57,8 @@ def check_and_serialize(
         raise ValueError(f"argument_level is {argument_level!r}, expected 'error' or 'warning'")
     known = KnownTools() if known is None else known
     line = serialize(trajectory, known)
+    if is_deeper(line, DEPTH):
+        raise TrajectoryError(f"{_where(trajectory)}: lists and objects lie more than {DEPTH} deep in one another")
     _check_outcome(trajectory)
     tools = _check_tools(trajectory, known)
     warnings: list[str] = []

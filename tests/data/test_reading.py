@@ -135,9 +135,10 @@ def test_a_cut_list_keeps_what_came_whole(tmp_path: Path, keep: int) -> None:
 @pytest.mark.parametrize(
     ("text", "whole", "reason"),
     [
-        ('[{"a": 1}, {"a": }, {"a": 3}]', 1, "can't be told apart"),
+        ('[{"a": 1}, {"a": }, {"a": 3}]', 2, "not JSON: Expecting value at character 7 of the element"),
+        ('[{"a": 1}, {"a": [}, {"a": 3}]', 1, "can't be told apart"),
         ('[{"a": 1} {"a": 2}]', 1, "expected ',' or ']'"),
-        ('[{"a": 1}, {"a": 2},]', 2, "the list breaks here"),
+        ('[{"a": 1}, {"a": 2},]', 2, "not JSON: Expecting value at character 1 of the element"),
         ('[{"a": 1}] {"a": 2}', 1, "behind the end of the list"),
         ('[{"a": 1}, 12, {"a": 2}]', 2, "found int"),
         ('[{"a": Infinity}, {"a": 2}]', 1, "Infinity is not JSON"),

@@ -1,6 +1,7 @@
 """The command and the loop: whole output or none, skipped when done, nothing lost and nothing doubled."""
 
 import dataclasses
+import errno
 import gzip
 import json
 import random
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 from xlam_lib import files
 from xlam_lib.data import convert
 from xlam_lib.data import unify as module
-from xlam_lib.data.accounting import Accounting, Drop
-from xlam_lib.data.convert import DUPLICATE, UNFORESEEN, convert_records, raw_records, unpacked
+from xlam_lib.data.accounting import UNFORESEEN, Accounting, Drop
+from xlam_lib.data.convert import DUPLICATE, convert_records, raw_records, unpacked
 from xlam_lib.data.golden import samples_dir
 from xlam_lib.data.reading import Raw, ReadError, read_records
 from xlam_lib.data.sources import SOURCES, load_source, native
@@ -261,12 +262,12 @@ def test_a_record_that_no_one_foresaw_is_reported_and_the_others_go_on(caplog: p
     (loss,) = accounting.losses
     assert (loss.where, loss.reason, loss.detail) == ("x.jsonl:2", UNFORESEEN, "KeyError: 'nested'")
     assert "Traceback" in caplog.text
-    with pytest.raises(MemoryError):  # what no data provoke is nobody's loss
-        list(convert_records(_out_of_memory, raws, Accounting("xlam_fc_60k")))
+    with pytest.raises(OSError):  # what no data provoke is nobody's loss
+        list(convert_records(_full_disk, raws, Accounting("xlam_fc_60k")))
 
 
-def _out_of_memory(record: dict, where: str) -> list:
-    raise MemoryError
+def _full_disk(record: dict, where: str) -> list:
+    raise OSError(errno.ENOSPC, "the disk is full")
 
 
 def _replace(record: dict, at: int, value: object) -> None:

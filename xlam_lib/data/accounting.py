@@ -177,7 +177,8 @@ class Accounting:
             lines.append(("  quarantined", self.quarantined, f"first: {first.where}: {first.reason}" if first else ""))
         lines += [("  removed", count, f"trajectories: {reason}") for reason, count in sorted(self.removed.items())]
         lines += [("  warnings", count, kind) for kind, count in sorted(self.warnings.items())]
-        return "\n".join([f"source  {self.source}", *(self._line(*line) for line in lines)])
+        text = "\n".join([f"source  {self.source}", *(self._line(*line) for line in lines)])
+        return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate can't be printed
 
     def _line(self, label: str, count: int, note: str) -> str:
         of_records = self.records_in and label not in ("  removed", "  warnings")

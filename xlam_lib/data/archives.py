@@ -4,13 +4,15 @@
     for raw in read_zip("run.eval", kind): ...      # {**header, "samples": [sample]}, raw.line == 1, 2, ...
 
 Each member comes as the object of a log that holds nothing else, beside what a shared member says of them all. A member
-that can't be read costs itself, a file that is no zip costs the file. Members may be stored, deflated or compressed by
+that can't be read costs itself, and so does one that unpacks to more than is held as a whole; a file that is no zip
+costs the file. Members may be stored, deflated or compressed by
 Zstandard, which Python's own zipfile reads from 3.14 on; NaN and Infinity become texts.
 """
 
 from __future__ import annotations
 
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,10 +22,14 @@ from typing import Any
 
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.formats.base import ZippedFile
-from xlam_lib.data.streams import Raw, ReadError
+from xlam_lib.data.streams import WHOLE, Raw, ReadError
 
 ZSTANDARD = 93  # the number of the method in a zip
-BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError, RuntimeError)
+
+
+class _TooLarge(ValueError):
+    """A member unpacks to more than is held."""
 
 
 def read_zip(path: str | Path, kind: ZippedFile) -> Iterator[Raw | Loss]:
@@ -56,24 +62,33 @@ def _value(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
     """The object of a member, or a text that says what is wrong with it."""
     try:
         value = json.loads(_data(archive, member).decode("utf-8-sig"), parse_constant=str)
-    except BROKEN as error:
+    except RecursionError as error:
+        return f"not JSON: {error}"
+    except (*BROKEN, _TooLarge) as error:
         return f"can't be unpacked ({error})"
     except UnicodeDecodeError as error:
         return f"not UTF-8: byte 0x{error.object[error.start]:02x}"
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return f"not JSON: {error}"
     return value if isinstance(value, dict) else f"a record must be a JSON object, found {type(value).__name__}"
 
 
 def _data(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     if member.compress_type != ZSTANDARD:
-        return archive.read(member)
+        with archive.open(member) as unpacked:
+            return _bounded(unpacked.read(WHOLE + 1))
     import pyarrow  # takes a moment, and few files need it
 
     packed = pyarrow.BufferReader(_packed(archive, member))
-    data = pyarrow.CompressedInputStream(packed, "zstd").read()
+    data = _bounded(pyarrow.CompressedInputStream(packed, "zstd").read(WHOLE + 1))
     if zlib.crc32(data) != member.CRC:
         raise zipfile.BadZipFile("Bad CRC-32")
+    return data
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > WHOLE:
+        raise _TooLarge(f"to more than {WHOLE >> 20} MB")
     return data
 
 

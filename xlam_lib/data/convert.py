@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from xlam_lib.data.accounting import SHAPE_ERRORS, UNFORESEEN, Accounting, Drop, Loss
+from xlam_lib.data.accounting import Accounting, Drop, Loss
 from xlam_lib.data.archives import read_zip
+from xlam_lib.data.boundary import NOT_OF_THE_RECORD, attempt, drop_of, time_limit
 from xlam_lib.data.fields import UNKNOWN, UNKNOWN_FIELDS, path_of
 from xlam_lib.data.inputs import join_records, paired_file_of, with_paired_files
 from xlam_lib.data.padding import PADDING
@@ -129,10 +130,9 @@ def _unpacked(
         if type(raw) is Loss:
             yield raw
             continue
-        try:
-            inner = unpack(raw.value)
-        except SHAPE_ERRORS as error:
-            yield loss_of(raw, _unforeseen(raw, error))
+        inner = attempt(lambda raw: unpack(raw.value), raw)
+        if type(inner) is Loss:
+            yield inner
             continue
         # an object that turns out to hold none is a record itself: the converter says what it is
         yield from (Raw(value, raw.file, raw.line) for value in inner) if inner else (raw,)
@@ -179,27 +179,29 @@ def convert_records(
 ) -> Iterator[Trajectory]:
     """Trajectories of raw records. `names` has the ids given so far."""
     names, known = Names() if names is None else names, KnownTools()
-    for raw in records:
-        if isinstance(raw, Loss):
-            accounting.lose(raw)
-            continue
-        try:
-            trajectories = converted(convert, raw)
-            checked = [check_and_serialize(t, level, known) for t in trajectories]
-            digest = small_digest(b"\n".join(line for _, line in checked))
-            given = names.give([t.trajectory_id for t in trajectories], digest)
-        except (Drop, TrajectoryError) as error:
-            accounting.lose(loss_of(raw, error))
-            continue
-        accounting.convert(len(trajectories), sum(len(t.steps) for t in trajectories))
-        for t, (warnings, _), name in zip(trajectories, checked, given, strict=True):
-            for warning in warnings:
-                accounting.warn(ARGUMENTS, warning)
-            for kind, example in notes(t):
+
+    def work(raw: Raw) -> tuple[list[Trajectory], list[str], list[tuple[str, str]]]:
+        trajectories = converted(convert, raw)
+        checked = [check_and_serialize(t, level, known) for t in trajectories]
+        warned = [(ARGUMENTS, warning) for warnings, _ in checked for warning in warnings]
+        warned += [note for t in trajectories if t.extra for note in notes(t)]
+        digest = small_digest(b"\n".join(line for _, line in checked))
+        return trajectories, names.give([t.trajectory_id for t in trajectories], digest), warned
+
+    with time_limit():
+        for raw in records:
+            done = raw if type(raw) is Loss else attempt(work, raw)
+            if type(done) is Loss:
+                accounting.lose(done)
+                continue
+            trajectories, given, warned = done
+            accounting.convert(len(trajectories), sum(len(t.steps) for t in trajectories))
+            for kind, example in warned:
                 accounting.warn(kind, example)
-            if name != t.trajectory_id:
-                accounting.warn(RENAMED, name)
-            yield t if name == t.trajectory_id else dataclasses.replace(t, trajectory_id=name)
+            for t, name in zip(trajectories, given, strict=True):
+                if name != t.trajectory_id:
+                    accounting.warn(RENAMED, name)
+                yield t if name == t.trajectory_id else dataclasses.replace(t, trajectory_id=name)
 
 
 def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
@@ -210,35 +212,16 @@ def converted(convert: Convert, raw: Raw) -> list[Trajectory]:
     """
     try:
         trajectories = convert(raw.value, raw.where)
-    except TrajectoryError:
+    except (Drop, TrajectoryError, *NOT_OF_THE_RECORD):
         raise
-    except SHAPE_ERRORS as error:
-        raise _unforeseen(raw, error) from error
+    except Exception as error:
+        raise drop_of(error, raw.where) from error
     if not trajectories:
         raise Drop("the converter made nothing of it")
     if raw.padding:
         found = {**trajectories[0].extra, PADDING: [f"{raw.padding} null(s)"]}
         return [msgspec.structs.replace(trajectories[0], extra=found), *trajectories[1:]]
     return trajectories
-
-
-def _unforeseen(raw: Raw, error: Exception) -> Drop:
-    log.warning("%s: %s; please report it", raw.where, UNFORESEEN, exc_info=error)
-    return Drop(UNFORESEEN, f"{type(error).__name__}: {error}"[:500])
-
-
-def loss_of(raw: Raw, error: Drop | TrajectoryError) -> Loss:
-    """The loss that an error of the conversion means: `loss_of(raw, Drop("empty query")).reason` -> "empty query"."""
-    if isinstance(error, Drop):
-        return Loss("dropped", raw.file, raw.line, error.reason, error.detail)
-    return Loss("dropped", raw.file, raw.line, _reason(error), str(error))
-
-
-def _reason(error: TrajectoryError) -> str:
-    from jsonschema import SchemaError  # takes seconds to import, and validate has done so by now
-
-    bad_schema = isinstance(error.__cause__, SchemaError)
-    return "tool schema is not JSON Schema" if bad_schema else "fails validation"
 
 
 def notes(t: Trajectory) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.reading import SUFFIXES, Raw, ReadError
-from xlam_lib.data.tables import BATCH, record_of
+from xlam_lib.data.tables import BATCH, record_of, rows_of
 
 PATTERN = re.compile(
     r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?::(?P<config>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?(?:#(?P<split>\w+))?"
@@ -109,7 +109,7 @@ def _rows(hub: HubId, splits: dict[str, Any], passed: int) -> Iterator[Raw | Los
         while (table := _next(tables, hub, place, number)) is not None:
             skipped = min(max(passed - number, 0), table.num_rows)
             number += skipped
-            for row in table.slice(skipped).to_pylist():
+            for row in rows_of(table.slice(skipped)):
                 number += 1
                 yield record_of(row, table.schema, place, number)
         if number < passed:

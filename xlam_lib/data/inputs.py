@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.data.accounting import Loss
+from xlam_lib.data.boundary import attempt
 from xlam_lib.data.hub import HubId, hub_id, parsed
 from xlam_lib.data.reading import Raw, ReadError, data_files, read_records
 
@@ -95,8 +96,11 @@ def join_records(source: Any, records: Iterable[Raw | Loss], paired: Path) -> It
     for raw in records:
         id = raw.value.get(key) if isinstance(raw, Raw) else None
         other = others.get(id) if isinstance(id, str) else None
-        whole = source.join(raw.value, other.value) if other else None
+        whole = attempt(lambda raw, other=other: source.join(raw.value, other.value), raw) if other else None
         if whole is not None:
             left.pop(id, None)
-        yield raw if whole is None else Raw(whole, raw.file, raw.line)
+        if whole is None or type(whole) is Loss:
+            yield whole or raw
+        else:
+            yield Raw(whole, raw.file, raw.line)
     yield from sorted([*rest, *left.values()], key=lambda raw: raw.line)

@@ -6,7 +6,8 @@ fault costs as little as possible:
 
     a bad line                         that line
     a bad byte within a list element   that element
-    a list that breaks off             the element it breaks in and, as one entry, what follows
+    a bad element of a list            that element, where its end can be told; else it and, as one entry, what follows
+    a record of many megabytes         that record, of which no more is held than a record may have
     a gzip stream that breaks off      the line or element it breaks in
     a table that breaks off            what follows, as one entry
     UTF-16, an empty file, ...         the file, as one entry
@@ -17,24 +18,32 @@ fault costs as little as possible:
 from __future__ import annotations
 
 import codecs
-import gzip
 import json
-import logging
 import os
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from xlam_lib import serialize
-from xlam_lib.data.accounting import SHAPE_ERRORS, UNFORESEEN, Drop, Loss
-from xlam_lib.data.streams import CHUNK, Raw, ReadError, Stream, bad_byte, list_elements
+from xlam_lib.data.accounting import Loss
+from xlam_lib.data.boundary import attempt
+from xlam_lib.data.streams import (
+    CHUNK,
+    LONGEST,
+    TOO_LONG,
+    WHOLE,
+    Raw,
+    ReadError,
+    Stream,
+    bad_byte,
+    list_elements,
+    skip_line,
+)
 from xlam_lib.data.tables import TABLES, kind_of_table, table_rows
 
 __all__ = ["Raw", "ReadError", "data_files", "is_lines", "matches", "read_lines", "read_records", "read_text"]
 
-log = logging.getLogger(__name__)
 NO_RECORD = "a text in which no record begins"
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".traj", *TABLES)
 ONE_VALUE = (".json", ".traj")  # a list or an object a file, as a rule; the others have a value a line
@@ -103,11 +112,11 @@ def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[
     """The records of the lines that begin at bytes `start` up to `end`; the first of them is line `number`."""
     with Stream(Path(path)) as stream:
         stream.raw.seek(start)
-        while start < end and (data := stream.raw.readline()):
+        while start < end and (data := stream.raw.readline(LONGEST + 1)):
             read = _line(stream, data.removesuffix(b"\n"), number, cut=not data.endswith(b"\n"))
             if read is not None:
                 yield read
-            start, number = start + len(data), number + 1
+            start, number = start + len(data) + (0 if data.endswith(b"\n") else skip_line(stream.raw)), number + 1
 
 
 def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
@@ -118,36 +127,46 @@ def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
     `next(read_text("episodes.txt", webshop.split)).line` -> 1. A text in which `split` finds no record, or over which
     it fails, is one dropped entry behind the records that came before.
     """
+    text = _text(Path(path))
+    if isinstance(text, Loss):
+        yield text
+        return
+    records, last = split(text), Raw({}, str(path), 0)
+
+    def following(before: Raw) -> Raw | Loss | None:
+        try:
+            line, record = next(records, (0, None))
+        except json.JSONDecodeError as error:  # of a source whose text files are JSON
+            return Loss("quarantined", before.file, error.lineno, f"not JSON: {error}")
+        return None if record is None else Raw(record, before.file, line)
+
+    while (found := attempt(following, last)) is not None:
+        yield found
+        if isinstance(found, Loss):
+            return
+        last = found
+    if not text.strip() and not last.line:
+        yield Loss("quarantined", str(path), 0, "the file is empty")
+    elif not last.line:
+        yield Loss("dropped", str(path), 0, NO_RECORD, f"it begins {text.strip()[:80]!r}")
+
+
+def _text(path: Path) -> str | Loss:
+    """A text file as a whole, unzipped if need be."""
     try:
-        data = Path(path).read_bytes()
+        stream = Stream(path)
     except OSError as error:
         raise ReadError(f"{path}: cannot be opened ({error.strerror or error}); is the path right?") from error
+    with stream:
+        data = stream.rest()
+        if stream.fault or data is None:
+            return stream.loss(0, stream.fault or f"the file is larger than {WHOLE >> 20} MB")
     try:
-        text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8-sig")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield Loss("quarantined", str(path), 0, f"the gzip stream is broken ({error}); fetch the file again")
-        return
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = 1 + data[: error.start].count(b"\n")
         reason = f"not UTF-8: byte 0x{error.object[error.start]:02x} (Latin-1 or Windows-1252 text?)"
-        yield Loss("quarantined", str(path), line, reason)
-        return
-    line = 0
-    try:
-        for line, record in split(text):
-            yield Raw(record, str(path), line)
-    except json.JSONDecodeError as error:  # of a source whose text files are JSON
-        yield Loss("quarantined", str(path), error.lineno, f"not JSON: {error}")
-    except Drop as drop:
-        yield Loss("dropped", str(path), line, drop.reason, drop.detail)
-    except SHAPE_ERRORS as error:
-        log.warning("%s: %s behind line %d; please report it", path, UNFORESEEN, line, exc_info=error)
-        yield Loss("dropped", str(path), line, UNFORESEEN, f"{type(error).__name__}: {error}"[:500])
-    else:
-        if not text.strip() and not line:
-            yield Loss("quarantined", str(path), 0, "the file is empty")
-        elif not line:
-            yield Loss("dropped", str(path), 0, NO_RECORD, f"it begins {text.strip()[:80]!r}")
+        return Loss("quarantined", str(path), line, reason)
 
 
 def _files(folder: str) -> Iterator[str]:
@@ -187,25 +206,36 @@ def _reader(stream: Stream, head: bytes) -> Callable[[Stream], Iterator[Raw | Lo
 
 
 def _lines(stream: Stream) -> Iterator[Raw | Loss]:
-    number, parts = 0, []
+    number, parts, size = 1, [], 0
     while data := stream.read():
-        pieces = data.split(b"\n")
-        parts.append(pieces[0])
-        for piece in pieces[1:]:
-            number += 1
-            read = _line(stream, b"".join(parts), number)
-            if read is not None:
-                yield read
-            parts = [piece]
-    last = b"".join(parts)
+        begin = 0
+        while begin < len(data):
+            end = data.find(b"\n", begin) + 1
+            size += (end or len(data)) - begin
+            if size <= LONGEST:
+                parts.append(data[begin : end - 1 if end else None])
+            else:
+                parts.clear()
+            begin = end or len(data)
+            if end:
+                read = _line(stream, b"".join(parts), number) if size <= LONGEST else stream.loss(number, TOO_LONG)
+                if read is not None:
+                    yield read
+                number, parts, size = number + 1, [], 0
     if stream.fault:
-        yield stream.loss(number + 1, stream.fault)
-    elif (read := _line(stream, last, number + 1, cut=True)) is not None:
+        yield stream.loss(number, stream.fault)
+    elif size > LONGEST:
+        yield stream.loss(number, TOO_LONG)
+    elif (read := _line(stream, b"".join(parts), number, cut=True)) is not None:
         yield read
 
 
 def _line(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | Loss | None:
     data = data.removeprefix(codecs.BOM_UTF8) if number == 1 else data
+    return stream.loss(number, TOO_LONG) if len(data) > LONGEST else _object(stream, data, number, cut)
+
+
+def _object(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | Loss | None:
     if not data.strip():
         return None
     try:
@@ -229,11 +259,12 @@ def _decode(text: str) -> tuple[Any, list[str]]:
 
 def _whole(stream: Stream) -> Iterator[Raw | Loss]:
     """A file that is one JSON object."""
-    data = bytearray()
-    while piece := stream.read():
-        data += piece
+    data = stream.rest()
+    if data is None:
+        yield stream.loss(0, f"an object of more than {WHOLE >> 20} MB")
+        return
     line = 1 + data[: len(data) - len(data.lstrip())].count(b"\n")
     if stream.fault:
         yield stream.loss(line, stream.fault)
-    elif (read := _line(stream, bytes(data.removeprefix(codecs.BOM_UTF8)), line)) is not None:
+    elif (read := _object(stream, data.removeprefix(codecs.BOM_UTF8), line)) is not None:
         yield read

@@ -5,6 +5,9 @@
 
 A list of a few megabytes is taken apart by msgspec at once, and each element read by it. A longer one, and one with
 anything invalid in it, is read element by element by Python's json, which knows what is wrong and where.
+
+An element that can't be read costs itself: its brackets and texts say where it ends, or else the next line that begins
+as it did. No more of a stranger's file is held than a record may be long, whatever a gzip stream unpacks to.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -28,6 +31,16 @@ from xlam_lib.schema import Frozen
 
 CHUNK = 1 << 20
 HEAD = 8 << 20  # bytes that are looked at first: a list that is no longer is taken apart at once
+LONGEST = 64 << 20  # bytes (in a list, characters) of a record: a line, an element of a list, a row
+WHOLE = 128 << 20  # bytes of what is held as a whole: a file that is one object, a text, a member of a zip
+TOO_LONG = f"a record of more than {LONGEST >> 20} MB"
+SIGNS = 10_000_000  # brackets and quotes that are looked at to find where a broken element ends
+DEPTH = 1_000_000  # brackets within one another
+PIECE = 1 << 16  # characters of a broken element that are looked at together
+LOOK = 256  # characters of a line by which it is known to begin an element
+PAIRS = {"[": "]", "{": "}"}
+SIGN = re.compile(r'["\[\]{},]')
+IN_TEXT = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 SPACE = re.compile(r"[ \t\r\n]*")
 BETWEEN = re.compile(rb"[ \t\r\n,]*")
 _parts = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -98,6 +111,14 @@ class Stream:
             return data
         return self._read(size)
 
+    def rest(self) -> bytes | None:
+        """All that is left, None where it is more than WHOLE."""
+        parts, size = [], 0
+        while size <= WHOLE and (data := self.read()):
+            parts.append(data)
+            size += len(data)
+        return b"".join(parts) if size <= WHOLE else None
+
     def loss(self, line: int, reason: str) -> Loss:
         return Loss("quarantined", self.name, line, reason)
 
@@ -105,6 +126,16 @@ class Stream:
         if isinstance(value, dict):
             return Raw(value, self.name, line)
         return self.loss(line, f"a record must be a JSON object, found {type(value).__name__}")
+
+
+def skip_line(file: BinaryIO) -> int:
+    """Moves to the end of a line, however long it is, and returns how many bytes that were: `skip_line(file)` -> 80."""
+    size = 0
+    while data := file.readline(CHUNK):
+        size += len(data)
+        if data.endswith(b"\n"):
+            break
+    return size
 
 
 def bad_byte(data: bytes, at: int) -> str:
@@ -152,23 +183,26 @@ def _one_by_one(stream: Stream) -> Iterator[Raw | Loss]:
         text.take(1)
     else:
         while True:
-            line = text.line
+            line, sign = text.line, ""
             try:
                 value, constants, raw = text.element()
             except (ValueError, RecursionError) as error:
-                reason = stream.fault or f"the list breaks here ({error}); what follows can't be told apart"
-                yield stream.loss(line, reason)
+                why = TOO_LONG if isinstance(error, _TooLong) else f"not JSON: {error}"
+                sign = text.skip()
+                rest = "" if sign else f"the list breaks here ({why}); what follows can't be told apart"
+                yield stream.loss(line, why if sign else stream.fault or rest)
+            else:
+                yield _checked(stream, value, constants, raw, line)
+                if (sign := text.skip_space()) not in (",", "]"):
+                    found = f"found {sign!r}" if sign else "the file ends"
+                    yield stream.loss(text.line, stream.fault or f"expected ',' or ']' after a list element, {found}")
+                    sign = text.skip()
+            if not sign:
                 return
-            yield _checked(stream, value, constants, raw, line)
-            if text.skip_space() == "]":
+            if sign in (",", "]"):
                 text.take(1)
+            if sign == "]":
                 break
-            if text.skip_space() != ",":
-                after = text.skip_space()
-                found = f"found {after!r}" if after else "the file ends"
-                yield stream.loss(text.line, stream.fault or f"expected ',' or ']' after a list element, {found}")
-                return
-            text.take(1)
             text.skip_space()
     if text.skip_space():
         yield stream.loss(text.line, "there is more text behind the end of the list")
@@ -177,6 +211,8 @@ def _one_by_one(stream: Stream) -> Iterator[Raw | Loss]:
 def _checked(stream: Stream, value: Any, constants: list[str], raw: str, line: int) -> Raw | Loss:
     if constants:
         return stream.loss(line, f"{constants[0]} is not JSON")
+    if len(raw) > LONGEST:
+        return stream.loss(line, TOO_LONG)
     if not raw.isascii():
         data = raw.encode("utf-8", "surrogateescape")
         try:
@@ -184,6 +220,10 @@ def _checked(stream: Stream, value: Any, constants: list[str], raw: str, line: i
         except UnicodeDecodeError as error:
             return stream.loss(line, bad_byte(data, error.start))
     return stream.record(value, line)
+
+
+class _TooLong(ValueError):
+    """An element is longer than a record may be."""
 
 
 class _Text:
@@ -194,6 +234,8 @@ class _Text:
         self.constants: list[str] = []  # of the element that is read
         self.json = json.JSONDecoder(parse_constant=self.constants.append)
         self.decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+        self.indent: str | None = None  # space between the begin of a line and the element here, if it is the first
+        self.alike = False  # whether lines within elements begin as lines do that begin an element
         self.more()
 
     def more(self) -> bool:
@@ -214,7 +256,12 @@ class _Text:
     def skip_space(self) -> str:
         """Moves to the next character that isn't space and returns it; "" at the end."""
         while True:
-            self.take(SPACE.match(self.window, self.at).end() - self.at)
+            end = SPACE.match(self.window, self.at).end()
+            if (newline := self.window.rfind("\n", self.at, end)) >= 0:
+                self.indent = self.window[newline + 1 : end]
+            elif end > self.at and self.indent is not None:
+                self.indent += self.window[self.at : end]
+            self.take(end - self.at)
             if self.at < len(self.window):
                 return self.window[self.at]
             if not self.more():
@@ -222,6 +269,8 @@ class _Text:
 
     def element(self) -> tuple[Any, list[str], str]:
         """(value, constants, its text) of the element here; ValueError when it is broken."""
+        if self.at > PIECE:  # an error counts the lines from the beginning of the window
+            self.window, self.at = self.window[self.at :], 0
         while True:
             try:
                 self.constants.clear()
@@ -229,8 +278,85 @@ class _Text:
                 raw = self.window[self.at : end]
                 if end < len(self.window) or not self.more():  # at the very end a number might go on
                     self.take(len(raw))
+                    self.alike = self.alike or (self.indent is not None and f"\n{self.indent}{{" in raw)
+                    self.indent = None
                     return value, self.constants.copy(), raw
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated string") or error.pos > len(self.window) - 16
+                fault = f"{error.msg.removesuffix(' at')} at character {error.pos - self.at + 1} of the element"
+                if cut and len(self.window) - self.at > LONGEST:
+                    raise _TooLong from error
                 if not (cut and self.more()):
-                    raise
+                    raise ValueError(fault) from error
+
+    def skip(self) -> str:
+        """Moves behind the element here, which can't be read, and returns the sign there: "," or "]".
+
+        Where its brackets don't fit it moves to the next line that begins like an element, and returns "{"; where that
+        can't be told either, "".
+        """
+        begins, brackets, last = self._beginning(), _Brackets(), ""
+        while begins or brackets.fit:
+            end = min(self.at + PIECE, len(self.window))
+            end = self.window.find("\n", self.at, end) + 1 or end
+            if brackets.fit and (behind := brackets.read(self.window, self.at, end)) >= 0:
+                self.take(behind - self.at)
+                if (sign := self.skip_space()) in (",", "]"):
+                    return sign
+                continue
+            piece = self.window[self.at : end]
+            self.take(len(piece))
+            last = piece.rstrip()[-1:] or last
+            if self.at == len(self.window) and not self.more():
+                return ""
+            if begins and piece.endswith("\n") and last == ",":
+                while len(self.window) - self.at < LOOK and self.more():
+                    pass
+                if begins.match(self.window, self.at):
+                    self.indent = ""
+                    return "{"
+        return ""
+
+    def _beginning(self) -> re.Pattern[str] | None:
+        """How lines begin that begin an element, None where other lines may begin like that, too."""
+        if self.indent is None or self.alike:
+            return None
+        nested = self.window[self.at : self.at + 2] in ("{\n", "{\r", "{")  # then what lies within is on lines, too
+        return None if nested and not self.indent else re.compile(re.escape(self.indent) + r'\{\s*"')
+
+
+class _Brackets:
+    """Follows brackets and texts, to find where an element ends that is no JSON otherwise."""
+
+    def __init__(self) -> None:
+        self.open: list[str] = []
+        self.fit, self.text, self.escaped, self.signs = True, False, False, 0
+
+    def read(self, text: str, at: int, end: int) -> int:
+        """Reads on from `at` to `end`; the place behind the element, -1 where it goes on or nothing fits any more."""
+        while at < end and self.fit:
+            if self.text:
+                at = IN_TEXT.match(text, at + self.escaped, end).end()
+                self.escaped = at < end and text[at] == "\\"  # the last character
+                if at == end or self.escaped:
+                    break
+                self.text, at = False, at + 1
+                continue
+            found = SIGN.search(text, at, end)
+            if not found:
+                break
+            at, sign, self.signs = found.end(), found[0], self.signs + 1
+            if not self.open and sign in ",]":
+                self.fit = False
+                return at - 1
+            if sign == '"':
+                self.text = True
+            elif sign in PAIRS:
+                self.open.append(sign)
+            elif sign in "]}":
+                self.fit = bool(self.open) and PAIRS[self.open.pop()] == sign
+                if self.fit and not self.open:
+                    self.fit = False
+                    return at
+            self.fit = self.fit and len(self.open) <= DEPTH and self.signs <= SIGNS
+        return -1

@@ -31,6 +31,7 @@ from typing import Any
 
 from xlam_lib import files
 from xlam_lib.data.accounting import Accounting
+from xlam_lib.data.boundary import SECONDS
 from xlam_lib.data.inputs import Input, find_input
 from xlam_lib.data.pipeline.executors import EXECUTORS, run_local, run_on_ray, submit
 from xlam_lib.data.pipeline.merge import BOOKS, LOSSES, TRAJECTORIES, Merge
@@ -193,7 +194,7 @@ def _unify(given: argparse.Namespace) -> None:
         return
     print(accounting.table())
     print(f"written to {given.output}")
-    print(json.dumps(accounting.summary(), ensure_ascii=False))
+    print(files.to_json(accounting.summary(), None))
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -210,6 +211,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--split-by", nargs="+", choices=BY, default=list(BY), help="what may be on one side only (default: both)")
     add("--seed", type=int, default=0, help="of the split")
     add("--parquet", action="store_true", help="write trajectories.parquet, too")
+    add("--record-seconds", type=float, default=SECONDS, metavar="S", help="processor time for a record (default: 10)")
 
 
 def _options(given: argparse.Namespace) -> Options:

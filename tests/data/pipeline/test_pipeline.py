@@ -14,7 +14,8 @@ import pytest
 from pipeline_checks import ROWS, SMALL, outputs, rows, write
 
 from xlam_lib import files
-from xlam_lib.data.convert import DUPLICATE, RENAMED, UNFORESEEN
+from xlam_lib.data.accounting import UNFORESEEN
+from xlam_lib.data.convert import DUPLICATE, RENAMED
 from xlam_lib.data.pipeline import entries, executors, merge, shards, steps, work
 from xlam_lib.data.pipeline.merge import EXACT, NEAR, PARQUET
 from xlam_lib.data.pipeline.phases import Phase

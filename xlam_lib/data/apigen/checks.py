@@ -13,15 +13,12 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from xlam_lib.data.apigen.generate import Rejected
 from xlam_lib.data.apigen.library.values import split_of
 from xlam_lib.data.wordlists import COMMON
+from xlam_lib.references import UNFIT, JsonValidator, json_validator
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
-
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
 
 NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-]|\.\d)")
 WORD = re.compile(r"[A-Za-z]+")
@@ -52,10 +49,8 @@ def overlap(text: str, tool: Tool) -> int:
 
 
 @lru_cache(maxsize=20000)
-def _validator(schema: str) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator  # here, because its format checkers can take two seconds to import
-
-    return Draft202012Validator({**json.loads(schema), "additionalProperties": False})
+def _validator(schema: str) -> JsonValidator:
+    return json_validator({**json.loads(schema), "additionalProperties": False})
 
 
 def check_format(trajectory: Trajectory) -> None:
@@ -66,7 +61,11 @@ def check_format(trajectory: Trajectory) -> None:
     for call in calls_of(trajectory):
         if call.name not in tools:
             raise Rejected("format: tool not listed")
-        if not _validator(json.dumps(tools[call.name].parameters)).is_valid(call.arguments):
+        try:
+            fits = _validator(json.dumps(tools[call.name].parameters)).fits(call.arguments)
+        except UNFIT as error:
+            raise Rejected("format: the schema cannot be applied") from error
+        if not fits:
             raise Rejected("format: arguments do not fit the schema")
 
 

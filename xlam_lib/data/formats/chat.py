@@ -45,6 +45,8 @@ class StepBuilder:
 
     def result(self, content: str, name: str = "", raw_id: str = "", is_error: bool = False) -> None:
         """What a tool gave back."""
+        if not isinstance(name, str):
+            raise Drop("name of a result is not text", repr(name)[:80])
         call = self._answered(name, raw_id)
         if name and name != call.name:
             self.other_names[call.id] = name

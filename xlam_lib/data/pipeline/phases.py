@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from xlam_lib.data.boundary import SECONDS
 from xlam_lib.data.pipeline import steps
 from xlam_lib.data.pipeline.contamination import benchmark_questions
 from xlam_lib.data.pipeline.shards import FilePart
@@ -37,10 +38,13 @@ class Options:
     split_by: tuple[str, ...] = BY
     seed: int = 0
     parquet: bool = False
+    record_seconds: float = SECONDS  # of processor time for one record in one step; what takes longer is lost
 
     def __post_init__(self) -> None:
         if self.strict and not self.verify:
             raise ValueError("strict is about what verification finds: it can't be without verify")
+        if not self.record_seconds > 0:
+            raise ValueError(f"record_seconds is {self.record_seconds}, expected more than 0")
         if self.dedup not in ("none", "exact", "near"):
             raise ValueError(f"dedup is {self.dedup!r}, expected none, exact or near")
 
@@ -90,5 +94,5 @@ def convert_steps(
     return [
         *made,
         steps.Check(source, warn=not options.verify),
-        steps.Write(str(folder), contents=options.dedup != "none", groups=bool(options.split)),
+        steps.Write(str(folder), options.dedup != "none", bool(options.split), options.record_seconds),
     ]

@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.data.accounting import Loss
+from xlam_lib.data.boundary import attempt
 from xlam_lib.data.convert import raw_records, unpacked
 from xlam_lib.data.hub import Changed, HubId, hub_records
 from xlam_lib.data.reading import Raw, ReadError, is_lines, matches, read_lines
+from xlam_lib.data.streams import skip_line
 from xlam_lib.files import writing
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ def _parts(file: Path, length: int, texts: tuple[str, ...], size: int) -> Iterat
         starts, target = [0], size
         while target < length:
             data.seek(target - 1)  # a line that begins at `target` itself stays whole
-            data.readline()
+            skip_line(data)
             if data.tell() < length:
                 starts.append(data.tell())
             target = (data.tell() // size + 1) * size  # not once more within the same line, however long it is
@@ -150,7 +152,15 @@ def _store(folder: Path, files: list[Path], lines: list[bytes]) -> None:
 
 def _line(record: Raw | Loss) -> bytes:
     """A Raw is a list of four, a Loss one of five."""
-    parts = [record.file, record.line, record.value, record.padding] if isinstance(record, Raw) else astuple(record)
+    if isinstance(record, Raw):
+        line = attempt(lambda raw: _dumped([raw.file, raw.line, raw.value, raw.padding]), record)
+        if not isinstance(line, Loss):
+            return line
+        record = line
+    return _dumped(astuple(record))
+
+
+def _dumped(parts: Iterable[Any]) -> bytes:
     return json.dumps(parts, allow_nan=False).encode() + b"\n"
 
 

@@ -3,22 +3,24 @@
     [Read(source, shards), Convert(source), Verify(source), Rate(), Decontaminate(folder), Check(source), Write(out)]
 
 Each is called as datatrove calls a step, `step(data, rank, world_size)`, takes what the one before yields and loses
-nothing: what it won't keep goes on, marked as lost, until `Write` puts it into the books.
+nothing: what it won't keep goes on, marked as lost, until `Write` puts it into the books. What a step does with a
+record it does within the boundary of `each`, so that no record can end the run.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from xlam_lib.data.accounting import Drop, Loss
-from xlam_lib.data.convert import ARGUMENTS, converted, converter, loss_of, notes, small_digest
+from xlam_lib.data.accounting import Loss
+from xlam_lib.data.boundary import SECONDS, attempt, time_limit
+from xlam_lib.data.convert import ARGUMENTS, converted, converter, notes, small_digest
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.pipeline.contamination import Questions, user_text
 from xlam_lib.data.pipeline.entries import RecordEntry, ShardWriter, TrajectoryEntry
@@ -26,7 +28,6 @@ from xlam_lib.data.pipeline.shards import FilePart
 from xlam_lib.data.pipeline.splitting import task_key
 from xlam_lib.data.reading import Raw
 from xlam_lib.data.sources import find_source
-from xlam_lib.errors import TrajectoryError
 from xlam_lib.serialize import dumps
 from xlam_lib.trajectory import Trajectory
 from xlam_lib.validation import KnownTools, check_and_serialize
@@ -63,6 +64,12 @@ class Item(msgspec.Struct):
 Items = Iterable[Item | Loss]
 
 
+def each(work: Callable[[Any], Item | Loss], data: Iterable[Any]) -> Iterator[Item | Loss]:
+    """What `work` makes of each record; one that fails is lost, and what is lost already goes on."""
+    for record in data:
+        yield record if type(record) is Loss else attempt(work, record)
+
+
 @dataclass
 class Read:
     """The raw records of shard number `rank`."""
@@ -85,17 +92,12 @@ class Convert:
 
     def __call__(self, data: Iterable[Raw | Loss], rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         convert = converter(find_source(self.source))
-        for raw in data:
-            if type(raw) is Loss:
-                yield raw
-                continue
-            try:
-                made = converted(convert, raw)
-                noted = [note for t in made if t.extra for note in notes(t)]
-            except (Drop, TrajectoryError) as error:
-                yield loss_of(raw, error)
-                continue
-            yield Item(raw.file, raw.line, made, warned=noted)
+
+        def work(raw: Raw) -> Item:
+            made = converted(convert, raw)
+            return Item(raw.file, raw.line, made, warned=[note for t in made if t.extra for note in notes(t)])
+
+        return each(work, data)
 
 
 @dataclass
@@ -109,17 +111,17 @@ class Verify:
         from xlam_lib.data.quality.verify import first_error, policy_of, verify
 
         policy = policy_of(find_source(self.source).SOURCE)
-        for item in data:
-            if type(item) is Loss:
-                yield item
-                continue
+
+        def work(item: Item) -> Item | Loss:
             pairs = [verify(t, policy) for t in item.trajectories]
             item.trajectories = [t for t, _ in pairs]
             item.findings = [findings for _, findings in pairs]
             for one in (finding for findings in item.findings for finding in findings):
                 item.warned.append((one.rule, f"{one.trajectory_id}, step {one.step}: {one.found}"))
             errors = [first_error(findings) for findings in item.findings] if self.strict else []
-            yield item.leave([(bad.rule, bad.found) if bad else None for bad in errors]) if errors else item
+            return item.leave([(bad.rule, bad.found) if bad else None for bad in errors]) if errors else item
+
+        return each(work, data)
 
 
 @dataclass
@@ -129,14 +131,15 @@ class Rate:
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         from xlam_lib.data.quality.rules import rate
 
-        for item in data:
-            if type(item) is Item:
-                findings = item.findings or [[]] * len(item.trajectories)
-                item.trajectories = [
-                    dataclasses.replace(t, quality=(*t.quality, rate(t, found)))
-                    for t, found in zip(item.trajectories, findings, strict=True)
-                ]
-            yield item
+        def work(item: Item) -> Item:
+            findings = item.findings or [[]] * len(item.trajectories)
+            item.trajectories = [
+                dataclasses.replace(t, quality=(*t.quality, rate(t, found)))
+                for t, found in zip(item.trajectories, findings, strict=True)
+            ]
+            return item
+
+        return each(work, data)
 
 
 @dataclass
@@ -147,12 +150,12 @@ class Decontaminate:
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         questions = Questions.load(self.path)
-        for item in data:
-            if type(item) is Loss:
-                yield item
-                continue
+
+        def work(item: Item) -> Item | Loss:
             hits = [questions.hit(user_text(t)) for t in item.trajectories]
-            yield item.leave([(CONTAMINATED, hit) if hit else None for hit in hits])
+            return item.leave([(CONTAMINATED, hit) if hit else None for hit in hits])
+
+        return each(work, data)
 
 
 @dataclass
@@ -164,20 +167,16 @@ class Check:
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> Iterator[Item | Loss]:
         level, known = find_source(self.source).SOURCE.argument_level, KnownTools()
-        for item in data:
-            if type(item) is Loss:
-                yield item
-                continue
-            try:
-                for t in item.trajectories:
-                    warnings, line = check_and_serialize(t, level, known)
-                    item.lines.append(line)
-                    if warnings and self.warn:
-                        item.warned += [(ARGUMENTS, text) for text in warnings]
-            except TrajectoryError as error:
-                yield loss_of(Raw({}, item.file, item.line), error)
-                continue
-            yield item
+
+        def work(item: Item) -> Item:
+            for t in item.trajectories:
+                warnings, line = check_and_serialize(t, level, known)
+                item.lines.append(line)
+                if warnings and self.warn:
+                    item.warned += [(ARGUMENTS, text) for text in warnings]
+            return item
+
+        return each(work, data)
 
 
 @dataclass
@@ -187,16 +186,18 @@ class Write:
     folder: str
     contents: bool = False  # digests of contents, to find duplicates by
     groups: bool = False  # tasks and tool sets, to split by
+    seconds: float = SECONDS  # of processor time for one record in one step
 
     def __call__(self, data: Items, rank: int = 0, world_size: int = 1) -> None:
         if not Path(self.folder).is_dir():  # whoever made it is gone, and has tidied up
             raise FileNotFoundError(f"{self.folder} is not there any more")
-        with ShardWriter(Path(self.folder), rank) as shard:
-            for item in data:
-                if type(item) is Loss:
-                    shard.lose(item)
+        with time_limit(self.seconds), ShardWriter(Path(self.folder), rank) as shard:
+            for item in data:  # which drives all the steps before
+                entry = item if type(item) is Loss else attempt(self.entry, item)
+                if type(entry) is Loss:
+                    shard.lose(entry)
                 else:
-                    shard.add(self.entry(item), item.lines)
+                    shard.add(entry, item.lines)
 
     def entry(self, item: Item) -> RecordEntry:
         """What the index says of a record."""

@@ -27,26 +27,37 @@ DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-
 RULE_OF = {"required": "missing required argument", "unknown": "unknown argument", "type": "wrongly typed argument"}
 OTHER = "argument against its schema"
 NOTHING = object()
+TRIES = 100  # of repairs of one call; each holds all its arguments against their schema
 LONGEST = 10_000  # characters of a list or object in Python's spelling
 
 
 def repaired(tool: Tool, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """(arguments, repairs made): `repaired(tool, {"n": "5"})` -> ({"n": 5}, ["n: '5' read as 5"]).
 
-    A repair stays only if it leaves fewer faults. The arguments come back as they are when none was made, else copied.
+    A repair stays only if it leaves fewer faults; they are tried together, and apart where together they don't help
+    (TRIES times at most, the rest stay as they are). Arguments in which none was made come back themselves.
     """
-    result, notes = arguments, []
-    faults = argument_faults(tool, arguments)
+    result, faults = arguments, argument_faults(tool, arguments)
+    made, tries = [], TRIES
+    repairs: dict[tuple[str | int, ...], Any] = {}
     for path, value in _repairs(faults):
-        changed = _with(result, path, value)
+        repairs.setdefault(path, value)
+    waiting = [list(repairs.items())] if repairs else []
+    while waiting and tries:
+        tried = waiting.pop()
+        changed = _with(result, tried)
         after = argument_faults(tool, changed)
-        if len(after) < len(faults):
-            notes.append(f"{'.'.join(map(str, path))}: {_show(_at(result, path))} read as {_show(value)}")
+        tries -= 1
+        if len(after) + len(tried) <= len(faults):
+            made += [(path, _at(result, path), value) for path, value in tried]
             result, faults = changed, after
-    for path, value in _floats(tool, result):
-        notes.append(f"{'.'.join(map(str, path))}: {_show(_at(result, path))} read as {_show(value)}")
-        result = _with(result, path, value)
-    return result, notes
+        elif len(tried) > 1:
+            half = len(tried) // 2
+            waiting += [tried[half:], tried[:half]]
+    floats = list(_floats(tool, result))
+    made += [(path, _at(result, path), value) for path, value in floats]
+    notes = [f"{'.'.join(map(str, path))}: {_show(before)} read as {_show(value)}" for path, before, value in made]
+    return _with(result, floats), notes
 
 
 def _at(value: Any, path: tuple[str | int, ...]) -> Any:
@@ -55,10 +66,11 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
     return value
 
 
-def _with(arguments: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """A copy with another value at the path."""
-    result = copy.deepcopy(arguments)
-    _at(result, path[:-1])[path[-1]] = value
+def _with(arguments: dict[str, Any], changes: list[tuple[tuple[str | int, ...], Any]]) -> dict[str, Any]:
+    """A copy with other values at these paths; the same object for no change."""
+    result = copy.deepcopy(arguments) if changes else arguments
+    for path, value in changes:
+        _at(result, path[:-1])[path[-1]] = value
     return result
 
 
