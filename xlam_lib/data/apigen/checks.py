@@ -22,7 +22,8 @@ from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-]|\.\d)")
 WORD = re.compile(r"[A-Za-z]+")
-ASKED = re.compile(r"\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|(\S*\d\S*)|(?<=[a-z,] )([A-Z][a-z]+)")
+ASKED = re.compile(r"\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|(?<=[a-z,] )([A-Z][a-z]+)|[^\s\"']+|[\"']")
+UNSPACED, DIGIT = re.compile(r"\S+"), re.compile(r"\d")
 
 
 def stems(text: str) -> set[str]:
@@ -150,10 +151,26 @@ def _check_question(step: Step, trajectory: Trajectory) -> None:
 
 def _check_asked(asked: str, made: str) -> None:
     """Whatever looks like a value in the user's words must have become an argument."""
-    for match in ASKED.finditer(asked):
-        span = next(group for group in match.groups() if group).strip(".,?!:'\"")
-        if span not in made:
-            raise Rejected("semantic: asked but not called")
+    if any(span.strip(".,?!:'\"") not in made for span in _values(asked)):
+        raise Rejected("semantic: asked but not called")
+
+
+def _values(asked: str) -> Iterator[str]:
+    """What looks like a value: what stands in quotes, what has a digit in it, a name within a sentence.
+
+    Example: `list(_values("Weather in Oslo at 'noon' on 5/6?"))` -> ["Oslo", "noon", "5/6?"]
+    """
+    at = digitless = 0
+    while found := ASKED.search(asked, at):
+        quoted, at = found[1] or found[2], found.end()
+        if not quoted and found.start() >= digitless:
+            end = digitless = UNSPACED.match(asked, found.start()).end()
+            if DIGIT.search(asked, found.start(), end):
+                at = end
+                yield asked[found.start() : end]
+                continue
+        if quoted or found[3]:
+            yield quoted or found[3]
 
 
 def _check_tools(trajectory: Trajectory, kind: str, asked: str) -> None:

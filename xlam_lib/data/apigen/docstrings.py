@@ -16,10 +16,11 @@ import inspect
 import re
 from collections.abc import Collection, Iterator
 
-SPHINX = re.compile(r":(?:param|parameter|arg|argument|key)\s+(?:[^:]*\s)?\*{0,2}(\w+)\s*:\s*(.*)")
+SPHINX = re.compile(r":(?:param|parameter|arg|argument|key)\s([^:]*+):\s*(.*)")  # a type may stand before the name
+STARRED = re.compile(r"\*{0,2}(\w+)")
 GOOGLE = re.compile(r"(?:Args|Arguments|Parameters|Params|Keyword Args|Keyword Arguments)\s*:")
 OTHER = re.compile(r"(?:Returns?|Yields?|Raises|Examples?|Notes?|See Also|References|Warnings?|Attributes)\s*:?")
-ENTRY = re.compile(r"\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)")
+ENTRY = re.compile(r"\*{0,2}(\w+)\s*+(?:\([^)]*+\)\s*+)?:\s*(.*)")
 NUMPY_ENTRY = re.compile(r"\*{0,2}(\w+(?:\s*,\s*\w+)*)\s*(?::.*)?")
 PLAIN = re.compile(r"(\w+): (.+)")
 
@@ -54,8 +55,9 @@ def _plain(lines: list[str], names: Collection[str]) -> Iterator[tuple[str, str]
 
 def _sphinx(lines: list[str]) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(lines):
-        if match := SPHINX.match(line.strip()):
-            yield match[1], _joined([match[2], *_deeper(lines[number + 1 :], _indent(line))])
+        match = SPHINX.match(line.strip())
+        if match and (name := STARRED.fullmatch((match[1].split() or [""])[-1])):
+            yield name[1], _joined([match[2], *_deeper(lines[number + 1 :], _indent(line))])
 
 
 def _google(lines: list[str]) -> Iterator[tuple[str, str]]:

@@ -44,6 +44,8 @@ class Action:
             re.escape(part) if i % 2 == 0 else f"(?P<{part}>{self.narrow.get(part, self._default(part))})"
             for i, part in enumerate(parts)
         )
+        if parts[-1] and len(parts) > 3:  # a text that ends otherwise is seen at once, not at each place between slots
+            made = rf"(?=.*{re.escape(parts[-1])}\Z){made}"
         return re.compile(made, re.DOTALL)
 
     def _default(self, slot: str) -> str:

@@ -16,7 +16,7 @@ from xlam_lib.data.formats.literals import decode
 from xlam_lib.trajectory import ToolCall
 
 NAME = re.compile(r"[^()\[\]{}=,\"'\n]+(?=\()")
-KEY = re.compile(r"\s*([^()\[\]{}=,\"'\n]+?)\s*=\s*")
+KEY = re.compile(r"\s*+([^()\[\]{}=,\"'\n]*[^()\[\]{}=,\"'\s])\s*=\s*")
 SPACE = re.compile(r"\s*")
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 

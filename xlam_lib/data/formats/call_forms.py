@@ -27,7 +27,7 @@ TYPES = ("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref")  # keywords
 QUOTES = "quotes around the arguments taken off"
 QUOTED = re.compile(  # {"name": "f", "arguments": '{...}'}: JSON within quotes that don't escape what is in them
     r"""\s*\{\s*["']name["']\s*:\s*["'](?P<name>[^"'\n]*)["']\s*,
-        \s*["'](?:arguments|parameters)["']\s*:\s*(?P<quote>['"`])(?P<text>.*)(?P=quote)\s*\}?\s*""",
+        \s*["'](?:arguments|parameters)["']\s*:\s*(?P<quote>['"`])(?P<text>.*)(?P=quote)\s*+(?:\}\s*+)?""",
     re.DOTALL | re.VERBOSE,
 )
 

@@ -10,18 +10,20 @@ from __future__ import annotations
 import re
 
 from xlam_lib.data.formats.actions import Grammar
-from xlam_lib.data.formats.turn_layouts import THOUGHT, Dialect, Exchange, Form, Turn, literal, tool
+from xlam_lib.data.formats.turn_layouts import REST, Dialect, Exchange, Form, Turn, literal, stretch, tool
 
-CUT = r"\n*At each turn, you should first provide your step-by-step thinking.*?<solution> A </solution>\.\n*"
+CUT = stretch(
+    r"(?<!\n)\n*+At each turn, you should first provide your step-by-step thinking", r"<solution> A </solution>\.\n*"
+)
 FEEDBACK = "\n\nExpert feedback:\n"
-SPEAKER = r"(?:\s*Assistant:)?\s*"
-TAGGED = r"<thought>\s*(?P<thought>[^\s<](?:(?:(?!</?thought>).)*?\S)??)\s*(?:</thought>\s*)?"
-PLAIN = rf"(?:{THOUGHT})?\s*"
-BEHIND = r"(?:(?!<execute>).)*"  # which the environment ignores: kept in the layout alone
-CODE = r"<execute>\s*(?P<code>\S(?:.*?\S)??)\s*</execute>"
-SOLUTION = r"<solution>\s*(?P<solution>\S(?:.*?\S)??)\s*</solution>\.?"
-BETWEEN = r"(?P<content>[^\s<](?:[^<]*[^\s<])?)\s*"  # "The answer is", behind a thought in tags
-BLOCK = re.compile(r"<execute>(.*?)</execute>", re.DOTALL)
+SPEAKER = r"\s*+(?:Assistant:\s*+)?"
+TAG = SPEAKER + r"<thought>\s*+"
+TAGGED = r"(?P<thought>[^\s<](?:(?:(?!</?thought>).)*\S)?)\s*"
+MAY_END = r"(?:</thought>\s*)?"
+SAID = r"</thought>\s*(?P<content>[^\s<](?:[^<]*[^\s<])?)\s*"  # "The answer is", behind a thought in tags
+VALUE = r"\s*+(?P<{0}>(?>.*<execute>|\S)(?:.*?\S)??)\s*</{1}>"  # with the last <execute>: behind it none may stand
+CODE, SOLUTION = VALUE.format("code", "execute"), VALUE.format("solution", "solution") + r"\.?"
+BLOCK = re.compile(r"<execute>(.*?)(</execute>|\Z)", re.DOTALL)
 GRAMMAR = Grammar(
     (
         tool("execute_python", "Run Python code in an interactive session; gives what it prints.", code="the code"),
@@ -29,12 +31,12 @@ GRAMMAR = Grammar(
     )
 )
 FORMS = (  # a turn with a solution proposes it, whatever else it holds
-    Form(rf"{SPEAKER}{TAGGED}{SOLUTION}{BEHIND}", "propose_solution", needs="</solution>"),
-    Form(rf"{SPEAKER}{TAGGED}{BETWEEN}{SOLUTION}\s*", "propose_solution", needs="</solution>"),
-    Form(rf"{SPEAKER}{PLAIN}{SOLUTION}{BEHIND}", "propose_solution", needs="</solution>"),
-    Form(rf"{SPEAKER}{TAGGED}{CODE}{BEHIND}", "execute_python", needs="</execute>"),
-    Form(rf"{SPEAKER}{TAGGED}{BETWEEN}{CODE}\s*", "execute_python", needs="</execute>"),
-    Form(rf"{SPEAKER}{PLAIN}{CODE}{BEHIND}", "execute_python", needs="</execute>"),
+    Form("<solution>", SOLUTION + REST, "propose_solution", opening=TAG, before=TAGGED + MAY_END),
+    Form("<solution>", SOLUTION + r"\s*", "propose_solution", opening=TAG, before=TAGGED + SAID),
+    Form("<solution>", SOLUTION + REST, "propose_solution", opening=SPEAKER),
+    Form("<execute>", CODE + REST, "execute_python", opening=TAG, before=TAGGED + MAY_END),
+    Form("<execute>", CODE + r"\s*", "execute_python", opening=TAG, before=TAGGED + SAID),
+    Form("<execute>", CODE + REST, "execute_python", opening=SPEAKER),
 )
 
 
@@ -42,7 +44,7 @@ def several_blocks(text: str) -> Turn | None:
     """A turn with several <execute> blocks, which are run as one: their code is joined by line ends."""
     if text.count("</execute>") < 2 or "<solution>" in text:
         return None
-    blocks = [block.strip() for block in BLOCK.findall(text) if block.strip()]
+    blocks = [block.strip() for block, end in BLOCK.findall(text) if end and block.strip()]
     if len(blocks) < 2:
         return None
     head = text.partition("<execute>")[0]

@@ -110,7 +110,7 @@ def task_name(environment: str, text: str) -> str:
 
 def shop_goal(page: str) -> str:
     """The instruction on WebShop's first page: "i need a red lamp, and price lower than 20.00 dollars"."""
-    found = re.search(r"Instruction:\s*(.*?)\s*(?:\[Search\]|\Z)", page, re.DOTALL)
+    found = re.search(r"Instruction:\s*+((?:.*?\S)??)\s*(?:\[Search\]|\Z)", page, re.DOTALL)
     return found[1] if found else page
 
 

@@ -14,13 +14,13 @@ from xlam_lib.data.formats.conversations import Conversation
 from xlam_lib.data.formats.tool_forms import tools_of
 from xlam_lib.trajectory import Tool
 
-BLOCK = re.compile(r"<tools>(\s*[\[{].*?)</tools>|<tools>(\s*)</tools>(?!\s*XML)", re.DOTALL)
+BLOCK = re.compile(r"<tools>(?:(\s*[\[{].*?)(</tools>|\Z)|\s*(</tools>)(?!\s*XML))", re.DOTALL)
 ABOUT_TAGS = re.compile(
     r"(?:^|(?<=[.\n]))[^.\n]*<tools>\s*(?:and\s*)?</tools>[^.:\n]*[.:]?|Here are the available tools:"
 )
-HEADING = re.compile(r"(?:\A|\n)#+[^\n]*\Z")
+HEADING = re.compile(r"(?:\A|\n)#[^\n]*\Z")
 HOW_TO_CALL = ("Use the following pydantic model json schema", "For each function call")  # how these sentences begin
-EXAMPLE = re.compile(r"<tool_call>(?!\s*</tool_call>).*?</tool_call>\.?", re.DOTALL)
+EXAMPLE = re.compile(r"<tool_call>(?!\s*</tool_call>).*?(?:(</tool_call>)\.?|\Z)", re.DOTALL)
 SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?](?!\s|\Z)[^.!?\n]*)*(?:[.!?\n]+|\Z)")
 SYSTEMS = ("system", "system_prompt", "system_message", "instructions")
 
@@ -28,7 +28,7 @@ SYSTEMS = ("system", "system_prompt", "system_message", "instructions")
 def split_system(system: str) -> tuple[str, str, list[str]]:
     """(instruction, the text of the tools, what explains in which tags to call) of a system text."""
     block = BLOCK.search(system)
-    if block is None:
+    if block is None or not (block[2] or block[3]):  # none, or one without an end
         return system, "", []
     about: list[str] = []
 
@@ -52,6 +52,8 @@ def _without_how_to_call(text: str) -> tuple[str, list[str]]:
     """
     kept, left_out, at = [], [], 0
     for example in EXAMPLE.finditer(text):
+        if not example[1]:
+            break  # it has no end
         said, how = _without_sentences(text[at : example.start()])
         kept.append(said)
         left_out += [*how, example[0]]

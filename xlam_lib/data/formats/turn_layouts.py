@@ -16,7 +16,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.actions import Action, Grammar
@@ -25,8 +26,10 @@ from xlam_lib.schema import Frozen
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 LAYOUTS = "layouts"  # key of `extra`: {call id: layout} where it is not the usual one
-THOUGHT = r"(?P<thought>\S(?:.*?\S)?)"
+THOUGHT = r"(?:(?P<thought>\S(?:.*\S)?)\s*)?"
 REST = r".*"  # what stands behind the action, ignored by the environment: kept in the layout alone
+TRIED = 16  # marks of an action that are tried: one may stand within a thought
+Spans = dict[str, tuple[int, int]]
 
 
 class Turn(Frozen, frozen=True):
@@ -39,26 +42,50 @@ class Turn(Frozen, frozen=True):
     content: str = ""
 
 
+class FormPatterns(NamedTuple):
+    """The parts of a form, compiled."""
+
+    opening: re.Pattern[str]
+    mark: re.Pattern[str]
+    before: re.Pattern[str]
+    action: re.Pattern[str]
+
+
 @dataclass(frozen=True)
 class Form:
-    """One way to write a turn. Groups: `thought`, `content`, and the arguments of `tool` or an `action` of the grammar.
+    """One way to write a turn: what it begins with, a thought, the mark of an action, and the action.
 
-    Arguments in `json` are read as JSON where they are written just as we would write them; else they stay text.
+    Each is a pattern of its own, so that none is tried at every place for all places of another. Groups of `before` and
+    `action`: `thought`, `content`, and the arguments of `tool` or an `action` of the grammar. Arguments in `json` are
+    read as JSON where they are written just as we would write them; else they stay text.
     """
 
-    pattern: str
+    mark: str
+    action: str  # what stands behind the mark, to the end of the turn
     tool: str = ""
     json: tuple[str, ...] = ()
-    needs: str = ""  # a literal without which no match is tried: a long text of another kind costs nothing
+    opening: str = r"\s*+"
+    before: str = THOUGHT  # what stands between the opening and the mark
 
-    def match(self, text: str) -> re.Match[str] | None:
-        if self.needs not in text:
+    def match(self, text: str) -> Spans | None:
+        """Where the groups stand, None where the turn has another form: {"thought": (7, 13), "command": (30, 37)}."""
+        parts = self._parts
+        if (opened := parts.opening.match(text)) is None:
             return None
-        return self._compiled.fullmatch(text)
+        marks = list(islice(parts.mark.finditer(text, opened.end()), TRIED))
+        if self.before == THOUGHT and marks and len(text[opened.end() : marks[0].start()].strip()) < 2:
+            marks.append(marks.pop(0))  # a thought goes before: a mark that begins the turn counts when no other does
+        for found in marks:
+            led = parts.before.fullmatch(text, opened.end(), found.start())
+            if led and (acted := parts.action.fullmatch(text, found.end())):
+                return _spans(led) | _spans(acted)
+        return None
 
     @cached_property
-    def _compiled(self) -> re.Pattern[str]:
-        return re.compile(self.pattern, re.DOTALL)
+    def _parts(self) -> FormPatterns:
+        return FormPatterns(
+            *(re.compile(part, re.DOTALL) for part in (self.opening, self.mark, self.before, self.action))
+        )
 
 
 @dataclass(frozen=True)
@@ -96,11 +123,11 @@ class Dialect:
         if self.special:
             yield self.special(text)
         for form in self.forms:
-            if found := form.match(text):
+            if (found := form.match(text)) is not None:
                 yield self._turn(form, found, text)
 
-    def _turn(self, form: Form, found: re.Match[str], text: str) -> Turn | None:
-        groups = {key: value for key, value in found.groupdict().items() if value is not None}
+    def _turn(self, form: Form, found: Spans, text: str) -> Turn | None:
+        groups = {key: text[start:end] for key, (start, end) in found.items()}
         arguments: dict[str, Any] = {key: value for key, value in groups.items() if key not in ("thought", "content")}
         kept = set(groups)
         name = form.tool
@@ -179,14 +206,24 @@ def tool(name: str, description: str, **slots: str) -> Action:
     return Action(f"{name}({', '.join('{' + slot + '}' for slot in slots)})", name, description, slots)
 
 
-def _layout(found: re.Match[str], text: str, kept: set[str]) -> str:
+def _spans(found: re.Match[str]) -> Spans:
+    """Where the groups stand that took part."""
+    return {key: found.span(key) for key, value in found.groupdict().items() if value is not None}
+
+
+def _layout(found: Spans, text: str, kept: set[str]) -> str:
     """The text with a slot in place of each kept group."""
-    spans = sorted((found.start(key), found.end(key), key) for key in kept)
+    spans = sorted((*found[key], key) for key in kept)
     parts, at = [], 0
     for start, end, key in spans:
         parts += [literal(text[at:start]), "{" + key + "}"]
         at = end
     return "".join([*parts, literal(text[at:])])
+
+
+def stretch(begin: str, end: str) -> str:
+    """A pattern of a text from one pattern to another, in which it doesn't begin anew: `stretch("<a>", "</a>")`."""
+    return f"{begin}(?:(?!{begin}).)*?{end}"
 
 
 def literal(text: str) -> str:

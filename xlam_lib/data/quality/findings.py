@@ -107,7 +107,7 @@ class Policy:
 
 
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
-    return re.compile(rf"^\s*(?:{'|'.join(patterns)})", re.MULTILINE) if patterns else None
+    return re.compile(rf"^[^\S\n]*(?:{'|'.join(patterns)})", re.MULTILINE) if patterns else None
 
 
 def policy_of(source: Any) -> Policy:

@@ -21,7 +21,9 @@ from xlam_lib.data.sources import find_source
 from xlam_lib.errors import TrajectoryError, XlamError
 from xlam_lib.trajectory import Trajectory
 
-DESCRIPTION = re.compile(r"""\\*["']description\\*["']: ?\\*["']""")  # up to its first letter, however deep in texts
+DESCRIPTION = re.compile(
+    r"""(?<!\\)\\*+["']description\\*["']: ?\\*["']"""
+)  # up to its first letter, however deep in texts
 IDS = ("id", "unique_trajectory_id", "trajectory_id", "conversation_id")
 WORD = re.compile("(?<= )[a-z]{3,}(?= )")
 TRIES = 30

@@ -136,8 +136,8 @@ INTENTS = (  # the first that fits counts
     ("due", r"\bdue\b|until when|bring back"),
     ("pay", r"\bfines?\b|\bowe\b|\bpay\b|\bsettle\b"),
 )
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
-TITLE = re.compile(r"(?<!\w)['\"](.+?)['\"](?!\w)")
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++\.\w+")
+TITLE = re.compile(r"^(?>.*?(?<!\w)['\"])(.+?)['\"](?!\w)", re.MULTILINE)  # none is closed if a line's first isn't
 Dialogue = Generator[Action, Any, Any]  # yields actions; is sent the user's words, or a call's result
 
 

@@ -34,10 +34,8 @@ FAILED = frozenset(("error", "errored", "failed", "failure", "timeout", "timed_o
 SAID = ("message", "msg", "detail", "text", "error")  # in an object of an error, what happened
 KIND = ("type", "code", "name", "kind")  # and what kind of error it is
 MARKS = ("<tool_re", "<TOOL_RE", "<tool_output", "<function_re")  # how the tags begin: quicker to look for than by RE
-BLOCK = re.compile(
+OPENING = re.compile(
     r"<(tool_response|TOOL_RESPONSE|tool_results?|TOOL_RESULTS?|tool_output|function_response|function_results?)>"
-    r"(.*?)</\1>",
-    re.DOTALL,
 )
 
 
@@ -115,11 +113,17 @@ def blocks_of(text: str) -> Blocks | None:
         return None
     inner: list[str] = []
     around: list[str] = []
-    end = 0
-    for found in BLOCK.finditer(text):
-        around.append(text[end : found.start()].strip())
-        inner.append(found[2].strip())
-        end = found.end()
+    end = at = 0
+    open_ended: set[str] = set()  # tags that nothing closes any more
+    while opening := OPENING.search(text, at):
+        at, closing = opening.end(), f"</{opening[1]}>"
+        close = -1 if closing in open_ended else text.find(closing, at)
+        if close < 0:
+            open_ended.add(closing)
+            continue
+        around.append(text[end : opening.start()].strip())
+        inner.append(text[at:close].strip())
+        end = at = close + len(closing)
     if not inner:
         return None
     around.append(text[end:].strip())

@@ -24,7 +24,7 @@ from xlam_lib.data.formats.literals import decode
 
 UNREADABLE = "call text can't be read"
 DSML = r"(?:｜DSML｜ ?)?"  # with which DeepSeek writes each of its tags since V3.2
-NAMED = r"(?:=|\s+name\s*=\s*)(?P<quote>[\"']?)(?P<name>[^\"'<>\n]+)(?P=quote)"
+NAMED = r"(?:=|\s+name\s*=\s*+)(?P<quote>[\"'])?(?P<name>[^\"'<>\n]*[^\"'<>\s])(?(quote)[^\S\n]*(?P=quote))"
 FUNCTION = re.compile(rf"\s*<{DSML}(?P<tag>function|invoke){NAMED}\s*>")
 PARAMETER = re.compile(
     rf"\s*<{DSML}(?P<tag>parameter|param){NAMED}(?:\s+string=\"(?P<string>true|false)\")?\s*>(?P<value>.*?)"
@@ -33,11 +33,11 @@ PARAMETER = re.compile(
 )
 GLM_NAME = re.compile(r"\s*([^\s<>{}\[\]()\"'`,;]+)\s*(?=<arg_key>)")
 GLM_ARGUMENT = re.compile(
-    r"\s*<arg_key>(?P<name>.*?)</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>(?=\s*(?:<arg_key>|\Z))", re.DOTALL
+    r"\s*(?><arg_key>(?P<name>.*?)</arg_key>\s*<arg_value>)(?P<value>.*?)</arg_value>(?=\s*(?:<arg_key>|\Z))", re.DOTALL
 )
 BARE_NAME = re.compile(r"\n*(?!(?:null|none|true|false)\n*\Z)([A-Za-z_][\w.:/-]*)\n*", re.IGNORECASE)
 FENCE = re.compile(r"\s*```(?:json|python)?\n(.*?)\n?```\s*", re.DOTALL)
-PYTHON_CALL = re.compile(r"\s*\[?\s*[A-Za-z_][\w.-]*\(")
+PYTHON_CALL = re.compile(r"\s*+(?:\[\s*+)?[A-Za-z_][\w.-]*\(")
 END_TOKENS = r"<\|(?:eom_id|eot_id|eot|im_end|end|endoftext)\|>|</s>|<｜end▁of▁sentence｜>"  # of a turn
 END_OF_TURN = re.compile(rf"{END_TOKENS}|\Z")
 SPACE = re.compile(r"\s*")

@@ -25,15 +25,15 @@ Found = tuple[list[FoundCall], int]
 MISTRAL_NAME = re.compile(r"\s*([\w.:/-]+)\s*(?:\[CALL_ID\]\s*(\w+)\s*)?(?:\[ARGS\]\s*)?(?=\{)")
 BUILTIN = re.compile(r"([A-Za-z_]\w*)\.call(\(.*\))", re.DOTALL)
 KIMI = re.compile(
-    r"\s*<\|tool_call_begin\|>\s*(?P<id>[^\n<]+?)\s*<\|tool_call_argument_begin\|>(?P<arguments>.*?)<\|tool_call_end\|>",
+    r"\s*<\|tool_call_begin\|>\s*+(?P<id>[^\n<]*[^\s<])\s*<\|tool_call_argument_begin\|>(?P<arguments>.*?)<\|tool_call_end\|>",
     re.DOTALL,
 )
-KIMI_END = re.compile(r"\s*<\|tool_calls_section_end\|>")
+KIMI_END = re.compile(r"<\|tool_calls_section_end\|>")
 DEEPSEEK = re.compile(
-    r"\s*<｜tool[▁_]call[▁_]begin｜>(?P<head>.*?)<｜tool[▁_]sep｜>(?P<rest>.*?)<｜tool[▁_]call[▁_]end｜>", re.DOTALL
+    r"\s*<｜tool[▁_]call[▁_]begin｜>(?>(?P<head>.*?)<｜tool[▁_]sep｜>)(?P<rest>.*?)<｜tool[▁_]call[▁_]end｜>", re.DOTALL
 )
-DEEPSEEK_OLD = re.compile(r"\s*(?P<name>[^\n]+?)\s*\n```(?:json)?\n(?P<arguments>.*?)\n?```\s*", re.DOTALL)
-DEEPSEEK_END = re.compile(r"\s*<｜tool[▁_]calls[▁_]end｜>")
+DEEPSEEK_OLD = re.compile(r"\s*+(?P<name>[^\n]*\S)\s*\n```(?:json)?\n(?P<arguments>.*?)\n?```\s*", re.DOTALL)
+DEEPSEEK_END = re.compile(r"<｜tool[▁_]calls[▁_]end｜>")
 
 
 def mistral(text: str, at: int) -> Found:
@@ -88,5 +88,5 @@ def deepseek(text: str, at: int) -> Found:
 def _ended(text: str, at: int, calls: list[FoundCall], closing: re.Pattern[str]) -> Found:
     if not calls:
         raise Drop(UNREADABLE, f"{text[at : at + 80].strip()!r}")
-    end = closing.match(text, at)
+    end = closing.match(text, SPACE.match(text, at).end())
     return calls, end.end() if end else at

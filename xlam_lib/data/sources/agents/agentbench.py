@@ -31,7 +31,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, content_id, need, place
 from xlam_lib.data.formats.environments import ALFWORLD
-from xlam_lib.data.formats.turn_layouts import LAYOUTS, THOUGHT, Dialect, Exchange, Form, native_turns, tool
+from xlam_lib.data.formats.turn_layouts import LAYOUTS, Dialect, Exchange, Form, native_turns, tool
 from xlam_lib.data.sources.agents.agentinstruct_grammars import ANSWERS, BASH, ENVIRONMENTS, SQL
 from xlam_lib.trajectory import Outcome, Step, Task, Tool, ToolCall, Trajectory
 
@@ -63,9 +63,19 @@ ANSWER = tool("answer", "Answer the question and end the task.", answer="the ans
 EPISODE = "alfworld_episode"  # key by which `unpack` marks what it took apart
 VERBATIM = "written"  # key of `extra`: {call id: gold action} where it differs from the rule
 DONE = "Task succeeded."
+LAST_LINE = r"(?=[^\n]*\S\s*\Z)"  # only one behind which no other follows
+ACTION = r"(?:ACTION:\s*)?(?P<action>\S(?:[^\n]*\S)?)\s*"
 WORDS = Dialect(
     ALFWORLD,
-    (Form(rf"\s*(?:THOUGHT:\s*{THOUGHT}\s*)?(?:ACTION:\s*)?(?P<action>\S[^\n]*?)\s*"),),
+    (
+        Form(
+            rf"\n{LAST_LINE}|ACTION:[^\S\n]*\n\s*{LAST_LINE}",
+            rf"\s*{ACTION}",
+            opening=r"\s*+THOUGHT:\s*+",
+            before=r"(?P<thought>\S(?:.*\S)?)\s*",
+        ),
+        Form("", rf"(?:THOUGHT:\s*(?P<thought>\S(?:\s*\S)?)\s*)?{ACTION}", before=""),
+    ),
     "THOUGHT: {thought}\n ACTION: ",
     {action.name: "{action}\n" for action in ALFWORLD.actions},
 )

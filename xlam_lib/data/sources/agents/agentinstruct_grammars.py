@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from xlam_lib.data.formats.actions import Grammar
 from xlam_lib.data.formats.environments import ALFWORLD, WEBSHOP
-from xlam_lib.data.formats.turn_layouts import REST, THOUGHT, Dialect, Form, tool
+from xlam_lib.data.formats.turn_layouts import REST, Dialect, Form, stretch, tool
 from xlam_lib.trajectory import Tool
 
 ANSWERS = Tool(
@@ -48,7 +48,7 @@ WEB_PLAIN = {
 
 
 def _os() -> Dialect:
-    start = rf"\s*(?:Think:\s*)?(?:{THOUGHT})?\s*Act:\s*"
+    opening = r"\s*+(?:Think:\s*+)?"
     return Dialect(
         Grammar(
             (
@@ -58,9 +58,14 @@ def _os() -> Dialect:
             )
         ),
         (
-            Form(rf"{start}bash\s*```(?:bash|sh|shell)?[ \t]*\n(?P<command>.*?)\n?```{REST}", "execute_bash"),
-            Form(rf"{start}answer\((?P<answer>.*)\)\s*", "answer"),
-            Form(rf"{start}finish(?:\(\))?\s*", "finish"),
+            Form(
+                r"Act:\s*bash\s*```(?:bash|sh|shell)?[ \t]*\n",
+                rf"(?P<command>.*?)\n?```{REST}",
+                "execute_bash",
+                opening=opening,
+            ),
+            Form(r"Act:\s*answer\(", r"(?P<answer>.*)\)\s*", "answer", opening=opening),
+            Form(r"Act:\s*finish", r"(?:\(\))?\s*", "finish", opening=opening),
         ),
         "Think: {thought}\n\n",
         {
@@ -72,12 +77,17 @@ def _os() -> Dialect:
 
 
 def _db() -> Dialect:
-    start = rf"\s*(?:{THOUGHT})?\s*Action:\s*"
+    operation = r"\s*+(?:(?:sql|mysql)\s*+)?(?P<query>\S(?:.*?\S)??)\s*```"
     return Dialect(
         Grammar((SQL,)),
         (
-            Form(rf"{start}Operation\s*```(?:sql|mysql)?\s*(?P<query>\S.*?)\s*```{REST}", "execute_sql"),
-            Form(rf"{start}Answer\s*Final Answer:\s*(?P<answers>\S(?:.*\S)?)\s*", "answer", json=("answers",)),
+            Form(r"Action:\s*Operation\s*```", operation + REST, "execute_sql"),
+            Form(
+                r"Action:\s*Answer\s*Final Answer:",
+                r"\s*(?P<answers>\S(?:.*\S)?)\s*",
+                "answer",
+                json=("answers",),
+            ),
         ),
         "{thought}\n",
         {
@@ -89,15 +99,17 @@ def _db() -> Dialect:
 
 
 def _kg() -> Dialect:
-    start = rf"\s*(?:Thought:\s*)?(?:{THOUGHT})?\s*"
+    opening = r"\s*+(?:Thought:\s*+)?"
     behind = r"[ \t]*(?:\n.*)?"
     forms = []
     for action in KG_FUNCTIONS:
-        slots = [rf"\s*(?P<{slot}>[^\n]*?)\s*" for slot in list(action.slots)[:-1]]
-        slots.append(rf"\s*(?P<{list(action.slots)[-1]}>[^\n{'' if len(action.slots) == 1 else ','}]*?)\s*")
-        forms.append(Form(rf"{start}Action:\s*{action.name}\({','.join(slots)}\){behind}", action.name))
+        slots = [rf"\s*+(?P<{slot}>(?:[^\n]*?\S)??)\s*" for slot in list(action.slots)[:-1]]
+        last, comma = list(action.slots)[-1], "" if len(action.slots) == 1 else ","
+        slots.append(rf"\s*+(?P<{last}>(?:[^\n{comma}]*?[^\s{comma}])??)\s*")
+        mark, inside = rf"Action:\s*{action.name}\(", rf"{','.join(slots)}\){behind}"
+        forms.append(Form(mark, inside, action.name, opening=opening))
     final = tool("final_answer", "Name the variable that is the answer, and end.", variable="such as #3")
-    forms.append(Form(rf"{start}Final Answer:\s*(?P<variable>[^\n]*[^\s])\s*", final.name))
+    forms.append(Form("Final Answer:", r"\s*+(?P<variable>[^\n]*\S)\s*", final.name, opening=opening))
     usual = {action.name: f"Action: {action.template}" for action in KG_FUNCTIONS}
     return Dialect(
         Grammar((*KG_FUNCTIONS, final)),
@@ -108,19 +120,21 @@ def _kg() -> Dialect:
 
 
 def _mind2web() -> Dialect:
-    start = rf"\s*(?:Thought:\s*)?(?:{THOUGHT})?\s*Answer:\s*"
-    choice = r"(?P<choice>[A-Z])\b\.?"
+    opening = r"\s*+(?:Thought:\s*+)?"
+    choice = r"\s*(?P<choice>[A-Z])\b\.?\s*Action:\s*"
     actions, forms, usual = [], [], {}
     for word, (name, what) in WEB_PLAIN.items():
         actions.append(tool(name, what, choice="its letter"))
-        forms.append(Form(rf"{start}{choice}\s*Action:\s*{word}\s*", name))
+        forms.append(Form("Answer:", rf"{choice}{word}\s*", name, opening=opening))
         usual[name] = f"Answer: {{choice}}.\nAction: {word}"
     for word, (name, what) in WEB_VALUES.items():
         actions.append(tool(name, what, choice="letter of the element", value="the text or the option"))
-        forms.append(Form(rf"{start}{choice}\s*Action:\s*{word}\s*Value:\s*(?P<value>\S(?:.*\S)?)\s*", name))
+        value = rf"{choice}{word}\s*Value:\s*(?P<value>\S(?:.*\S)?)\s*"
+        forms.append(Form("Answer:", value, name, opening=opening))
         usual[name] = f"Answer: {{choice}}.\nAction: {word}\nValue: {{value}}"
     actions.append(tool("none_of_the_above", "No element on this page is the right one (choice A)."))
-    forms.append(Form(rf"{start}A\b\.?\s*(?:None of the above\.?)?\s*", "none_of_the_above"))
+    none = r"\s*A\b\.?\s*+(?:None of the above\.?\s*)?"
+    forms.append(Form("Answer:", none, "none_of_the_above", opening=opening))
     usual["none_of_the_above"] = "Answer: A."
     return Dialect(Grammar(tuple(actions)), tuple(forms), "Thought: {thought}\n", usual)
 
@@ -131,8 +145,9 @@ def thought_and_action(grammar: Grammar, before: str, between: str) -> Dialect:
     A turn may also be "Action: search[...]" alone.
     """
     label, action = before.strip(), between.strip()
-    opened, closed = r"\s*(?:<finish>\s*)?", r"\s*(?:</finish>\s*)?"  # as ADP wraps the last turn
-    form = Form(rf"{opened}(?:{label}\s*)?(?:{THOUGHT})?\s*{action}\s*(?P<action>\S(?:.*?\S)??){closed}")
+    opened, closed = r"\s*+(?:<finish>\s*+)?", r"\s*(?:</finish>\s*)?"  # as ADP wraps the last turn
+    inside = rf"\s*(?P<action>\S(?:.*?\S)??){closed}"
+    form = Form(action, inside, opening=rf"{opened}(?:{label}\s*+)?")
     return Dialect(grammar, (form,), before + "{thought}" + between.partition(action)[0], _bare(grammar, between))
 
 
@@ -157,22 +172,27 @@ ENVIRONMENTS = {
     "os": Environment(
         _os(),
         "role of linux(ubuntu) operating system",
-        r" For each of your turn, you should first think.*?(?=If the output is too long)",
-        r"\n+Now, my problem is:\n+",
+        stretch(" For each of your turn, you should first think", "(?=If the output is too long)"),
+        r"(?<!\n)\n++Now, my problem is:\n+",
         again=r"Now, I will start a new problem in a new OS\. My problem is:\s*",
     ),
     "db": Environment(
         _db(),
         "operate a MySQL database",
-        r"After thinking and explaining thoroughly.*?in one line\.\n|If you are done operating.*?Final Answer:[^\n]*\n"
-        r"|DO NOT write this pattern[^\n]*\n|If your response cannot match any pattern[^\n]*\n",
+        stretch("After thinking and explaining thoroughly", r"in one line\.\n")
+        + "|"
+        + stretch("If you are done operating", r"Final Answer:[^\n]*\n")
+        + r"|DO NOT write this pattern[^\n]*\n|If your response cannot match any pattern[^\n]*\n",
         errors=r"^\d{4} \(\w+\): ",
     ),
     "kg": Environment(
         _kg(),
         "knowledge stored in a knowledge base",
-        r" To achieve this, you can use the following tools to query the KB\.\n.*?(?=\n\nAfter a variable is produced)"
-        r"|Once you find the answer, respond with 'Final Answer: #id'[^\n]*\n",
+        stretch(
+            r" To achieve this, you can use the following tools to query the KB\.\n",
+            "(?=\n\nAfter a variable is produced)",
+        )
+        + r"|Once you find the answer, respond with 'Final Answer: #id'[^\n]*\n",
         lead=r"Question:\s*",
         again=r"A new question:\s*",
         errors=r"cannot be executed",
@@ -188,7 +208,7 @@ ENVIRONMENTS = {
     "alfworld": Environment(
         thought_and_action(ALFWORLD, "THOUGHT: ", "\n ACTION: "),
         "Interact with a household to solve a task",
-        r' You should choose from two actions: "THOUGHT" or "ACTION"\..*?(?= After your each turn)',
+        stretch(r' You should choose from two actions: "THOUGHT" or "ACTION"\.', "(?= After your each turn)"),
         errors=r"^Nothing happen",
     ),
 }

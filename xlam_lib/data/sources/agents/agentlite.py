@@ -38,7 +38,7 @@ from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.trajectory import Outcome, Task, Tool, Trajectory
 
 ACTION = re.compile(r"(?:Action: ?)?(?P<name>\w+)\[(?P<arguments>.*)\]", re.DOTALL)
-DOCUMENT = re.compile(r"\[Action_Doc\]\n(.*?)\n\[End of Action_Doc\]", re.DOTALL)
+DOCUMENT = re.compile(r"\[Action_Doc\]\n(.*?)(\n\[End of Action_Doc\]|\Z)", re.DOTALL)
 SOURCE = SourceInfo(
     name="agentlite",
     license="Apache-2.0",
@@ -199,7 +199,7 @@ def tool_of_document(raw: Any) -> Tool | None:
 def action_tools(prompt: str) -> list[Tool]:
     """The tools of a prompt's [Action_Doc] block: a list of documents, or an object of descriptions."""
     found = DOCUMENT.search(prompt)
-    value = json_or_literal(found[1]) if found else None
+    value = json_or_literal(found[1]) if found and found[2] else None
     if isinstance(value, dict):
         value = [{"name": name, "description": text} for name, text in value.items()]
     tools = [tool_of_document(raw) for raw in value] if isinstance(value, list) else []

@@ -113,8 +113,10 @@ PLAN = {  # what ALFRED's planner can do -> (arguments, description)
     "ToggleObject": (OBJECT, "Switch a device on or off."),
     "NoOp": ((), "Do nothing more: the plan ends."),
 }
-TURN = re.compile(r"^Assistant:\s*(.*?)<execute>\n(.*?)\n?</execute>(.*?)(?=^Assistant:|\Z)", re.MULTILINE | re.DOTALL)
-NAMED = re.compile(r"((?:look_at|pick)_\w+?)-([A-Za-z]+)-([A-Za-z]+)-([A-Za-z]+)-\d+")
+TURN = re.compile(  # where a turn has no code, none behind it has: it takes all the rest
+    r"^Assistant:(?:(?>\s*+(.*?)<execute>\n)(?>(.*?)\n?</execute>)(.*?)(?=^Assistant:|\Z)|.*)", re.MULTILINE | re.DOTALL
+)
+NAMED = re.compile(r"((?:look_at|pick)_\w++)(?:-([A-Za-z]+)-([A-Za-z]+)-([A-Za-z]+)-\d+)?")
 TRIAL = re.compile(r"trial_T\d+(?:_\d+)*")
 WORDS = {
     "pick_and_place_simple": "put a {object} in {place}.",
@@ -149,7 +151,7 @@ def native(t: Trajectory) -> list[str]:
 
 
 def _episode(text: str, where: str) -> Trajectory:
-    blocks = list(TURN.finditer(text))
+    blocks = [block for block in TURN.finditer(text) if block[2] is not None]
     task, source = _task(text if not blocks else text[: blocks[0].start()], where)
     joined: list[int] = []
     episode = (
@@ -196,7 +198,7 @@ def _task(head: str, where: str) -> tuple[str, str]:
     message = prompted_turns(head)[0].strip()
     if "Your task is to:" in message:
         return message, "text"
-    named = NAMED.search(where)
+    named = next((found for found in NAMED.finditer(where) if found[2]), None)
     words = _words(named[1], named[2], named[3], named[4]) if named else ""
     if not words:
         raise Drop("a text without a task, and its file names none", place(where))

@@ -61,7 +61,7 @@ SOURCE = SourceInfo(
     left_out={"turns[].role": SPEAKER},
     layout={r"^(Scene|First Utterance|API Calls?):": "headings of a plan"},
 )
-PLAN = re.compile(r"(.*?)^First Utterance:[ \t]*(.*?)^API Calls?:(.*)", re.DOTALL | re.MULTILINE)
+PLAN = re.compile(r"(?>(.*?)^First Utterance:)[ \t]*(.*?)^API Calls?:(.*)", re.DOTALL | re.MULTILINE)
 
 
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -162,7 +162,7 @@ def _text(value: Any) -> str:
 
 def _plan(text: str) -> tuple[ActionBuilder, str]:
     """(the turn with the calls of a plan, the scene that it is set in)."""
-    found = PLAN.search(text)
+    found = PLAN.match(text)
     if not found:
         raise Drop("a plan without calls")
     builder, calls = ActionBuilder(), []

@@ -55,10 +55,10 @@ SOURCE = SourceInfo(
         r"^\.?\s*Should you decide to return the function call\(s\).*?NO other text MUST be included\.": "how to call",
     },
 )
-LIST = re.compile(r"\[\s*(?:\{|\](?=\s*\.?\s*(?:\n|\Z)))")
+LIST = re.compile(r"\[\s*(?:\{|\](?=[^\S\n]*+(?:\.[^\S\n]*+)?(?:\n|\Z)))")
 ABOUT_CALLS = re.compile(
-    r"\s*You should only return the function call in tools call sections\.?"
-    r"|\s*Here is a list of functions in JSON format that you can invoke:?"
+    r"(?<!\s)\s*+(?:You should only return the function call in tools call sections\.?"
+    r"|Here is a list of functions in JSON format that you can invoke:?)"
 )
 
 

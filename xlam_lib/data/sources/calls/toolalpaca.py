@@ -86,7 +86,7 @@ OPTIONAL = "[Optional]"
 NEEDS = re.compile(r"\$\{")
 STEP = re.compile(r"^(\d+)\. (Function|Final Response): ?", re.MULTILINE)
 CALL = re.compile(r"(?P<name>[^\n]*)\nParameters: ?(?P<input>.*?)\nRetruns: ?(?P<result>.*)", re.DOTALL)
-LOG = re.compile(r"(?P<thought>.*?)(?:ASSISTANT )?Action\s*\d*\s*:", re.DOTALL)
+LOG = re.compile(r"(?P<thought>.*?)(?:ASSISTANT )?Action\s*+(?:\d++\s*+)?:", re.DOTALL)
 
 
 def unpack(value: dict[str, Any]) -> list[dict[str, Any]]:

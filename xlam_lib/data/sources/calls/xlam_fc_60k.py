@@ -24,7 +24,6 @@ the same rows with names replaced by random ones; it has no ids, so they are mad
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from xlam_lib.codec import BLOCK_MARKS, block_of
@@ -61,7 +60,7 @@ SOURCE = SourceInfo(
 )
 HAMMER = {"license": "CC-BY-4.0 AND Apache-2.0", "url": "https://github.com/MadeAgents/Hammer"}
 NO_CALL = "None of the tools can do this."
-FENCE = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
+FENCE = "```"
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
@@ -140,13 +139,20 @@ def _tool(notes: list[str], raw: dict[str, Any]) -> tuple[Tool, dict[str, str]]:
 def _unmasked(record: dict[str, Any]) -> dict[str, Any]:
     """A Hammer record in the shape of a native row."""
     prompt, output = need(record, "instruction", str), need(record, "output", str)
-    fenced = FENCE.fullmatch(output)
     return {
         "task_instruction": _block(prompt, "TASK INSTRUCTION"),
         "tools": _block(prompt, "AVAILABLE TOOLS"),
         "query": _block(prompt, "QUERY"),
-        "answers": fenced[1] if fenced else output,
+        "answers": _unfenced(output),
     }
+
+
+def _unfenced(text: str) -> str:
+    """What stands in the one code fence that a text is, or the text itself."""
+    whole = text.strip()
+    if len(whole) < 2 * len(FENCE) or not (whole.startswith(FENCE) and whole.endswith(FENCE)):
+        return text
+    return whole[len(FENCE) : -len(FENCE)].removeprefix("json").strip()
 
 
 def _block(prompt: str, title: str) -> str:

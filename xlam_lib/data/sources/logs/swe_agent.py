@@ -95,7 +95,7 @@ SOURCE = SourceInfo(
 )  # fmt: skip
 SHELL = "bash"
 LAST_BLOCK = re.compile(r"```[^\n`]*\n(?P<command>(?:(?!```).)*?)\n?```\s*\Z", re.DOTALL)
-BLOCK = re.compile(r"```(?P<kind>\w*)[ \t]*\n(?P<command>.*?)\n```", re.DOTALL)
+BLOCK = re.compile(r"```(?P<kind>\w*)[ \t]*\n(?P<command>.*?)(?P<end>\n```|\Z)", re.DOTALL)
 KINDS = ("bash", "mswea_bash_command")  # what mini-SWE-agent asks for, exactly one in a message
 STOPPED = "Exit due to "  # how the program begins what it says in the model's place
 ENDS = (  # words of an exit status, in the order in which they decide
@@ -207,7 +207,8 @@ def _in_text(message: dict[str, Any], content: str) -> tuple[str, str]:
     extra = message.get("extra")
     actions = extra.get("actions") if isinstance(extra, dict) else None
     given = [action.get("command") for action in need_objects(actions, "actions")] if actions else []
-    blocks = [found for found in BLOCK.finditer(content) if not given or found["command"].strip() == given[0]]
+    blocks = [found for found in BLOCK.finditer(content) if found["end"]]
+    blocks = [found for found in blocks if not given or found["command"].strip() == given[0]]
     blocks = blocks if given else [found for found in blocks if found["kind"] in KINDS]
     if len(blocks) != 1 or len(given) > 1:
         return content, given[0] if len(given) == 1 and isinstance(given[0], str) else ""
