@@ -81,7 +81,10 @@ class LiteSettings:
     shuffled: float = share_of("shuffled")
     epochs: float = option(1.0, "passes over the trajectories", within=POSITIVE)
     samples: int = option(0, "trajectories to draw in all, instead of --epochs", within=NOT_NEGATIVE)
-    batch_size: int = option(8, "trajectories a step, over all processes", within=COUNT)
+    together: int = option(
+        1, "trajectories with the same tools that are drawn as one, and read as a trie", within=COUNT
+    )
+    batch_size: int = option(8, "trajectories (or so many together) a step, over all processes", within=COUNT)
     row_tokens: int = option(8192, "nodes that are read at once; bounds the memory, changes nothing else", within=COUNT)
     gradient_checkpointing: bool = option(
         False, "keep fewer activations, and compute them again for the backward pass", formerly="recompute"
