@@ -153,6 +153,7 @@ def test_groups_of_one_opening_are_drawn_side_by_side_each_row_as_often():
 
 
 def test_a_list_with_many_questions_fills_parts_and_keeps_trajectories_whole():
-    assert beside([[0], [1], [2], [3]], ["a", "b", "a", "a"], 2) == [[0, 2], [3], [1]]
+    assert beside([[0], [1], [2], [3]], ["a", "b", "a", "a"], 2) == [[0, 2], [1], [3]]
     assert beside([[0, 1, 2], [3], [4, 5]], ["a"] * 6, 3) == [[0, 1, 2], [3, 4, 5]]
+    assert beside([[0], [1], [0]], ["a"] * 2, 3) == [[0, 1], [0]], "no step has a row twice"
     assert beside([[0, 1, 2, 3], [4]], ["a"] * 5, 3) == [[0, 1, 2, 3], [4]]

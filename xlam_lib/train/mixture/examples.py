@@ -36,7 +36,7 @@ class Example:
     trajectory_id: str
     step: int
     source: str = ""  # which of several files it comes from
-    opening: int = 0  # equal for prompts that begin alike: with the same instructions and tools
+    opening: int = 0  # equal for prompts with the same instructions and tools; 0: not known
 
     @property
     def labels(self) -> list[int]:
@@ -80,7 +80,7 @@ def examples(
 def opening_of(trajectory: Trajectory, style: PromptStyle) -> int:
     """A number for what its prompts begin with, as its layout writes it: the same for questions about one tool list."""
     parts = (style_of(trajectory, style), variant_of(trajectory), trajectory.tools)
-    return key_of(*map(repr, parts)) >> 1  # a number of Arrow's, which has a sign
+    return key_of(*map(repr, parts))
 
 
 Passes = Iterator[list[list[int]]]  # for each pass the rows of each group that it draws, in order
@@ -135,9 +135,11 @@ def order_together(
     while len(drawn) + len(rest) < samples:
         parts, left = [], samples - len(drawn) - len(rest)
         found = next(passes) if passes else [together[name] for name in rng.sample(list(together), len(together))]
-        for rows in beside(found, openings, size) if openings else found:
-            rows = rows[:left]
-            left -= len(rows)
+        kept = []
+        for rows in found:
+            kept += [rows[:left]] if left else []
+            left -= len(rows[:left])
+        for rows in beside(kept, openings, size) if openings else kept:
             parts += [rows[at : at + size] for at in range(0, len(rows), size)]
         full, leftover = _filled(parts, size)
         full.sort(key=lambda part: _work(part, groups, lengths))
@@ -151,15 +153,18 @@ def order_together(
 def beside(groups: Iterable[list[int]], openings: Sequence[Hashable], size: int) -> list[list[int]]:
     """Groups of the same opening joined as long as they have at most `size` rows, each where the first of them was.
 
-    Example: `beside([[0], [1], [2], [3]], ["a", "b", "a", "a"], 2)` -> [[0, 2], [3], [1]]
+    A group that is drawn again begins anew, so that no step has it twice.
+    Example: `beside([[0], [1], [2], [3]], ["a", "b", "a", "a"], 2)` -> [[0, 2], [1], [3]]
     """
-    parts: dict[Hashable, list[list[int]]] = {}
+    parts: list[list[int]] = []
+    latest: dict[Hashable, list[int]] = {}
     for rows in groups:
-        mine = parts.setdefault(openings[rows[0]], [[]])
-        if mine[-1] and len(mine[-1]) + len(rows) > size:
-            mine.append([])
-        mine[-1].extend(rows)
-    return [part for mine in parts.values() for part in mine]
+        part = latest.get(openings[rows[0]], [])
+        if not part or len(part) + len(rows) > size or rows[0] in part:
+            part = latest[openings[rows[0]]] = []
+            parts.append(part)
+        part.extend(rows)
+    return parts
 
 
 def _work(part: Sequence[int], groups: Sequence[Hashable], lengths: Sequence[int]) -> int:

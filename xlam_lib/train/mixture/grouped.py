@@ -34,7 +34,7 @@ class Trajectories:
 
     def __init__(self, rows: list[Example], together: int = 1) -> None:
         trajectories = [list(same) for _, same in groupby(rows, key=lambda row: row.trajectory_id)]
-        openings = [some[0].opening for some in trajectories]
+        openings = [some[0].opening or some[0].trajectory_id for some in trajectories]
         samples = beside(([number] for number in range(len(trajectories))), openings, together)
         self.groups = [
             [(array("I", row.input_ids), row.prompt_length) for number in sample for row in trajectories[number]]

@@ -68,12 +68,12 @@ def train(settings: SftSettings) -> Path:
 def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> Dataset:
     """The rows in the order in which they are drawn, those of a trajectory together, and of one list of tools."""
     groups, lengths = [row.trajectory_id for row in rows], [len(row.input_ids) for row in rows]
-    passes, openings = _draws(settings, rows).passes(), [row.opening for row in rows]
+    passes, openings = _draws(settings, rows).passes(), [row.opening or row.trajectory_id for row in rows]
     drawn = order_together(groups, lengths, settings.batch_size, samples, settings.seed, passes, openings)
     columns = {
         "input_ids": [list(rows[i].input_ids) for i in drawn],
         "labels": [rows[i].labels for i in drawn],
-        "group": [openings[i] for i in drawn],
+        "group": [str(openings[i]) for i in drawn],
     }
     return Dataset.from_dict(columns)
 
