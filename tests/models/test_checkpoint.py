@@ -70,19 +70,21 @@ def test_pickled_weights_are_not_read(copy):
         load.load_model(copy)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"pad_token": None}, "pad token of its own"),
-        ({"pad_token": "<|endoftext|>"}, "pad token of its own"),
-        ({"eos_token": None}, "no end token"),
-    ],
-)
-def test_a_tokenizer_that_cannot_train_is_refused(copy, change, message):
-    path = copy / "tokenizer_config.json"
+def changed(folder, **change):
+    path = folder / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(CheckpointError, match=message):
-        checkpoint.load_tokenizer(copy)
+    return checkpoint.load_tokenizer(folder)
+
+
+def test_a_tokenizer_without_an_end_is_refused(copy):
+    with pytest.raises(CheckpointError, match="no end token"):
+        changed(copy, eos_token=None)
+
+
+@pytest.mark.parametrize("pad", [None, "<|endoftext|>"])
+def test_what_pads_may_be_the_end(copy, pad):
+    tokenizer = changed(copy, pad_token=pad)
+    assert tokenizer.pad_token == tokenizer.eos_token == "<|endoftext|>"
 
 
 def test_wrapper_is_ours_without_a_template_and_carried_over_from_another(base):

@@ -53,11 +53,11 @@ def differences(real: Path, work: Path, most: int = 2) -> list[Difference]:
     return found
 
 
-def difference(source: str, groups: Sequence[Sequence[Row]]) -> Difference:
-    """The tries of some groups of samples against their samples alone."""
+def difference(source: str, groups: Sequence[Sequence[Row]], model: PreTrainedModel | None = None) -> Difference:
+    """The tries of some groups of samples against their samples alone; by a small random model unless one is given."""
     rows = [row for group in groups for row in group]
     packed = TriePacker(8192).pack(groups)
-    model = model_of({"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128})
+    model = model or model_of({"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128})
     alone = _alone(model, rows)
     use_causal_blocks(model)
     read_tries(model)

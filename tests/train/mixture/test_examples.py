@@ -5,9 +5,9 @@ import pytest
 from train_demo import STYLE
 
 from xlam_lib.chat_template import chat_template, model_text
-from xlam_lib.codec import prompts_of
+from xlam_lib.codec import STYLES, prompts_of
 from xlam_lib.models.tokens import IGNORED, encode
-from xlam_lib.train.mixture.examples import Example, examples, order, order_together, spans
+from xlam_lib.train.mixture.examples import Example, beside, examples, opening_of, order, order_together, spans
 from xlam_lib.views import to_openai, tools_to_openai
 
 
@@ -122,3 +122,38 @@ def test_order_together_keeps_groups_in_one_half_of_a_batch_and_halves_alike():
 
 def test_order_together_of_the_docstring():
     assert order_together(["a", "b", "a", "b"], [5, 9, 5, 9], 4, 4, seed=0) == [0, 2, 1, 3]
+
+
+def test_prompts_of_the_same_tools_and_layout_begin_alike(trajectories, tokenizer):
+    rows, _ = examples(trajectories, tokenizer, STYLE, 1024)
+    by_opening = {}
+    for row in rows:
+        by_opening.setdefault(row.opening, []).append(row)
+    lists = {one.trajectory_id: one.tools for one in trajectories}
+    assert 1 < len(by_opening) == len(set(map(repr, lists.values()))) < len(trajectories)
+    for some in by_opening.values():
+        assert len({repr(lists[row.trajectory_id]) for row in some}) == 1
+        begins = [tokenizer.decode(list(row.input_ids)).partition("[BEGIN OF QUERY]")[0] for row in some]
+        assert len(set(begins)) == 1
+    one = trajectories[0]
+    other = replace(one, trajectory_id="other", steps=trajectories[5].steps)
+    assert opening_of(one, STYLE) == opening_of(other, STYLE) != opening_of(one, STYLES["seed"])
+    assert opening_of(one, STYLE) != opening_of(replace(one, tools=one.tools[::-1]), STYLE)
+
+
+def test_groups_of_one_opening_are_drawn_side_by_side_each_row_as_often():
+    openings = [number // 4 for number in range(160)]
+    drawn = order_together(list(range(160)), [10] * 160, 8, 320, seed=3, openings=openings)
+    assert set(Counter(drawn).values()) == {2}
+    halves = [[openings[row] for row in drawn[at : at + 4]] for at in range(0, len(drawn), 4)]
+    assert all(len(set(half)) == 1 for half in halves)
+    assert [row % 4 for row in drawn] != sorted(row % 4 for row in drawn), "in another order each pass"
+    alone = order_together(list(range(160)), [10] * 160, 8, 320, seed=3)
+    assert order_together(list(range(160)), [10] * 160, 8, 320, seed=3, openings=list(range(160))) == alone
+
+
+def test_a_list_with_many_questions_fills_parts_and_keeps_trajectories_whole():
+    assert beside([[0], [1], [2], [3]], ["a", "b", "a", "a"], 2) == [[0, 2], [1], [3]]
+    assert beside([[0, 1, 2], [3], [4, 5]], ["a"] * 6, 3) == [[0, 1, 2], [3, 4, 5]]
+    assert beside([[0], [1], [0]], ["a"] * 2, 3) == [[0, 1], [0]], "no step has a row twice"
+    assert beside([[0, 1, 2, 3], [4]], ["a"] * 5, 3) == [[0, 1, 2, 3], [4]]

@@ -15,9 +15,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
-from xlam_lib.codec import PromptStyle
-from xlam_lib.data.augment.layouts import turns_of
+from xlam_lib.codec import PromptStyle, style_of
+from xlam_lib.data.augment.layouts import turns_of, variant_of
 from xlam_lib.models.tokens import IGNORED, encode
+from xlam_lib.seeds import key_of
 from xlam_lib.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Example:
     trajectory_id: str
     step: int
     source: str = ""  # which of several files it comes from
+    opening: int = 0  # equal for prompts with the same instructions and tools; 0: not known
 
     @property
     def labels(self) -> list[int]:
@@ -54,22 +56,31 @@ def examples(
 
     A turn is written in the style, or in the layout that its trajectory names (`augment.layouts.turns_of`).
     """
-    keys, prompts, answers = [], [], []
+    keys, prompts, answers, openings = [], [], [], []
     left_out: Counter[str] = Counter()
     for trajectory in trajectories:
         turns = turns_of(trajectory, style)
+        opening = opening_of(trajectory, style)
         left_out["trajectory without a trainable turn"] += not turns
         for step, prompt, answer in turns:
             keys.append((trajectory.trajectory_id, step))
+            openings.append(opening)
             prompts.append(model_prompt(prompt, *wrapper))
             answers.append(answer + tokenizer.eos_token)
     rows = []
-    for key, prompt, answer in zip(keys, encode(tokenizer, prompts), encode(tokenizer, answers), strict=True):
+    texts = (encode(tokenizer, prompts), encode(tokenizer, answers))
+    for key, opening, prompt, answer in zip(keys, openings, *texts, strict=True):
         if len(prompt) + len(answer) > max_length:
             left_out["longer than max_length"] += 1
         else:
-            rows.append(Example((*prompt, *answer), len(prompt), *key, source))
+            rows.append(Example((*prompt, *answer), len(prompt), *key, source, opening))
     return rows, +left_out
+
+
+def opening_of(trajectory: Trajectory, style: PromptStyle) -> int:
+    """A number for what its prompts begin with, as its layout writes it: the same for questions about one tool list."""
+    parts = (style_of(trajectory, style), variant_of(trajectory), trajectory.tools)
+    return key_of(*map(repr, parts))
 
 
 Passes = Iterator[list[list[int]]]  # for each pass the rows of each group that it draws, in order
@@ -105,13 +116,15 @@ def order_together(
     samples: int,
     seed: int,
     passes: Passes | None = None,
+    openings: Sequence[Hashable] | None = None,
 ) -> list[int]:
     """Which rows to draw, in order, `samples` in all: rows of a group stay together, so that a trie saves reading them.
 
     Each pass over the groups is shuffled and cut into parts of half a batch, a group never in two parts unless it is
     larger; two parts that take about the same time make a batch, so that two processes do equal work, and the batches
     are shuffled. The order depends on nothing but the arguments. Which groups a pass draws may be given
-    (`inputs.Draws`), each as its rows; it is every group once otherwise.
+    (`inputs.Draws`), each as its rows; it is every group once otherwise. Groups of the same opening, such as questions
+    about one list of tools, stand side by side, as many as make a part: then the list is read once for all of them.
     Example: `order_together(["a", "b", "a", "b"], [5, 9, 5, 9], 4, 4, seed=0)` -> [0, 2, 1, 3]
     """
     rng, drawn, rest = random.Random(seed), [], []
@@ -121,9 +134,12 @@ def order_together(
     size = max(1, batch_size // 2)
     while len(drawn) + len(rest) < samples:
         parts, left = [], samples - len(drawn) - len(rest)
-        for rows in next(passes) if passes else [together[name] for name in rng.sample(list(together), len(together))]:
-            rows = rows[:left]
-            left -= len(rows)
+        found = next(passes) if passes else [together[name] for name in rng.sample(list(together), len(together))]
+        kept = []
+        for rows in found:
+            kept += [rows[:left]] if left else []
+            left -= len(rows[:left])
+        for rows in beside(kept, openings, size) if openings else kept:
             parts += [rows[at : at + size] for at in range(0, len(rows), size)]
         full, leftover = _filled(parts, size)
         full.sort(key=lambda part: _work(part, groups, lengths))
@@ -132,6 +148,23 @@ def order_together(
         rng.shuffle(batches)
         drawn += [row for rows in batches for row in rows]
     return drawn + rest
+
+
+def beside(groups: Iterable[list[int]], openings: Sequence[Hashable], size: int) -> list[list[int]]:
+    """Groups of the same opening joined as long as they have at most `size` rows, each where the first of them was.
+
+    A group that is drawn again begins anew, so that no step has it twice.
+    Example: `beside([[0], [1], [2], [3]], ["a", "b", "a", "a"], 2)` -> [[0, 2], [1], [3]]
+    """
+    parts: list[list[int]] = []
+    latest: dict[Hashable, list[int]] = {}
+    for rows in groups:
+        part = latest.get(openings[rows[0]], [])
+        if not part or len(part) + len(rows) > size or rows[0] in part:
+            part = latest[openings[rows[0]]] = []
+            parts.append(part)
+        part.extend(rows)
+    return parts
 
 
 def _work(part: Sequence[int], groups: Sequence[Hashable], lengths: Sequence[int]) -> int:

@@ -20,19 +20,25 @@ from xlam_lib.codec import PromptStyle
 from xlam_lib.data.augment.augmentation import Augmentation
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.train.mixture.data_objects import EVALUATION, HELD_OUT
-from xlam_lib.train.mixture.examples import Example, examples
+from xlam_lib.train.mixture.examples import Example, beside, examples
 from xlam_lib.trajectory import Trajectory, read_jsonl
 
 NOTHING = Augmentation()
 
 
 class Trajectories:
-    """A sequence of trajectories, each a list of rows: `data[0]` -> [{"input_ids": [...], "labels": [...]}, ...]."""
+    """A sequence of trajectories, each a list of rows: `data[0]` -> [{"input_ids": [...], "labels": [...]}, ...].
 
-    def __init__(self, rows: list[Example]) -> None:
+    With `together`, up to so many trajectories with the same instructions and tools are one sample.
+    """
+
+    def __init__(self, rows: list[Example], together: int = 1) -> None:
+        trajectories = [list(same) for _, same in groupby(rows, key=lambda row: row.trajectory_id)]
+        openings = [some[0].opening or some[0].trajectory_id for some in trajectories]
+        samples = beside(([number] for number in range(len(trajectories))), openings, together)
         self.groups = [
-            [(array("I", row.input_ids), row.prompt_length) for row in group]
-            for _, group in groupby(rows, key=lambda row: row.trajectory_id)
+            [(array("I", row.input_ids), row.prompt_length) for number in sample for row in trajectories[number]]
+            for sample in (samples if together > 1 else [[number] for number in range(len(trajectories))])
         ]
 
     @property

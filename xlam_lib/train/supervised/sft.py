@@ -66,14 +66,14 @@ def train(settings: SftSettings) -> Path:
 
 
 def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> Dataset:
-    """The rows in the order in which they are drawn, those of a trajectory together."""
+    """The rows in the order in which they are drawn, those of a trajectory together, and of one list of tools."""
     groups, lengths = [row.trajectory_id for row in rows], [len(row.input_ids) for row in rows]
-    passes = _draws(settings, rows).passes()
-    drawn = order_together(groups, lengths, settings.batch_size, samples, settings.seed, passes)
+    passes, openings = _draws(settings, rows).passes(), [row.opening or row.trajectory_id for row in rows]
+    drawn = order_together(groups, lengths, settings.batch_size, samples, settings.seed, passes, openings)
     columns = {
         "input_ids": [list(rows[i].input_ids) for i in drawn],
         "labels": [rows[i].labels for i in drawn],
-        "group": [rows[i].trajectory_id for i in drawn],
+        "group": [str(openings[i]) for i in drawn],
     }
     return Dataset.from_dict(columns)
 

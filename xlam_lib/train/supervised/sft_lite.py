@@ -55,6 +55,6 @@ def train(settings: LiteSettings) -> Path:
 def _mixture(settings: LiteSettings, tokenizer: Any) -> tuple[Mixture, dict[str, dict[str, dict[str, int]]]]:
     """All sources in one stream, and counts of them: {"left_out": {source: ...}, "augmented": {source: ...}}."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
-    sources = {name: Trajectories(rows) for name, rows in inputs.read(settings, tokenizer, counts)}
+    sources = {name: Trajectories(rows, settings.together) for name, rows in inputs.read(settings, tokenizer, counts)}
     seed = DeviceSeed(settings.seed, rank=0, world=1)  # every process reads all samples, see packing/packers.py
     return Mixture(sources, settings.shares or None, seed=seed), counts
