@@ -4,7 +4,7 @@
 
 An error names the file, the tool, the parameter or the question, what was found and what is expected. The format:
 
-    values:                                     # kinds of values of this file, see `values.py`; common ones: values.yaml
+    values:                                     # kinds of values of this file (`values.py`); common ones are in values.yaml
       loan_amount: {from: 5000, to: 900000, step: 500, say: ["${:,}", "{} dollars"]}
     tools:
       - name: calculate_loan_payment
@@ -278,6 +278,6 @@ def _slot_fault(phrasing: Phrasing, leaves: Mapping[str, Leaf]) -> str:
 
 def _phrase_fault(phrasing: Phrasing) -> str:
     text = phrasing.text.lstrip("<")
-    if not text[:1].islower():
+    if not (text[:1].islower() or text[:1] == "{"):
         return "doesn't begin with a verb in lower case, as in 'work out the area of {shape}'"
     return f"ends with {text[-1]!r}; expected no end mark, for phrases are joined" if text[-1] in ".?!" else ""

@@ -1,4 +1,4 @@
-"""Checks the whole catalogue by drawing from it, and shows what it asks: `python -m xlam_lib.data.apigen.broad --check`.
+"""Checks the catalogue by drawing from it, and shows what it asks: `python -m xlam_lib.data.apigen.broad --check`.
 
     for line in checked(read_catalogue(), show=2): print(line)
 
