@@ -4,7 +4,7 @@
 
 An error names the file, the tool, the parameter or the question, what was found and what is expected. The format:
 
-    values:                                     # kinds of values of this file (`values.py`); common ones are in values.yaml
+    values:                                     # kinds of this file (`values.py`); common ones are in values.yaml
       loan_amount: {from: 5000, to: 900000, step: 500, say: ["${:,}", "{} dollars"]}
     tools:
       - name: calculate_loan_payment
