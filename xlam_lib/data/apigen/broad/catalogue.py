@@ -175,7 +175,9 @@ def _tool(spec: Any, kinds: Mapping[str, Kind], path: Path, number: int) -> Broa
         for phrasing in phrasings:
             if fault := _slot_fault(phrasing, leaves) or (_phrase_fault(phrasing) if key == "phrases" else ""):
                 raise CatalogueError(f"{where}: {key[:-1]} {phrasing.text!r} {fault}")
-    return BroadTool(name, path.stem, spec["description"].strip(), parameters, leaves, **texts)
+    return BroadTool(
+        name, path.stem, spec["description"].strip(), parameters, leaves, **texts, key=f"{path.stem}/{name}"
+    )
 
 
 def _object(

@@ -79,6 +79,11 @@ class Phrasing:
         """The values that can be left out with the preposition before them, and what is left is a sentence still."""
         return tuple(node.text for at, node in enumerate(self.root) if _may_go(self.root, at))
 
+    def lead(self, slot: str) -> str:
+        """The preposition before a droppable value: "in" of "the weather in {city}"."""
+        at = next(at for at, node in enumerate(self.root) if node.kind == "slot" and node.text == slot)
+        return BEFORE.search(self.root[at - 1].text)[0].strip().removesuffix(" the")
+
     def render(self, rng: random.Random, texts: Mapping[str, str], without: str = "") -> str:
         """The text with these values said; `without` names one of `droppable`, which is left out."""
         pieces: list[str] = []

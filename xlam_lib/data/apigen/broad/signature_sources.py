@@ -84,6 +84,9 @@ def _functions(modules: Iterable[str]) -> Iterator[tuple[str, Tool]]:
             function = getattr(module, name, None)
             if name.startswith("_") or inspect.isclass(function) or inspect.ismodule(function):
                 continue
+            home = getattr(function, "__module__", None) or module_name
+            if home.partition(".")[0] != module_name.partition(".")[0]:  # it only uses the function
+                continue
             if callable(function) and inspect.getdoc(function) and (tool := _function(function, module_name, name)):
                 yield "", tool
 
