@@ -23,7 +23,7 @@ TEXT = re.compile(r"[^\[\]<>{}|]+")
 SLOT = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 CLOSERS = {"[": "]", "<": ">"}
 ARTICLE = re.compile(r"(?<![\w'])([Aa])n? $")
-VOWEL = re.compile(r"[aeiouAEIOU](?!ne\b|nce\b|uro|niq|ni[tvf]|s[eu]|ser)|8|11\b|18\b|hour|honest|heir")
+VOWEL = re.compile(r"[aeiouAEIOU](?!ne\b|nce\b|uro|ni(?![mn])|s[eu])|8|1[18](?!\d)|hour|honest|heir")
 # What stands before and behind a slot that may be left out with its preposition: "the weather in {city} on {date}".
 BEFORE = re.compile(r"(\s(?:in|at|on|for|over|from|to|by|during|near|around|using|as|into|through|under))\s(?:the )?$")
 BEHIND = re.compile(r"\s*[.?!]?$|[,;]|\s(?:in|at|on|for|over|from|to|by|with|during|near|using|as|into)\s$|\s\w+ing\s")

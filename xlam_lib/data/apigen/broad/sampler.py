@@ -28,7 +28,7 @@ from xlam_lib.validation import KnownTools, check_and_serialize
 
 QUESTIONS_PER_LIST = 8
 MIX = {  # what is drawn; where a list doesn't allow it, another is
-    "single": 0.36, "parallel": 0.13, "parallel_multiple": 0.13, "irrelevant": 0.17, "missing": 0.07, "talk": 0.03,
+    "single": 0.35, "parallel": 0.13, "parallel_multiple": 0.13, "irrelevant": 0.17, "missing": 0.07, "talk": 0.03,
     "follow": 0.12,
 }  # fmt: skip
 SOURCE = Source("apigen_broad", "Apache-2.0")

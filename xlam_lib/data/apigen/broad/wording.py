@@ -28,9 +28,14 @@ ALSO = (
 )
 
 
-def finished(text: str) -> str:
-    """The text with an end mark: "METAR KJFK" -> "METAR KJFK."."""
-    return text if text[-1:] in ".?!\"'" else f"{text}."
+def ended(text: str) -> bool:
+    """Whether a text has an end mark; none is added, for a text that is to be translated may stand at its end."""
+    return text[-1:] in ".?!"
+
+
+def side_by_side(rng: random.Random, texts: list[str]) -> str:
+    """Sentences after one another, on lines of their own where one has no end mark."""
+    return ("\n" if not all(map(ended, texts[:-1])) else rng.choice((" ", " ", "\n"))).join(texts)
 
 
 def one(rng: random.Random, asked: Asked, without: str = "") -> str:
@@ -45,7 +50,7 @@ def polite(rng: random.Random, text: str) -> str:
     roll = rng.random()
     if roll < 0.06:
         return f"{rng.choice(BEGIN)} {capital(text)}"
-    return f"{finished(text)} {rng.choice(AFTER)}" if roll < 0.12 else text
+    return f"{text} {rng.choice(AFTER)}" if roll < 0.12 and ended(text) else text
 
 
 def several(rng: random.Random, asked: list[Asked]) -> str:
@@ -61,12 +66,10 @@ def several(rng: random.Random, asked: list[Asked]) -> str:
         leads = ["First, {}.", *["Then {}."] * (len(texts) - 2), "Finally, {}."]
         return " ".join(lead.format(text) for lead, text in zip(leads, texts, strict=True))
     if roll < 0.88 or not all(phrases):
-        first = finished(capital(rng.choice(WRAPS).format(texts[0]) if phrases[0] else texts[0]))
-        rest = [
-            rng.choice(ALSO).format(text) if is_phrase else finished(text)
-            for text, is_phrase in zip(texts[1:], phrases[1:], strict=True)
-        ]
-        return rng.choice((" ", " ", "\n")).join([first, *rest])
+        first = capital(rng.choice(WRAPS).format(texts[0])) if phrases[0] else texts[0]
+        pairs = zip(texts[1:], phrases[1:], strict=True)
+        rest = [rng.choice(ALSO).format(text) if is_phrase else text for text, is_phrase in pairs]
+        return side_by_side(rng, [first, *rest])
     lead = rng.choice(("Please do the following:", "I need these things:", "To do:", "A few things for you:"))
     marks = rng.choice(((f"{n}. " for n in range(1, 9)), ("- " for _ in texts)))
     return "\n".join([lead, *(f"{mark}{capital(text)}" for mark, text in zip(marks, texts, strict=False))])
@@ -82,4 +85,4 @@ def repeated(rng: random.Random, asked: list[Asked], slot: str) -> str:
     lead = first.phrasing.lead(slot)
     more = joined([f"{lead} {text}" for text in said[1:]])
     again = rng.choice(("And {}?", "Also {}.", "The same {}, please.", "And then {}."))
-    return f"{finished(one(rng, first))} {again.format(more)}"
+    return side_by_side(rng, [one(rng, first), again.format(more)])
