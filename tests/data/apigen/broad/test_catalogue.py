@@ -111,10 +111,11 @@ def test_a_fault_of_a_kind_names_the_kind(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("tools: [", r"bank.yaml: not YAML: .* line 2"),
+        ("tools: [", "bank.yaml:[12]: not valid YAML: "),
         ("tools: []", "'tools' has 0, expected a list of 1 to 25 tools"),
         ("tools: [3]", "tool 1: found 3, expected a mapping"),
-        ("values: {}\nvalues: {}", "line 2: the key 'values' stands twice"),
+        ("values: {}\nvalues: {}", "bank.yaml:2: not valid YAML: the key 'values' is given twice"),
+        ("? [a, b]\n: 1", "bank.yaml:1: not valid YAML: a key is .*, expected a text"),
         ("more: 1\ntools: []", "unknown key 'more'; expected are tools, values"),
     ],
 )

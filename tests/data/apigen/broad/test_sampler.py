@@ -12,6 +12,8 @@ from xlam_lib.data.apigen.broad import answers, read_catalogue
 from xlam_lib.data.apigen.broad.lists import World, without_names
 from xlam_lib.data.apigen.broad.sampler import KINDS, MIX, broad
 from xlam_lib.data.apigen.broad.signatures import FILE, LONGEST, real_tools, sources
+from xlam_lib.data.apigen.broad.tools import Leaf
+from xlam_lib.data.apigen.broad.values import Choices
 from xlam_lib.data.apigen.library.values import split_of
 from xlam_lib.serialize import dumps
 from xlam_lib.trajectory import Trajectory
@@ -183,6 +185,30 @@ def test_tools_are_shown_in_varied_form(drawn):
 )
 def test_a_refusal_speaks_of_what_the_tool_does(description, form, does):
     assert answers.deed(description) == (form, does if form else answers.deed(description)[1])
+
+
+@pytest.mark.parametrize(
+    ("slot", "description", "said"),
+    [
+        ("annual_rate", "Yearly interest in percent.", "annual rate"),
+        ("height_cm", "Height of the person in centimeters.", "height"),
+        ("n", "The number of trials.", "number of trials"),
+        ("side", "Whether shares are bought or sold.", "tell me whether shares are bought or sold"),
+    ],
+)
+def test_a_missing_value_is_asked_for_by_its_name_or_meaning(slot, description, said):
+    leaf = Leaf(slot, Choices({"x": ("x",)}), description, required=True)
+    asked = {answers.question_for(random.Random(seed), leaf) for seed in range(60)}
+    assert any(said in text for text in asked) and not any("the whether" in text or " cm" in text for text in asked)
+
+
+def test_only_deeds_and_searches_have_results_that_are_made_up(tools):
+    rng = random.Random(0)
+    for tool in tools.values():
+        for result, words in filter(None, (answers.outcome(rng, tool) for _ in range(20))):
+            assert result.keys() & {"error", "status", "count"} and words
+    told = [answers.outcome(rng, tools["convert_length"]) for _ in range(60)]
+    assert {next(iter(one[0])) for one in told if one} == {"error"}
 
 
 def test_a_tool_with_a_name_of_a_benchmark_is_renamed(tools):

@@ -13,11 +13,10 @@ import random
 import re
 from pathlib import Path
 
-import yaml
-
 from xlam_lib.data.apigen.ask import capital
 from xlam_lib.data.apigen.broad.tools import Asked, BroadTool, Leaf
 from xlam_lib.data.apigen.library.values import split_of
+from xlam_lib.settings.yaml_files import read_yaml
 
 TALK = Path(__file__).parent / "words" / "talk.yaml"
 SYSTEM = (
@@ -66,6 +65,8 @@ ASKS = (
     "What is the {}?", "Could you tell me the {}?", "Which {} should I use?", "I need the {} for that.",
     "Please give me the {}.", "Sure. What's the {}?", "I'm missing the {}. What is it?",
 )  # fmt: skip
+ASKS_HOW = ("Could you tell me {}?", "I need to know {} for that.", "Please tell me {}.")
+QUESTION_WORDS = frozenset("how if what when where whether which who whom whose why".split())
 UNITS = frozenset("c cm f ft g h kg km kmh km2 lb m m2 m3 mg min ml mm ms pct percent s sec usd".split())  # end names
 REPLIES = ("{}.", "{}", "It's {}.", "{}, please.", "Oh, sorry: {}.", "I forgot: {}.", "Take {}.", "Let's say {}.")
 ERRORS = (
@@ -142,15 +143,16 @@ def question_for(rng: random.Random, leaf: Leaf) -> str:
     meaning = re.sub(r"^(?:The|A|An) ", "", re.split(r"[.,:;(]", leaf.description)[0].strip())
     told = meaning[:1].lower() + meaning[1:] if meaning[1:2].islower() else meaning
     clear = words and (len(words) > 1 or len(words[0]) > 4)
-    by_name = " ".join(words) if clear and rng.random() < 0.65 or len(told) > 60 or not told else told
-    return rng.choice(ASKS).format(by_name or leaf.label)
+    if clear and rng.random() < 0.65 or len(told) > 60 or not told:
+        return rng.choice(ASKS).format(" ".join(words) or leaf.label)
+    return rng.choice(ASKS_HOW if told.partition(" ")[0] in QUESTION_WORDS else ASKS).format(told)
 
 
 def reply(rng: random.Random, asked: Asked, slot: str) -> str:
     """The user gives the value: "For 12 years." or "It's 12 years."."""
     if rng.random() < 0.3:
         return f"{capital(asked.phrasing.lead(slot))} {asked.texts[slot]}."
-    return capital(rng.choice(REPLIES).format(asked.texts[slot]))
+    return rng.choice(REPLIES).format(asked.texts[slot])
 
 
 def outcome(rng: random.Random, tool: BroadTool) -> tuple[dict, str] | None:
@@ -161,7 +163,9 @@ def outcome(rng: random.Random, tool: BroadTool) -> tuple[dict, str] | None:
     if rng.random() < 0.25:
         error, words = rng.choice(ERRORS)
         return {"error": error}, words
-    verb = tool.description.split(" ")[0].lower().removesuffix("s")
+    form, does = deed(tool.description)
+    verb = does.partition(" ")[0]
+    verb = verb.removesuffix("s") if form == "that" else verb if form == "to" else ""
     if verb in ACTIONS:
         code = f"{rng.choice('ABCDEFGHKLMNPRSTVX')}{rng.choice('ABCDEFGHKLMNPRSTVX')}-{rng.randrange(1000, 99999)}"
         key = rng.choice(("reference", "id", "confirmation"))
@@ -176,7 +180,7 @@ def outcome(rng: random.Random, tool: BroadTool) -> tuple[dict, str] | None:
 @functools.cache
 def _talk() -> dict[str, list[tuple[str, list[str]]]]:
     found: dict[str, list[tuple[str, list[str]]]] = {"train": [], "test": []}
-    for entry in yaml.safe_load(TALK.read_text(encoding="utf-8")):
+    for entry in read_yaml(TALK):
         for says in entry["says"]:
             found[split_of(says)].append((says, entry["answers"]))
     return found
