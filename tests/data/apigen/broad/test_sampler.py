@@ -179,6 +179,7 @@ def test_tools_are_shown_in_varied_form(drawn):
         ("Volume of a sphere.", "the", "volume of a sphere"),
         ("Change in length of a rod.", "the", "change in length of a rod"),
         ("Place an order for a share, e.g. a limit order.", "to", "place an order for a share"),
+        ("Area of a triangle from its sides, by Heron's formula.", "the", "area of a triangle from its sides"),
         ("Who invented something.", "", "Who invented something"),
         ("METAR report of an airport.", "", "METAR report of an airport"),
     ],

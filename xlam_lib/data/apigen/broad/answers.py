@@ -66,8 +66,13 @@ ASKS = (
     "Please give me the {}.", "Sure. What's the {}?", "I'm missing the {}. What is it?",
 )  # fmt: skip
 ASKS_HOW = ("Could you tell me {}?", "I need to know {} for that.", "Please tell me {}.")
+ENDS = re.compile(  # behind which a description goes into detail
+    r"(?<=\w)[.;:]\s|[.(]|,? e\.g|,? such as|, for example|, given|, (?:as|by|for|from|if|in|so|using|which|with) "
+)
 QUESTION_WORDS = frozenset("how if what when where whether which who whom whose why".split())
-UNITS = frozenset("c cm f ft g h kg km kmh km2 lb m m2 m3 mg min ml mm ms pct percent s sec usd".split())  # end names
+UNITS = frozenset(  # which end names of parameters
+    "c cm f ft g h hz kg km kmh km2 kw kwh lb m ma m2 m3 mg min ml mm ms pct percent s sec uf usd v w watts".split()
+)
 REPLIES = ("{}.", "{}", "It's {}.", "{}, please.", "Oh, sorry: {}.", "I forgot: {}.", "Take {}.", "Let's say {}.")
 ERRORS = (
     ("service unavailable", "The tool reports that the service is unavailable. Shall I try again later?"),
@@ -80,7 +85,7 @@ ERRORS = (
     ("internal error", "The tool failed with an internal error, so I have no result for you."),
 )
 ACTIONS = frozenset(
-    """add apply approve archive arrange assign block book buy cancel change check clear close configure connect create
+    """add apply approve archive arrange assign block book buy cancel change clear close configure connect create
     delete deliver disable dispatch enable enroll export forward import install invite lock log mark move open order
     pause pay place play post publish put record refund register remind remove rename renew reply report request
     reschedule reserve reset restart resume save schedule sell send set share start stop submit subscribe switch tag
@@ -122,10 +127,10 @@ def deed(description: str) -> tuple[str, str]:
 
     The form is "" where the description is long, or nothing that can be put into a sentence.
     """
-    does = re.split(r"(?<=\w)[.;:]\s|[.(]|,? e\.g|,? such as|, for example|, given", description, maxsplit=1)[0].strip()
+    does = ENDS.split(description, maxsplit=1)[0].strip()
     verb, _, rest = does.partition(" ")
     follows = rest.partition(" ")[0]
-    if len(does) > 110 or not does[:2].istitle():
+    if len(does) > 90 or not does[:2].istitle():
         return "", does
     does, verb = does[:1].lower() + does[1:], verb.lower()
     for form, base in (("to", verb), ("that", verb[:-1] if verb.endswith("s") and not verb.endswith("ss") else "")):

@@ -228,7 +228,8 @@ def _parameter(
     schema = {"type": kind, "description": description.strip(), **{k: v for k, v in spec.items() if k in SCHEMA}}
     try:
         values = read_kind(spec["values"], kinds)
-        _unambiguous(values)
+        if not isinstance(spec["values"], str):  # kinds with a name are looked at once
+            _unambiguous(values)
         _fitting(values, schema)
     except ValueError as error:
         raise CatalogueError(f"{at}: {error}") from error
