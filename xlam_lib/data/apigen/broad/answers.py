@@ -67,7 +67,7 @@ ASKS = (
 )  # fmt: skip
 ASKS_HOW = ("Could you tell me {}?", "I need to know {} for that.", "Please tell me {}.")
 ENDS = re.compile(  # behind which a description goes into detail
-    r"(?<=\w)[.;:]\s|[.(]|,? e\.g|,? such as|, for example|, given|, (?:as|by|for|from|if|in|so|using|which|with) "
+    r"(?<=\w)[.;:]\s|[.(]|,? e\.g|,? such as|, for example|, given|, (?:as|by|for|from|if|in|so|that|using|which|with) "
 )
 QUESTION_WORDS = frozenset("how if what when where whether which who whom whose why".split())
 UNITS = frozenset(  # which end names of parameters
@@ -133,11 +133,18 @@ def deed(description: str) -> tuple[str, str]:
     if len(does) > 90 or not does[:2].istitle():
         return "", does
     does, verb = does[:1].lower() + does[1:], verb.lower()
-    for form, base in (("to", verb), ("that", verb[:-1] if verb.endswith("s") and not verb.endswith("ss") else "")):
-        known = base in VERBS or base in ACTIONS or base in SEARCHES
-        if known and (base not in NOUNS_TOO or follows in OBJECTS or (base == "search" and follows == "for")):
-            return form, does
-    if re.match(r"(?:[\w'-]+ ){1,4}(?:of|between|through|from|for|in|on|at|by)\b", does) and verb not in OBJECTS:
+    third = verb.endswith("s") and not verb.endswith("ss")
+    base = verb.removesuffix("s") if third else verb
+    named = base in VERBS or base in ACTIONS or base in SEARCHES
+    known = (
+        named and follows not in ("and", "of") and (base not in NOUNS_TOO or (base == "search" and follows == "for"))
+    )
+    if verb not in OBJECTS and (known or follows in OBJECTS):  # what has an object is a verb
+        return ("that" if third else "to"), does
+    if (
+        re.match(r"(?:[\w'-]+ ){1,4}(?:of|between|through|from|for|in|on|at|by|that|needed|near|after)\b", does)
+        and verb not in OBJECTS
+    ):
         return "the", does
     return "", does
 
