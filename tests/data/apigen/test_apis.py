@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import random
+from typing import Protocol
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 from support import SUPPORT
 
 from xlam_lib.data.apigen import TOOLS
-from xlam_lib.data.apigen.apis import Library, read_function
+from xlam_lib.data.apigen.apis import ApigenError, Library, read_function, tool_of
 from xlam_lib.data.apigen.docstrings import describe
 from xlam_lib.data.apigen.draw import CannotDraw, draw, fits
 from xlam_lib.data.apigen.openapi import read_openapi
@@ -305,3 +306,15 @@ def test_recursive_schemas_end_and_impossible_ones_are_refused():
         draw({"type": "string", "pattern": "^[0-9]{13}$"}, random.Random(0))
     known = {"type": "string", "pattern": "^[0-9]{13}$", "examples": ["9780306406157"]}
     assert draw(known, random.Random(0)) == "9780306406157"
+
+
+def test_a_hint_that_nothing_can_be_an_instance_of_is_one_clear_error():
+    class Sized(Protocol):
+        def size(self) -> int: ...
+
+    def measure(thing):
+        """Measure a thing."""
+
+    measure.__annotations__ = {"thing": Sized}
+    with pytest.raises(ApigenError, match="measure: a type hint has no JSON Schema"):
+        tool_of(measure)

@@ -12,7 +12,10 @@ Over functions of your own, typed and with docstrings, or over an OpenAPI docume
         --base-url http://127.0.0.1:8000/v1 --model M --checker-model M    # a model writes, and judges, too
     python -m xlam_lib.data.apigen.run --multi-turn 20 --out DIR    # conversations over a mock domain
 
-The folder then holds `samples.jsonl`, trajectories that ran and passed all checks, `failures.jsonl` and
+Over a catalogue of many hundred tools with natural questions, for a model that knows English, it is a third one:
+`python -m xlam_lib.data.apigen.broad --out DIR` (`broad/`).
+
+The folder of a run holds `samples.jsonl`, trajectories that ran and passed all checks, `failures.jsonl` and
 `accounting.json`. Without a model templates write and rules judge, and the same seed gives the same bytes.
 """
 

@@ -174,6 +174,7 @@ def _parameters(
 ) -> dict[str, Any]:
     from pydantic import ConfigDict, Field, create_model
     from pydantic.errors import PydanticUserError
+    from pydantic_core import SchemaError
 
     try:
         hints = get_type_hints(function, include_extras=True)
@@ -193,7 +194,7 @@ def _parameters(
     try:
         model = create_model(name, __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
         schema = model.model_json_schema()
-    except (PydanticUserError, TypeError) as error:
+    except (PydanticUserError, SchemaError, TypeError) as error:
         raise ApigenError(f"{name}: a type hint has no JSON Schema ({str(error).splitlines()[0]})") from error
     schema = _without_titles(schema)
     schema = {"type": "object", "properties": schema.pop("properties", {}), **schema}

@@ -17,7 +17,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "contamination": ["benchmark_questions", "benchmark_texts"],
+        "contamination": ["benchmark_functions", "benchmark_questions", "benchmark_texts"],
         "executors": ["EXECUTORS", "run_local", "submit"],
         "merge": ["Merge"],
         "phases": ["Options"],

@@ -103,11 +103,35 @@ def benchmark_questions(names: Iterable[str]) -> Questions:
     return Questions.of(benchmark_texts(names))
 
 
-def _bfcl_files() -> list[Path]:
+def benchmark_functions(names: Iterable[str]) -> frozenset[str]:
+    """Names of the functions that questions are asked with: `len(benchmark_functions(["bfcl"]))` -> 1500 or so.
+
+    They stand in "function" of a question; those of BFCL's conversations in files of their own.
+    """
+    found: set[str] = set()
+    for name in names:
+        documents = sorted(_bfcl_folder().glob("multi_turn_func_doc/*.json")) if name == BFCL else []
+        for file in [*(_bfcl_files() if name == BFCL else [Path(name)]), *documents]:
+            for row in _rows(file):
+                found |= set(_names_in(row if file in documents else row.get("function", [])))
+    return frozenset(found)
+
+
+def _names_in(value: Any) -> Iterable[str]:
+    if isinstance(value, list):
+        return [name for item in value for name in _names_in(item)]
+    return [value["name"]] if isinstance(value, dict) and isinstance(value.get("name"), str) else []
+
+
+def _bfcl_folder() -> Path:
     found = importlib.util.find_spec("bfcl_eval")
     if found is None or not found.submodule_search_locations:
         raise ReadError("the questions of BFCL ship in the package bfcl-eval, which is not installed")
-    files = sorted((Path(found.submodule_search_locations[0]) / "data").glob("BFCL_v*_*.json"))
+    return Path(found.submodule_search_locations[0]) / "data"
+
+
+def _bfcl_files() -> list[Path]:
+    files = sorted(_bfcl_folder().glob("BFCL_v*_*.json"))
     return [file for file in files if '"question"' in file.read_text(encoding="utf-8").partition("\n")[0]]
 
 

@@ -4,7 +4,7 @@
 
 An error names the file, the tool, the parameter or the question, what was found and what is expected. The format:
 
-    values:                                     # kinds of values of this file (`values.py`); common ones are in values.yaml
+    values:                                     # kinds of this file (`values.py`); common ones are in values.yaml
       loan_amount: {from: 5000, to: 900000, step: 500, say: ["${:,}", "{} dollars"]}
     tools:
       - name: calculate_loan_payment
@@ -52,7 +52,11 @@ class CatalogueError(XlamError, ValueError):
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML in which only true and false are booleans, and neither dates nor times of day are more than texts."""
+    """YAML in which only true and false are booleans, and neither dates nor times of day are more than texts.
+
+    The catalogue is large and our own: it is read in C where that is there, and without the limits that
+    `xlam_lib.settings.yaml_files` sets for the files of strangers.
+    """
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -71,10 +75,10 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str | int | float):
-            raise CatalogueError(f"line {key_node.start_mark.line + 1}: a key is {key!r}, expected a text or a number")
-        if key in found:
-            raise CatalogueError(f"line {key_node.start_mark.line + 1}: the key {key!r} stands twice")
+        plain = isinstance(key, str | int | float)
+        if not plain or key in found:
+            problem = f"the key {key!r} is given twice" if plain else f"a key is {key!r}, expected a text"
+            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
         found[key] = loader.construct_object(value_node, deep=True)
     return found
 
@@ -119,10 +123,13 @@ def load(path: Path) -> dict[Any, Any]:
     """What a YAML file holds, a mapping; errors name the file and the line."""
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except UnicodeDecodeError as error:
+        raise CatalogueError(f"{path.name}: not valid YAML: no text in UTF-8 ({error})") from error
     except yaml.YAMLError as error:
-        raise CatalogueError(f"{path.name}: not YAML: {' '.join(str(error).split())}") from error
-    except CatalogueError as error:
-        raise CatalogueError(f"{path.name}: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise CatalogueError(f"{path.name}{line}: not valid YAML: {problem}") from error
     if not isinstance(data, dict):
         raise CatalogueError(f"{path.name}: found {type(data).__name__}, expected a mapping")
     return data
@@ -175,7 +182,9 @@ def _tool(spec: Any, kinds: Mapping[str, Kind], path: Path, number: int) -> Broa
         for phrasing in phrasings:
             if fault := _slot_fault(phrasing, leaves) or (_phrase_fault(phrasing) if key == "phrases" else ""):
                 raise CatalogueError(f"{where}: {key[:-1]} {phrasing.text!r} {fault}")
-    return BroadTool(name, path.stem, spec["description"].strip(), parameters, leaves, **texts)
+    return BroadTool(
+        name, path.stem, spec["description"].strip(), parameters, leaves, **texts, key=f"{path.stem}/{name}"
+    )
 
 
 def _object(
@@ -219,7 +228,8 @@ def _parameter(
     schema = {"type": kind, "description": description.strip(), **{k: v for k, v in spec.items() if k in SCHEMA}}
     try:
         values = read_kind(spec["values"], kinds)
-        _unambiguous(values)
+        if not isinstance(spec["values"], str):  # kinds with a name are looked at once
+            _unambiguous(values)
         _fitting(values, schema)
     except ValueError as error:
         raise CatalogueError(f"{at}: {error}") from error

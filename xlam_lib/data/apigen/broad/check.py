@@ -35,7 +35,7 @@ def checked(tools: Mapping[str, BroadTool], show: int = 2, seed: int = 0) -> Ite
 
 def check_phrasing(rng: random.Random, tool: BroadTool, phrasing: Phrasing, half: str) -> None:
     """A CatalogueError unless what is drawn fits the schema and is said, with no part in brackets and with all."""
-    for given in {phrasing.firm, phrasing.firm.union(*phrasing.parts)}:
+    for given in dict.fromkeys([phrasing.firm, phrasing.firm.union(*phrasing.parts)]):
         where = f"{tool.domain}.yaml: tool {tool.name!r}: {phrasing.text!r}"
         try:
             asked = tool.ask(rng, half, phrasing, given)

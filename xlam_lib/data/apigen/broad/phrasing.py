@@ -23,7 +23,7 @@ TEXT = re.compile(r"[^\[\]<>{}|]+")
 SLOT = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 CLOSERS = {"[": "]", "<": ">"}
 ARTICLE = re.compile(r"(?<![\w'])([Aa])n? $")
-VOWEL = re.compile(r"[aeiouAEIOU](?!ne\b|nce\b|uro|niq|ni[tvf]|s[eu]|ser)|8|11\b|18\b|hour|honest|heir")
+VOWEL = re.compile(r"[aeiouAEIOU](?!ne\b|nce\b|uro|ni(?![mn])|s[eu])|8|1[18](?!\d)|hour|honest|heir")
 # What stands before and behind a slot that may be left out with its preposition: "the weather in {city} on {date}".
 BEFORE = re.compile(r"(\s(?:in|at|on|for|over|from|to|by|during|near|around|using|as|into|through|under))\s(?:the )?$")
 BEHIND = re.compile(r"\s*[.?!]?$|[,;]|\s(?:in|at|on|for|over|from|to|by|with|during|near|using|as|into)\s$|\s\w+ing\s")
@@ -78,6 +78,11 @@ class Phrasing:
     def droppable(self) -> tuple[str, ...]:
         """The values that can be left out with the preposition before them, and what is left is a sentence still."""
         return tuple(node.text for at, node in enumerate(self.root) if _may_go(self.root, at))
+
+    def lead(self, slot: str) -> str:
+        """The preposition before a droppable value: "in" of "the weather in {city}"."""
+        at = next(at for at, node in enumerate(self.root) if node.kind == "slot" and node.text == slot)
+        return BEFORE.search(self.root[at - 1].text)[0].strip().removesuffix(" the")
 
     def render(self, rng: random.Random, texts: Mapping[str, str], without: str = "") -> str:
         """The text with these values said; `without` names one of `droppable`, which is left out."""

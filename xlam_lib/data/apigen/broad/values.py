@@ -144,11 +144,11 @@ class Moments(Kind):
         return datetime.time(*divmod(number, 60)) if self.time else datetime.date.fromordinal(self.first + number)
 
     def make(self, rng: random.Random) -> Said:
-        """Any day, recent ones as often as all before; any time, most at full quarters."""
+        """Any day, three quarters of them recent; any time, most by day and at full quarters."""
         if self.time:
-            number = rng.randrange(24 * 4) * 15 if rng.random() < 0.6 else rng.randrange(24 * 60)
+            number = rng.randrange(7 * 4, 22 * 4) * 15 if rng.random() < 0.7 else rng.randrange(24 * 60)
         else:
-            number = rng.randrange(0 if rng.random() < 0.5 else max(0, self.days - 6000), self.days)
+            number = rng.randrange(0 if rng.random() < 0.25 else max(0, self.days - 6000), self.days)
         return self._written(self._moment(number), rng.choice(self.says))
 
     def every(self) -> Iterator[Said]:
