@@ -52,6 +52,12 @@ def base_model_dir() -> Path:
     return experiments_dir() / "01_tiny_base" / "model"
 
 
+def cache_dir() -> Path:
+    """Where what was fetched is kept for all projects: `$XLAM_CACHE`, or `xlam` in the user's folder of caches."""
+    named, user = os.environ.get("XLAM_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(named).expanduser() if named else Path(user or Path.home() / ".cache") / "xlam"
+
+
 def out_dir(value: str | Path = "") -> Path:
     """The folder a notebook writes to, made if missing: "" -> `<root>/runs/notebooks`, "runs/x" -> `<root>/runs/x`."""
     text = str(value)

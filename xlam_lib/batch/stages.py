@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlam_lib import paths
 from xlam_lib.codec import STYLES
 from xlam_lib.data.apigen.embedded import embedded
 from xlam_lib.endpoint import Progress
 from xlam_lib.files import is_complete
 from xlam_lib.grading import Graded, cases_of, grade
+from xlam_lib.models.bases import base
 from xlam_lib.models.folders import digest
 from xlam_lib.train.loop import child
 from xlam_lib.train.loop.launcher import default_processes
@@ -37,11 +37,6 @@ def data(out: Path, seed: int = 0) -> dict[str, Path]:
     if is_complete(out / "data"):
         return embedded(out / "data")
     return embedded(out / "data", seed=seed, **SIZES)
-
-
-def base(folder: str = "") -> Path:
-    """The checkpoint to start from: the given folder, or the tiny base model that the project ships."""
-    return Path(folder) if folder else paths.base_model_dir()
 
 
 def sft(out: Path, name: str = "sft", show: Show | None = None, **options: Any) -> Path:
@@ -101,17 +96,17 @@ def grpo(
     return out / name
 
 
-def sft_checkpoint(out: Path, seed: int = 0, style: str = "brief") -> Path:
-    """The SFT checkpoint of a run's folder; a missing one is trained small, and that is logged."""
+def sft_checkpoint(out: Path, seed: int = 0, style: str = "brief", base_model: str = "") -> Path:
+    """The SFT checkpoint of a run's folder; a missing one is trained small from the base, and that is logged."""
     if not is_complete(out / "sft"):
         logger.warning("%s is not there: training the small one (%d rows)", out / "sft", SAMPLES)
-        sft(out, samples=SAMPLES, seed=seed, style=style)
+        sft(out, samples=SAMPLES, seed=seed, style=style, base=base(base_model))
     return out / "sft"
 
 
-def checkpoints(out: Path, seed: int = 0, style: str = "brief") -> dict[str, Path]:
+def checkpoints(out: Path, seed: int = 0, style: str = "brief", base_model: str = "") -> dict[str, Path]:
     """All checkpoints of a run's folder, e.g. `checkpoints(out)["dpo"]`; missing ones are trained small."""
-    found = {"base": base(), "sft": sft_checkpoint(out, seed, style), "dpo": out / "dpo"}
+    found = {"base": base(base_model), "sft": sft_checkpoint(out, seed, style, base_model), "dpo": out / "dpo"}
     if not is_complete(found["dpo"]):
         logger.warning("%s is not there: training the small one", found["dpo"])
         graded, cut = graded_answers(found["sft"], fresh_prompts(out, seed, PROMPTS), style)

@@ -3,8 +3,9 @@
     python -m xlam_lib.models.adapters runs/lora runs/merged
 
 The folder of such a run holds `adapter_model.safetensors`, peft's `adapter_config.json`, configuration, tokenizer and
-chat template, and `base.json`: where the base is, a digest of it, and how it was held. `load.load_model` gives
-base and adapter merged, so decoding, scoring, another training and the export work on the folder as on any checkpoint.
+chat template, and `base.json`: where the base is, its name if it has one, a digest of it, and how it was held.
+`load.load_model` gives base and adapter merged, so decoding, scoring, another training and the export work on the
+folder as on any checkpoint.
 
 Merging adds alpha / rank * B A to each weight. An adapter of a quantised base has learnt beside rounded weights, so it
 is merged into these: the base is quantised as in training, dequantised, and the adapter added. The result is a model
@@ -25,7 +26,8 @@ from typing import Any
 
 from xlam_lib.errors import CheckpointError, as_command
 from xlam_lib.files import to_json
-from xlam_lib.models.folders import ADAPTER, checked, digest, existing
+from xlam_lib.models import bases
+from xlam_lib.models.folders import ADAPTER, digest, existing
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +46,14 @@ def base_of(settings: Any) -> dict[str, str]:
         return {}
     from xlam_lib.models.load import BASE, base_dtype
 
+    name, source = bases.name_of(settings.base)
     facts = {
         "path": os.path.relpath(settings.base, settings.out),
         "digest": digest(settings.base),
         "quantize": settings.quantize,
         "dtype": base_dtype(settings),
+        "name": name,
+        "source": source,
     }
     return {BASE: to_json(facts) + "\n"}
 
@@ -57,8 +62,7 @@ def merge_adapter(folder: str | Path, out: str | Path, dtype: str = "float32", b
     """Save the merged model, with tokenizer and chat template, as a checkpoint: `merge_adapter("runs/lora", "m")`."""
     if not (existing(folder) / ADAPTER).is_file():
         raise CheckpointError(f"{folder}: no adapter there (no {ADAPTER}); there is nothing to merge")
-    if base:
-        checked(base)
+    base = bases.base(base) if base else ""
     from xlam_lib.models import checkpoint
     from xlam_lib.models.load import merged
 

@@ -21,6 +21,7 @@ from typing import Any
 from xlam_lib import markdown
 from xlam_lib.errors import CheckpointError, as_command
 from xlam_lib.files import MARKER, to_json, write_text
+from xlam_lib.models import bases
 from xlam_lib.trajectory import read_jsonl
 
 FILE, ORIGIN, RUN, HELD_OUT = "README.md", "origin.json", "run.json", "held_out.json"
@@ -45,9 +46,9 @@ def sources(paths: str | Path | Iterable[str | Path]) -> list[dict[str, Any]]:
 
 def origin(base: str | Path, data: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Where a model comes from: {"base": "sft", "data": [...]}, the data of its base (if that says so) and its own."""
-    path = Path(base) / ORIGIN
+    path, name = Path(base) / ORIGIN, bases.name_of(base)[0]
     known = _read(path)["data"] if path.is_file() else []
-    return {"base": Path(base).resolve().name, "data": [*known, *(one for one in data if one not in known)]}
+    return {"base": name or Path(base).resolve().name, "data": [*known, *(one for one in data if one not in known)]}
 
 
 def files(

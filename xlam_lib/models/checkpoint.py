@@ -1,7 +1,7 @@
 """Checkpoints in and out: load model and tokenizer, make the same model with random weights, save whole or not at all.
 
 Used by SFT, DPO and offline decoding (notebooks 02 to 05). A checkpoint is a folder with `config.json`, safetensors, a
-tokenizer that has an end token and a pad token, and, once trained, the chat template that says how prompts are wrapped:
+tokenizer that has an end token, and, once trained, the chat template that says how prompts are wrapped:
 
     model, tokenizer = load_model("runs/quickstart/sft"), load_tokenizer("runs/quickstart/sft")
 """
@@ -48,7 +48,7 @@ def load_config(folder: str | Path) -> PretrainedConfig:
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint; one without end token or pad token is refused, for nothing would be learnt."""
+    """The tokenizer of a checkpoint; one without an end token is refused, without a pad token it pads with that."""
     folder = checked(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
@@ -56,11 +56,8 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(f"{folder}: no tokenizer that can be read ({error})") from error
     if tokenizer.eos_token_id is None:
         raise CheckpointError(f"{folder}: the tokenizer has no end token (eos_token): answers could never stop")
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        raise CheckpointError(
-            f"{folder}: the tokenizer needs a pad token of its own, found {tokenizer.pad_token!r} beside the end token "
-            f"{tokenizer.eos_token!r}; set pad_token in tokenizer_config.json to a token that answers never contain"
-        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # fills rows up; what is filling is known by length, not by token
     return tokenizer
 
 

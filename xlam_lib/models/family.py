@@ -32,8 +32,7 @@ class Template:
     before: str
     after: str
     end: str  # the token that ends an answer
-    pad: str
-    pad_is_set: bool  # whether the base's tokenizer names it; the trainers need one
+    pad: str  # which may be the same: padding is known by length
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +65,6 @@ def existing(path: str | Path) -> Path:
     if not Path(path).exists():
         raise CheckpointError(f"{path}: no such file or folder; make it first, or correct the path")
     return Path(path)
-
-
-def check_inputs(base: str | Path, files: str | Sequence[str]) -> None:
-    """A CheckpointError for a base or a file that isn't there: `check_inputs("runs/sft", ["a.jsonl", "b.jsonl"])`."""
-    checked(base)
-    for path in [files] if isinstance(files, str) else files:
-        existing(path)
 
 
 def digest(path: str | Path) -> str:

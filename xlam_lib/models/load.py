@@ -17,13 +17,14 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from xlam_lib.errors import CheckpointError
+from xlam_lib.models import bases
 from xlam_lib.models.checkpoint import load_config
 from xlam_lib.models.experts import four_bits, restore_experts
 from xlam_lib.models.folders import ADAPTER, ADAPTER_WEIGHTS, LOCAL, NO_CODE, checked, digest, read_object
 from xlam_lib.models.precision import bfloat16
 
 BASE = "base.json"
-KEYS = ("path", "digest", "quantize", "dtype")
+KEYS = ("path", "digest", "quantize", "dtype")  # and, of a base that has a name, "name" and "source"
 
 
 def load_model(folder: str | Path, dtype: str = "float32", **more: Any) -> PreTrainedModel:
@@ -120,12 +121,14 @@ def _base_info(folder: Path) -> dict[str, str]:
 
 
 def _base_folder(folder: Path, info: dict[str, str]) -> Path:
-    """Beside the adapter as when it was saved, or where its training was given it."""
+    """Beside the adapter as when it was saved, where its training was given it, or wherever a base of its name lies."""
     named = read_object(folder / ADAPTER).get("base_model_name_or_path")
     places = [folder / info["path"], Path(named if isinstance(named, str) else "")]
     for place in places:
         if (place / "config.json").is_file():
             return place
+    if name := info.get("name"):
+        return bases.base(name, info.get("source", ""))
     raise CheckpointError(
         f"{folder}: its base is neither at {places[0]} nor at {places[1]}; give its folder as base (--base)"
     )

@@ -18,14 +18,17 @@ from transformers import PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
 from xlam_lib.errors import TrainingError
+from xlam_lib.models.bases import base
 from xlam_lib.models.load import base_dtype, load_model, nf4
 
 
 def load_base(settings: Any) -> PreTrainedModel:
     """The model to train or to lay adapters on, quantised if asked for."""
     if settings.quantize == "none":
-        return load_model(settings.base, base_dtype(settings))
-    return prepare_model_for_kbit_training(nf4(settings.base, base_dtype(settings)), use_gradient_checkpointing=False)
+        return load_model(base(settings.base), base_dtype(settings))
+    return prepare_model_for_kbit_training(
+        nf4(base(settings.base), base_dtype(settings)), use_gradient_checkpointing=False
+    )
 
 
 def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 
 from xlam_lib.errors import as_command
+from xlam_lib.models.bases import base
 from xlam_lib.processes import STALLED
 from xlam_lib.serve.engines.authentication import HOST, KEY
 from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "What follows -- is passed to vLLM, e.g. -- --tensor-parallel-size 4"
         ),
     )
-    parser.add_argument("model_dir", help="folder of the checkpoint")
+    parser.add_argument("model_dir", help="folder of the checkpoint, or a base by name")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--host", default=HOST, help="where to listen; others than this machine's own need a key")
     parser.add_argument("--api-key", default="", help=f"what clients must send; better in the environment, as {KEY}")
@@ -55,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             extra=tuple(argv[cut + 1 :]),
         )
         options = {"host": given.host, "api_key": given.api_key or os.environ.get(KEY, "")}
-        with VllmServer(given.model_dir, given.port, flags, stalled_after=given.stalled_after, **options) as server:
+        with VllmServer(
+            base(given.model_dir), given.port, flags, stalled_after=given.stalled_after, **options
+        ) as server:
             print(f"serving {server.model} at {server.base_url} (log: {server.log_file}); Ctrl-C ends it", flush=True)
             while True:
                 time.sleep(1)

@@ -79,6 +79,29 @@ def test_plans_keep_their_promises_and_depend_on_seed_and_number_alone(seed, siz
         assert len(plan.offered) == 1
 
 
+@given(seed=st.integers(0, 50), size=st.integers(1, 4), number=st.integers(0, 500), questions=st.integers(2, 9))
+@settings(max_examples=150, deadline=None)
+def test_questions_that_share_a_list_offer_the_same_functions(seed, size, number, questions):
+    library = Library(list(LIBRARY)[:size])
+    sampler = Sampler(library, seed, questions_per_list=questions)
+    plan, first = sampler.plan(number), number // questions * questions
+    assert plan.number == number and plan == Sampler(library, seed, questions_per_list=questions).plan(number)
+    assert {one.offered for one in sampler.plans(questions, start=first)} == {plan.offered}
+    assert set(plan.expected) <= set(plan.offered) and (plan.absent in library.by_name) is (plan.kind == "irrelevant")
+    assert plan.absent not in plan.offered and len(plan.offered) >= min(2, size)
+    assert (len(plan.offered) == 1) is (size == 1)
+    assert len(set(plan.expected)) >= {"parallel_multiple": 2, "irrelevant": 0}.get(plan.kind, 1)
+    assert plan.kind != "simple" or size == 1
+
+
+def test_shared_lists_ask_for_functions_equally_often_too():
+    plans = Sampler(LIBRARY, seed=3, kinds={"multiple": 1, "parallel": 1}, questions_per_list=8).plans(2000)
+    assert set(Counter(plan.expected[0] for plan in plans).values()) == {500}
+    assert len({plan.offered for plan in plans}) > 10
+    with pytest.raises(ValueError, match="questions_per_list of 1 or more"):
+        Sampler(LIBRARY, questions_per_list=0)
+
+
 def test_every_function_is_expected_equally_often_and_kinds_come_in_their_shares():
     plans = Sampler(LIBRARY, seed=3).plans(2000)
     firsts = Counter(plan.expected[0] if plan.expected else plan.absent for plan in plans)
@@ -102,7 +125,7 @@ def test_a_sampler_that_could_draw_nothing_says_so():
         Sampler(LIBRARY, kinds={"single": 1})
     with pytest.raises(ValueError, match="no kind is left"):
         Sampler(Library(list(LIBRARY)[:1]), kinds={"irrelevant": 1})
-    with pytest.raises(ValueError, match="at least one function"):
+    with pytest.raises(ValueError, match="needs a function"):
         Sampler(Library([]))
 
 

@@ -51,6 +51,7 @@ class Settings:
     guided: bool = False
     proposes: bool = False
     license: str = "unknown"
+    questions_per_list: int = 1  # single-turn samples that offer the same functions
 
 
 def make(settings: Settings, out: str | Path) -> dict[str, Any]:
@@ -83,7 +84,10 @@ def _all(settings: Settings, accounting: dict[str, Any], failures: Any) -> Itera
 def _single_turn(
     settings: Settings, library: Library, accounting: dict[str, Any], failures: Any
 ) -> Iterator[Trajectory]:
-    plans = Sampler(library, settings.seed, settings.kinds, settings.examples).plans(settings.count)
+    sampler = Sampler(
+        library, settings.seed, settings.kinds, settings.examples, questions_per_list=settings.questions_per_list
+    )
+    plans = sampler.plans(settings.count)
     generator: Generator = TemplateGenerator(library)
     if settings.endpoint is not None:
         generator = ModelGenerator(library, settings.endpoint, settings.guided)
@@ -152,7 +156,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         library, options.count, options.multi_turn, options.seed, options.attempts, kinds, examples,
         Limits(seconds=options.call_seconds, memory_mb=options.memory_mb), endpoint, checker, options.guided,
-        options.model_blueprints, options.license,
+        options.model_blueprints, options.license, options.questions_per_list,
     )  # fmt: skip
 
 
@@ -181,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--embedded", action="store_true", help="the executable tools of the embedded data")
     add("--count", type=int, default=0, help="single-turn samples to plan")
     add("--multi-turn", type=int, default=0, help="conversations over the mock domain to plan")
+    add("--questions-per-list", type=int, default=1, help="single-turn samples that offer the same functions (1)")
     add("--kinds", nargs="+", choices=sorted(KINDS), help="of single-turn samples (all)")
     add("--seed", type=int, default=0)
     add("--attempts", type=int, default=3, help="texts, or episodes, before a plan is given up (3)")

@@ -2,9 +2,11 @@
 
     sampler = Sampler(library, seed=0)
     sampler.plan(7)    # Plan(number=7, kind="parallel", expected=("weather", "weather"), offered=("stock", "weather"))
+    Sampler(library, seed=0, questions_per_list=8)     # plans 0 to 7 offer the same functions in the same order
 
 A plan depends on the library, the seed and its number alone, so any part of a run can be made again or elsewhere. Every
-function is the first one expected equally often (to within one), in an order that changes from round to round. These
+function is the first one expected equally often (to within one), in an order that changes from round to round. Several
+questions about one list are read as one trie by SFT, the list once (`train/mixture/examples.py`). These
 are the samplers of APIGen (arXiv 2406.18518, section 3.1); kinds have the names of the Berkeley leaderboard. Used by
 `stages.py`.
 """
@@ -60,12 +62,13 @@ class Sampler:
         examples: Sequence[dict[str, Any]] = (),
         examples_each: int = 2,
         most_calls: int = 3,
+        questions_per_list: int = 1,
     ) -> None:
         shares = dict(KINDS if kinds is None else kinds)
         if unknown := sorted(shares.keys() - KINDS.keys()):
             raise ApigenError(f"kind {unknown[0]!r} is unknown; there are {', '.join(KINDS)}")
-        if not len(library) or most_calls < 2:
-            raise ApigenError("a sampler needs at least one function, and most_calls of at least 2")
+        if not len(library) or most_calls < 2 or questions_per_list < 1:
+            raise ApigenError("a sampler needs a function, most_calls of 2 or more, questions_per_list of 1 or more")
         if len(library) == 1:  # nothing to choose from, and nothing that could be absent
             shares = {kind: share for kind, share in shares.items() if kind in ("simple", "parallel")}
         if sum(shares.values()) <= 0:
@@ -73,14 +76,17 @@ class Sampler:
         self.library, self.seed, self.kinds = library, seed, shares
         self.examples, self.examples_each, self.most_calls = tuple(examples), examples_each, most_calls
         self.names = [api.name for api in library]
+        self.questions_per_list = questions_per_list
         self._round = lru_cache(maxsize=4)(self._shuffled)
+        self._list = lru_cache(maxsize=4)(self._questions)
 
     def plan(self, number: int) -> Plan:
         """The plan of that number."""
+        if self.questions_per_list > 1:
+            return self._list(number // self.questions_per_list)[number % self.questions_per_list]
         rng = random.Random(f"{self.seed}:plan:{number}")
-        lap, place = divmod(number, len(self.names))
-        first = self.library[self._round(lap)[place]]
-        kind = rng.choices(list(self.kinds), list(self.kinds.values()))[0]
+        first = self._first(number)
+        kind = self._kind(rng)
         expected, absent = self._expected(rng, first, kind)
         offered = self._offered(rng, first, kind, expected, absent)
         shown = self._examples(rng, {*expected, absent})
@@ -90,12 +96,46 @@ class Sampler:
         """So many plans in a row."""
         return [self.plan(number) for number in range(start, start + count)]
 
+    def _questions(self, group: int) -> list[Plan]:
+        """The plans that share a list: what they call is on it, and what an irrelevant one is about is not.
+
+        Where nothing can be left out, a question that was to be irrelevant calls its function instead.
+        """
+        start, count = group * self.questions_per_list, self.questions_per_list
+        rngs = [random.Random(f"{self.seed}:plan:{start + at}") for at in range(count)]
+        drawn = [(self._first(start + at), self._kind(rng)) for at, rng in enumerate(rngs)]
+        called = tuple(dict.fromkeys(first.name for first, kind in drawn if kind != "irrelevant"))
+        vain = [first.name for first, kind in drawn if kind == "irrelevant" and first.name not in called]
+        vain = vain[: max(0, len(self.names) - max(2, len(called)))]  # a list of two at least
+        rng = random.Random(f"{self.seed}:list:{group}")
+        offered = self._offered(rng, drawn[0][0], "multiple", called, *vain)
+        missing = [name for name in self.names if name not in offered]
+        plans = []
+        for at, (own, (first, kind)) in enumerate(zip(rngs, drawn, strict=True)):
+            if kind == "irrelevant" and first.name in offered:
+                kind, first = (kind, self.library[own.choice(missing)]) if missing else ("multiple", first)
+            kind = "multiple" if kind == "simple" and len(offered) > 1 else kind  # there is a choice to be made
+            expected, absent = self._expected(own, first, kind, offered)
+            shown = self._examples(own, {*expected, absent})
+            plans.append(Plan(start + at, kind, expected, offered, absent, own.choice(STYLES), shown))
+        return plans
+
+    def _first(self, number: int) -> Api:
+        lap, place = divmod(number, len(self.names))
+        return self.library[self._round(lap)[place]]
+
+    def _kind(self, rng: random.Random) -> str:
+        return rng.choices(list(self.kinds), list(self.kinds.values()))[0]
+
     def _shuffled(self, lap: int) -> list[str]:
         names = list(self.names)
         random.Random(f"{self.seed}:round:{lap}").shuffle(names)
         return names
 
-    def _expected(self, rng: random.Random, first: Api, kind: str) -> tuple[tuple[str, ...], str]:
+    def _expected(
+        self, rng: random.Random, first: Api, kind: str, offered: tuple[str, ...] = ()
+    ) -> tuple[tuple[str, ...], str]:
+        """(what is called, what is asked for in vain); several different ones are of those `offered`, if any are."""
         if kind == "irrelevant":
             return (), first.name
         if kind in ("simple", "multiple"):
@@ -105,16 +145,16 @@ class Sampler:
             if not first.tool.parameters.get("properties"):  # without arguments two calls would be the same call
                 return (first.name,), ""
             return (first.name,) * count, ""
-        others = [name for name in self.names if name != first.name]
+        others = [name for name in offered or self.names if name != first.name]
         return (first.name, *rng.sample(others, min(count - 1, len(others)))), ""
 
     def _offered(
-        self, rng: random.Random, first: Api, kind: str, expected: tuple[str, ...], absent: str
+        self, rng: random.Random, first: Api, kind: str, expected: tuple[str, ...], *absent: str
     ) -> tuple[str, ...]:
         chosen = list(dict.fromkeys(expected))
         size = 1 if kind == "simple" else max(rng.choice(OFFERED), len(chosen))
         size = len(chosen) if kind == "parallel" and rng.random() < 0.5 else size
-        others = [name for name in self.names if name not in chosen and name != absent]
+        others = [name for name in self.names if name not in chosen and name not in absent]
         near = [name for name in others if self.library[name].group == first.group]
         while len(chosen) < size and others:
             name = rng.choice(near) if near and rng.random() < SAME_GROUP else rng.choice(others)

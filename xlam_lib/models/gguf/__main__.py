@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from xlam_lib.errors import as_command
-from xlam_lib.models.folders import checked
+from xlam_lib.models.bases import base
 from xlam_lib.models.gguf.layouts import DTYPES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line: `main(["runs/dpo", "runs/dpo.gguf"])` -> 0."""
     parser = argparse.ArgumentParser(prog="python -m xlam_lib.models.gguf", description="A checkpoint as a GGUF file.")
-    parser.add_argument("checkpoint", help="folder of a checkpoint, or of an adapter")
+    parser.add_argument("checkpoint", help="folder of a checkpoint or of an adapter, or a base by name")
     parser.add_argument("out", help="file to write")
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="float16", help="of the matrices")
     parser.add_argument("--pre", default="", help="rule by which llama.cpp cuts text; nothing: found by the tokenizer")
@@ -25,10 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(given: argparse.Namespace) -> None:
-    checked(given.checkpoint)
+    checkpoint = base(given.checkpoint)
     from xlam_lib.models.gguf.export import export  # loads torch
 
-    export(given.checkpoint, given.out, given.dtype, given.pre)
+    export(checkpoint, given.out, given.dtype, given.pre)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,8 @@ def add_tokenizer(writer: Any, tokenizer: PreTrainedTokenizerBase, size: int, pr
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_pad_token_id(tokenizer.pad_token_id)
+    if tokenizer.pad_token_id is not None:
+        writer.add_pad_token_id(tokenizer.pad_token_id)
     if tokenizer.bos_token_id is not None:
         writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_add_bos_token(False)  # our prompts begin with the user's mark

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from xlam_lib.models.bases import name_of
 from xlam_lib.models.folders import checked, read_object
 from xlam_lib.processes import STALLED, environment
 from xlam_lib.serve.engines.authentication import CHILDS_KEY, HOST, KEY, MIDDLEWARE
@@ -34,7 +35,7 @@ class ServerFlags:
     None means: what suits the installed vLLM. Everything else that vLLM knows goes into `extra`.
     """
 
-    model_name: str = ""  # what clients call it; "" means the name of the model's folder
+    model_name: str = ""  # what clients call it; "" means the name of the base or of the model's folder
     max_model_len: int = 2048  # tokens of prompt and answer together, or all that the model can if that is less
     max_num_seqs: int = 32  # requests at once
     dtype: str | None = None  # None: float32 on a CPU (served answers equal offline ones), else the checkpoint's
@@ -86,8 +87,8 @@ class ServerFlags:
         return on_cpu() and self.cpu_threads > 0
 
     def name_of(self, model_dir: Path) -> str:
-        """What clients call the model: "sft" for runs/quickstart/sft."""
-        return self.model_name or model_dir.resolve().name
+        """What clients call the model: "sft" for runs/quickstart/sft, its name for a base that has one."""
+        return self.model_name or name_of(model_dir)[0] or model_dir.resolve().name
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """The child's environment: the given one, and what it leaves open. Nothing of our own process changes."""

@@ -27,6 +27,7 @@ import yaml
 
 import xlam_lib
 from xlam_lib.files import to_json
+from xlam_lib.models import bases
 from xlam_lib.models.folders import digest
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.paths import git_state, library_sha256
@@ -45,9 +46,10 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers", 
 
 
 def resolved(settings: T) -> T:
-    """The settings with what "auto" and 0 stand for here: `resolved(settings).precision` -> "float32"."""
+    """The settings with what "auto", 0 and a base's name stand for: `resolved(settings).precision` -> "float32"."""
     precision = "bfloat16" if bfloat16(settings.precision) else "float32"  # type: ignore[attr-defined]
-    return replace(settings, precision=precision, processes=state().num_processes)  # type: ignore[type-var]
+    base = str(bases.base(settings.base))  # type: ignore[attr-defined]
+    return replace(settings, base=base, precision=precision, processes=state().num_processes)  # type: ignore[type-var]
 
 
 def describe(settings: Any, **inputs: str) -> dict[str, Any]:
@@ -123,6 +125,8 @@ def finished_files(work: Path, command: str, settings: Any, log: str, **facts: A
 def as_yaml(settings: Any, command: str, name: str) -> str:
     """The settings as a file that the command takes; None is left out, for that is the default."""
     values = {key: _json(value) for key, value in asdict(settings).items() if value is not None}
+    if name := bases.name_of(values.get("base", ""))[0]:
+        values["base"] = name  # holds on other machines, too
     head = f"# python -m {command} THIS_FILE --out ANOTHER_FOLDER gives the weights of run {name} once more\n"
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from xlam_lib.errors import TrainingError
-from xlam_lib.models import folders, lora_settings
+from xlam_lib.models import bases, lora_settings
 from xlam_lib.models.lora_settings import LoraSettings
 from xlam_lib.settings import COUNT, NOT_NEGATIVE, POSITIVE, SEED, Range, option
 from xlam_lib.train.loop.reporting import Kind
@@ -27,7 +27,7 @@ SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")  # those that read labe
 class DpoSettings(LoraSettings):
     """All options of a run; the command line is made of them."""
 
-    base: str = option(..., "folder of the checkpoint to start from, which is also the reference")
+    base: str = option(..., "what to start from, also the reference: folder, name of a base, or ORG/NAME of the hub")
     pairs: tuple[str, ...] = option(..., "preference pairs as JSON Lines, one file a source")
     out: str = option(..., "folder to make; appears when all is done")
     shares: tuple[float, ...] = option(
@@ -93,4 +93,4 @@ def check(settings: DpoSettings) -> None:
     """Refuse what can't be meant, and a base or pairs that aren't there, before anything is loaded: an XlamError."""
     lora_settings.check(settings)
     losses(settings)
-    folders.check_inputs(settings.base, settings.pairs)
+    bases.check_inputs(settings.base, settings.pairs)

@@ -28,6 +28,7 @@ from xlam_lib.data.padding import without_padding
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import complete_dir, is_complete, to_json
 from xlam_lib.models import checkpoint, lora, lora_settings, router
+from xlam_lib.models.bases import base
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.models.templates import TemplateFailed, rendered, template_of
 from xlam_lib.models.tokens import IGNORED
@@ -59,7 +60,7 @@ class DPOFoundationTrainer(runner.GuardedTrainer, DPOTrainer):
     ) -> None:  # fmt: skip
         check_launch(args)
         lora_settings.check(args)
-        work, tokenizer = work or runner.working_folder(args), tokenizer or checkpoint.load_tokenizer(args.base)
+        work, tokenizer = work or runner.working_folder(args), tokenizer or checkpoint.load_tokenizer(base(args.base))
         given = {"train": train_dataset, "held_out": eval_dataset}
         rows = {name: stored(pairs, tokenizer, work / name) for name, pairs in given.items() if pairs is not None}
         model = lora.load_base(args) if model is None else model

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xlam_lib.errors import TrainingError
-from xlam_lib.models import folders, lora_settings
+from xlam_lib.models import bases, lora_settings
 from xlam_lib.models.lora_settings import LoraSettings
 from xlam_lib.settings import COUNT, NOT_NEGATIVE, POSITIVE, SEED, Range, option
 from xlam_lib.train.loop.reporting import Kind
@@ -21,7 +21,7 @@ from xlam_lib.train.loop.reporting import Kind
 class GrpoSettings(LoraSettings):
     """All options of a run; the command line is made of them."""
 
-    base: str = option(..., "folder of the checkpoint to start from, which is also the reference")
+    base: str = option(..., "what to start from, also the reference: folder, name of a base, or ORG/NAME of the hub")
     data: tuple[str, ...] = option(
         ..., "trajectories as JSON Lines, one file a source: each assistant turn is a prompt with its expected answer"
     )
@@ -94,4 +94,4 @@ def check(settings: GrpoSettings) -> None:
             f"--batch-size {settings.batch_size} with --generations {settings.generations}: a round has whole groups "
             f"of answers; give a multiple of {settings.generations}, and --steps of 1 or more (now {settings.steps})"
         )
-    folders.check_inputs(settings.base, settings.data)
+    bases.check_inputs(settings.base, settings.data)

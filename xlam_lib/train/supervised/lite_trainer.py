@@ -28,6 +28,7 @@ from transformers import get_scheduler
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import write_json
 from xlam_lib.models import checkpoint, load, router
+from xlam_lib.models.bases import base
 from xlam_lib.models.tokens import IGNORED
 from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.loop.distributed import enough_memory
@@ -64,8 +65,8 @@ class SFTFoundationTrainerLite:
         collator: Packer | Collate | None = None, *, model: Any = None, tokenizer: Any = None,
     ) -> None:  # fmt: skip
         self.args, self.accelerator = args, accelerator
-        self.tokenizer = tokenizer or checkpoint.load_tokenizer(args.base)
-        model = model or load.load_model(args.base)
+        self.tokenizer = tokenizer or checkpoint.load_tokenizer(base(args.base))
+        model = model or load.load_model(base(args.base))
         if accelerator.device.type == "cpu":
             use_causal_blocks(model)
         elif collator is None:  # on a GPU the mask of a long row isn't written out

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xlam_lib.data.augment.augmentation import share_of
-from xlam_lib.models import folders, lora_settings
+from xlam_lib.models import bases, lora_settings
 from xlam_lib.models.lora_settings import LoraSettings
 from xlam_lib.settings import COUNT, NOT_NEGATIVE, POSITIVE, SEED, SHARE, option
 from xlam_lib.train.loop.reporting import Kind
@@ -21,7 +21,7 @@ from xlam_lib.train.loop.reporting import Kind
 class SftSettings(LoraSettings):
     """All options of a run; the command line is made of them."""
 
-    base: str = option(..., "folder of the checkpoint to start from")
+    base: str = option(..., "what to start from: folder, name of a base, or ORG/NAME of the hub")
     data: tuple[str, ...] = option(..., "trajectories as JSON Lines, one file a source")
     out: str = option(..., "folder to make; appears when all is done")
     shares: tuple[float, ...] = option(
@@ -69,7 +69,7 @@ class SftSettings(LoraSettings):
 class LiteSettings:
     """All options of a run; a YAML file or the command line gives them."""
 
-    base: str = option(..., "folder of the checkpoint to start from")
+    base: str = option(..., "what to start from: folder, name of a base, or ORG/NAME of the hub")
     data: tuple[str, ...] = option(..., "trajectories as JSON Lines, one file a source")
     out: str = option(..., "folder to make; appears when all is done")
     shares: tuple[float, ...] = option((), "how often each source is drawn; nothing: by its size", within=NOT_NEGATIVE)
@@ -109,4 +109,4 @@ def check(settings: SftSettings | LiteSettings) -> None:
     """Refuse what can't be meant, and a base or data that aren't there, before anything is loaded: an XlamError."""
     if isinstance(settings, SftSettings):
         lora_settings.check(settings)
-    folders.check_inputs(settings.base, settings.data)
+    bases.check_inputs(settings.base, settings.data)

@@ -23,6 +23,7 @@ from trl import SFTConfig, SFTTrainer
 
 from xlam_lib.errors import TrainingError
 from xlam_lib.models import checkpoint, load, lora, lora_settings, router
+from xlam_lib.models.bases import base
 from xlam_lib.models.precision import bfloat16
 from xlam_lib.seeds import DeviceSeed
 from xlam_lib.train.loop import runner
@@ -60,7 +61,7 @@ class SFTFoundationTrainer(runner.GuardedTrainer, SFTTrainer):
             args=arguments(args, work or runner.working_folder(args), len(rows), evaluation is not None, aux_loss_coef),
             train_dataset=rows,
             eval_dataset=evaluation,
-            processing_class=tokenizer or checkpoint.load_tokenizer(args.base),
+            processing_class=tokenizer or checkpoint.load_tokenizer(base(args.base)),
             callbacks=[_EvaluateAtEnd()] if evaluation is not None else [],
             **({"data_collator": collator} if collator else {}),
         )
@@ -102,7 +103,7 @@ class _EvaluateAtEnd(TrainerCallback):
 def prepared(args: Any) -> PreTrainedModel:
     """The model as it is trained: the base or random weights, reading tries where there is no GPU, with adapters."""
     lora_settings.check(args)
-    model = load.fresh_model(args.base, args.seed) if args.from_scratch else lora.load_base(args)
+    model = load.fresh_model(base(args.base), args.seed) if args.from_scratch else lora.load_base(args)
     if not torch.cuda.is_available():
         use_causal_blocks(model)
         read_tries(model)
