@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, get_type_hints
 
-from xlam_lib.data.apigen.docstrings import describe
+from xlam_lib.data.apigen.docstrings import describe, questions
 from xlam_lib.data.apigen.sandbox.sandbox import Limits, Reference, Sandbox, reference
 from xlam_lib.errors import XlamError
 from xlam_lib.trajectory import Tool
@@ -46,6 +46,7 @@ class Api:
     tool: Tool
     group: str
     runs: Reference | Answerer
+    questions: tuple[str, ...] = ()  # how users ask, as templates: "Is it cold in {city}?" (`phrases.py`)
 
     @property
     def name(self) -> str:
@@ -154,7 +155,7 @@ def read_function(function: Callable[..., Any], group: str = "") -> Api:
         runs = reference(function)
     except ValueError as error:
         raise ApigenError(str(error)) from error
-    return Api(tool_of(function), group or function.__module__, runs)
+    return Api(tool_of(function), group or function.__module__, runs, questions(function.__doc__))
 
 
 def tool_of(function: Callable[..., Any], without: Sequence[str] = ()) -> Tool:

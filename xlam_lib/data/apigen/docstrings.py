@@ -7,7 +7,7 @@
     ''')                              # ("Weather of a city.", {"city": "name of the city"})
 
 Google ("Args:"), NumPy ("Parameters" underlined), Sphinx (":param city:") and plain lines "city: name of the city", as
-the embedded tools have them. Used by `apis.py`.
+the embedded tools have them. A section "Questions:" has examples of how users ask (`phrases.py`). Used by `apis.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from collections.abc import Collection, Iterator
 SPHINX = re.compile(r":(?:param|parameter|arg|argument|key)\s([^:]*+):\s*(.*)")  # a type may stand before the name
 STARRED = re.compile(r"\*{0,2}(\w+)")
 GOOGLE = re.compile(r"(?:Args|Arguments|Parameters|Params|Keyword Args|Keyword Arguments)\s*:")
-OTHER = re.compile(r"(?:Returns?|Yields?|Raises|Examples?|Notes?|See Also|References|Warnings?|Attributes)\s*:?")
+OTHER = re.compile(
+    r"(?:Returns?|Yields?|Raises|Examples?|Notes?|See Also|References|Warnings?|Attributes|Questions)\s*:?"
+)
+ASKED = re.compile(r"Questions\s*:")
 ENTRY = re.compile(r"\*{0,2}(\w+)\s*+(?:\([^)]*+\)\s*+)?:\s*(.*)")
 NUMPY_ENTRY = re.compile(r"\*{0,2}(\w+(?:\s*,\s*\w+)*)\s*(?::.*)?")
 PLAIN = re.compile(r"(\w+): (.+)")
@@ -34,6 +37,16 @@ def describe(text: str | None, names: Collection[str] = ()) -> tuple[str, dict[s
         if meaning and (not names or name in names):
             found[name] = meaning
     return head, found
+
+
+def questions(text: str | None) -> tuple[str, ...]:
+    """The lines of the section "Questions:", as users may ask: ("Is it cold in {city}?",)."""
+    lines = inspect.cleandoc(text or "").splitlines()
+    start = next((number for number, line in enumerate(lines) if ASKED.fullmatch(line.strip())), None)
+    if start is None:
+        return ()
+    block = _deeper(lines[start + 1 :], _indent(lines[start]))
+    return tuple(line.strip().removeprefix("- ") for line in block if line.strip())
 
 
 def _paragraph(lines: list[str], names: Collection[str]) -> Iterator[str]:

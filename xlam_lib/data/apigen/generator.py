@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from xlam_lib.data.apigen import ask
 from xlam_lib.data.apigen.apis import Api, Library
-from xlam_lib.data.apigen.draw import draw
+from xlam_lib.data.apigen.phrases import Half, check_template, phrase
 from xlam_lib.data.apigen.sampler import Plan
 from xlam_lib.endpoint import Endpoint, Message
 from xlam_lib.trajectory import Tool
@@ -69,9 +69,12 @@ class TemplateGenerator:
 
     name = "templates"
 
-    def __init__(self, library: Library, half: str = "train") -> None:
+    def __init__(self, library: Library, half: Half = "train") -> None:
         from xlam_lib.data.apigen.library.registry import TOOLS
 
+        for api in library:
+            for template in api.questions:
+                check_template(api, template)
         self.library, self.half = library, half
         self.specs = {name: spec for name, spec in TOOLS.items() if name in library.by_name}
         self.specs = {name: spec for name, spec in self.specs.items() if library[name].tool == spec.schema}
@@ -92,51 +95,7 @@ class TemplateGenerator:
         if name in self.specs:
             asked = ask.clause(rng, self.specs[name], self.half)
             return ask.say(rng, asked), asked.arguments
-        return phrase(rng, self.library[name])
-
-
-PHRASES = (
-    "I need this done: {}.",
-    "Please help me with this: {}.",
-    "Could you do the following for me: {}?",
-    "This is what I want: {}.",
-    "Can you help? My wish: {}.",
-    "My next task is this: {}.",
-)
-
-
-def phrase(rng: random.Random, api: Api) -> tuple[str, dict[str, Any]]:
-    """A request made of a function's descriptions, and its arguments: ("Please ...", {"city": "Oslo"})."""
-    schema = api.tool.parameters
-    needed = schema.get("required", ())
-    arguments = {
-        key: draw(part, rng, key, root=schema)
-        for key, part in (schema.get("properties") or {}).items()
-        if key in needed or rng.random() < 0.4
-    }
-    purpose = api.tool.description.split(". ")[0].rstrip(".").strip() or api.name
-    purpose = purpose[0].lower() + purpose[1:] if purpose[1:2].islower() or len(purpose) == 1 else purpose
-    query = rng.choice(PHRASES)
-    if rng.random() < 0.4:
-        query = f"{rng.choice(ask.BEFORE).replace(',', '.')} {query}"
-    facts = [_fact(key, schema["properties"][key], value) for key, value in arguments.items()]
-    return " ".join([query.format(purpose), *facts]), arguments
-
-
-def _fact(name: str, schema: Any, value: Any) -> str:
-    meaning = schema.get("description", "") if isinstance(schema, dict) else ""
-    meaning = meaning.split(". ")[0].rstrip(".").strip()
-    plain = name.replace("_", " ")
-    label = meaning if plain in meaning.lower() else f"{meaning} ({plain})" if meaning else plain
-    if isinstance(value, bool):
-        text = "yes" if value else "no"
-    elif isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
-        text = ", ".join(map(str, value))
-    elif isinstance(value, dict | list):
-        text = json.dumps(value, ensure_ascii=False)
-    else:
-        text = "none" if value is None else str(value)
-    return f"{ask.capital(label)}: {text}."
+        return phrase(rng, self.library[name], self.half)
 
 
 class ModelGenerator:

@@ -131,7 +131,8 @@ class _Reader:
         schema = self.schema_of_arguments(operation, item, where)
         tags = operation.get("tags") or [self.group]
         answers = self.answers(operation, where)
-        return Api(Tool(name, " ".join(str(text).split()), schema), str(tags[0]), answers)
+        asked = tuple(str(one) for one in operation.get("x-questions") or ())
+        return Api(Tool(name, " ".join(str(text).split()), schema), str(tags[0]), answers, asked)
 
     def schema_of_arguments(self, operation: dict[str, Any], item: dict[str, Any], where: str) -> dict[str, Any]:
         """Parameters and body as one object."""
