@@ -1,13 +1,14 @@
 """The folder of the broad data: whole or not at all, nothing a benchmark asks in it, all of it accounted for."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from xlam_lib.data.apigen.broad.__main__ import main
 from xlam_lib.data.apigen.broad.build import build_broad
-from xlam_lib.data.apigen.broad.catalogue import read_catalogue
+from xlam_lib.data.apigen.broad.catalogue import FOLDER, read_catalogue
 from xlam_lib.data.apigen.broad.real import RealCount, benchmarks_in, real_samples
 from xlam_lib.data.pipeline.contamination import Questions, benchmark_functions, user_text
 from xlam_lib.files import is_complete
@@ -50,7 +51,12 @@ def test_the_files_hold_what_was_asked_for(built):
         assert sum(books["files"][name]["kinds"].values()) == size
 
 
-def test_what_a_benchmark_asks_is_left_out_and_counted_by_its_words(built, benchmark):
+def test_what_a_benchmark_asks_is_left_out_and_counted_by_its_words(tmp_path, benchmark):
+    """From the one file whose tools ask it, so that it is drawn for certain."""
+    few = tmp_path / "domains"
+    few.mkdir()
+    shutil.copy(FOLDER / "weather_air.yaml", few)
+    built = build_broad(tmp_path / "data", train=600, test=100, benchmarks=[str(benchmark)], catalogue=few)
     books = json.loads(built["accounting"].read_text())
     hits = books["files"]["train"]["decontaminated"]
     assert "q2: my parents got married there that day" in hits and hits["q2: my parents got married there that day"] > 0

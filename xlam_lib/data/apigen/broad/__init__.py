@@ -7,7 +7,7 @@ build_broad("runs/broad", seed=0, train=20000)["train"]
 python -m xlam_lib.data.apigen.broad --out runs/broad --train 20000 --test 500 [--real DIR]
 python -m xlam_lib.data.apigen.broad --check           # validates the YAML files and shows what they ask
 
-catalogue.py   reads the YAML files of this folder, one a domain; it says how they are written
+catalogue.py   reads the YAML files of `domains`, one a domain; it says how they are written
 values.py      kinds of values and how they are said; phrasing.py: the grammar of questions; tools.py: a tool
 lists.py       lists of tools; signatures.py: real ones that stand beside them (signatures.jsonl)
 wording.py     what users say; answers.py: what an assistant says instead of a call

@@ -35,7 +35,7 @@ from xlam_lib.data.apigen.broad.values import Choices, Kind, Several, read_kind
 from xlam_lib.errors import TrajectoryError, XlamError
 from xlam_lib.trajectory import Source, Step, Tool, Trajectory
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "domains"
 COMMON = "values.yaml"
 MOST = 25  # tools a file
 TYPES = ("string", "integer", "number", "boolean", "array", "object")
