@@ -188,7 +188,7 @@ def test_an_adapter_on_an_adapter_knows_its_base(trained, settings, tmp_path):
     torch.testing.assert_close(second, logits(load.load_adapter(out), tokenizer), rtol=1e-4, atol=1e-4)
 
 
-def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path):
+def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path, monkeypatch):
     moved = tmp_path / "deep" / "er" / "moved"
     shutil.copytree(trained, moved)
     config = json.loads((moved / "adapter_config.json").read_text())
@@ -196,6 +196,11 @@ def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path
     with pytest.raises(checkpoint.CheckpointError, match="its base is neither at .* nor at nowhere; give its folder"):
         load.load_adapter(moved)
     assert load.load_adapter(moved, base=base).peft_config
+    info, asked = json.loads((moved / "base.json").read_text()), []
+    assert info["name"] == info["source"] == "", "only bases by name have one"
+    (moved / "base.json").write_text(json.dumps(info | {"name": "demo", "source": "package"}))
+    monkeypatch.setattr(load.bases, "base", lambda *given: asked.append(given) or base)
+    assert load.load_adapter(moved).peft_config and asked == [("demo", "package")]
     other = tmp_path / "other"
     shutil.copytree(base, other)
     (other / "generation_config.json").write_text("{}")
