@@ -105,18 +105,18 @@ def plans(library: Library, settings: TeachSettings, half: Half, count: int) -> 
 
 
 def _listed(rng: random.Random, library: Library, foreign: list[str], distractors: float) -> tuple[Any, list[str]]:
-    """(the tools of a list in order, those of them that are one's own)."""
+    """(the tools of a list in order, those of them that are one's own, in the order in which they are asked for)."""
     names = list(library.by_name)
     own = names if len(names) <= WHOLE and rng.random() < 0.5 else rng.sample(names, min(rng.choice(SIZES), len(names)))
     beside = rng.sample(foreign, rng.choice(BESIDE)) if rng.random() < distractors else []
     offered = [*own, *beside]
     rng.shuffle(offered)
-    return tuple(offered), sorted(own)
+    return tuple(offered), rng.sample(own, len(own))
 
 
 def _expected(rng: random.Random, library: Library, own: list[str], kind: str, place: int) -> tuple[str, ...]:
     """The tools to be called: each of a list comes first about equally often."""
-    first = own[(place + rng.randrange(2)) % len(own)]
+    first = own[place % len(own)]
     count = 2 if rng.random() < 0.8 else 3
     if kind == "parallel" and library[first].tool.parameters.get("properties"):
         return (first,) * count

@@ -1,0 +1,97 @@
+"""Questions about one's own tools: whole lists, refusals, other words in the test, all of it accounted for."""
+
+import json
+from collections import Counter
+from itertools import groupby
+
+import pytest
+
+from xlam_lib.data.apigen.apis import ApigenError
+from xlam_lib.settings import from_command_line, to_arguments
+from xlam_lib.teach.__main__ import main
+from xlam_lib.teach.course import training
+from xlam_lib.teach.questions import library_of, others, plans, questions
+from xlam_lib.teach.settings import TeachSettings
+from xlam_lib.train.supervised.settings import LiteSettings
+from xlam_lib.trajectory import read_jsonl
+
+SHOP = "xlam_lib.teach.bike_shop"
+SETTINGS = TeachSettings((SHOP,), "runs/mine", questions=160, tests=30, questions_per_list=8)
+
+
+@pytest.fixture(scope="module")
+def library():
+    return library_of([SHOP])
+
+
+@pytest.fixture(scope="module")
+def made(library, tmp_path_factory):
+    paths = questions(library, SETTINGS, tmp_path_factory.mktemp("teach") / "data")
+    read = {name: list(read_jsonl(paths[name])) for name in ("train", "test")}
+    return read | {"books": json.loads(paths["accounting"].read_text())}
+
+
+def test_questions_of_one_list_follow_one_another(library):
+    planned = list(plans(library, SETTINGS, "train", 160))
+    lists = [[plan.offered for plan in same] for _, same in groupby(planned, key=lambda plan: plan.number // 8)]
+    assert all(len(set(offered)) == 1 and len(offered) == 8 for offered in lists)
+    assert len({offered[0] for offered in lists}) > 15
+    assert sum(set(library.by_name) <= set(offered[0]) for offered in lists) >= 5
+
+
+def test_every_tool_is_asked_for_and_some_questions_have_none(library):
+    planned = list(plans(library, SETTINGS, "train", 800))
+    asked = Counter(plan.expected[0] for plan in planned if plan.expected)
+    assert set(asked) == set(library.by_name) and min(asked.values()) > 40, asked
+    refused = [plan for plan in planned if not plan.expected]
+    assert 80 < len(refused) < 160 and all(plan.absent and plan.absent not in plan.offered for plan in refused)
+    own = sum(plan.absent in library.by_name for plan in refused)
+    assert 10 < own < len(refused) - 40, "about a tool of one's own that is left out, or about something else"
+    beside = [plan for plan in planned if not set(plan.offered) <= set(library.by_name)]
+    assert 100 < len(beside) < 400 and not any(set(plan.expected) - set(library.by_name) for plan in beside)
+
+
+def test_what_is_learnt_is_checked_and_what_is_tested_is_new(made):
+    assert len(made["test"]) == 30 and len(made["train"]) > 130
+    texts = {name: {one.steps[0].content for one in made[name]} for name in ("train", "test")}
+    assert not texts["train"] & texts["test"]
+    for one in (*made["train"], *made["test"]):
+        one.validate()
+        results = [step for step in one.steps if step.role == "tool"]
+        assert len(results) == len(one.steps[1].tool_calls), "each call was executed"
+    books = made["books"]
+    assert books["trained"] == len(made["train"]) and books["train"]["plans"] == 160
+    assert books["train"]["accepted"] + books["train"]["given_up"] == 160
+
+
+def test_the_same_seed_gives_the_same_questions(library, made, tmp_path):
+    again = questions(library, SETTINGS, tmp_path / "data")
+    assert list(read_jsonl(again["train"])) == made["train"] and list(read_jsonl(again["test"])) == made["test"]
+
+
+def test_tools_of_others_never_have_a_name_of_ones_own():
+    shadowed = library_of(["xlam_lib.teach.bike_shop:weather"])
+    assert not set(others(shadowed).by_name) & {"weather"} and len(others(shadowed)) > 20
+
+
+def test_documents_and_modules_make_one_library(tmp_path):
+    operation = {"operationId": "ring", "summary": "Ring the bell", "responses": {"200": {"description": "rung"}}}
+    document = {"openapi": "3.0.0", "info": {"title": "Bell"}, "paths": {"/ring": {"post": operation}}}
+    (tmp_path / "bell.json").write_text(json.dumps(document))
+    assert list(library_of([f"{SHOP}:weather", str(tmp_path / "bell.json")]).by_name) == ["weather", "ring"]
+    with pytest.raises(ApigenError, match="no_such_module: can't be imported"):
+        library_of(["no_such_module"])
+
+
+def test_the_training_takes_its_options():
+    settings = from_command_line(LiteSettings, to_arguments(training(SETTINGS)), "xlam_lib.train.sft_lite", "")
+    assert settings.together == 8 and settings.base == "smollm2-135m"
+
+
+def test_a_wrong_command_ends_in_one_line(tmp_path, capsys):
+    assert main(["no_such_module", "--out", str(tmp_path / "out")]) == 1
+    assert "no_such_module: can't be imported" in capsys.readouterr().err
+    assert main([SHOP, "--out", str(tmp_path / "out"), "--model", "M"]) == 1
+    assert "needs both --base-url and --model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--out", "x"])
