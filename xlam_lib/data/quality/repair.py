@@ -13,6 +13,7 @@ import copy
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,8 +26,10 @@ REPAIRED = "repaired"  # key of Trajectory.extra: the arguments that stood there
 WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
 RULE_OF = {"required": "missing required argument", "unknown": "unknown argument", "type": "wrongly typed argument"}
+Repair = tuple[tuple[str | int, ...], Any]  # (path, new value)
 OTHER = "argument against its schema"
 NOTHING = object()
+TRIED = 50  # repairs that are tried one by one, where they don't all help
 LONGEST = 10_000  # characters of a list or object in Python's spelling
 
 
@@ -35,18 +38,37 @@ def repaired(tool: Tool, arguments: dict[str, Any]) -> tuple[dict[str, Any], lis
 
     A repair stays only if it leaves fewer faults. The arguments come back as they are when none was made, else copied.
     """
-    result, notes = arguments, []
     faults = argument_faults(tool, arguments)
-    for path, value in _repairs(faults):
-        changed = _with(result, path, value)
-        after = argument_faults(tool, changed)
-        if len(after) < len(faults):
-            notes.append(f"{'.'.join(map(str, path))}: {_show(_at(result, path))} read as {_show(value)}")
-            result, faults = changed, after
-    for path, value in _floats(tool, result):
-        notes.append(f"{'.'.join(map(str, path))}: {_show(_at(result, path))} read as {_show(value)}")
-        result = _with(result, path, value)
-    return result, notes
+    repairs = list(_repairs(faults))
+    if repairs and not _all_help(tool, arguments, faults, repairs):
+        repairs = _helpful(tool, arguments, faults, repairs)
+    result = _with(arguments, repairs)
+    floats = list(_floats(tool, result))
+    notes = [_note(arguments, *repair) for repair in repairs] + [_note(result, *repair) for repair in floats]
+    return _with(result, floats), notes
+
+
+def _all_help(tool: Tool, arguments: dict[str, Any], faults: list[ArgumentFault], repairs: list[Repair]) -> bool:
+    """Whether repairs that are made together mend what they are made for and change nothing else."""
+    paths = {path for path, _ in repairs}
+    if len(paths) < len(repairs) or any(path[:size] in paths for path in paths for size in range(1, len(path))):
+        return False
+    expected = Counter((fault.path, fault.kind) for fault in faults if fault.path not in paths)
+    after = argument_faults(tool, _with(arguments, repairs))
+    return Counter((fault.path, fault.kind) for fault in after) == expected
+
+
+def _helpful(tool: Tool, arguments: dict[str, Any], faults: list[ArgumentFault], repairs: list[Repair]) -> list[Repair]:
+    """Of repairs that are made one by one, those that leave fewer faults; each takes a look at all arguments."""
+    kept, left = [], len(faults)
+    for repair in repairs[:TRIED]:
+        if (after := len(argument_faults(tool, _with(arguments, [*kept, repair])))) < left:
+            kept, left = [*kept, repair], after
+    return kept
+
+
+def _note(arguments: dict[str, Any], path: tuple[str | int, ...], value: Any) -> str:
+    return f"{'.'.join(map(str, path))}: {_show(_at(arguments, path))} read as {_show(value)}"
 
 
 def _at(value: Any, path: tuple[str | int, ...]) -> Any:
@@ -55,10 +77,11 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
     return value
 
 
-def _with(arguments: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """A copy with another value at the path."""
-    result = copy.deepcopy(arguments)
-    _at(result, path[:-1])[path[-1]] = value
+def _with(arguments: dict[str, Any], repairs: list[Repair]) -> dict[str, Any]:
+    """A copy with the repairs made; the arguments themselves where there are none."""
+    result = copy.deepcopy(arguments) if repairs else arguments
+    for path, value in repairs:
+        _at(result, path[:-1])[path[-1]] = value
     return result
 
 
@@ -78,7 +101,7 @@ def rule_of(fault: ArgumentFault) -> str:
     return RULE_OF.get(fault.kind, OTHER)
 
 
-def _repairs(faults: list[ArgumentFault]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def _repairs(faults: list[ArgumentFault]) -> Iterator[Repair]:
     """(path, new value) for each fault with exactly one safe repair."""
     for fault in faults:
         if not fault.path or fault.kind not in ("type", "enum", "anyOf", "oneOf"):
@@ -139,7 +162,7 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _floats(tool: Tool, arguments: dict[str, Any]) -> Iterator[tuple[tuple, Any]]:
+def _floats(tool: Tool, arguments: dict[str, Any]) -> Iterator[Repair]:
     """5.0 where a whole number is expected: JSON Schema accepts it, but a program that is called may not."""
     properties = tool.parameters.get("properties")
     for name, value in list(arguments.items()):
