@@ -17,7 +17,6 @@ Whatever isn't found equal is looked at by Python, field by field, which says wh
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -33,9 +32,6 @@ ENCODE_ERRORS = (*DECODE_ERRORS, TypeError, ValueError)
 fast = msgspec.json.Decoder().decode  # raises one of DECODE_ERRORS where json.loads may know better
 _fast_sorted = msgspec.json.Encoder(order="sorted").encode
 _sorted = json.JSONEncoder(sort_keys=True).encode
-NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-ONE_KIND = bytes.maketrans(b"{}", b"[]")
-TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 DIGITS = bytes.maketrans(b"123456789", b"000000000")
 fast_bytes = msgspec.json.Encoder().encode  # of values that are known to be plain: NaN would become null
 TOOLS = 4096  # that are cached
@@ -193,18 +189,6 @@ def _by_rule(tail: _Tail) -> bool:
 def spaced(line: bytes) -> bytes:
     """A line that `fast_bytes` wrote, with json's spaces: `spaced(b'{"a":1}')` -> b'{"a": 1}'."""
     return msgspec.json.format(line, indent=0)
-
-
-def is_deeper(line: bytes, most: int) -> bool:
-    """Whether lists and objects of a line lie more than so deep in one another: `is_deeper(b'{"a": [1]}', 1)`."""
-    if len(line.translate(None, NOT_BRACKETS)) <= 2 * most:  # nearly always
-        return False
-    brackets = TEXT.sub(b"", line).translate(ONE_KIND, NOT_BRACKETS)
-    for _ in range(most):
-        brackets = brackets.replace(b"[]", b"")  # the innermost of each
-        if not brackets:
-            return False
-    return True
 
 
 def sorted_bytes(value: Any) -> bytes:

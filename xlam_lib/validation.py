@@ -21,7 +21,7 @@ from xlam_lib.arguments import (
 )
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.schema import Step, Tool, ToolCall, TrajectoryRecord
-from xlam_lib.serialize import KnownTools, is_deeper, serialize
+from xlam_lib.serialize import KnownTools, serialize
 
 __all__ = ["ArgumentFault", "KnownTools", "argument_faults", "argument_problems", "check", "check_and_serialize"]
 
@@ -37,6 +37,7 @@ FOREIGN = {  # role -> what its steps may not have
     for role in ("system", "user", "assistant", "tool")
 }
 DEPTH = 100  # of lists and objects: who reads a trajectory goes down by recursion
+DEEP = f"lists and objects lie more than {DEPTH} deep in one another"
 NOTHING = {role: get(Step("user")) for role, get in FOREIGN.items()}
 PLAIN = ("user", "assistant", "tool")  # roles of which a step with content and nothing foreign is sound
 
@@ -57,8 +58,8 @@ def check_and_serialize(
         raise ValueError(f"argument_level is {argument_level!r}, expected 'error' or 'warning'")
     known = KnownTools() if known is None else known
     line = serialize(trajectory, known)
-    if is_deeper(line, DEPTH):
-        raise TrajectoryError(f"{_where(trajectory)}: lists and objects lie more than {DEPTH} deep in one another")
+    if is_deeper(trajectory.extra) or is_deeper(trajectory.outcome.checks):
+        raise TrajectoryError(f"{_where(trajectory)}: extra or outcome.checks: {DEEP}")
     _check_outcome(trajectory)
     tools = _check_tools(trajectory, known)
     warnings: list[str] = []
@@ -83,6 +84,8 @@ def check_and_serialize(
                     raise TrajectoryError(f"{_where(trajectory, index)}: {fault}")
                 seen_ids.add(call.id)
                 open_calls[call.id] = call.name
+                if is_deeper(call.arguments):
+                    raise TrajectoryError(f"{_where(trajectory, index)}: arguments of {call.name!r}: {DEEP}")
                 tool, rules = tools[call.name]
                 if rules.accepts(call.arguments) and rules.names.issuperset(call.arguments):
                     continue
@@ -91,6 +94,14 @@ def check_and_serialize(
         if warnings and argument_level == "error":
             raise TrajectoryError(warnings[0])
     return warnings, line
+
+
+def is_deeper(value: dict | list, most: int = DEPTH) -> bool:
+    """Whether lists and objects lie more than so deep in one another: `is_deeper({"a": [1]}, 1)` -> True."""
+    for inner in value.values() if type(value) is dict else value:
+        if (type(inner) is dict or type(inner) is list) and (most <= 1 or is_deeper(inner, most - 1)):
+            return True
+    return False
 
 
 def _where(trajectory: TrajectoryRecord, step: int | None = None) -> str:
@@ -140,7 +151,9 @@ def _check_tools(trajectory: TrajectoryRecord, known: KnownTools) -> dict[str, t
 def _checked_rules(trajectory: TrajectoryRecord, tool: Tool, index: int) -> Rules:
     rules = rules_of(tool.parameters)
     try:
-        if not rules.quick:
+        if not rules.quick:  # the quick test understands none that is deep
+            if is_deeper(tool.parameters):
+                raise TrajectoryError(f"parameters: {DEEP}")
             validator_of(rules)
     except TrajectoryError as error:
         raise TrajectoryError(f"{_of_tool(trajectory, index)}: {error}") from error.__cause__

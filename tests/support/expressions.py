@@ -94,8 +94,9 @@ def expressions() -> Found:
         for place, owner, given, pattern in patterns_of(importlib.import_module(name)):
             if pattern not in found:
                 add(pattern, f"{name} {place}", uses(owner, given))
+    known = set(found)
     for pattern, method in made_while_reading():
-        if pattern not in found:
+        if pattern not in known:
             add(pattern, f"{pattern.pattern!r} made while records are read", {method})
     return found
 

@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, Protocol, TypeVar
 
 from xlam_lib.data.accounting import UNFORESEEN, AccountingError, Drop, Loss
@@ -56,16 +57,19 @@ def attempt(work: Callable[[Record], Made], record: Record) -> Made | Loss:
 
     Within `time_limit`, work that takes longer is broken off.
     """
+    watched = _watch.thread == get_ident()
     try:
-        _watch.begin()
+        if watched:
+            _watch.begin()
         try:
             return work(record)
         finally:
-            _watch.end()
+            if watched:
+                _watch.open = False
     except (Drop, TrajectoryError) as error:
         return loss_of(record, error)
     except TooSlow:
-        _watch.end()  # it may have come in the moment before
+        _watch.open = False  # it may have come in the moment before
         return Loss("dropped", record.file, record.line, TOO_SLOW, f"more than {_watch.seconds:g} s of processor time")
     except NOT_OF_THE_RECORD:
         raise
@@ -138,7 +142,7 @@ class _Watch:
         if threading.current_thread() is not threading.main_thread():
             return False
         if not self.users:
-            self.seconds, self.thread = seconds, threading.get_ident()
+            self.seconds, self.thread = seconds, get_ident()
             handler = signal.signal(signal.SIGVTALRM, self._ring)
             self.before = handler, signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             signal.siginterrupt(signal.SIGVTALRM, False)
@@ -160,14 +164,9 @@ class _Watch:
         signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
 
     def begin(self) -> None:
-        if self.thread == threading.get_ident():
-            self.rings, self.open = 0, True
-            if not self.wound:
-                self._wind()
-
-    def end(self) -> None:
-        if self.thread == threading.get_ident():
-            self.open = False
+        self.rings, self.open = 0, True
+        if not self.wound:
+            self._wind()
 
     def _wind(self) -> None:
         self.wound = True

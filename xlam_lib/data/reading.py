@@ -206,33 +206,32 @@ def _reader(stream: Stream, head: bytes) -> Callable[[Stream], Iterator[Raw | Lo
 
 
 def _lines(stream: Stream) -> Iterator[Raw | Loss]:
-    number, parts, size = 1, [], 0
+    number, held, size = 0, [], 0  # what is held of a line whose end is still to come
     while data := stream.read():
-        begin = 0
-        while begin < len(data):
-            end = data.find(b"\n", begin) + 1
-            size += (end or len(data)) - begin
-            if size <= LONGEST:
-                parts.append(data[begin : end - 1 if end else None])
-            else:
-                parts.clear()
-            begin = end or len(data)
-            if end:
-                read = _line(stream, b"".join(parts), number) if size <= LONGEST else stream.loss(number, TOO_LONG)
-                if read is not None:
-                    yield read
-                number, parts, size = number + 1, [], 0
+        *ended, begun = data.split(b"\n")
+        for line in ended:
+            number += 1
+            if size:
+                size += len(line)
+                line = b"".join([*held, line]) if size <= LONGEST else None
+                held, size = [], 0
+            read = stream.loss(number, TOO_LONG) if line is None else _line(stream, line, number)
+            if read is not None:
+                yield read
+        size += len(begun)
+        held = [*held, begun] if size <= LONGEST else []
     if stream.fault:
-        yield stream.loss(number, stream.fault)
+        yield stream.loss(number + 1, stream.fault)
     elif size > LONGEST:
-        yield stream.loss(number, TOO_LONG)
-    elif (read := _line(stream, b"".join(parts), number, cut=True)) is not None:
+        yield stream.loss(number + 1, TOO_LONG)
+    elif (read := _line(stream, b"".join(held), number + 1, cut=True)) is not None:
         yield read
 
 
 def _line(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | Loss | None:
-    data = data.removeprefix(codecs.BOM_UTF8) if number == 1 else data
-    return stream.loss(number, TOO_LONG) if len(data) > LONGEST else _object(stream, data, number, cut)
+    if len(data) > LONGEST:
+        return stream.loss(number, TOO_LONG)
+    return _object(stream, data.removeprefix(codecs.BOM_UTF8) if number == 1 else data, number, cut)
 
 
 def _object(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | Loss | None:

@@ -22,7 +22,8 @@ from xlam_lib.trajectory import Step, Tool
 
 CALL = re.compile(r"\s*([A-Za-z_][\w.]*)\s*\((.*)\)\s*", re.DOTALL)
 KEY = re.compile(r",?\s*([A-Za-z_]\w*)\s*=\s*")
-NEXT = r"(?=\s*(?:,\s*[A-Za-z_]\w*\s*=|$))"
+NEXT_KEY = re.compile(r",\s*[A-Za-z_]\w*\s*=")
+NEXT = rf"(?=\s*(?:{NEXT_KEY.pattern}|$))"
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 
@@ -66,10 +67,12 @@ def _end(inside: str, start: int) -> int | None:
     if quote in ("'", '"'):
         closing = re.compile(quote + NEXT).search(inside, start + 1)
         return closing.start() + 1 if closing else None
-    for found in re.compile(NEXT).finditer(inside, start):
-        bare = inside[start : found.start()]
-        if sum(map(bare.count, "([{")) == sum(map(bare.count, ")]}")):
-            return found.start()
+    at, depth = start, 0
+    for end in (*(found.start() for found in NEXT_KEY.finditer(inside, start)), len(inside)):
+        piece, at = inside[at:end], end
+        depth += sum(map(piece.count, "([{")) - sum(map(piece.count, ")]}"))
+        if not depth:
+            return start + len(inside[start:end].rstrip())
     return None
 
 

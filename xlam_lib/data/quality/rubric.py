@@ -28,6 +28,7 @@ CRITERIA = {
     "efficiency": "no needless, repeated or blind steps",
     "answer": "the user's request is met in full, and what is said agrees with the results",
 }
+VAIN = 8  # times the length of an answer that may be read in search of its object
 SCALE = {
     5: "exemplary: correct, complete and direct; to be learnt from as it is",
     4: "good: correct, with a small detour or omission",
@@ -156,11 +157,14 @@ def _object_in(text: str) -> Any:
     """The JSON object of an answer, behind its thoughts and within a code fence or not; no part of a cut-off one."""
     text = text.rpartition("</think>")[2]
     first = start = text.find("{")
-    while start >= 0:
+    left = VAIN * len(text)
+    while start >= 0 and left > 0:
         try:
             value = json.JSONDecoder().raw_decode(text, start)[0]
+        except json.JSONDecodeError as error:
+            value, left = {}, left - (error.pos - start)
         except (ValueError, RecursionError):
-            value = {}
+            value, left = {}, left - len(text)
         if "score" in value or (value and start == first):
             return value
         start = text.find("{", start + 1)
