@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
@@ -14,14 +13,11 @@ from xlam_lib import answers, chat_template, codec, serialize, views
 from xlam_lib.answers import reading, values
 from xlam_lib.batch import params
 from xlam_lib.data import hub
-from xlam_lib.data.accounting import Accounting
 from xlam_lib.data.apigen import checker, checks, docstrings, stages
 from xlam_lib.data.apigen.library import frames
 from xlam_lib.data.apigen.multi_turn import rule_players
 from xlam_lib.data.apigen.sandbox import lines
 from xlam_lib.data.augment import answer_forms, layouts
-from xlam_lib.data.convert import converter, raw_records
-from xlam_lib.data.fields import UNKNOWN
 from xlam_lib.data.formats import (
     actions,
     api_requests,
