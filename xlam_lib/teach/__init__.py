@@ -3,6 +3,8 @@
     settings.py    what can be set
     questions.py   questions about the tools, written, executed and checked; some kept for the test
     course.py      questions -> training -> test, each taken up where it was broken off
+    taught.py      the model with its tools, to be asked
+    bike_shop.py   ten tools as an example
 
 `python -m xlam_lib.teach my_tools --out runs/mine` is the command.
 """
@@ -15,5 +17,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "course": ["Report", "teach"],
         "questions": ["library_of", "questions"],
         "settings": ["TeachSettings"],
+        "taught": ["Asked", "Taught"],
     },
 )

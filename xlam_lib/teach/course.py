@@ -23,10 +23,12 @@ from xlam_lib.bench.tasks.heldout import offline
 from xlam_lib.codec import BRIEF_STYLE
 from xlam_lib.data.apigen.apis import Library
 from xlam_lib.endpoint import Progress
-from xlam_lib.files import is_complete, write_json
+from xlam_lib.errors import XlamError
+from xlam_lib.files import MARKER, is_complete, write_json
 from xlam_lib.models.folders import digest
-from xlam_lib.teach.questions import library_of, questions
+from xlam_lib.teach.questions import library_of, made_of, questions
 from xlam_lib.teach.settings import TeachSettings
+from xlam_lib.teach.taught import ANSWER
 from xlam_lib.train.loop import child
 from xlam_lib.train.loop.launcher import default_processes
 from xlam_lib.trajectory import read_jsonl
@@ -35,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 DATA, MODEL, REPORT = "data", "model", "report.json"
 BATCH = 16  # questions of the test that are answered at once
-ANSWER = 256  # tokens of an answer, at most
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def teach(
     out, seconds = Path(settings.out), _spent(Path(settings.out))
     library = library or library_of(settings.tools)
     began = time.perf_counter()
-    if not is_complete(out / DATA):
+    if is_complete(out / DATA):
+        _check_same(out / DATA, made_of(library, settings))
+    else:
         logger.info("asking questions about %d tools", len(library))
         questions(library, settings, out / DATA)
         seconds["questions"] = time.perf_counter() - began
@@ -113,6 +116,15 @@ def training(settings: TeachSettings) -> dict[str, Any]:
         "save_every": 5,
         "log_every": 1,
     }
+
+
+def _check_same(data: Path, expected: dict[str, Any]) -> None:
+    """An XlamError where the questions that are there were made of other tools or settings."""
+    found = json.loads((data / MARKER).read_text("utf-8"))
+    if other := [name for name, value in expected.items() if found.get(name) != value]:
+        raise XlamError(
+            f"{data}: its questions were made with other {', '.join(other)}; give another --out, or remove the folder"
+        )
 
 
 def _tested(out: Path, progress: Progress | None) -> HeldOut:
