@@ -89,6 +89,8 @@ def _faults(tool: Tool, rules: Rules | None, arguments: dict) -> list[ArgumentFa
             faults.append(ArgumentFault(kind, tuple(error.absolute_path), _short(error.message), error))
     except UNFIT as error:
         faults.append(ArgumentFault("schema", (), f"its schema cannot be applied ({_short(str(error))})"))
+    if rules and rules.names.issuperset(arguments):
+        return faults
     parts = list(root_parts(tool.parameters))
     if not any("additionalProperties" in part or "patternProperties" in part for part in parts):
         listed = set().union(*map(_names, parts))

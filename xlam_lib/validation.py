@@ -58,8 +58,9 @@ def check_and_serialize(
         raise ValueError(f"argument_level is {argument_level!r}, expected 'error' or 'warning'")
     known = KnownTools() if known is None else known
     line = serialize(trajectory, known)
-    if is_deeper(trajectory.extra) or is_deeper(trajectory.outcome.checks):
-        raise TrajectoryError(f"{_where(trajectory)}: extra or outcome.checks: {DEEP}")
+    for kept in (trajectory.extra, trajectory.outcome.checks):
+        if kept and is_deeper(kept):
+            raise TrajectoryError(f"{_where(trajectory)}: extra or outcome.checks: {DEEP}")
     _check_outcome(trajectory)
     tools = _check_tools(trajectory, known)
     warnings: list[str] = []

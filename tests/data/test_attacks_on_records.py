@@ -14,10 +14,10 @@ import pytest
 
 from xlam_lib import references
 from xlam_lib.data import streams
-from xlam_lib.data.accounting import UNFORESEEN, Loss
+from xlam_lib.data.accounting import UNFORESEEN, Drop, Loss
 from xlam_lib.data.archives import read_zip
 from xlam_lib.data.boundary import TOO_SLOW
-from xlam_lib.data.formats.base import ZippedFile
+from xlam_lib.data.formats.base import ZippedFile, as_reward
 from xlam_lib.data.pipeline import shards
 from xlam_lib.data.quality.repair import repaired
 from xlam_lib.data.reading import Raw, read_lines, read_records, read_text
@@ -109,6 +109,13 @@ def test_all_of_them_with_workers_and_on_a_rerun(tmp_path: Path, monkeypatch: py
     assert first.dropped == again.dropped == second.dropped
     for name in (TRAJECTORIES, LOSSES):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+@pytest.mark.parametrize("reward", [10**400, -(10**400), float("inf"), float("nan")])
+def test_a_reward_beyond_all_numbers_is_named(reward: float) -> None:
+    with pytest.raises(Drop, match="a reward beyond all numbers"):
+        as_reward(reward)
+    assert [as_reward(value) for value in (1, 0.5, True, "1", None, 10**300)] == [1.0, 0.5, None, None, None, 1e300]
 
 
 def test_what_takes_too_long_is_booked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

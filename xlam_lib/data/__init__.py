@@ -4,6 +4,7 @@ reading.py      files -> raw records, with the place of each; what can't be read
 hub.py          the same from a data set of the hub, streamed
 sources/        one file a data set: raw record -> Trajectory, or Drop(reason); formats/ is what they share
 convert.py      the loop: convert, validate, account for every record
+boundary.py     one record never stops a run: what it provokes is its loss, and so is the time that it takes
 unify.py        the command: `python -m xlam_lib.data.unify --source NAME --input PATH --output DIR`
 pipeline/       its steps: shards, verification, rating, duplicates, contamination, split, one merge with the books
 quality/        verification, repair, grounding, ratings

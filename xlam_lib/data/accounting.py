@@ -19,7 +19,6 @@ from xlam_lib.schema import Frozen
 
 NAMES, OTHERS = 50, "unknown fields of other names"  # so many names are told apart, since keys may be ids
 UNFORESEEN = "a shape that the converter doesn't know"
-SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)  # what data provoke in code
 KEPT = 1000  # losses held in memory and in accounting.json; losses.jsonl has all of them
 COUNTS = ("records_in", "records_converted", "trajectories", "steps")
 

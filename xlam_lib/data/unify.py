@@ -13,8 +13,9 @@ command ends with the accounting table and, as the last line, the counts as JSON
 The input is a file, a folder, or a data set of the hub (owner/name:config@revision#split, or the word "hub" for the
 source's own), whose rows are streamed and stored beside the output before they are converted.
 
-Verification and the rating by rules run along; what leaves trajectories out (--strict, --dedup, --decontaminate) and
---split and --parquet are asked for. `xlam_lib.data.pipeline` has the steps.
+No record ends a run: what it provokes is its loss, and one that takes more processor time than --record-seconds is
+lost, too. Verification and the rating by rules run along; what leaves trajectories out (--strict, --dedup,
+--decontaminate) and --split and --parquet are asked for. `xlam_lib.data.pipeline` has the steps.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import Any
 from xlam_lib.trajectory import Tool
 
 SLOT = re.compile(r"\{(\w+)\}")
-WHOLE = re.compile(r"0|[1-9][0-9]*")
+WHOLE = re.compile(r"0|[1-9][0-9]{0,99}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import marshal
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -109,6 +110,15 @@ def need_objects(value: Any, what: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise Drop(f"{what!r} is not a list of objects", f"found {str(value)[:80]!r}")
     return value
+
+
+def as_reward(value: Any) -> float | None:
+    """A reward, None for what is no number: `as_reward(1)` -> 1.0; one that no float can hold is a Drop."""
+    if type(value) not in (int, float):
+        return None
+    if not abs(value) <= sys.float_info.max:
+        raise Drop("a reward beyond all numbers", f"more than {sys.float_info.max:g}")
+    return float(value)
 
 
 def unique_tools(tools: list[Tool]) -> tuple[Tool, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xlam_lib.data.formats.base import as_reward
 from xlam_lib.trajectory import Outcome
 
 WEIGHTS = ("weight", "loss_weight", "loss_scale", "loss", "loss_mask", "train", "trainable", "is_trainable")
@@ -71,8 +72,7 @@ def is_undesired(record: Mapping[str, Any]) -> bool:
 
 def reward_of(message: Mapping[str, Any]) -> float | None:
     """The reward of a message or a record, None where it has none: `reward_of({"reward": 1})` -> 1.0."""
-    value = message.get(REWARD)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return as_reward(message.get(REWARD))
 
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:

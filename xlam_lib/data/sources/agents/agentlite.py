@@ -31,7 +31,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.api_requests import json_or_literal
-from xlam_lib.data.formats.base import SourceInfo, content_id, need, need_objects
+from xlam_lib.data.formats.base import SourceInfo, as_reward, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
 from xlam_lib.data.formats.native_actions import ActionBuilder
 from xlam_lib.data.formats.tool_forms import lawful_tools
@@ -84,8 +84,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     declared = lawful_tools([tool for tool in documented if tool is not None], notes)
     called = {call.name for step in builder.steps for call in step.tool_calls} - {tool.name for tool in declared}
     tools, inferred = with_inferred([*declared, *(_inner(name) for name in INNER if name in called)], builder.steps)
-    reward = record.get("reward")
-    reward = float(reward) if isinstance(reward, int | float) and not isinstance(reward, bool) else None
+    reward = as_reward(record.get("reward"))
     raw_id = task["task_id"] if isinstance(task.get("task_id"), str) and task["task_id"] else content_id(record)
     extra = {key: value for key, value in task.items() if key not in ("instruction", "task_id")}
     extra["inferred_tools"] = inferred

@@ -70,7 +70,7 @@ SOURCE = SourceInfo(
         r"^Here is the task:": "that the task follows",
     },
 )
-BLOCK = re.compile(r"^Environment #(\d+):(.*?)(?=^#####|^Environment #|\Z)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^Environment #(\d{1,9}):(.*?)(?=^#####|^Environment #|\Z)", re.MULTILINE | re.DOTALL)
 STATUS = re.compile(r"^STATUS: *(OK|FAIL)\s*\Z", re.MULTILINE)
 TASK = "Here is the task:\n"
 MEMORY = "Your memory for the task below:"

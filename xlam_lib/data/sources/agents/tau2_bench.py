@@ -35,7 +35,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import CALL_ID, SPEAKER, SourceInfo, need, need_objects, place
+from xlam_lib.data.formats.base import CALL_ID, SPEAKER, SourceInfo, as_reward, need, need_objects, place
 from xlam_lib.data.formats.call_forms import found_calls
 from xlam_lib.data.formats.conversations import Conversation, Turn, assemble, inferred_tools, read_turns
 from xlam_lib.data.formats.messages import turns_of
@@ -208,8 +208,7 @@ def _tools(domain: Domain | None, conversation: Conversation, extra: dict[str, A
 
 
 def _outcome(record: dict[str, Any], rewards: dict[str, Any]) -> Outcome:
-    reward = rewards.get("reward")
-    reward = float(reward) if isinstance(reward, int | float) and not isinstance(reward, bool) else None
+    reward = as_reward(rewards.get("reward"))
     success = None if reward is None else reward == 1.0
     reason = record.get("termination_reason")
     end = ENDS.get(reason, "unknown") if isinstance(reason, str) else "unknown"

@@ -32,7 +32,7 @@ import re
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import ALWAYS_FUNCTION, SPEAKER, SourceInfo, need, need_objects, place
+from xlam_lib.data.formats.base import ALWAYS_FUNCTION, SPEAKER, SourceInfo, as_reward, need, need_objects, place
 from xlam_lib.data.formats.chat import StepBuilder, calls_of
 from xlam_lib.data.formats.schemas import tool_of_calls
 from xlam_lib.data.sources.catalogs.tau_bench_tools import DOMAINS, Domain
@@ -160,8 +160,7 @@ def _tools(domain: Domain | None, steps: tuple[Step, ...]) -> tuple[tuple[Tool, 
 
 
 def _outcome(record: dict[str, Any], steps: tuple[Step, ...], stopped: bool, domain: Domain | None) -> Outcome:
-    reward = record.get("reward")
-    reward = float(reward) if isinstance(reward, int | float) and not isinstance(reward, bool) else None
+    reward = as_reward(record.get("reward"))
     success = None if reward is None else reward == 1.0
     handed_over = domain is not None and any(call.name in domain.ending for step in steps for call in step.tool_calls)
     if stopped:

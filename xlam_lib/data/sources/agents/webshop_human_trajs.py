@@ -31,7 +31,7 @@ from urllib.parse import unquote, urlsplit
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.actions import Action, Grammar
-from xlam_lib.data.formats.base import SourceInfo, need
+from xlam_lib.data.formats.base import SourceInfo, as_reward, need
 from xlam_lib.data.formats.environments import WEBSHOP, task_name
 from xlam_lib.data.quality.findings import Policy
 from xlam_lib.trajectory import Outcome, Step, Task, ToolCall, Trajectory
@@ -235,9 +235,9 @@ def _number(content: dict[str, Any]) -> int:
 
 
 def _outcome(last: dict[str, Any]) -> Outcome:
-    reward = last.get("reward")
-    if last["page"] != "done" or isinstance(reward, bool) or not isinstance(reward, int | float):
+    reward = as_reward(last.get("reward"))
+    if last["page"] != "done" or reward is None:
         return Outcome()
     info = last.get("reward_info")
     ending = "success" if reward == 1 else "failure"
-    return Outcome(reward == 1, float(reward), ending, checks=info if isinstance(info, dict) else {})
+    return Outcome(reward == 1, reward, ending, checks=info if isinstance(info, dict) else {})

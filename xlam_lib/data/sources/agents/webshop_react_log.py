@@ -53,7 +53,7 @@ SOURCE = SourceInfo(
     fields=("episode", "log", "so_far"),
     layout={r"^(Action|Observation):": "labels of the steps", r"^-+$": "lines between the episodes"},
 )
-BEGINNING = re.compile(r"^-{15,}\n(\d+)\n", re.MULTILINE)
+BEGINNING = re.compile(r"^-{15,}\n(\d{1,9})\n", re.MULTILINE)
 ENDING = re.compile(r"\n(\d+(?: [\d.e+-]+){3})\n-{5,}\s*\Z")
 SCORE = re.compile(r"Your score \(min 0\.0, max 1\.0\): ([\d.]+)")
 ERRORS = ("Invalid action!",)

@@ -31,7 +31,7 @@ from typing import Any
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats import code_tags
 from xlam_lib.data.formats.actions import Action, Grammar
-from xlam_lib.data.formats.base import SPEAKER, SourceInfo, content_id, need, need_objects
+from xlam_lib.data.formats.base import SPEAKER, SourceInfo, as_reward, content_id, need, need_objects
 from xlam_lib.data.formats.turn_layouts import LAYOUTS, Exchange, native_turns
 from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS, Environment, inline, thought_and_action
 from xlam_lib.data.sources.exchange import synatra_steps
@@ -166,10 +166,8 @@ def _environment(record: dict[str, Any], messages: list[Message]) -> str | None:
 
 
 def _outcome(record: dict[str, Any]) -> Outcome:
-    reward = record.get("reward")
-    if not isinstance(reward, int | float) or isinstance(reward, bool):
-        return Outcome()
-    return Outcome(reward == 1, float(reward), "success" if reward == 1 else "failure")
+    reward = as_reward(record.get("reward"))
+    return Outcome() if reward is None else Outcome(reward == 1, reward, "success" if reward == 1 else "failure")
 
 
 def _codeact(raw: list[dict[str, Any]], raw_id: str) -> Trajectory:

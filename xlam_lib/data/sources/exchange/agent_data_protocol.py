@@ -33,7 +33,15 @@ from typing import Any
 
 from xlam_lib.codec import tools_from_any
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import ALWAYS_FUNCTION, SourceInfo, content_id, need, need_objects, unique_tools
+from xlam_lib.data.formats.base import (
+    ALWAYS_FUNCTION,
+    SourceInfo,
+    as_reward,
+    content_id,
+    need,
+    need_objects,
+    unique_tools,
+)
 from xlam_lib.data.formats.schemas import tool_of_calls
 from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.errors import TrajectoryError
@@ -150,8 +158,7 @@ class _Walk:
             self.give_results(closing=True)
         thoughts = [_text(event, key) for key in ("description", "reasoning_content")]
         reasoning = "\n".join(thought for thought in thoughts if thought)
-        reward = event.get("reward")
-        reward = float(reward) if isinstance(reward, int | float) and not isinstance(reward, bool) else None
+        reward = as_reward(event.get("reward"))
         content = _text(event, "content") if kind == "message_action" else ""
         calls = () if kind == "message_action" else (self._call(event, kind),)
         if self.open and calls and len(self.open) > len(calls):  # a further call of the same turn

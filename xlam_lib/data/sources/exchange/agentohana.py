@@ -38,7 +38,7 @@ from xlam_lib.codec import (
 )
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.fields import UNKNOWN_FIELDS, of_the_record
-from xlam_lib.data.formats.base import FORMAT_BLOCK, SourceInfo, content_id, need, need_objects
+from xlam_lib.data.formats.base import FORMAT_BLOCK, SourceInfo, as_reward, content_id, need, need_objects
 from xlam_lib.data.formats.flat_tools import with_inferred
 from xlam_lib.data.formats.tool_forms import lawful_tools
 from xlam_lib.data.sources.agents.agentlite import action_tools, parse_action
@@ -80,8 +80,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     instruction, declared = _split_prompt(need(raw[0], "input", str))
     notes: list[str] = []
     tools, inferred = with_inferred(lawful_tools(declared, notes), steps)
-    score = record.get("score")
-    reward = float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
+    reward = as_reward(record.get("score"))
     raw_id = content_id(record)
     extra = {
         "model_name": record.get("model_name"),

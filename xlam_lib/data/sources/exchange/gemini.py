@@ -176,7 +176,7 @@ def _schema(value: Any) -> Any:
             schema[key] = [kind, "null"] if value.get("nullable") is True else kind
         elif key in TABLES and isinstance(inner, dict):
             schema[key] = {name: _schema(part) for name, part in inner.items()}
-        elif key in COUNTS and isinstance(inner, str) and inner.isdigit():
+        elif key in COUNTS and isinstance(inner, str) and inner.isdecimal() and len(inner) < 18:
             schema[key] = int(inner)
         elif key not in ("nullable", "propertyOrdering", "property_ordering"):
             schema[key] = _schema(inner) if key in ("items", "anyOf", "any_of") else inner

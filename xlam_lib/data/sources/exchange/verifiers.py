@@ -27,7 +27,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import ALWAYS_FUNCTION, CALL_ID, SPEAKER, SourceInfo, need_json, need_objects, place
+from xlam_lib.data.formats.base import (
+    ALWAYS_FUNCTION,
+    CALL_ID,
+    SPEAKER,
+    SourceInfo,
+    as_reward,
+    need_json,
+    need_objects,
+    place,
+)
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.formats.system_tools import tools_and_system
@@ -137,7 +146,7 @@ def _is_score(value: Any) -> bool:
 def _outcome(record: dict[str, Any]) -> Outcome:
     metrics = record["metrics"] if isinstance(record.get("metrics"), dict) else {}
     scores = {key: value for key, value in record.items() if key not in READ and _is_score(value)}
-    reward = record["reward"] if _is_score(record.get("reward")) else None
+    reward = as_reward(record.get("reward"))
     stopped = str(record.get("stop_condition") or "")
     ended = "unknown"
     if record.get("error"):
@@ -145,5 +154,5 @@ def _outcome(record: dict[str, Any]) -> Outcome:
     elif record.get("is_truncated") is True or stopped.startswith(("max_", "prompt_too_long")):
         ended = "max_steps"
     if ended == "infra_error":  # says nothing of the model
-        scores, reward = {**scores, **({} if reward is None else {"reward": reward})}, None
-    return Outcome(None, None if reward is None else float(reward), ended, {**metrics, **scores})
+        scores, reward = {**scores, **({} if reward is None else {"reward": record["reward"]})}, None
+    return Outcome(None, reward, ended, {**metrics, **scores})

@@ -38,7 +38,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlam_lib.data.accounting import Drop
-from xlam_lib.data.formats.base import SourceInfo, ZippedFile, need, need_objects, place
+from xlam_lib.data.formats.base import SourceInfo, ZippedFile, as_reward, need, need_objects, place
 from xlam_lib.data.formats.conversations import Turn, assemble, read_turns
 from xlam_lib.data.formats.messages import turns_of
 from xlam_lib.data.formats.tool_forms import tools_of
@@ -239,4 +239,4 @@ def _reward(value: Any) -> float | None:
     """A score as a number, where it is one: `_reward("C")` -> 1.0."""
     if isinstance(value, str):
         return GRADES.get(value)
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, bool) else as_reward(value)

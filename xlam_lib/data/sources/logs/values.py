@@ -10,12 +10,12 @@ several records; NaN and Infinity, which Python's programs write, become texts i
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
+from xlam_lib.data.formats.base import as_reward
 from xlam_lib.trajectory import Outcome
 
 SPACE = re.compile(r"[ \t\r\n]*")
@@ -56,8 +56,8 @@ def outcome_of(record: dict[str, Any], termination: str = "unknown", checks: dic
     An error of the infrastructure says nothing about the model: it has neither reward nor success.
     """
     success = next((record[key] for key in SUCCESS if isinstance(record.get(key), bool)), None)
-    numbers = (record[key] for key in REWARDS if type(record.get(key)) in (int, float))
-    reward = next((float(number) for number in numbers if math.isfinite(number)), None)
+    numbers = (as_reward(record.get(key)) for key in REWARDS)
+    reward = next((number for number in numbers if number is not None), None)
     if termination == "infra_error":
         success = reward = None
     return Outcome(success, reward, termination, checks or {})
