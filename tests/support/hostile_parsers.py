@@ -2,16 +2,16 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from hostile_texts import GENERIC, Shape
 
-from xlam_lib import answers, chat_template, codec, serialize, views
-from xlam_lib.answers import reading, values
-from xlam_lib.batch import params
+from xlam_lib import answers, chat_template, codec, views
+from xlam_lib.answers import Answer, reading, values
+from xlam_lib.bench.tasks import heldout
 from xlam_lib.data import hub
 from xlam_lib.data.apigen import checker, checks, docstrings, stages
 from xlam_lib.data.apigen.library import frames
@@ -46,23 +46,11 @@ from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
-from xlam_lib.trajectory import Step, Tool
+from xlam_lib.trajectory import Step, Tool, ToolCall
 
 TOOL = Tool("f", "A tool.", {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer"}}}})
 CALL = '{"name": "f", "arguments": {"a": [1]}}'
 Parser = Callable[[str], Any]
-
-
-def streamed(size: int) -> Parser:
-    """An answer that comes in pieces of so many characters."""
-
-    def read(text: str) -> None:
-        stream = streaming.AnswerStream(tools=[TOOL])
-        for at in range(0, len(text), size):
-            stream.feed(text[at : at + size])
-        stream.finish()
-
-    return read
 
 
 def grounding_value(value: str) -> bool:
@@ -85,12 +73,6 @@ def observed(text: str) -> None:
     observations.CLAIMS.search(text)
 
 
-def begun(text: str) -> Any:
-    """What stands behind a mark that the text begins with: dialects read on from there."""
-    for read in (tokens.mistral, tokens.python_tag, tokens.kimi, tokens.deepseek, bodies.function_tags):
-        _or_error(lambda read=read: read(text, 0))
-
-
 def _or_error(run: Callable[[], Any]) -> Any:
     try:
         return run()
@@ -110,18 +92,13 @@ PARSERS: list[tuple[Any, Parser]] = [
     (values.string_part, values.string_part),
     (answers.read_arguments, answers.read_arguments),
     (streaming.read_message, lambda text: streaming.read_message(text, tools=[TOOL])),
-    (streaming.AnswerStream.feed, streamed(1)),
-    (streaming.AnswerStream.feed, streamed(7)),
-    (streaming.AnswerStream.feed, lambda text: streamed(1)(f'{{"thought": "{text}')),
     (codec.block_of, lambda text: codec.block_of(text, "QUERY")),
     (codec.query_of, codec.query_of),
     (chat_template.wrapper_of, chat_template.wrapper_of),
     (views.decode_arguments, views.decode_arguments),
-    (views.from_openai, lambda text: views.from_openai([{"role": "user", "content": text}])),
-    (serialize.loads, serialize.loads),
-    (params.parse_cell, params.parse_cell),
     (yaml_files.parse_yaml, yaml_files.parse_yaml),
     (hub.parsed, hub.parsed),
+    (heldout.grade, lambda text: heldout.grade(text, Answer("", (ToolCall("f", {"a": [1]}),)), [TOOL])),
     (checker.read_verdict, checker.read_verdict),
     (checks.stems, checks.stems),
     (checks.overlap, lambda text: checks._check_asked(text, "")),
@@ -133,7 +110,10 @@ PARSERS: list[tuple[Any, Parser]] = [
     (frames.Frame.parse, frames.Frame.parse),
     (rule_players.DeskAgent.act, lambda text: (rule_players.EMAIL.findall(text), rule_players.TITLE.search(text))),
     (lines.value_of, lambda text: lines.value_of(text.encode())),
-    *((answer_forms.read_answer, lambda text, form=form: answer_forms.read_answer(text, form)) for form in answer_forms.FORMS),
+    *(
+        (answer_forms.read_answer, lambda text, form=form: answer_forms.read_answer(text, form))
+        for form in answer_forms.FORMS
+    ),
     (answer_forms.escaped, lambda text: answer_forms.escaped(text, answer_forms.TAGS)),
     (answer_forms.unescaped, lambda text: answer_forms.unescaped(text, answer_forms.TAGS)),
     *((layouts.read, lambda text, variant=variant: layouts.read(text, variant)) for variant in VARIANTS),
@@ -155,11 +135,11 @@ PARSERS: list[tuple[Any, Parser]] = [
     (literals.decode_all, literals.decode_all),
     (literals.literal, literals.literal),
     (literals.quick_literal, literals.quick_literal),
-    (schemas.parse_annotation, schemas.parse_annotation),
+    (schemas.parse_annotation, schemas._parse.__wrapped__),  # what is cached is tried without its cache
     (system_tools.split_system, system_tools.split_system),
     (system_tools.split_system, lambda text: system_tools.split_system(f"{text}<tools>[{{}}]</tools>")),
     (system_tools.split_system, lambda text: system_tools.split_system(f"<tools>[{{}}]</tools>{text}")),
-    (tool_forms.tools_of, lambda text: tool_forms.tools_of(text, [])),
+    (tool_forms.tools_of, tool_forms._raw_tools),
     (transcripts.labelled_turns, transcripts.labelled_turns),
     (transcripts.prompted_turns, transcripts.prompted_turns),
     (code_tags.several_blocks, code_tags.several_blocks),
@@ -179,16 +159,24 @@ PARSERS: list[tuple[Any, Parser]] = [
     (results.blocks_of, results.blocks_of),
     (bare.bare_calls, lambda text: bare.bare_calls(text, ["f"])),
     (bodies.calls_of_body, bodies.calls_of_body),
-    (bodies.function_tags, begun),
+    *(
+        (read, lambda text, read=read: read(text, 0))
+        for read in (
+            bodies.function_tags, bodies.leading_json, bodies.json_end, tokens.mistral, tokens.python_tag, tokens.kimi,
+            tokens.deepseek,
+        )
+    ),
     (marks.split_calls, marks.split_calls),
     (marks.split_calls, lambda text: marks.split_calls(f"So <tool_call>{text}")),
     (contamination.words_of, contamination.words_of),
-    (near.Words.word_tokenize, lambda text: near.WORD.findall(text)),
+    (contamination.Questions.hit, contamination.Questions({}, {}).hit),
+    (near.Words.word_tokenize, near.WORD.findall),
+    (grounding.fold, grounding.fold),
+    (grounding.squeeze, grounding.squeeze),
     (grounding.Context.grounded, grounding_value),
     (grounding.Texts.add, grounding_text),
     (observations.observation_rule, observed),
     (repair.repaired, lambda text: repair.repaired(TOOL, {"a": text})),
-    (repair.repaired, lambda text: repair.repaired(TOOL, {"a": list(text)})),
     (rubric.Rubric.read, rubric.RUBRIC.read),
     (spellings.numbers_in, spellings.numbers_in),
     (spellings.dates_in, spellings.dates_in),
@@ -199,7 +187,11 @@ PARSERS: list[tuple[Any, Parser]] = [
     (toolace.split_system, toolace.split_system),
     (toolalpaca_tools.described, toolalpaca_tools.described),
     (split_list, lambda text: list(split_list(text, lambda value: True, "x"))),
-    *((module.split, lambda text, split=module.split: list(split(text))) for module in SOURCES.values() if hasattr(module, "split")),
+    *(
+        (module.split, lambda text, split=module.split: list(split(text)))
+        for module in SOURCES.values()
+        if hasattr(module, "split")
+    ),
 ]  # fmt: skip
 
 
@@ -212,20 +204,60 @@ def refusing(parser: Parser) -> Parser:
 def words_of(module: ModuleType) -> tuple[str, ...]:
     """What a module looks for: its short texts, those in its expressions as well."""
     tree = ast.parse(inspect.getsource(module))
-    found: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) <= 40:
-            if not any(char.isalpha() and char.isascii() for char in node.value) or not node.value.isidentifier():
-                found[node.value] = None
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    found = dict.fromkeys(text for text in texts if 0 < len(text) <= 40 and not text.isidentifier())
     return tuple(found)
 
 
-def shapes_of_words(module: ModuleType) -> Iterator[Shape]:
-    """Texts that a parser of this module may be slow on."""
-    yield from GENERIC
-    for word in words_of(module):
-        yield Shape("", word)
-        for filling in ("a", " ", "\n", '"', "[", "{", "<", "1", "'"):
-            yield Shape("", word + filling)
-            yield Shape(word, filling)
-            yield Shape(word, filling, word)
+def shapes_of_words(module: ModuleType, words: int, fillings: Iterable[str]) -> list[Shape]:
+    """Texts that a parser of this module may be slow on: so many of its words, each repeated, or before a long text."""
+    found = dict.fromkeys(GENERIC)
+    for word in words_of(module)[:words]:
+        found |= dict.fromkeys([Shape("", word), Shape("", f"{word} x\n")])
+        for filling in fillings:
+            found |= dict.fromkeys([Shape("", word + filling), Shape(word, filling), Shape(word, filling, word)])
+    return list(found)
+
+
+KEPT = "keeps the text as it is"
+SHOWN = "shows a text of ours"
+TRIED = "is tried by what calls it: "
+PARTS = "has no other way to read than str's own"
+NO_PARSERS = {  # that are given a text first, and why they aren't tried
+    "xlam_lib.batch.execute.Watcher.printed": SHOWN,
+    "xlam_lib.batch.progress.Plain.printed": SHOWN,
+    "xlam_lib.batch.progress.Plain.say": SHOWN,
+    "xlam_lib.batch.progress.Terminal.say": SHOWN,
+    "xlam_lib.bench.page.heading": SHOWN,
+    "xlam_lib.bench.page.paragraph": SHOWN,
+    "xlam_lib.bench.page.title": SHOWN,
+    "xlam_lib.chat_template.model_prompt": KEPT,
+    "xlam_lib.chat_template.model_text": KEPT,
+    "xlam_lib.data.apigen.ask.capital": PARTS,
+    "xlam_lib.data.apigen.generate.Dialogue.says": KEPT,
+    "xlam_lib.data.apigen.generate.Dialogue.user": KEPT,
+    "xlam_lib.data.apigen.library.facts.day": PARTS,
+    "xlam_lib.data.apigen.multi_turn.model_players.read_proposal": PARTS,
+    "xlam_lib.data.formats.actions.Action.parse": TRIED + "Grammar.parse",
+    "xlam_lib.data.formats.chat.StepBuilder.assistant": KEPT,
+    "xlam_lib.data.formats.chat.StepBuilder.result": KEPT,
+    "xlam_lib.data.formats.chat.StepBuilder.user": KEPT,
+    "xlam_lib.data.formats.chats.results.with_words": PARTS,
+    "xlam_lib.data.formats.episodes.Episode.act": TRIED + "parse_loosely",
+    "xlam_lib.data.formats.episodes.Episode.user": KEPT,
+    "xlam_lib.data.formats.native_actions.ActionBuilder.no_call": KEPT,
+    "xlam_lib.data.formats.turn_layouts.Exchange.agent": TRIED + "Dialect.parse",
+    "xlam_lib.data.formats.turn_layouts.Exchange.environment": "searches for an expression, which is tried",
+    "xlam_lib.data.formats.turn_layouts.Exchange.user": KEPT,
+    "xlam_lib.data.formats.turn_layouts.Form.match": TRIED + "Dialect.parse",
+    "xlam_lib.data.formats.turn_layouts.literal": PARTS,
+    "xlam_lib.data.pipeline.near.Words.sent_tokenize": PARTS,
+    "xlam_lib.data.pipeline.near.Words.span_tokenize": TRIED + "Words.word_tokenize, in effect",
+    "xlam_lib.data.wordlists.words": PARTS,
+    "xlam_lib.journal.fingerprint": KEPT,
+    "xlam_lib.models.templates.rendered": "renders in a process of its own, with a time limit",
+    "xlam_lib.serve.choices.choice_as_written": KEPT,
+    "xlam_lib.serve.choices.choice_of_text": TRIED + "read_message",
+    "xlam_lib.train.rl.rewards.graded": TRIED + "heldout.grade",
+    "xlam_lib.views.to_trl_row": KEPT,
+}

@@ -22,14 +22,10 @@ from typing import Any
 
 from xlam_lib.data.accounting import Loss
 from xlam_lib.data.formats.base import ZippedFile
-from xlam_lib.data.streams import WHOLE, Raw, ReadError
+from xlam_lib.data.streams import WHOLE, Raw, ReadError, TooLarge
 
 ZSTANDARD = 93  # the number of the method in a zip
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError, RuntimeError)
-
-
-class _TooLarge(ValueError):
-    """A member unpacks to more than is held."""
 
 
 def read_zip(path: str | Path, kind: ZippedFile) -> Iterator[Raw | Loss]:
@@ -64,7 +60,7 @@ def _value(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
         value = json.loads(_data(archive, member).decode("utf-8-sig"), parse_constant=str)
     except RecursionError as error:
         return f"not JSON: {error}"
-    except (*BROKEN, _TooLarge) as error:
+    except (*BROKEN, TooLarge) as error:
         return f"can't be unpacked ({error})"
     except UnicodeDecodeError as error:
         return f"not UTF-8: byte 0x{error.object[error.start]:02x}"
@@ -88,7 +84,7 @@ def _data(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def _bounded(data: bytes) -> bytes:
     if len(data) > WHOLE:
-        raise _TooLarge(f"to more than {WHOLE >> 20} MB")
+        raise TooLarge(f"to more than {WHOLE >> 20} MB")
     return data
 
 

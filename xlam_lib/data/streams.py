@@ -50,6 +50,10 @@ class ReadError(XlamError, ValueError):
     """The input as a whole can't be read: missing, or nothing in it."""
 
 
+class TooLarge(XlamError, ValueError):
+    """A piece of a file is larger than a record may be, or than is ever held."""
+
+
 class Raw(Frozen, frozen=True):
     """A record as it lies in the file: `Raw({"id": 0, ...}, "/data/rows.jsonl", 17)`."""
 
@@ -187,7 +191,7 @@ def _one_by_one(stream: Stream) -> Iterator[Raw | Loss]:
             try:
                 value, constants, raw = text.element()
             except (ValueError, RecursionError) as error:
-                why = TOO_LONG if isinstance(error, _TooLong) else f"not JSON: {error}"
+                why = str(error) if isinstance(error, TooLarge) else f"not JSON: {error}"
                 sign = text.skip()
                 rest = "" if sign else f"the list breaks here ({why}); what follows can't be told apart"
                 yield stream.loss(line, why if sign else stream.fault or rest)
@@ -220,10 +224,6 @@ def _checked(stream: Stream, value: Any, constants: list[str], raw: str, line: i
         except UnicodeDecodeError as error:
             return stream.loss(line, bad_byte(data, error.start))
     return stream.record(value, line)
-
-
-class _TooLong(ValueError):
-    """An element is longer than a record may be."""
 
 
 class _Text:
@@ -285,7 +285,7 @@ class _Text:
                 cut = error.msg.startswith("Unterminated string") or error.pos > len(self.window) - 16
                 fault = f"{error.msg.removesuffix(' at')} at character {error.pos - self.at + 1} of the element"
                 if cut and len(self.window) - self.at > LONGEST:
-                    raise _TooLong from error
+                    raise TooLarge(TOO_LONG) from error
                 if not (cut and self.more()):
                     raise ValueError(fault) from error
 

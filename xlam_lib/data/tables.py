@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.data.accounting import Loss
-from xlam_lib.data.streams import LONGEST, TOO_LONG, WHOLE, Raw
+from xlam_lib.data.streams import LONGEST, TOO_LONG, WHOLE, Raw, TooLarge
 
 PARQUET, ARROW = ".parquet", ".arrow"
 TABLES = (PARQUET, ARROW)
@@ -54,18 +54,15 @@ def table_rows(path: str | Path, kind: str = PARQUET) -> Iterator[Raw | Loss]:
         reason = f"the {kind[1:]} file is broken behind row {number}" if number else f"this is no {kind[1:]} file"
         yield _lost(path, number + 1 if number else 0, f"{reason} ({why}); {BROKEN}")
         return
-    except _Bomb as error:
+    except TooLarge as error:
         yield _lost(path, number + 1, str(error))
         return
     if not number:
         yield _lost(path, 0, "the file has no rows")
 
 
-class _Bomb(Exception):
-    """A piece of a file unpacks to more than any real one."""
-
-    def __init__(self, size: int, packed: int) -> None:
-        super().__init__(f"what follows unpacks from {packed} bytes to {size >> 20} MB: that is no data")
+def _bomb(size: int, packed: int) -> TooLarge:
+    return TooLarge(f"what follows unpacks from {packed} bytes to {size >> 20} MB: that is no data")
 
 
 def _lost(path: str | Path, number: int, reason: str) -> Loss:
@@ -104,7 +101,7 @@ def _at_a_time(group: Any) -> int:
         sum(getattr(one, f"total_{kind}_size") for one in columns) for kind in ("uncompressed", "compressed")
     )
     if size > WHOLE and size > BOMB * packed:
-        raise _Bomb(size, packed)
+        raise _bomb(size, packed)
     long = any(
         one.dictionary_page_offset is not None and one.data_page_offset - one.dictionary_page_offset > DICTIONARY
         for one in columns
@@ -122,7 +119,7 @@ def _arrow(path: str | Path) -> Iterator[Any]:
         for message in pa.ipc.MessageReader.open_stream(source):
             packed = message.body.size if message.body else 0
             if (size := _unpacked_size(message)) > WHOLE and size > BOMB * packed:
-                raise _Bomb(size, packed)
+                raise _bomb(size, packed)
         source.seek(0)
         if is_file:
             file = pa.ipc.open_file(source)

@@ -70,18 +70,18 @@ def _sphinx(lines: list[str]) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(lines):
         match = SPHINX.match(line.strip())
         if match and (name := STARRED.fullmatch((match[1].split() or [""])[-1])):
-            yield name[1], _joined([match[2], *_deeper(lines[number + 1 :], _indent(line))])
+            yield name[1], _joined([match[2], *_deeper(lines, number + 1, _indent(line))])
 
 
 def _google(lines: list[str]) -> Iterator[tuple[str, str]]:
     for start, line in enumerate(lines):
         if not GOOGLE.fullmatch(line.strip()):
             continue
-        block = list(_deeper(lines[start + 1 :], _indent(line)))
+        block = list(_deeper(lines, start + 1, _indent(line)))
         level = _indent(block[0]) if block else 0
         for number, entry in enumerate(block):
             if _indent(entry) == level and (match := ENTRY.match(entry.strip())):
-                yield match[1], _joined([match[2], *_deeper(block[number + 1 :], level)])
+                yield match[1], _joined([match[2], *_deeper(block, number + 1, level)])
 
 
 def _numpy(lines: list[str]) -> Iterator[tuple[str, str]]:
@@ -94,16 +94,17 @@ def _numpy(lines: list[str]) -> Iterator[tuple[str, str]]:
             if re.fullmatch(r"-{3,}", entry.strip()):
                 break
             if entry.strip() and not _indent(entry) and (match := NUMPY_ENTRY.fullmatch(entry.strip())):
-                meaning = _joined(_deeper(block[number + 1 :], 0))
+                meaning = _joined(_deeper(block, number + 1, 0))
                 yield from ((name.strip(), meaning) for name in match[1].split(","))
 
 
-def _deeper(lines: list[str], level: int) -> Iterator[str]:
-    """The lines that follow and stand further in; blank lines end it unless a deeper one follows."""
-    for number, line in enumerate(lines):
+def _deeper(lines: list[str], start: int, level: int) -> Iterator[str]:
+    """The lines from there on that stand further in; blank lines end it unless a deeper one follows."""
+    for number in range(start, len(lines)):
+        line, later = lines[number], lines[number + 1 : number + 2]
         if line.strip() and _indent(line) <= level:
             return
-        if not line.strip() and not any(_indent(later) > level for later in lines[number + 1 : number + 2]):
+        if not line.strip() and not any(_indent(one) > level for one in later):
             return
         yield line
 
