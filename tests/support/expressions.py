@@ -24,6 +24,7 @@ METHODS: dict[str, Callable[[re.Pattern, Any], Any]] = {  # those of one growth 
 SAME = {**{name: name for name in METHODS}, **dict.fromkeys(("findall", "split", "sub", "subn"), "finditer")}
 LIBRARY = root() / "xlam_lib"
 LITERALS_ONLY = ("train", "models", "perf", "plots")  # rooms that take long to import: nothing there is put together
+ELSEWHERE = {"yaml_implicit_resolvers": {"match"}}  # what PyYAML does with those of a loader
 COMPILE = re.compile
 Found = dict[re.Pattern, tuple[str, set[str]]]  # where it stands, and how it is used
 
@@ -82,7 +83,7 @@ def expressions() -> Found:
 
     def uses(owner: str, name: str) -> set[str]:
         everywhere = [one for at, one in modules.items() if at == owner or (owner, name) in one.imported]
-        return set().union(*(one.methods[name] for one in everywhere)) or set(METHODS)
+        return ELSEWHERE.get(name) or set().union(*(one.methods[name] for one in everywhere)) or set(METHODS)
 
     for name, module in modules.items():
         for node, pattern, given in module.made:

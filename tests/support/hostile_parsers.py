@@ -14,6 +14,7 @@ from xlam_lib.answers import Answer, reading, values
 from xlam_lib.bench.tasks import heldout
 from xlam_lib.data import hub
 from xlam_lib.data.apigen import checker, checks, docstrings, stages
+from xlam_lib.data.apigen.broad import wording
 from xlam_lib.data.apigen.library import frames
 from xlam_lib.data.apigen.multi_turn import rule_players
 from xlam_lib.data.apigen.sandbox import lines
@@ -104,6 +105,8 @@ PARSERS: list[tuple[Any, Parser]] = [
     (checks.overlap, lambda text: checks._check_asked(text, "")),
     (checks.overlap, lambda text: list(checks._values(text))),
     (docstrings.describe, docstrings.describe),
+    (docstrings.questions, lambda text: docstrings.questions(f"Head.\n\nQuestions:\n    {text}")),
+    (wording.ended, wording.ended),
     (docstrings.describe, lambda text: docstrings.describe(f"Head.\n\nArgs:\n    {text}")),
     (docstrings.describe, lambda text: docstrings.describe(f"Head.\n\nParameters\n---\n{text}")),
     (stages.parse, stages._object),
@@ -224,6 +227,7 @@ SHOWN = "shows a text of ours"
 TRIED = "is tried by what calls it: "
 PARTS = "has no other way to read than str's own"
 NO_PARSERS = {  # that are given a text first, and why they aren't tried
+    "xlam_lib.data.apigen.broad.phrasing.Phrasing.parse": "questions of the catalogue that ships with the library",
     "xlam_lib.batch.execute.Watcher.printed": SHOWN,
     "xlam_lib.batch.progress.Plain.printed": SHOWN,
     "xlam_lib.batch.progress.Plain.say": SHOWN,

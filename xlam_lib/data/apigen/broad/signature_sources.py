@@ -201,7 +201,7 @@ def _operation(name: str, text: str, properties: dict[str, Any], required: list[
 
 def _sentence(text: str) -> str:
     """The first sentence of a documentation, without its markup."""
-    plain = " ".join(html.unescape(re.sub(r"<[^>]+>|:\w+:|`+|\*\*|\[Developer Preview\]", "", text)).split())
+    plain = " ".join(html.unescape(re.sub(r"<[^<>]+>|:\w+:|`+|\*\*|\[Developer Preview\]", "", text)).split())
     plain = re.sub(r"^(Required|Optional|Output only|Immutable)\.\s+", "", plain)
     return re.split(r"(?<=[^.][.])\s+(?=[A-Z])", plain, maxsplit=1)[0]
 
