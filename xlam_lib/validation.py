@@ -37,6 +37,7 @@ FOREIGN = {  # role -> what its steps may not have
     for role in ("system", "user", "assistant", "tool")
 }
 DEPTH = 100  # of lists and objects: who reads a trajectory goes down by recursion
+NESTED = (dict, list)
 DEEP = f"lists and objects lie more than {DEPTH} deep in one another"
 NOTHING = {role: get(Step("user")) for role, get in FOREIGN.items()}
 PLAIN = ("user", "assistant", "tool")  # roles of which a step with content and nothing foreign is sound
@@ -85,8 +86,9 @@ def check_and_serialize(
                     raise TrajectoryError(f"{_where(trajectory, index)}: {fault}")
                 seen_ids.add(call.id)
                 open_calls[call.id] = call.name
-                if is_deeper(call.arguments):
-                    raise TrajectoryError(f"{_where(trajectory, index)}: arguments of {call.name!r}: {DEEP}")
+                for value in call.arguments.values():
+                    if type(value) in NESTED and is_deeper(value, DEPTH - 1):
+                        raise TrajectoryError(f"{_where(trajectory, index)}: arguments of {call.name!r}: {DEEP}")
                 tool, rules = tools[call.name]
                 if rules.accepts(call.arguments) and rules.names.issuperset(call.arguments):
                     continue
@@ -100,7 +102,7 @@ def check_and_serialize(
 def is_deeper(value: dict | list, most: int = DEPTH) -> bool:
     """Whether lists and objects lie more than so deep in one another: `is_deeper({"a": [1]}, 1)` -> True."""
     for inner in value.values() if type(value) is dict else value:
-        if (type(inner) is dict or type(inner) is list) and (most <= 1 or is_deeper(inner, most - 1)):
+        if type(inner) in NESTED and (most <= 1 or is_deeper(inner, most - 1)):
             return True
     return False
 

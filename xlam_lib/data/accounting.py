@@ -83,20 +83,23 @@ class Accounting:
 
     def lose(self, loss: Loss) -> None:
         """One record was lost, and this is where and why."""
-        self.count_losses((loss,))
+        self._count(loss)
         if self.sink is not None:
             self.sink(loss)
 
     def count_losses(self, losses: Sequence[Loss]) -> None:
         """The same for losses that the sink has already."""
-        self.records_in += len(losses)
         for loss in losses:
-            if loss.kind == "quarantined":
-                self.quarantined += 1
-            else:
-                self.dropped[loss.reason] = self.dropped.get(loss.reason, 0) + 1
-        if (room := KEPT - len(self.losses)) > 0:
-            self.losses += losses[:room]
+            self._count(loss)
+
+    def _count(self, loss: Loss) -> None:
+        self.records_in += 1
+        if loss.kind == "quarantined":
+            self.quarantined += 1
+        else:
+            self.dropped[loss.reason] = self.dropped.get(loss.reason, 0) + 1
+        if len(self.losses) < KEPT:
+            self.losses.append(loss)
 
     def remove(self, loss: Loss) -> None:
         """A trajectory was left out, though its record gave others that are kept."""

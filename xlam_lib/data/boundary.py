@@ -14,6 +14,7 @@ import atexit
 import logging
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from xlam_lib.errors import TrajectoryError
 
 log = logging.getLogger(__name__)
 SECONDS = 10.0  # of processor time for one record in one step
-TICK = 0.5  # seconds of processor time between two looks at the clock
+TICK = 0.5  # seconds between two looks at the clock
 TOO_SLOW = "takes longer than the time limit of a record"
 REASONS: dict[type[Exception], str] = {
     RecursionError: "nested too deeply",
@@ -57,19 +58,19 @@ def attempt(work: Callable[[Record], Made], record: Record) -> Made | Loss:
 
     Within `time_limit`, work that takes longer is broken off.
     """
-    watched = _watch.thread == get_ident()
+    watch = _watch if _watch.thread == get_ident() else _nobody
     try:
-        if watched:
-            _watch.begin()
+        watch.since, watch.open = None, True
+        if not watch.wound:
+            watch.wind()
         try:
             return work(record)
         finally:
-            if watched:
-                _watch.open = False
+            watch.open = False
     except (Drop, TrajectoryError) as error:
         return loss_of(record, error)
     except TooSlow:
-        _watch.open = False  # it may have come in the moment before
+        watch.open = False  # it may have come in the moment before
         return Loss("dropped", record.file, record.line, TOO_SLOW, f"more than {_watch.seconds:g} s of processor time")
     except NOT_OF_THE_RECORD:
         raise
@@ -129,13 +130,15 @@ def time_limit(seconds: float = SECONDS) -> Iterator[None]:
 class _Watch:
     """One timer for many records, which a signal reads: a record costs no call of the system.
 
-    The timer rings once and is wound up by the next record, so that it is silent while others than us are at work.
+    The timer rings once and is wound up by the next record, so that it is silent while others than us are at work. It
+    goes by the clock on the wall, since one that goes by processor time makes Linux count that time in steps of
+    milliseconds for the whole process; what a record has used is asked when it rings.
     """
 
     def __init__(self) -> None:
         self.users, self.thread, self.seconds = 0, 0, SECONDS
         self.wound = self.open = False
-        self.rings = 0  # since the record was begun
+        self.since: float | None = None  # processor time when it first rang within the record
         self.before: tuple[Any, tuple[float, float]] = (signal.SIG_DFL, (0.0, 0.0))
 
     def enter(self, seconds: float) -> bool:
@@ -143,9 +146,9 @@ class _Watch:
             return False
         if not self.users:
             self.seconds, self.thread = seconds, get_ident()
-            handler = signal.signal(signal.SIGVTALRM, self._ring)
-            self.before = handler, signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            signal.siginterrupt(signal.SIGVTALRM, False)
+            timer = signal.setitimer(signal.ITIMER_REAL, 0)
+            self.before = signal.signal(signal.SIGALRM, self._ring), timer
+            signal.siginterrupt(signal.SIGALRM, False)
             atexit.register(self._restore)  # it must not ring when Python has put its handlers away
         self.users += 1
         return True
@@ -159,26 +162,24 @@ class _Watch:
         atexit.unregister(self._restore)
         self.thread, self.wound, self.open = 0, False, False
         handler, timer = self.before
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, handler or signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
 
-    def begin(self) -> None:
-        self.rings, self.open = 0, True
-        if not self.wound:
-            self._wind()
-
-    def _wind(self) -> None:
+    def wind(self) -> None:
         self.wound = True
-        signal.setitimer(signal.ITIMER_VIRTUAL, min(TICK, self.seconds))
+        signal.setitimer(signal.ITIMER_REAL, min(TICK, self.seconds))
 
     def _ring(self, *_: Any) -> None:
         self.wound = False
         if self.open:
-            self.rings += 1
-            self._wind()
-            if self.rings * TICK > self.seconds:
+            self.wind()
+            now = time.thread_time()
+            if self.since is None:
+                self.since = now
+            elif now - self.since >= self.seconds:
                 raise TooSlow
 
 
-_watch = _Watch()
+_watch, _nobody = _Watch(), _Watch()
+_nobody.wound = True  # it never rings

@@ -96,13 +96,14 @@ def convert_files(source: Any, files: Iterable[Path], accounting: Accounting) ->
     `accounting` is complete when the iterator is exhausted.
     """
     names = Names()
-    for file, paired in with_paired_files(source, list(files)).items():
-        accounting.files += 2 if paired else 1
-        before = accounting.records_in
-        yield from convert_records(
-            converter(source), raw_records(source, file), accounting, source.SOURCE.argument_level, names
-        )
-        log.debug("%s: %d records", file, accounting.records_in - before)
+    with time_limit():
+        for file, paired in with_paired_files(source, list(files)).items():
+            accounting.files += 2 if paired else 1
+            before = accounting.records_in
+            yield from convert_records(
+                converter(source), raw_records(source, file), accounting, source.SOURCE.argument_level, names
+            )
+            log.debug("%s: %d records", file, accounting.records_in - before)
 
 
 def raw_records(source: Any, file: Path) -> Iterator[Raw | Loss]:

@@ -84,7 +84,7 @@ def matches(path: Path, texts: Sequence[str]) -> bool:
 def read_records(path: str | Path) -> Iterator[Raw | Loss]:
     """Every record of one file in order, faults as quarantined losses; see the module's text."""
     try:
-        stream = Stream(Path(path))
+        stream = Stream(path if isinstance(path, Path) else Path(path))
     except OSError as error:
         raise ReadError(f"{path}: cannot be opened ({error.strerror or error}); is the path right?") from error
     with stream:
@@ -228,13 +228,10 @@ def _lines(stream: Stream) -> Iterator[Raw | Loss]:
         yield read
 
 
-def _line(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | Loss | None:
-    if len(data) > LONGEST:
+def _line(stream: Stream, data: bytes, number: int, cut: bool = False, longest: int | None = None) -> Raw | Loss | None:
+    if len(data) > (longest or LONGEST):
         return stream.loss(number, TOO_LONG)
-    return _object(stream, data.removeprefix(codecs.BOM_UTF8) if number == 1 else data, number, cut)
-
-
-def _object(stream: Stream, data: bytes, number: int, cut: bool = False) -> Raw | Loss | None:
+    data = data.removeprefix(codecs.BOM_UTF8) if number == 1 else data
     if not data.strip():
         return None
     try:
@@ -265,5 +262,5 @@ def _whole(stream: Stream) -> Iterator[Raw | Loss]:
     line = 1 + data[: len(data) - len(data.lstrip())].count(b"\n")
     if stream.fault:
         yield stream.loss(line, stream.fault)
-    elif (read := _object(stream, data.removeprefix(codecs.BOM_UTF8), line)) is not None:
+    elif (read := _line(stream, data.removeprefix(codecs.BOM_UTF8), line, longest=WHOLE)) is not None:
         yield read

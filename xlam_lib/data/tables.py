@@ -36,7 +36,7 @@ BROKEN = "it may be cut off, or a pointer of Git LFS instead of the file; fetch 
 def kind_of_table(path: str | Path, head: bytes) -> str:
     """ ".parquet" or ".arrow" by the first bytes or the name, "" for anything else: `kind_of_table("a", b"PAR1")`."""
     kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), "")
-    return kind or next((kind for kind in TABLES if Path(path).name.endswith(kind)), "")
+    return kind or next((kind for kind in TABLES if str(path).endswith(kind)), "")
 
 
 def table_rows(path: str | Path, kind: str = PARQUET) -> Iterator[Raw | Loss]:

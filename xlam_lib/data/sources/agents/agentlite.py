@@ -61,12 +61,13 @@ STEP = re.compile(r"^Action: ?(.*?)(?:\nObservation: ?(.*?))?(?=^Action:|\Z)", r
 
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The chains of a text, each from its "Task:" on."""
-    starts = [found.start() for found in TASK.finditer(text)]
+    starts, line, counted = [found.start() for found in TASK.finditer(text)], 1, 0
     for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
         chain = text[start:end]
         task = TASK.sub("", chain.partition("\nAction:")[0], count=1).strip()
         steps = [[found[1], (found[2] or "").rstrip("\n")] for found in STEP.finditer(chain)]
-        yield text.count("\n", 0, start) + 1, {"task": {"instruction": task}, "action_chain": steps}
+        line, counted = line + text.count("\n", counted, start), start
+        yield line, {"task": {"instruction": task}, "action_chain": steps}
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:

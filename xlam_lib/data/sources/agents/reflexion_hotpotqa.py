@@ -75,14 +75,15 @@ LIMIT = 6  # actions an agent was allowed
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Questions of a log: {"text": "Question: ... Correct answer: ..."}; what stands above one is a part of it."""
     text = text.replace("\r\n", "\n")
-    masked, end = _masked(text), 0
+    masked, end, line, counted = _masked(text), 0, 1, 0
     marks = list(_beginnings(masked))
     for mark, following in zip(marks, [*marks[1:], len(text)], strict=False):
         above = HEADING.sub("", text[end:mark]).strip()
         start = text.index(above[:1], end) if above else mark
         gold, heading = GOLD.search(masked, mark, following), HEADING.search(masked, mark, following)
         end = min(gold.end() if gold else following, heading.start() if heading else following)
-        yield text.count("\n", 0, start) + 1, {"text": "\n\n".join(filter(None, (above, text[mark:end].rstrip())))}
+        line, counted = line + text.count("\n", counted, start), start
+        yield line, {"text": "\n\n".join(filter(None, (above, text[mark:end].rstrip())))}
     if marks and (rest := HEADING.sub("", text[end:]).strip()):
         yield text.count("\n", 0, text.index(rest, end)) + 1, {"text": rest}
 

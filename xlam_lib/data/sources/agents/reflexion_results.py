@@ -84,8 +84,10 @@ FORMS: dict[str, Form] = {
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Environments of a trial's log: {"environment": 0, "log": "Interact with a household ... STATUS: OK"}."""
     text = text.replace("\r\n", "\n")
+    line, counted = 1, 0
     for block in BLOCK.finditer(text):
-        yield text.count("\n", 0, block.start()) + 1, {"environment": int(block[1]), "log": block[2].strip()}
+        line, counted = line + text.count("\n", counted, block.start()), block.start()
+        yield line, {"environment": int(block[1]), "log": block[2].strip()}
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:

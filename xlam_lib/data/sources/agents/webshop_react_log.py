@@ -62,12 +62,13 @@ ERRORS = ("Invalid action!",)
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Episodes of a log: {"episode": 1, "log": "Action: reset ...", "so_far": "2 0.5 0.5 0.0"}."""
     text = text.replace("\r\n", "\n")
-    marks = list(BEGINNING.finditer(text))
+    marks, line, counted = list(BEGINNING.finditer(text)), 1, 0
     for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=False):
         body = text[mark.end() : end]
         ending = ENDING.search(body)
         record = {"episode": int(mark[1]), "log": body[: ending.start()] if ending else body}
-        yield text.count("\n", 0, mark.start()) + 1, record | ({"so_far": ending[1]} if ending else {})
+        line, counted = line + text.count("\n", counted, mark.start()), mark.start()
+        yield line, record | ({"so_far": ending[1]} if ending else {})
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
