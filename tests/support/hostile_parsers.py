@@ -213,7 +213,7 @@ def shapes_of_words(module: ModuleType, words: int, fillings: Iterable[str]) -> 
     """Texts that a parser of this module may be slow on: so many of its words, each repeated, or before a long text."""
     found = dict.fromkeys(GENERIC)
     for word in words_of(module)[:words]:
-        found |= dict.fromkeys([Shape("", word), Shape("", f"{word} x\n")])
+        found |= dict.fromkeys([Shape("", word), Shape("", f"a {word} x\n")])
         for filling in fillings:
             found |= dict.fromkeys([Shape("", word + filling), Shape(word, filling), Shape(word, filling, word)])
     return list(found)
@@ -243,6 +243,8 @@ NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.data.formats.chat.StepBuilder.result": KEPT,
     "xlam_lib.data.formats.chat.StepBuilder.user": KEPT,
     "xlam_lib.data.formats.chats.results.with_words": PARTS,
+    "xlam_lib.data.formats.dialects.bodies.end_of_turn": TRIED + "split_calls",
+    "xlam_lib.data.formats.dialects.bodies.may_go_on": TRIED + "split_calls",
     "xlam_lib.data.formats.episodes.Episode.act": TRIED + "parse_loosely",
     "xlam_lib.data.formats.episodes.Episode.user": KEPT,
     "xlam_lib.data.formats.native_actions.ActionBuilder.no_call": KEPT,
