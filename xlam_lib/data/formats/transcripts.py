@@ -10,6 +10,7 @@ Two shapes are common. Labelled lines, numbered or not, and a prompt sign:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 LABELS = "Thought|Action|Observation"
@@ -30,6 +31,18 @@ class Turn:
     thought: str = ""
     rest: str = ""
     first: bool = False  # numbered 1
+
+
+def line_numbers(text: str) -> Callable[[int], int]:
+    """Says in which line a place stands, for one place after the other: `line_numbers("a\\nb")(2)` -> 2."""
+    line, counted = 1, 0
+
+    def line_of(at: int) -> int:
+        nonlocal line, counted
+        line, counted = line + text.count("\n", counted, at), at
+        return line
+
+    return line_of
 
 
 def labelled_turns(text: str) -> tuple[str, list[Turn]]:

@@ -18,6 +18,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.call_forms import FoundCall
 from xlam_lib.data.formats.dialects import tokens
 from xlam_lib.data.formats.dialects.bodies import (
+    DSML,
     END_TOKENS,
     SPACE,
     UNREADABLE,
@@ -48,10 +49,10 @@ BLOCKS = {  # opening -> closing
     "<|python_start|>": "<|python_end|>",
     "<|action_start|><|plugin|>": "<|action_end|>",
 }
-MISTRAL = "[TOOL_CALLS]"
+MISTRAL, PYTHON_TAG = "[TOOL_CALLS]", "<|python_tag|>"
 TOKENS: dict[str, Callable[[str, int], Found]] = {
     MISTRAL: tokens.mistral,
-    "<|python_tag|>": tokens.python_tag,
+    PYTHON_TAG: tokens.python_tag,
     "<|tool_calls_section_begin|>": tokens.kimi,
     "<｜tool▁calls▁begin｜>": tokens.deepseek,
     "<｜tool_calls_begin｜>": tokens.deepseek,
@@ -73,6 +74,9 @@ TAG = re.compile(  # a tag whose second character begins no mark is passed over 
 MARK = re.compile(rf"{TAG.pattern}|{re.escape(MISTRAL)}")  # slower, for texts that have the other mark
 ENDS = {mark: re.compile(f"(?P<closing>{re.escape(end)})|(?={re.escape(mark)})") for mark, end in BLOCKS.items()}
 AFTER = re.compile(rf"\s*(?:{END_TOKENS})")  # a token that ends the turn goes with the calls
+OFFERED = re.compile(  # behind a mark that isn't only spoken of: arguments follow the name
+    rf"[^\s<]*\s*<(?:{DSML}param|\|tool_call_argument_begin\|>|｜tool[▁_]sep｜>)|\s*[A-Za-z_]\w*\.call\("
+)
 QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’"}
 
 
@@ -178,6 +182,8 @@ def _is_spoken_of(content: str, mark: Mark, closings: dict[str, int]) -> bool:
     line = content.rfind("\n", 0, mark.start) + 1
     begins = SPACE.match(content, line).end() >= mark.start
     if begins or content.startswith(("{", "[", "<"), SPACE.match(content, mark.end).end()):
+        return False
+    if mark.text in (PYTHON_TAG, *TAGS) and OFFERED.match(content, mark.end):
         return False
     if (closing := BLOCKS.get(mark.text)) is None:
         return True

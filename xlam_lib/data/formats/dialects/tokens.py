@@ -31,7 +31,7 @@ KIMI = re.compile(
 )
 KIMI_END = re.compile(r"<\|tool_calls_section_end\|>")
 DEEPSEEK = re.compile(
-    r"\s*<｜tool[▁_]call[▁_]begin｜>(?>(?P<head>.*?)<｜tool[▁_]sep｜>)(?P<rest>.*?)<｜tool[▁_]call[▁_]end｜>", re.DOTALL
+    r"\s*<｜tool[▁_]call[▁_]begin｜>(?P<head>[^<]*)<｜tool[▁_]sep｜>(?P<rest>.*?)<｜tool[▁_]call[▁_]end｜>", re.DOTALL
 )
 DEEPSEEK_OLD = re.compile(r"\s*+(?P<name>[^\n]*\S)\s*\n```(?:json)?\n(?P<arguments>.*?)\n?```\s*", re.DOTALL)
 DEEPSEEK_END = re.compile(r"<｜tool[▁_]calls[▁_]end｜>")
