@@ -7,7 +7,8 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from hostile_texts import GENERIC, Shape
+from expressions import Module
+from hostile_texts import GENERIC, Shape, match_of
 
 from xlam_lib import answers, chat_template, codec, views
 from xlam_lib.answers import Answer, reading, values
@@ -204,19 +205,21 @@ def refusing(parser: Parser) -> Parser:
 
 
 @cache
-def words_of(module: ModuleType) -> tuple[str, ...]:
-    """What a module looks for: its short texts, those in its expressions as well."""
-    tree = ast.parse(inspect.getsource(module))
-    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    found = dict.fromkeys(text for text in texts if 0 < len(text) <= 40 and not text.isidentifier())
-    return tuple(found)
+def words_of(module: ModuleType) -> tuple[list[str], list[str]]:
+    """What a module looks for: (matches of its expressions, its short texts)."""
+    source = inspect.getsource(module)
+    patterns = [pattern for _, pattern, _ in Module(module.__name__, source).made if pattern is not None]
+    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    texts = [node.value for node in nodes if isinstance(node.value, str) and not node.value.isidentifier()]
+    return [match_of(pattern)[0] for pattern in patterns], [text for text in texts if 0 < len(text) <= 40]
 
 
 def shapes_of_words(module: ModuleType, words: int, fillings: Iterable[str]) -> list[Shape]:
     """Texts that a parser of this module may be slow on: so many of its words, each repeated, or before a long text."""
+    matches, texts = words_of(module)
     found = dict.fromkeys(GENERIC)
-    for word in words_of(module)[:words]:
-        found |= dict.fromkeys([Shape("", word), Shape("", f"{word} x\n")])
+    for word in filter(None, dict.fromkeys([*matches, *texts[:words]])):
+        found |= dict.fromkeys([Shape("", word), Shape("", f"{word}\n"), Shape("", f"a {word} x\n")])
         for filling in fillings:
             found |= dict.fromkeys([Shape("", word + filling), Shape(word, filling), Shape(word, filling, word)])
     return list(found)
@@ -247,9 +250,12 @@ NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.data.formats.chat.StepBuilder.result": KEPT,
     "xlam_lib.data.formats.chat.StepBuilder.user": KEPT,
     "xlam_lib.data.formats.chats.results.with_words": PARTS,
+    "xlam_lib.data.formats.dialects.bodies.end_of_turn": TRIED + "split_calls",
+    "xlam_lib.data.formats.dialects.bodies.may_go_on": TRIED + "split_calls",
     "xlam_lib.data.formats.episodes.Episode.act": TRIED + "parse_loosely",
     "xlam_lib.data.formats.episodes.Episode.user": KEPT,
     "xlam_lib.data.formats.native_actions.ActionBuilder.no_call": KEPT,
+    "xlam_lib.data.formats.transcripts.line_numbers": TRIED + "split of the sources that are texts",
     "xlam_lib.data.formats.turn_layouts.Exchange.agent": TRIED + "Dialect.parse",
     "xlam_lib.data.formats.turn_layouts.Exchange.environment": "searches for an expression, which is tried",
     "xlam_lib.data.formats.turn_layouts.Exchange.user": KEPT,

@@ -21,7 +21,7 @@ SAMPLES = "a \n1A,.-_\"'`<([{:/\\\t=*"
 CHARACTERS = SAMPLES + ";)]}>|#$&é字\x00"
 MIXTURES = ("a ", "1 ", "\n ", "a\n", "a,", "1,", "1.", "a.", "\\n", '\\"', '",', '": "', "[]", "{}", "()", "<a>",
             "</a>", "```\n", "```json\n", "a=1, ", "a='", "'a', ", "a(", '{"a": ', '[{"a": 1}, ', "**", "- ", "1. ",
-            "a: ")  # fmt: skip
+            "a: ", "a: \n")  # fmt: skip
 CLASSES = {
     ops.CATEGORY_DIGIT: str.isdecimal,
     ops.CATEGORY_NOT_DIGIT: lambda char: not char.isdecimal(),
@@ -102,10 +102,7 @@ def _growth(run: Callable[[str], Any], shape: Shape, large: int, most: float) ->
 
 def shapes_of(pattern: re.Pattern) -> list[Shape]:
     """Texts that an expression may be slow on."""
-    found: dict[tuple[str, str], None] = {}
-    source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
-    flags = pattern.flags if isinstance(pattern.pattern, str) else pattern.flags | re.UNICODE
-    whole = _walk(_parser.parse(source, flags), "", {}, found)
+    whole, found = match_of(pattern)
     shapes = []
     for head, unit in found:
         shapes += [Shape(head, unit, end) for end in ("", "\x00", "\n", whole[len(head) :])]
@@ -113,6 +110,14 @@ def shapes_of(pattern: re.Pattern) -> list[Shape]:
     starts = [whole, whole[:-1], *(head for head, _ in found)]
     shapes += [Shape("", start, end) for start in dict.fromkeys(starts) if start for end in ("", "\x00")]
     return [*dict.fromkeys((*GENERIC, *shapes))]
+
+
+def match_of(pattern: re.Pattern) -> tuple[str, dict[tuple[str, str], None]]:
+    """(about what an expression matches, (what leads up to it, what it takes) of each of its repetitions)."""
+    found: dict[tuple[str, str], None] = {}
+    source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
+    flags = pattern.flags if isinstance(pattern.pattern, str) else pattern.flags | re.UNICODE
+    return _walk(_parser.parse(source, flags), "", {}, found), found
 
 
 def _walk(tree: Iterable[Any], head: str, groups: dict[int, str], found: dict[tuple[str, str], None]) -> str:

@@ -89,6 +89,7 @@ class _Collected:
         self.content: list[str] = []
         self.reasoning: list[str] = []
         self.calls: dict[int, dict[str, Any]] = {}
+        self.pieces: dict[int, tuple[list[str], list[str]]] = {}  # of their names and arguments
         self.finish_reason: str | None = None
 
     def add(self, choice: Any) -> None:
@@ -96,15 +97,19 @@ class _Collected:
         self.reasoning.append(reasoning_of(choice.delta))
         self.finish_reason = choice.finish_reason or self.finish_reason
         for piece in choice.delta.tool_calls or []:
-            new = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-            call = self.calls.setdefault(piece.index, new)
+            call = self.calls.setdefault(piece.index, {"id": "", "type": "function"})
             call["id"] = piece.id or call["id"]
+            names, arguments = self.pieces.setdefault(piece.index, ([], []))
             if piece.function:
-                call["function"]["name"] += piece.function.name or ""
-                call["function"]["arguments"] += piece.function.arguments or ""
+                names.append(piece.function.name or "")
+                arguments.append(piece.function.arguments or "")
 
     def choice(self) -> dict[str, Any]:
-        in_order = [self.calls[index] for index in sorted(self.calls)]
+        texts = {index: tuple(map("".join, pieces)) for index, pieces in self.pieces.items()}
+        in_order = [
+            {**self.calls[index], "function": {"name": texts[index][0], "arguments": texts[index][1]}}
+            for index in sorted(self.calls)
+        ]
         message = {"role": "assistant", "content": "".join(self.content), "tool_calls": in_order}
         reasoning = "".join(self.reasoning)
         message |= {"reasoning": reasoning} if reasoning else {}

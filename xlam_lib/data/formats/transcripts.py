@@ -10,6 +10,7 @@ Two shapes are common. Labelled lines, numbered or not, and a prompt sign:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 LABELS = "Thought|Action|Observation"
@@ -32,6 +33,18 @@ class Turn:
     first: bool = False  # numbered 1
 
 
+def line_numbers(text: str) -> Callable[[int], int]:
+    """Says in which line a place stands, for one place after the other: `line_numbers("a\\nb")(2)` -> 2."""
+    line, counted = 1, 0
+
+    def line_of(at: int) -> int:
+        nonlocal line, counted
+        line, counted = line + text.count("\n", counted, at), at
+        return line
+
+    return line_of
+
+
 def labelled_turns(text: str) -> tuple[str, list[Turn]]:
     """(what stands before the first label, the turns): `labelled_turns("Q\\nAction 1: Finish[x]")[1][0].action`.
 
@@ -42,23 +55,24 @@ def labelled_turns(text: str) -> tuple[str, list[Turn]]:
         return text, []
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
     turns: list[Turn] = []
-    thought, action, rest, first = "", None, "", False
+    thoughts: list[str] = []
+    action, rest, first = None, "", False
     for mark, end in zip(marks, ends, strict=True):
         label, body = mark[1], text[mark.end() : end]
         if label == "Observation":
-            turns.append(Turn(action, body.strip(), thought, first=first))
-            thought, action, rest = "", None, ""
+            turns.append(Turn(action, body.strip(), "\n".join(thoughts), first=first))
+            thoughts, action, rest = [], None, ""
             continue
         if action is not None:  # another turn begins, though this action had no observation
-            turns.append(Turn(action, None, thought, rest, first))
-            thought, action, rest = "", None, ""
+            turns.append(Turn(action, None, "\n".join(thoughts), rest, first))
+            thoughts, action, rest = [], None, ""
         first = mark.re is NUMBERED and mark[2] == "1"
         if label == "Thought":
-            thought = "\n".join(part for part in (thought, body.strip()) if part)
+            thoughts += [body.strip()] if body.strip() else []
         else:
             action, _, rest = body.partition("\n")
-    if action is not None or thought:
-        turns.append(Turn(action, None, thought, rest, first))
+    if action is not None or thoughts:
+        turns.append(Turn(action, None, "\n".join(thoughts), rest, first))
     return text[: marks[0].start()], turns
 
 

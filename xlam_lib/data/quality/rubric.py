@@ -162,7 +162,7 @@ def _object_in(text: str) -> Any:
         try:
             value = json.JSONDecoder().raw_decode(text, start)[0]
         except json.JSONDecodeError as error:
-            value, left = {}, left - (error.pos - start)
+            value, left = {}, left - (error.pos - start) - len(text) / 100
         except (ValueError, RecursionError):
             value, left = {}, left - len(text)
         if "score" in value or (value and start == first):

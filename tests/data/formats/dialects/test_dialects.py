@@ -352,3 +352,24 @@ def test_an_answer_that_is_nothing_but_calls_of_listed_tools(content: str, place
 def test_other_answers_are_words(content: str) -> None:
     assert one(content, tools=[WEATHER]).steps[1].content == content
     assert not one('[weather(city="Oslo")]').steps[1].tool_calls
+
+
+@pytest.mark.parametrize("mark", ["<tool_call>", "<function=", "[TOOL_CALLS]", "<|python_tag|>", "<invoke name="])
+def test_any_number_of_marks_may_be_spoken_of(mark):
+    text = f"You see {mark} there. " * 300
+    assert split_calls(text) == (text, [], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "So <function=f><parameter=x>1",
+        'So <invoke name="f">\n<parameter name="x">1',
+        "So <|tool_call_begin|>f:0<|tool_call_argument_begin|>{}",
+        "So <｜tool▁call▁begin｜>f<｜tool▁sep｜>{}",
+        "So <|python_tag|>brave_search.call(query=",
+    ],
+)
+def test_a_mark_with_arguments_behind_it_offers_a_call_within_a_sentence_too(text):
+    with pytest.raises(Drop, match="can't be read"):
+        split_calls(text)

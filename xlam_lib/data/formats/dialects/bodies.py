@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
+from functools import lru_cache
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
@@ -84,7 +86,7 @@ def _function_tag(text: str, opening: re.Match[str]) -> tuple[FoundCall, int]:
         return FoundCall(name, arguments, as_text=bool(arguments)), end.end()
     if not arguments and text.startswith("{", SPACE.match(text, at).end()):
         value, at = leading_json(text, at)
-        if (end := closing.match(text, at)) or not text[at : END_OF_TURN.search(text, at).start()].strip():
+        if (end := closing.match(text, at)) or not text[at : end_of_turn(text, at)].strip():
             return found_call({"name": name, "arguments": value}), end.end() if end else at
     raise Drop(UNREADABLE, f"{text[opening.start() : opening.start() + 80].strip()!r}")
 
@@ -122,6 +124,25 @@ def _python_like(text: str) -> list[FoundCall]:
         return bracket_calls(text) or []
     lines = [bracket_calls(f"[{line}]") for line in text.splitlines() if line.strip()]
     return [call for line in lines for call in line or ()] if all(lines) else []
+
+
+def may_go_on(text: str, at: int) -> bool:
+    """Whether what begins there may hold a closing tag: JSON, tags or a Python-like call, but no words."""
+    start = SPACE.match(text, at).end()
+    if text.startswith(("{", "[", "<", "(", "```", ",", ";"), start):
+        return True
+    return PYTHON_CALL.match(text, at) is not None or GLM_NAME.match(text, at) is not None
+
+
+def end_of_turn(text: str, at: int) -> int:
+    """Where the turn ends in which `at` lies, at a token or with the text: `end_of_turn("a</s>b", 0)` -> 1."""
+    ends = _ends_of_turns(text)
+    return ends[bisect_left(ends, at)]
+
+
+@lru_cache(maxsize=1)  # asked for every mark of one text
+def _ends_of_turns(text: str) -> list[int]:
+    return [found.start() for found in END_OF_TURN.finditer(text)]
 
 
 def leading_json(text: str, at: int) -> tuple[Any, int]:

@@ -18,12 +18,15 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.call_forms import FoundCall
 from xlam_lib.data.formats.dialects import tokens
 from xlam_lib.data.formats.dialects.bodies import (
-    END_OF_TURN,
+    DSML,
     END_TOKENS,
+    SPACE,
     UNREADABLE,
     calls_of_body,
+    end_of_turn,
     function_tags,
     json_end,
+    may_go_on,
 )
 from xlam_lib.data.formats.dialects.tokens import Found
 
@@ -46,10 +49,10 @@ BLOCKS = {  # opening -> closing
     "<|python_start|>": "<|python_end|>",
     "<|action_start|><|plugin|>": "<|action_end|>",
 }
-MISTRAL = "[TOOL_CALLS]"
+MISTRAL, PYTHON_TAG = "[TOOL_CALLS]", "<|python_tag|>"
 TOKENS: dict[str, Callable[[str, int], Found]] = {
     MISTRAL: tokens.mistral,
-    "<|python_tag|>": tokens.python_tag,
+    PYTHON_TAG: tokens.python_tag,
     "<|tool_calls_section_begin|>": tokens.kimi,
     "<｜tool▁calls▁begin｜>": tokens.deepseek,
     "<｜tool_calls_begin｜>": tokens.deepseek,
@@ -68,8 +71,12 @@ TAG_MARKS = sorted((mark for mark in (*BLOCKS, *TOKENS, *TAGS, *OTHERS) if mark.
 TAG = re.compile(  # a tag whose second character begins no mark is passed over at once: texts may be full of them
     rf"<(?=[{''.join({mark[1] for mark in TAG_MARKS})}])(?:{'|'.join(re.escape(mark[1:]) for mark in TAG_MARKS)})"
 )
+MARK = re.compile(rf"{TAG.pattern}|{re.escape(MISTRAL)}")  # slower, for texts that have the other mark
 ENDS = {mark: re.compile(f"(?P<closing>{re.escape(end)})|(?={re.escape(mark)})") for mark, end in BLOCKS.items()}
 AFTER = re.compile(rf"\s*(?:{END_TOKENS})")  # a token that ends the turn goes with the calls
+OFFERED = re.compile(  # behind a mark that isn't only spoken of: arguments follow the name
+    rf"[^\s<]*\s*<(?:{DSML}param|\|tool_call_argument_begin\|>|｜tool[▁_]sep｜>)|\s*[A-Za-z_]\w*\.call\("
+)
 QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’"}
 
 
@@ -88,35 +95,30 @@ def split_calls(content: str) -> tuple[str, list[FoundCall], list[str]]:
     words: list[str] = []
     calls: list[FoundCall] = []
     texts: list[str] = []
+    closings: dict[str, int] = {}
     start = at = 0
-    while mark := _next_mark(content, at):
+    search = (MARK if MISTRAL in content else TAG).search
+    while found := search(content, at):
+        mark = Mark(found[0], *found.span())
         at = mark.end
         if quoted := _quoted(content, mark):
             at = quoted
             continue
         try:
-            found, end = _read(content, mark)
+            read, end = _read(content, mark)
         except Drop as error:
-            if _is_spoken_of(content, mark):
+            if _is_spoken_of(content, mark, closings):
                 continue
             reason = f"call text in {mark.text} can't be read" if error.reason == UNREADABLE else error.reason
             raise Drop(reason, error.detail) from error
         words.append(content[start : mark.start])
         texts.append(content[mark.start : end])
-        calls += found
+        calls += read
         after = AFTER.match(content, end)
         start = at = after.end() if after else end
     if not calls:
         return content, [], []
     return "\n".join([*words, content[start:]]).strip(), calls, texts
-
-
-def _next_mark(content: str, at: int) -> Mark | None:
-    """The first mark from `at` on."""
-    tag, start = TAG.search(content, at), content.find(MISTRAL, at)
-    if start < 0 or (tag and tag.start() < start):
-        return Mark(tag[0], *tag.span()) if tag else None
-    return Mark(MISTRAL, start, start + len(MISTRAL))
 
 
 def _read(content: str, mark: Mark) -> Found:
@@ -154,7 +156,11 @@ def _ends(content: str, mark: Mark) -> Iterator[tuple[int, int]]:
     for tag in ENDS[mark.text].finditer(content, start):
         closed = closed or tag["closing"] is not None
         yield tag.start(), tag.end()
-    end = END_OF_TURN.search(content, start).start()
+        if not may_go_on(content, start):
+            end = end_of_turn(content, start)
+            yield from ((end, end),) if end < tag.start() else ()
+            return
+    end = end_of_turn(content, start)
     yield end, end
     if not closed and (end := json_end(content, start)):
         yield end, end
@@ -168,9 +174,19 @@ def _quoted(content: str, mark: Mark) -> int:
     return mark.end if before in QUOTES and content[mark.end : mark.end + 1] == QUOTES[before] else 0
 
 
-def _is_spoken_of(content: str, mark: Mark) -> bool:
-    """Whether an unreadable mark stands within a sentence that goes on behind it, and nothing closes it."""
-    line = content[content.rfind("\n", 0, mark.start) + 1 : mark.start]
-    behind = content[mark.end :].lstrip()
-    closed = mark.text in BLOCKS and BLOCKS[mark.text] in behind
-    return bool(line.strip()) and not closed and not behind.startswith(("{", "[", "<"))
+def _is_spoken_of(content: str, mark: Mark, closings: dict[str, int]) -> bool:
+    """Whether an unreadable mark stands within a sentence that goes on behind it, and nothing closes it.
+
+    `closings` is where each closing tag stands that was looked for, the last one of its kind.
+    """
+    line = content.rfind("\n", 0, mark.start) + 1
+    begins = SPACE.match(content, line).end() >= mark.start
+    if begins or content.startswith(("{", "[", "<"), SPACE.match(content, mark.end).end()):
+        return False
+    if mark.text in (PYTHON_TAG, *TAGS) and OFFERED.match(content, mark.end):
+        return False
+    if (closing := BLOCKS.get(mark.text)) is None:
+        return True
+    if closing not in closings:
+        closings[closing] = content.rfind(closing)
+    return closings[closing] < mark.end

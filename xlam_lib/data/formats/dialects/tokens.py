@@ -19,10 +19,11 @@ import re
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.bracket_calls import bracket_calls
 from xlam_lib.data.formats.call_forms import FoundCall, calls_of_text, found_call
-from xlam_lib.data.formats.dialects.bodies import END_OF_TURN, SPACE, UNREADABLE, leading_json
+from xlam_lib.data.formats.dialects.bodies import SPACE, UNREADABLE, end_of_turn, leading_json
 
 Found = tuple[list[FoundCall], int]
 MISTRAL_NAME = re.compile(r"\s*([\w.:/-]+)\s*(?:\[CALL_ID\]\s*(\w+)\s*)?(?:\[ARGS\]\s*)?(?=\{)")
+BUILTIN_NAME = re.compile(r"[A-Za-z_]\w*\.call\(")
 BUILTIN = re.compile(r"([A-Za-z_]\w*)\.call(\(.*\))", re.DOTALL)
 KIMI = re.compile(
     r"\s*<\|tool_call_begin\|>\s*+(?P<id>[^\n<]*[^\s<])\s*<\|tool_call_argument_begin\|>(?P<arguments>.*?)<\|tool_call_end\|>",
@@ -30,7 +31,7 @@ KIMI = re.compile(
 )
 KIMI_END = re.compile(r"<\|tool_calls_section_end\|>")
 DEEPSEEK = re.compile(
-    r"\s*<｜tool[▁_]call[▁_]begin｜>(?>(?P<head>.*?)<｜tool[▁_]sep｜>)(?P<rest>.*?)<｜tool[▁_]call[▁_]end｜>", re.DOTALL
+    r"\s*<｜tool[▁_]call[▁_]begin｜>(?P<head>[^<]*)<｜tool[▁_]sep｜>(?P<rest>.*?)<｜tool[▁_]call[▁_]end｜>", re.DOTALL
 )
 DEEPSEEK_OLD = re.compile(r"\s*+(?P<name>[^\n]*\S)\s*\n```(?:json)?\n(?P<arguments>.*?)\n?```\s*", re.DOTALL)
 DEEPSEEK_END = re.compile(r"<｜tool[▁_]calls[▁_]end｜>")
@@ -53,7 +54,9 @@ def mistral(text: str, at: int) -> Found:
 
 def python_tag(text: str, at: int) -> Found:
     """Behind <|python_tag|>: objects with `;` between them, or a call of one of the tools that the model brings."""
-    end = END_OF_TURN.search(text, at).start()
+    end, start = end_of_turn(text, at), SPACE.match(text, at).end()
+    if not text.startswith(("{", "["), start) and not BUILTIN_NAME.match(text, start):
+        raise Drop(UNREADABLE, f"{text[start : start + 80]!r}")
     inner = text[at:end].strip()
     if builtin := BUILTIN.fullmatch(inner):
         calls = bracket_calls(f"[{builtin[1]}{builtin[2]}]")

@@ -35,6 +35,7 @@ from xlam_lib.data.formats.base import SourceInfo, as_reward, content_id, need, 
 from xlam_lib.data.formats.flat_tools import with_inferred
 from xlam_lib.data.formats.native_actions import ActionBuilder
 from xlam_lib.data.formats.tool_forms import lawful_tools
+from xlam_lib.data.formats.transcripts import line_numbers
 from xlam_lib.trajectory import Outcome, Task, Tool, Trajectory
 
 ACTION = re.compile(r"(?:Action: ?)?(?P<name>\w+)\[(?P<arguments>.*)\]", re.DOTALL)
@@ -61,13 +62,12 @@ STEP = re.compile(r"^Action: ?(.*?)(?:\nObservation: ?(.*?))?(?=^Action:|\Z)", r
 
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The chains of a text, each from its "Task:" on."""
-    starts, line, counted = [found.start() for found in TASK.finditer(text)], 1, 0
+    starts, line_of = [found.start() for found in TASK.finditer(text)], line_numbers(text)
     for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
         chain = text[start:end]
         task = TASK.sub("", chain.partition("\nAction:")[0], count=1).strip()
         steps = [[found[1], (found[2] or "").rstrip("\n")] for found in STEP.finditer(chain)]
-        line, counted = line + text.count("\n", counted, start), start
-        yield line, {"task": {"instruction": task}, "action_chain": steps}
+        yield line_of(start), {"task": {"instruction": task}, "action_chain": steps}
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:

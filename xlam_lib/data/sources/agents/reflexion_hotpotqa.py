@@ -38,7 +38,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need, place
 from xlam_lib.data.formats.environments import CLOSED_BOOK, WIKI, task_name
 from xlam_lib.data.formats.episodes import NOTES, Episode, native_actions
-from xlam_lib.data.formats.transcripts import Turn, labelled_turns
+from xlam_lib.data.formats.transcripts import Turn, labelled_turns, line_numbers
 from xlam_lib.data.quality.findings import Policy
 from xlam_lib.trajectory import Outcome, Step, Task, Trajectory
 
@@ -75,17 +75,16 @@ LIMIT = 6  # actions an agent was allowed
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Questions of a log: {"text": "Question: ... Correct answer: ..."}; what stands above one is a part of it."""
     text = text.replace("\r\n", "\n")
-    masked, end, line, counted = _masked(text), 0, 1, 0
-    marks = list(_beginnings(masked))
+    masked, end = _masked(text), 0
+    marks, line_of = list(_beginnings(masked)), line_numbers(text)
     for mark, following in zip(marks, [*marks[1:], len(text)], strict=False):
         above = HEADING.sub("", text[end:mark]).strip()
         start = text.index(above[:1], end) if above else mark
         gold, heading = GOLD.search(masked, mark, following), HEADING.search(masked, mark, following)
         end = min(gold.end() if gold else following, heading.start() if heading else following)
-        line, counted = line + text.count("\n", counted, start), start
-        yield line, {"text": "\n\n".join(filter(None, (above, text[mark:end].rstrip())))}
+        yield line_of(start), {"text": "\n\n".join(filter(None, (above, text[mark:end].rstrip())))}
     if marks and (rest := HEADING.sub("", text[end:]).strip()):
-        yield text.count("\n", 0, text.index(rest, end)) + 1, {"text": rest}
+        yield line_of(text.index(rest, end)), {"text": rest}
 
 
 def _masked(text: str) -> str:

@@ -53,7 +53,7 @@ from xlam_lib.data.formats.environments import (
     task_name,
 )
 from xlam_lib.data.formats.episodes import NOTES, Episode, native_actions
-from xlam_lib.data.formats.transcripts import prompted_turns
+from xlam_lib.data.formats.transcripts import line_numbers, prompted_turns
 from xlam_lib.trajectory import Outcome, Task, Trajectory
 
 SOURCE = SourceInfo(
@@ -84,10 +84,9 @@ FORMS: dict[str, Form] = {
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Environments of a trial's log: {"environment": 0, "log": "Interact with a household ... STATUS: OK"}."""
     text = text.replace("\r\n", "\n")
-    line, counted = 1, 0
+    line_of = line_numbers(text)
     for block in BLOCK.finditer(text):
-        line, counted = line + text.count("\n", counted, block.start()), block.start()
-        yield line, {"environment": int(block[1]), "log": block[2].strip()}
+        yield line_of(block.start()), {"environment": int(block[1]), "log": block[2].strip()}
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:

@@ -40,7 +40,7 @@ from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import SourceInfo, need
 from xlam_lib.data.formats.environments import THINK_BRACKETS, WEBSHOP, shop_goal, task_name
 from xlam_lib.data.formats.episodes import NOTES, Episode, native_actions
-from xlam_lib.data.formats.transcripts import labelled_turns
+from xlam_lib.data.formats.transcripts import labelled_turns, line_numbers
 from xlam_lib.trajectory import Outcome, Task, Trajectory
 
 SOURCE = SourceInfo(
@@ -62,13 +62,12 @@ ERRORS = ("Invalid action!",)
 def split(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Episodes of a log: {"episode": 1, "log": "Action: reset ...", "so_far": "2 0.5 0.5 0.0"}."""
     text = text.replace("\r\n", "\n")
-    marks, line, counted = list(BEGINNING.finditer(text)), 1, 0
+    marks, line_of = list(BEGINNING.finditer(text)), line_numbers(text)
     for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=False):
         body = text[mark.end() : end]
         ending = ENDING.search(body)
         record = {"episode": int(mark[1]), "log": body[: ending.start()] if ending else body}
-        line, counted = line + text.count("\n", counted, mark.start()), mark.start()
-        yield line, record | ({"so_far": ending[1]} if ending else {})
+        yield line_of(mark.start()), record | ({"so_far": ending[1]} if ending else {})
 
 
 def convert(record: dict[str, Any], where: str) -> list[Trajectory]:

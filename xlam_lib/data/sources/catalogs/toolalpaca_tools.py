@@ -11,6 +11,8 @@ Used by `sources/calls/toolalpaca.py` (notebook 01): `tools_of({"f": "Does it.\\
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import Any
 
 from xlam_lib.data.accounting import Drop
@@ -52,18 +54,22 @@ def tools_of(descriptions: dict[str, Any], retrieval: bool = False) -> list[Tool
 
 def described(text: str, retrieval: bool = False) -> list[Tool]:
     """The tools of a documentation in which the descriptions follow each other, each behind its name."""
-    starts = [found for found in re.finditer(r"^([\w.\-]+): ", text, re.MULTILINE) if _begins(text, found)]
+    starts = list(_beginnings(text))
     ends = [found.start() for found in starts[1:]] + [len(text)]
     descriptions = {found[1]: text[found.end() : end].strip() for found, end in zip(starts, ends, strict=False)}
     return tools_of(descriptions, retrieval)
 
 
-def _begins(text: str, found: re.Match[str]) -> bool:
-    """Whether a description begins here: "Parameters:" follows before the next "Output:"."""
-    if found[1] in ("Parameters", "Output"):
-        return False
-    following = re.compile(r"^(Parameters|Output): ?", re.MULTILINE).search(text, found.end())
-    return following is not None and following[1] == "Parameters"
+def _beginnings(text: str) -> Iterator[re.Match[str]]:
+    """Where a description begins: behind it "Parameters:" follows before the next "Output:"."""
+    parts = {found.start(): found[1] for found in re.finditer(r"^(Parameters|Output):", text, re.MULTILINE)}
+    places = list(parts)
+    for found in re.finditer(r"^([\w.\-]+): ", text, re.MULTILINE):
+        following = bisect_left(places, found.end())
+        if found[1] in ("Parameters", "Output") or following == len(places):
+            continue
+        if parts[places[following]] == "Parameters":
+            yield found
 
 
 @cached_by_value
