@@ -45,7 +45,7 @@ def questions(text: str | None) -> tuple[str, ...]:
     start = next((number for number, line in enumerate(lines) if ASKED.fullmatch(line.strip())), None)
     if start is None:
         return ()
-    block = _deeper(lines[start + 1 :], _indent(lines[start]))
+    block = _deeper(lines, start + 1, _indent(lines[start]))
     return tuple(line.strip().removeprefix("- ") for line in block if line.strip())
 
 
