@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from xlam_lib.errors import TrajectoryError
-from xlam_lib.references import UNFIT, JsonValidator, json_validator, root_parts, schema_fault
+from xlam_lib.json_schema.references import root_parts
+from xlam_lib.json_schema.validator import UNFIT, JsonValidator, json_validator, schema_fault
 from xlam_lib.schema import Tool
 
 Accepts = Callable[[Any], bool]

@@ -21,7 +21,7 @@ import json
 import re
 
 from xlam_lib.codec import BLOCK_MARKS, SEED_STYLE, PromptStyle
-from xlam_lib.references import DATA, ESCAPES, MAX_WRITTEN, TABLES
+from xlam_lib.json_schema.references import DATA, ESCAPES, MAX_WRITTEN, TABLES
 
 BEFORE, AFTER = "<|user|>", "<|assistant|>"
 
@@ -36,7 +36,7 @@ _SOURCE = r"""
   {%- endif -%}
 {%- endmacro -%}
 
-{#- Parameters, their references written out as `references.py` does: refs.left says that one can't be. -#}
+{#- Parameters, their references written out as `json_schema/references.py` does: refs.left says that one can't be. -#}
 {%- set refs = namespace(left=false, written=0) -%}
 {%- macro pointed(value, root, inside) -%}
   {%- set reference = value['$ref'] -%}

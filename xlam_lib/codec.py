@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from xlam_lib.answers import Answer, Parsed, calls_as_dicts, json_text, parse_answer, render_answer, same_calls
-from xlam_lib.references import BRANCHES, parameters_of
+from xlam_lib.json_schema.references import BRANCHES, parameters_of
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 __all__ = [

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xlam_lib import references
 from xlam_lib.data import streams
 from xlam_lib.data.accounting import UNFORESEEN, Drop, Loss
 from xlam_lib.data.archives import read_zip
@@ -22,6 +21,7 @@ from xlam_lib.data.pipeline import shards
 from xlam_lib.data.quality.repair import repaired
 from xlam_lib.data.reading import Raw, read_lines, read_records, read_text
 from xlam_lib.data.unify import LOSSES, TRAJECTORIES, Options, main, unify
+from xlam_lib.json_schema import validator
 from xlam_lib.trajectory import Tool, read_jsonl
 
 MB = 1 << 20
@@ -86,7 +86,7 @@ def lines(*records: dict) -> str:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_record_costs_itself_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str) -> None:
-    monkeypatch.setattr(references, "SECONDS", 0.1)
+    monkeypatch.setattr(validator, "SECONDS", 0.1)
     (tmp_path / "rows.jsonl").write_text(lines(GOOD[0], ATTACKS[attack], GOOD[1]))
     books = unify("openai_chat", tmp_path / "rows.jsonl", tmp_path / "out", options=Options(record_seconds=3))
     assert books.records_in == 3 and books.records_converted >= 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xlam_lib.references import DATA, DEFINITIONS, TABLES, pointed, without_references
+from xlam_lib.json_schema.references import DATA, DEFINITIONS, TABLES, pointed, without_references
 from xlam_lib.trajectory import Tool
 
 

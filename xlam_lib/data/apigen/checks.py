@@ -17,7 +17,7 @@ from functools import lru_cache
 from xlam_lib.data.apigen.generate import Rejected
 from xlam_lib.data.apigen.library.values import split_of
 from xlam_lib.data.wordlists import COMMON
-from xlam_lib.references import UNFIT, JsonValidator, json_validator
+from xlam_lib.json_schema.validator import UNFIT, JsonValidator, json_validator
 from xlam_lib.trajectory import Step, Tool, ToolCall, Trajectory
 
 NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-]|\.\d)")

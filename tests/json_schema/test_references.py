@@ -11,7 +11,7 @@ from rendering import render
 from xlam_lib.arguments import argument_problems
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import STYLES, block_of, read_tools, render_prompt, render_tools, tools_from_any
-from xlam_lib.references import MAX_WRITTEN, parameters_of, pointed, root_parts, without_references
+from xlam_lib.json_schema.references import MAX_WRITTEN, parameters_of, pointed, root_parts, without_references
 from xlam_lib.trajectory import Tool
 
 PERSON = {
