@@ -29,9 +29,10 @@ def undisturbed(short, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_killed_at_a_random_step_it_ends_as_the_undisturbed_one(undisturbed, short, tmp_path):
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_a_random_step_it_ends_as_the_undisturbed_one(undisturbed, short, tmp_path, seed):
     """Both as commands, so that they compute with as many threads."""
-    killed = continuity.killed(out=tmp_path / "killed", seed=1, **short)
+    killed = continuity.killed(out=tmp_path / "killed", seed=seed, **short)
     assert continuity.changed(undisturbed, killed) == 0.0 and continuity.curves(undisturbed, killed) == 0.0
     assert (undisturbed / "model.safetensors").read_bytes() == (killed / "model.safetensors").read_bytes()
 

@@ -2,16 +2,20 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import groupby
 
 import pytest
 
 from xlam_lib.data.apigen.apis import ApigenError
+from xlam_lib.errors import XlamError
 from xlam_lib.settings import from_command_line, to_arguments
 from xlam_lib.teach.__main__ import main
-from xlam_lib.teach.course import training
+from xlam_lib.teach.course import teach, training
 from xlam_lib.teach.questions import library_of, others, plans, questions
 from xlam_lib.teach.settings import TeachSettings
+from xlam_lib.teach.taught import Taught
+from xlam_lib.train.loop.child import ChildError
 from xlam_lib.train.supervised.settings import LiteSettings
 from xlam_lib.trajectory import read_jsonl
 
@@ -95,3 +99,37 @@ def test_a_wrong_command_ends_in_one_line(tmp_path, capsys):
     assert "needs both --base-url and --model" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["--out", "x"])
+
+
+def test_a_course_with_other_settings_or_tools_is_refused(library, tmp_path):
+    """What is there already would else be taken for what was asked for."""
+    settings = replace(SETTINGS, out=str(tmp_path / "out"), base=str(tmp_path / "no base"))
+    for _ in range(2):  # the questions are made, the training finds no base, twice alike
+        with pytest.raises(ChildError, match="no base"):
+            teach(settings, library)
+    spent = json.loads((tmp_path / "out" / "seconds.json").read_text())
+    assert spent["questions"] > 0 and spent["training"] > 0
+    with pytest.raises(XlamError, match="a course with other lr, seed; give another --out"):
+        teach(replace(settings, lr=1e-3, seed=1), library)
+    with pytest.raises(XlamError, match="a course with other tools"):
+        teach(settings, library_of([f"{SHOP}:weather"]))
+
+
+def test_a_call_to_a_name_that_is_not_offered_is_shown_as_an_error(library, monkeypatch, tmp_path):
+    answers = iter(['{"thought": "", "tool_calls": [{"name": "fly", "arguments": {}}, '
+                    '{"name": "opening_hours", "arguments": {"day": "Friday"}}]}', "Hello there."])  # fmt: skip
+
+    class Model:
+        def __init__(self, folder):
+            assert folder == tmp_path / "model"
+
+        def answers(self, prompts, limit):
+            assert "tire_pressure" in prompts[0]
+            return [next(answers)]
+
+    monkeypatch.setattr("xlam_lib.serve.engines.transformers.Greedy", Model)
+    with Taught(tmp_path, library) as taught:
+        asked = taught.ask("Are you open?")
+        assert "NameError: no function 'fly'" in str(asked)
+        assert str(asked).endswith("opening_hours(day='Friday')\n  -> 9:00 to 18:30")
+        assert str(taught.ask("Hi!")) == "Hello there."

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from xlam_lib.codec import BRIEF_STYLE
 from xlam_lib.data.apigen.apis import Library
 from xlam_lib.endpoint import Progress
 from xlam_lib.errors import XlamError
-from xlam_lib.files import MARKER, is_complete, write_json
+from xlam_lib.files import is_complete, write_json
 from xlam_lib.models.folders import digest
-from xlam_lib.teach.questions import library_of, made_of, questions
+from xlam_lib.teach.questions import digest_of, library_of, questions
 from xlam_lib.teach.settings import TeachSettings
 from xlam_lib.teach.taught import ANSWER
 from xlam_lib.train.loop import child
@@ -35,7 +36,7 @@ from xlam_lib.trajectory import read_jsonl
 
 logger = logging.getLogger(__name__)
 
-DATA, MODEL, REPORT = "data", "model", "report.json"
+DATA, MODEL, COURSE, SPENT, REPORT = "data", "model", "course.json", "seconds.json", "report.json"
 BATCH = 16  # questions of the test that are answered at once
 
 
@@ -69,30 +70,26 @@ def teach(
 
     A `library` may be given instead of names of modules: `teach(settings, Library.of_functions([weather, ...]))`.
     """
-    out, seconds = Path(settings.out), _spent(Path(settings.out))
+    out = Path(settings.out)
     library = library or library_of(settings.tools)
-    began = time.perf_counter()
-    if is_complete(out / DATA):
-        _check_same(out / DATA, made_of(library, settings))
-    else:
+    _check_same(out, {**asdict(settings), "tools": digest_of(library)})
+    if not is_complete(out / DATA):
         logger.info("asking questions about %d tools", len(library))
-        questions(library, settings, out / DATA)
-        seconds["questions"] = time.perf_counter() - began
+        with _timed(out, "questions"):
+            questions(library, settings, out / DATA)
     if not is_complete(out / MODEL):
         logger.info("training %s on them", settings.base)
-        spent = child.run("xlam_lib.train.sft_lite", training(settings), log=out / "training.txt", show=show)
-        seconds["training"] = seconds.get("training", 0.0) + spent
-        write_json(out / REPORT, {"seconds": seconds})
-    began = time.perf_counter()
-    tested = _tested(out, progress)
-    seconds.setdefault("test", time.perf_counter() - began)
+        with _timed(out, "training"):
+            child.run("xlam_lib.train.sft_lite", training(settings), log=out / "training.txt", show=show)
+    with _timed(out, "test"):
+        tested = _tested(out, progress)
     accounting = json.loads((out / DATA / "accounting.json").read_text("utf-8"))
     report = Report(
         accounting["tools"],
         accounting["trained"],
         tested.interval("exact", settings.seed),
         tested.failures(),
-        seconds,
+        _spent(out),
         failure_examples(tested),
     )
     write_json(out / REPORT, asdict(report) | {"settings": asdict(settings)})
@@ -118,13 +115,15 @@ def training(settings: TeachSettings) -> dict[str, Any]:
     }
 
 
-def _check_same(data: Path, expected: dict[str, Any]) -> None:
-    """An XlamError where the questions that are there were made of other tools or settings."""
-    found = json.loads((data / MARKER).read_text("utf-8"))
-    if other := [name for name, value in expected.items() if found.get(name) != value]:
-        raise XlamError(
-            f"{data}: its questions were made with other {', '.join(other)}; give another --out, or remove the folder"
-        )
+def _check_same(out: Path, described: dict[str, Any]) -> None:
+    """An XlamError where what is there was made of other tools or settings; the number of processes may change."""
+    described = {name: value for name, value in described.items() if name not in ("out", "processes")}
+    path = out / COURSE
+    found = json.loads(path.read_text("utf-8")) if path.is_file() else described
+    if other := [name for name, value in described.items() if found.get(name) != value]:
+        raise XlamError(f"{out}: a course with other {', '.join(other)}; give another --out, or remove the folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, described)
 
 
 def _tested(out: Path, progress: Progress | None) -> HeldOut:
@@ -142,7 +141,19 @@ def _tested(out: Path, progress: Progress | None) -> HeldOut:
     )
 
 
+@contextmanager
+def _timed(out: Path, part: str) -> Iterator[None]:
+    """Adds the seconds of a part to those of earlier sittings, also where it is broken off."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        spent = _spent(out)
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / SPENT, spent | {part: spent.get(part, 0.0) + time.perf_counter() - began})
+
+
 def _spent(out: Path) -> dict[str, float]:
-    """Seconds of earlier sittings, by part."""
-    path = out / REPORT
-    return json.loads(path.read_text("utf-8"))["seconds"] if path.is_file() else {}
+    """Seconds of all sittings, by part."""
+    path = out / SPENT
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}

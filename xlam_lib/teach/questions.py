@@ -38,7 +38,6 @@ WHOLE = 12  # so many tools may all stand in a list
 SIZES = (3, 4, 5, 6, 7, 8)  # of a list that has some of them
 BESIDE = (1, 2, 3)  # tools of others in a list that has some
 FOREIGN = 0.6  # of the questions that can't be served: about something else than one's own tools
-OF_QUESTIONS = ("questions", "tests", "questions_per_list", "refusals", "distractors", "model", "seed")
 MORE = 3  # times as many test questions are drawn as are kept, since some come in training, too
 
 
@@ -53,7 +52,7 @@ def questions(library: Library, settings: TeachSettings, folder: Path) -> dict[s
     paths = {name: folder / f"{name}.jsonl" for name in ("train", "test")} | {"accounting": folder / "accounting.json"}
     count = settings.questions or max(AT_LEAST, A_TOOL * len(library))
     accounting: dict[str, Any] = {"tools": [api.name for api in library], "seed": settings.seed}
-    with complete_dir(folder, made_of(library, settings)) as work:
+    with complete_dir(folder, {"questions": count, "tests": settings.tests}) as work:
         train = list(_made(library, settings, "train", count, accounting))
         known = set(map(_question, train))
         tests = _made(library, settings, "test", settings.tests * MORE, accounting)
@@ -67,11 +66,10 @@ def questions(library: Library, settings: TeachSettings, folder: Path) -> dict[s
     return paths
 
 
-def made_of(library: Library, settings: TeachSettings) -> dict[str, Any]:
-    """What questions depend on, as their folder's marker has it: the tools and the settings that are about them."""
+def digest_of(library: Library) -> str:
+    """What tells libraries apart, by what a model learns of them: `digest_of(library)` -> '9f2c81d4a0b3e657'."""
     tools = [[api.tool.to_dict(), list(api.questions)] for api in library]
-    digest = hashlib.sha256(json.dumps(tools, sort_keys=True).encode()).hexdigest()[:16]
-    return {"tools": digest, **{name: getattr(settings, name) for name in OF_QUESTIONS}}
+    return hashlib.sha256(json.dumps(tools, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _made(

@@ -56,9 +56,8 @@ class Taught:
         self.runner.__exit__(kind, error, trace)
 
     def ask(self, question: str) -> Asked:
-        """One question, answered greedily; calls to names that aren't offered are not made."""
+        """One question, answered greedily; a call to a name that isn't offered returns an error."""
         prompt = render_prompt([api.tool for api in self.library], question, style=BRIEF_STYLE)
         answer = parse_answer(self.model.answers([prompt], ANSWER)[0]).answer
-        calls = tuple(call for call in answer.calls if call.name in self.library.by_name)
-        returned = tuple(self.runner.batch([(call.name, call.arguments) for call in calls]))
-        return Asked(question, calls, returned, answer.thought)
+        returned = tuple(self.runner.batch([(call.name, call.arguments) for call in answer.calls]))
+        return Asked(question, answer.calls, returned, answer.thought)

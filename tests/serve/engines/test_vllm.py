@@ -200,8 +200,15 @@ def test_streams_add_up_to_the_same(server, options):
         assert added["message"]["content"] == (whole.message.content or "")
         assert calls_of(added["message"]) == calls_of(whole.message)
         assert added["finish_reason"] == whole.finish_reason
-    deltas = [chunk.choices[0].delta.content for chunk in ask(server, tiny.RESULTS, stream=True) if chunk.choices]
-    assert len([piece for piece in deltas if piece]) > 1  # piece by piece, more of them at once on a busy machine
+
+
+def test_a_stream_comes_piece_by_piece(server):
+    """A server that has to wait for the processor sends several pieces as one, so it gets some tries."""
+    for _ in range(10):
+        deltas = [chunk.choices[0].delta.content for chunk in ask(server, tiny.RESULTS, stream=True) if chunk.choices]
+        if len([piece for piece in deltas if piece]) > 5:
+            return
+    raise AssertionError(f"in ten tries never more than five pieces, at last {deltas}")
 
 
 def test_a_required_call_is_made(server):

@@ -190,7 +190,7 @@ def test_a_source_alone_has_no_loss_of_its_own(base, data, tmp_path):
 def test_sft_and_dpo_log_all_figures(base, data, cases, tmp_path):
     same = {"base": str(base), "processes": 1, "precision": "float32", "log_every": 1}
     out = sft.train(sft.SftSettings(data=str(data), out=str(tmp_path / "sft"), samples=16, **same))
-    assert all(set(entry) >= FIGURES and 0.1 < entry["read"] <= 1 for entry in read_log(out))
+    assert all(set(entry) >= FIGURES and 0.3 < entry["read"] < 0.6 for entry in read_log(out))
     made = build(grade(cases, [case.completion for case in cases]), held_out=0.3)
     few = [[one for one in made if one.split == split][:8] for split in ("train", "held_out")]
     write_pairs(tmp_path / "pairs.jsonl", [*few[0], *few[1]])
