@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 from dataclasses import replace
 
@@ -150,6 +151,26 @@ def test_groups_of_one_opening_are_drawn_side_by_side_each_row_as_often():
     assert [row % 4 for row in drawn] != sorted(row % 4 for row in drawn), "in another order each pass"
     alone = order_together(list(range(160)), [10] * 160, 8, 320, seed=3)
     assert order_together(list(range(160)), [10] * 160, 8, 320, seed=3, openings=list(range(160))) == alone
+
+
+def test_a_part_of_a_pass_has_whole_lists_and_as_much_of_each_source():
+    """800 questions about 200 lists from two sources, one drawn nine times as often; 200 of them are read."""
+    openings, sources = [number // 4 for number in range(800)], ["rare"] * 400 + ["often"] * 400
+    rng = random.Random(5)
+    drawn_by_source = {name: rng.sample([r for r in range(800) if sources[r] == name], 400) for name in set(sources)}
+    order = [drawn_by_source["rare" if number % 10 == 0 else "often"].pop() for number in range(400)]
+    passes = iter([[[row] for row in order]])
+    drawn = order_together(list(range(800)), [10] * 800, 8, 200, 3, passes, openings, sources)
+    assert len(set(drawn)) == 200
+    assert (
+        Counter(sources[row] for row in drawn)
+        == Counter(sources[row] for row in order[:200])
+        == {"rare": 20, "often": 180}
+    )
+    halves = [{openings[row] for row in drawn[at : at + 4]} for at in range(0, 200, 4)]
+    assert sum(len(half) for half in halves) < 1.6 * len(halves), "apart, almost every row would have a list of its own"
+    one_source = order_together(list(range(400)), [10] * 400, 8, 80, seed=3, openings=openings[:400])
+    assert all(len({openings[row] for row in one_source[at : at + 4]}) == 1 for at in range(0, 80, 4))
 
 
 def test_a_list_with_many_questions_fills_parts_and_keeps_trajectories_whole():

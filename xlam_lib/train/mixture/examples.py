@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -117,6 +117,7 @@ def order_together(
     seed: int,
     passes: Passes | None = None,
     openings: Sequence[Hashable] | None = None,
+    sources: Sequence[str] | None = None,
 ) -> list[int]:
     """Which rows to draw, in order, `samples` in all: rows of a group stay together, so that a trie saves reading them.
 
@@ -124,7 +125,8 @@ def order_together(
     larger; two parts that take about the same time make a batch, so that two processes do equal work, and the batches
     are shuffled. The order depends on nothing but the arguments. Which groups a pass draws may be given
     (`inputs.Draws`), each as its rows; it is every group once otherwise. Groups of the same opening, such as questions
-    about one list of tools, stand side by side, as many as make a part: then the list is read once for all of them.
+    about one list of tools, stand side by side, as many as make a part: then the list is read once for all of them. A
+    pass that is not drawn whole has whole lists, too, and of each source as many rows as it would have otherwise.
     Example: `order_together(["a", "b", "a", "b"], [5, 9, 5, 9], 4, 4, seed=0)` -> [0, 2, 1, 3]
     """
     rng, drawn, rest = random.Random(seed), [], []
@@ -135,11 +137,11 @@ def order_together(
     while len(drawn) + len(rest) < samples:
         parts, left = [], samples - len(drawn) - len(rest)
         found = next(passes) if passes else [together[name] for name in rng.sample(list(together), len(together))]
-        kept = []
-        for rows in found:
-            kept += [rows[:left]] if left else []
-            left -= len(rows[:left])
-        for rows in beside(kept, openings, size) if openings else kept:
+        kept = list(_first(found, {None: left}))
+        if openings:
+            due = Counter(sources[row] if sources else None for rows in kept for row in rows)
+            kept = list(_first(beside(found, openings, size), due, sources))
+        for rows in kept:
             parts += [rows[at : at + size] for at in range(0, len(rows), size)]
         full, leftover = _filled(parts, size)
         full.sort(key=lambda part: _work(part, groups, lengths))
@@ -148,6 +150,18 @@ def order_together(
         rng.shuffle(batches)
         drawn += [row for rows in batches for row in rows]
     return drawn + rest
+
+
+def _first(
+    groups: Iterable[list[int]], due: Mapping[Hashable, int], sources: Sequence[str] | None = None
+) -> Iterator[list[int]]:
+    """The first groups, the last one cut, with as many rows of each source as are `due`."""
+    left = dict(due)
+    for rows in groups:
+        source = sources[rows[0]] if sources else None
+        if rows := rows[: left.get(source, 0)]:
+            left[source] -= len(rows)
+            yield rows
 
 
 def beside(groups: Iterable[list[int]], openings: Sequence[Hashable], size: int) -> list[list[int]]:

@@ -69,7 +69,8 @@ def _for_tries(settings: SftSettings, rows: list[Example], samples: int) -> Data
     """The rows in the order in which they are drawn, those of a trajectory together, and of one list of tools."""
     groups, lengths = [row.trajectory_id for row in rows], [len(row.input_ids) for row in rows]
     passes, openings = _draws(settings, rows).passes(), [row.opening or row.trajectory_id for row in rows]
-    drawn = order_together(groups, lengths, settings.batch_size, samples, settings.seed, passes, openings)
+    sources = [row.source for row in rows]
+    drawn = order_together(groups, lengths, settings.batch_size, samples, settings.seed, passes, openings, sources)
     columns = {
         "input_ids": [list(rows[i].input_ids) for i in drawn],
         "labels": [rows[i].labels for i in drawn],
