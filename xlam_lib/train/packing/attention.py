@@ -24,6 +24,7 @@ SIZE = 200  # queries of a block
 # nodes of a trie; longer ones are read by their ancestors. float32: as fast from 600 nodes on. bfloat16: a sixth slower
 # for one trajectory of 2,600 nodes or one sample of 4,096, as fast for two trajectories joined, and no weights are kept
 LONG = 2048
+KEPT = 2e8  # attention weights of a trie that all layers keep for the way back, at most; SmolLM2's 270 heads: 860 nodes
 Blocks = list[torch.Tensor]  # of one trie: (queries, keys up to the last of them) booleans, which of them are hidden
 
 
@@ -88,12 +89,16 @@ def causal_blocks(
     return found.transpose(1, 2).contiguous(), None
 
 
-def row_of_tries(exit: torch.Tensor, starts: Sequence[int], scored: torch.Tensor | None = None) -> dict[str, Any]:
+def row_of_tries(
+    exit: torch.Tensor, starts: Sequence[int], scored: torch.Tensor | None = None, heads: int = 1
+) -> dict[str, Any]:
     """What `causal_blocks` is given of a row of tries: where each node's subtree ends, and where each trie begins.
 
-    In the last layer only the nodes `scored` (in order, at least one) are queries, if that is given.
+    In the last layer only the nodes `scored` (in order, at least one) are queries, if that is given. `heads` are those
+    of all layers together.
     """
-    long = max(end - start for start, end in pairwise([*starts, len(exit)])) > LONG
+    longest = max(end - start for start, end in pairwise([*starts, len(exit)]))
+    long = longest > LONG or heads * longest**2 > KEPT
 
     def of(nodes: torch.Tensor | None) -> Seen:
         if long:

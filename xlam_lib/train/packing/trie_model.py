@@ -98,7 +98,9 @@ def _outputs(backbone: torch.nn.Module, row: Mapping[str, torch.Tensor], **more:
     """What the model gives of all nodes; there may be more behind them (FlexAttention)."""
     implementation, mask = backbone.config._attn_implementation, {}
     if implementation == attention.NAME:
-        mask = attention.row_of_tries(row["trie_exit"][0], row["trie_starts"].tolist(), more.pop("scored", None))
+        config = backbone.config.get_text_config()
+        heads = config.num_attention_heads * config.num_hidden_layers
+        mask = attention.row_of_tries(row["trie_exit"][0], row["trie_starts"].tolist(), more.pop("scored", None), heads)
         mask |= {"attention_mask": None, "longest": int(row["trie_depth"].max()) + 1}
     elif implementation == "sdpa":
         mask = {"attention_mask": allowed(row["trie_exit"])[:, None]}
