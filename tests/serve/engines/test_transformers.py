@@ -1,8 +1,12 @@
+import os
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xlam_lib.models import checkpoint
 from xlam_lib.models.tokens import encode
-from xlam_lib.serve.engines.transformers import Greedy
+from xlam_lib.serve.engines.transformers import FEW, SHARED, Greedy, batches
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,38 @@ def test_batches_answer_as_one_by_one(base, prompts, batch_size):
     for one, ids in zip(decoded, expected, strict=True):
         assert one.truncated == (ids[-1] != end)
         assert one.text == greedy.tokenizer.decode([token for token in ids if token != end])
+
+
+def test_what_prompts_begin_with_alike_is_read_once(base, prompts):
+    """Answers and lengths are those of one by one, and so many tokens less are read."""
+    greedy, read = Greedy(base, 4, device="cpu"), []
+    opening = (prompts[0] * 2)[:800]
+    asked = [opening + prompt[-60:] for prompt in prompts[:4]]
+    rows = encode(greedy.tokenizer, [f"{greedy.wrapper[0]}\n{prompt}" for prompt in asked])
+    greedy.model.register_forward_pre_hook(
+        lambda _, __, given: read.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    decoded = greedy.decode(asked, max_new_tokens=6)
+    shared = len(os.path.commonprefix(rows))
+    assert shared > 200 and read[0] >= shared - 1
+    assert sum(read[:2]) < sum(map(len, rows)) / 2
+    for one, prompt in zip(decoded, asked, strict=True):
+        assert one.text == greedy.tokenizer.decode(alone(greedy, prompt, 6))
+
+
+@given(
+    lists=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), min_size=1, max_size=40),
+    size=st.integers(1, 12),
+)
+def test_each_row_is_in_one_batch_and_those_of_a_list_together(lists, size):
+    rows = [[first] * SHARED + [9] * rest + [number] for number, (first, rest) in enumerate(lists)]
+    made = batches(rows, size)
+    assert sorted(row for batch in made for row in batch) == list(range(len(rows)))
+    assert all(0 < len(batch) <= size for batch in made)
+    for first in {first for first, _ in lists}:
+        same = {number for number, one in enumerate(lists) if one[0] == first}
+        if len(same) >= FEW:
+            assert sum(bool(same & set(batch)) for batch in made) == -(-len(same) // size)
 
 
 def test_an_answer_that_does_not_end_is_reported(base, prompts, caplog):

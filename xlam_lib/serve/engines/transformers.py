@@ -2,14 +2,16 @@
 
     answers = Greedy("runs/quickstart/sft").answers(prompts)
 
-Prompts are sorted by length and decoded in left-padded batches with a key-value cache; a row that has ended leaves its
-batch. Padding changes the order of additions, so a logit may differ in its last digits from decoding one by one; the
-chosen token differs only where two logits are equal to about 1e-5. Same prompts, same threads: same answers.
+Prompts about the same tools are decoded together, all others sorted by length, in left-padded batches with a key-value
+cache; what the rows of a batch begin with alike is read once, and one that has ended leaves it. Padding changes the
+order of additions, so a logit may differ in its last digits from decoding one by one; the chosen token differs only
+where two logits are equal to about 1e-5. Same prompts, same threads: same answers.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,9 @@ from xlam_lib.models import checkpoint, load
 from xlam_lib.models.tokens import encode
 
 logger = logging.getLogger(__name__)
+
+SHARED = 64  # tokens that rows must begin with alike to be read once: a pass of its own costs about as much
+FEW = 4  # rows with the same tools that are a batch of their own
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ class RoomyLayer(DynamicLayer):
         super().batch_select_indices(indices)
         self.room = None
 
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        super().batch_repeat_interleave(repeats)
+        self.room = None
+
 
 class Greedy:
     """A checkpoint that answers: `Greedy("runs/quickstart/sft", batch_size=32)`; needs no chat template to be saved."""
@@ -93,17 +102,17 @@ class Greedy:
                 f"a prompt of {longest - max_new_tokens} tokens and {max_new_tokens} new ones exceed the model's "
                 f"context of {limit}; leave out long prompts or lower max_new_tokens"
             )
-        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
         generated: list[list[int]] = [[] for _ in rows]
         with torch.inference_mode():
-            for start in range(0, len(order), self.batch_size):
+            answered = 0
+            for batch in batches(rows, self.batch_size):
                 if progress is not None:
-                    progress(start, len(order))
-                batch = order[start : start + self.batch_size]
+                    progress(answered, len(rows))
+                answered += len(batch)
                 for row, ids in zip(batch, self._batch([rows[row] for row in batch], max_new_tokens), strict=True):
                     generated[row] = ids
         if progress is not None:
-            progress(len(order), len(order))
+            progress(len(rows), len(rows))
         answers = [decoded(self.tokenizer, ids) for ids in generated]
         cut = sum(one.truncated for one in answers)
         if cut:
@@ -114,6 +123,24 @@ class Greedy:
         return continued(
             self.model, rows, max_new_tokens, self.tokenizer.eos_token_id, lambda logits: logits.argmax(-1)
         )
+
+
+def batches(rows: Sequence[Sequence[int]], size: int) -> list[list[int]]:
+    """Indices of the rows to decode together: those that are alike in their first half, all others by length.
+
+    Example: `batches([[7] * 90 + [1], [5], [7] * 90 + [2], [6, 6]], 2)` -> [[0, 2], [1, 3]]
+    """
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    runs: list[list[int]] = []
+    for row in order:
+        alike = _alike(rows[runs[-1][-1]], rows[row]) if runs else 0
+        if runs and alike >= SHARED and 2 * alike >= len(rows[row]):
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    full = [run for run in runs if len(run) >= min(FEW, size)]
+    rest = sorted((row for run in runs if len(run) < min(FEW, size) for row in run), key=lambda row: len(rows[row]))
+    return [run[start : start + size] for run in [*full, rest] for start in range(0, len(run), size)]
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Decoded:
@@ -136,11 +163,13 @@ def continued(
     With `copies` a row is read once and continued several times, the answers to a row one after another.
     Example: `continued(model, [[5, 6], [7]], 9, 0, choose, copies=[2, 1])` -> [[8, 0], [9, 9, 0], [0]]
     """
-    width, device = max(map(len, rows)), model.device
+    device, cache = model.device, Cache(layer_class_to_replicate=RoomyLayer)
+    shared = _read_shared(model, rows, cache)
+    rows = [row[shared:] for row in rows]
+    width = max(map(len, rows))
     ids = torch.tensor([[eos_token_id] * (width - len(row)) + row for row in rows], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache = Cache(layer_class_to_replicate=RoomyLayer)
+    mask = torch.tensor([[1] * shared + [0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
     first = [row for row, times in enumerate(copies) for _ in range(times)] if copies else []
     generated: list[list[int]] = [[] for _ in first or rows]
     alive = list(range(len(generated)))
@@ -171,3 +200,20 @@ def continued(
         ids, positions = chosen[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
     return generated
+
+
+def _read_shared(model: PreTrainedModel, rows: list[list[int]], cache: Cache) -> int:
+    """Reads what all rows begin with alike into the cache, once for all; returns how many tokens that is, or 0."""
+    first, last = min(rows), max(rows)
+    ends = _alike(first[:-1], last[:-1])  # of each row a token is left, to go on from
+    if len(rows) == 1 or ends < SHARED:
+        return 0
+    ids = torch.tensor([first[:ends]], device=model.device)
+    model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    cache.batch_repeat_interleave(len(rows))
+    return ends
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two rows begin with alike: `_alike([1, 2, 3], [1, 2, 4])` -> 2."""
+    return len(os.path.commonprefix([one, other]))
