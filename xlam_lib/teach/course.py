@@ -109,6 +109,7 @@ def training(settings: TeachSettings) -> dict[str, Any]:
         "max_length": settings.max_length,
         "row_tokens": settings.max_length,
         "seed": settings.seed,
+        "precision": settings.precision,
         "processes": settings.processes or default_processes(),
         "save_every": 5,
         "log_every": 1,

@@ -6,6 +6,7 @@ TeachSettings(("my_tools", "petstore.yaml"), "runs/mine", base="tiny")
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from xlam_lib.settings import COUNT, NOT_NEGATIVE, POSITIVE, SEED, SHARE, option
 
@@ -27,5 +28,8 @@ class TeachSettings:
     lr: float = option(5e-4, "peak learning rate", within=POSITIVE)
     lists_per_step: int = option(2, "lists of tools a step of the training reads", within=COUNT)
     max_length: int = option(3072, "samples of more tokens are left out, and counted", within=COUNT)
+    precision: Literal["auto", "float32", "bfloat16"] = option(
+        "float32", "bfloat16 is faster on a GPU, and on a CPU with instructions for tiles (AMX)"
+    )
     processes: int = option(0, "processes that train (0: two where there are two cores)", within=NOT_NEGATIVE)
     seed: int = option(0, "of questions, order and test", within=SEED)
