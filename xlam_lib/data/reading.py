@@ -47,7 +47,7 @@ __all__ = ["Raw", "ReadError", "data_files", "is_lines", "matches", "read_lines"
 NO_RECORD = "a text in which no record begins"
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".traj", *TABLES)
 ONE_VALUE = (".json", ".traj")  # a list or an object a file, as a rule; the others have a value a line
-Split = Callable[[str], Iterator[tuple[int, dict[str, Any]]]]
+Split = Callable[[str], Iterator[tuple[int, dict[str, Any] | str]]]
 KINDS = ".json, .jsonl, .ndjson or .traj (also .gz), .parquet or .arrow"
 BOMS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -122,6 +122,7 @@ def read_lines(path: str | Path, start: int, end: int, number: int) -> Iterator[
 def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
     """The records of a plain-text file, a log or transcript; `split(text)` of its source yields (line, record) of each.
 
+    Where one of several can't be read it yields (line, what is wrong with it) instead, and that costs the one alone.
     A file that is not UTF-8, or not JSON where its source expects that, or whose gzip stream breaks off, is one
     quarantined entry, since a record that is cut off can't be told from a short one:
     `next(read_text("episodes.txt", webshop.split)).line` -> 1. A text in which `split` finds no record, or over which
@@ -131,23 +132,30 @@ def read_text(path: str | Path, split: Split) -> Iterator[Raw | Loss]:
     if isinstance(text, Loss):
         yield text
         return
-    records, last = split(text), Raw({}, str(path), 0)
+    records, last, line = split(text), Raw({}, str(path), 0), 0
 
-    def following(before: Raw) -> Raw | Loss | None:
+    def following(before: Raw) -> tuple[Raw | Loss] | Loss | None:
         try:
             line, record = next(records, (0, None))
         except json.JSONDecodeError as error:  # of a source whose text files are JSON
             return Loss("quarantined", before.file, error.lineno, f"not JSON: {error}")
-        return None if record is None else Raw(record, before.file, line)
+        if record is None:
+            return None
+        return (Raw(record, before.file, line) if isinstance(record, dict) else broken(line, record),)
+
+    def broken(line: int, why: str) -> Loss:
+        return Loss("quarantined", str(path), line, why)
 
     while (found := attempt(following, last)) is not None:
-        yield found
-        if isinstance(found, Loss):
+        if isinstance(found, Loss):  # of the whole text, from here on
+            yield found
             return
-        last = found
-    if not text.strip() and not last.line:
-        yield Loss("quarantined", str(path), 0, "the file is empty")
-    elif not last.line:
+        (one,) = found
+        yield one
+        line, last = one.line, one if isinstance(one, Raw) else last
+    if not text.strip() and not line:
+        yield broken(0, "the file is empty")
+    elif not line:
         yield Loss("dropped", str(path), 0, NO_RECORD, f"it begins {text.strip()[:80]!r}")
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import json
 import re
 import zlib
@@ -132,6 +133,14 @@ class Stream:
         return self.loss(line, f"a record must be a JSON object, found {type(value).__name__}")
 
 
+class _Held(Stream):
+    """A text as a stream."""
+
+    def __init__(self, text: str) -> None:
+        self.path, self.name, self.fault, self.head = Path(), "", "", None
+        self.raw = self.file = io.BytesIO(text.encode("utf-8"))
+
+
 def skip_line(file: BinaryIO) -> int:
     """Moves to the end of a line, however long it is, and returns how many bytes that were: `skip_line(file)` -> 80."""
     size = 0
@@ -164,6 +173,15 @@ def list_elements(stream: Stream) -> Iterator[Raw | Loss]:
         else:
             return
     yield from islice(_one_by_one(stream), count, None)
+
+
+def elements_of(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """(line, object) of each element of a list that is held as text, or (line, what is wrong with it).
+
+    Example: `list(elements_of('[{"a": 1}, {"a": }]'))` -> [(1, {"a": 1}), (1, "not JSON: Expecting value at ...")]
+    """
+    for found in _one_by_one(_Held(text)):
+        yield found.line, found.value if isinstance(found, Raw) else found.reason
 
 
 def _placed(elements: list[msgspec.Raw], data: bytes) -> Iterator[tuple[msgspec.Raw, int]]:

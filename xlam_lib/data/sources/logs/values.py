@@ -16,6 +16,7 @@ from typing import Any
 
 from xlam_lib.data.accounting import Drop
 from xlam_lib.data.formats.base import as_reward
+from xlam_lib.data.streams import elements_of
 from xlam_lib.trajectory import Outcome
 
 SPACE = re.compile(r"[ \t\r\n]*")
@@ -63,14 +64,19 @@ def outcome_of(record: dict[str, Any], termination: str = "unknown", checks: dic
     return Outcome(success, reward, termination, checks or {})
 
 
-def split_list(text: str, belongs: Callable[[Any], bool], key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def split_list(text: str, belongs: Callable[[Any], bool], key: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """(line, record) of a JSON file: a list, or lines, of nothing but what `belongs` together are one, under `key`.
 
     Any others are records, each with its line; what is no object among them becomes {key: [it]}, for the converter to
-    say what it is. Text that isn't JSON raises ValueError.
+    say what it is. A record among others that isn't JSON becomes (line, what is wrong with it). A run of which a part
+    can't be read, and text that isn't JSON at all, raise ValueError.
     """
     start = SPACE.match(text).end()
-    values = list(_elements(text, start))
+    try:
+        values = list(_elements(text, start))
+    except json.JSONDecodeError as error:
+        yield from _readable(text, start, belongs, error)
+        return
     several = text.startswith("[", start) or len(values) > 1
     if several and values and all(belongs(value) for _, value in values):
         yield 1 + text[:start].count("\n"), {key: [value for _, value in values]}
@@ -79,6 +85,27 @@ def split_list(text: str, belongs: Callable[[Any], bool], key: str) -> Iterator[
     for at, value in values:
         line, counted = line + text.count("\n", counted, at), at
         yield line, value if isinstance(value, dict) else {key: [value]}
+
+
+def _readable(
+    text: str, start: int, belongs: Callable[[Any], bool], error: json.JSONDecodeError
+) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The records beside those that aren't JSON, and what is wrong with these."""
+    values = list(elements_of(text) if text.startswith("[", start) else _lines(text))
+    records = [value for _, value in values if isinstance(value, dict)]
+    if not records or all(map(belongs, records)):
+        raise error
+    yield from values
+
+
+def _lines(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The same of a text with a record on each line; nothing where a line doesn't begin one."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    for number, line in lines if all(line.startswith("{") for _, line in lines) else ():
+        try:
+            yield number, json.loads(line, parse_constant=str)
+        except json.JSONDecodeError as error:
+            yield number, f"not JSON: {error.msg} at character {error.pos + 1} of the line"
 
 
 def _elements(text: str, at: int) -> Iterator[tuple[int, Any]]:
