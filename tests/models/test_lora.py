@@ -211,6 +211,23 @@ def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path
         load.load_model(moved)
 
 
+@pytest.mark.parametrize(
+    ("name", "source", "on_hub"),
+    [
+        ("smollm2-135m", "package", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("smollm2-135m", "hub", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("ORG/NAME", "hub", "ORG/NAME"),
+    ],
+)
+def test_a_fetched_base_is_named_as_the_hub_does(settings, monkeypatch, name, source, on_hub):
+    """No path of this machine leaves it with an adapter."""
+    made = lora.attach(model(), settings)
+    monkeypatch.setattr(adapters.bases, "name_of", lambda _: (name, source))
+    info = json.loads(adapters.base_of(made, settings)["base.json"])
+    assert (info["path"], info["name"], info["source"]) == (name, name, source)
+    assert made.peft_config["default"].base_model_name_or_path == on_hub
+
+
 def test_a_broken_off_run_ends_in_the_same_adapter(trained, settings, monkeypatch):
     cut, original, steps = replace(settings, out=settings.out + "-cut"), runner.GuardedTrainer.training_step, []
 
@@ -265,7 +282,7 @@ def test_a_base_of_four_bits_trains_and_merges_into_dequantised_weights(settings
     near = 1e-3 if precision == "float32" else 0.2
     torch.testing.assert_close(merged, learnt, rtol=near, atol=near)
     plain = replace(chosen, quantize="none")
-    (out / "base.json").write_text(adapters.base_of(plain)["base.json"])  # merged into what it was not trained on
+    (out / "base.json").write_text(adapters.base_of(None, plain)["base.json"])  # merged into what it was not trained on
     assert (logits(load.load_model(out), tokenizer) - merged).abs().max() > 2 * near
 
 

@@ -40,15 +40,21 @@ COPIED = (
 )  # of the training, beside the merged weights
 
 
-def base_of(settings: Any) -> dict[str, str]:
-    """The text of `base.json` by its name, for the folder that a run with these settings saves; {} without adapters."""
+def base_of(model: Any, settings: Any) -> dict[str, str]:
+    """The text of `base.json` by its name, for the folder that a run with these settings saves; {} without adapters.
+
+    peft's own file names the base as the hub does, where it was fetched: a path of this machine is of no use elsewhere.
+    """
     if not settings.lora_rank:
         return {}
     from xlam_lib.models.load import BASE, base_dtype
 
     name, source = bases.name_of(settings.base)
+    if source:
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = bases.known()[name].hub if name in bases.known() else name
     facts = {
-        "path": os.path.relpath(settings.base, settings.out),
+        "path": name if source else os.path.relpath(settings.base, settings.out),
         "digest": digest(settings.base),
         "quantize": settings.quantize,
         "dtype": base_dtype(settings),

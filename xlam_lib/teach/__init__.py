@@ -1,4 +1,4 @@
-"""Teach a model your own tools: Python functions or an OpenAPI document in, a model that calls them out.
+"""Teach a model your own tools: Python functions or an OpenAPI document in, a model that calls them out (notebook 07).
 
     settings.py    what can be set
     questions.py   questions about the tools, written, executed and checked; some kept for the test

@@ -1,4 +1,4 @@
-"""The command:
+"""The command (notebook 07 does the same step by step):
 
     python -m xlam_lib.teach my_tools --out runs/mine
     python -m xlam_lib.teach my_tools petstore.yaml --base tiny --out runs/mine

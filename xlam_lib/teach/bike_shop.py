@@ -1,4 +1,4 @@
-"""Ten tools of a little bike shop, to be taught as an example; your own functions need no more than these have.
+"""Ten tools of a little bike shop, to be taught in notebook 07; your own functions need no more than these have.
 
     python -m xlam_lib.teach xlam_lib.teach.bike_shop --out runs/bike_shop
 

@@ -1,4 +1,4 @@
-"""The whole course: questions about the tools, training on them, a test with held-out questions.
+"""The whole course: questions about the tools, training on them, a test with held-out questions (notebook 07).
 
     report = teach(TeachSettings(("my_tools",), "runs/mine"), show=print)
     report.exact            # Interval(mean=0.93, low=0.88, high=0.97, n=100)

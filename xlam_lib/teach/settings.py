@@ -1,4 +1,4 @@
-"""The options of `python -m xlam_lib.teach`; nothing here loads torch.
+"""The options of `python -m xlam_lib.teach` (notebook 07); nothing here loads torch.
 
 TeachSettings(("my_tools", "petstore.yaml"), "runs/mine", base="tiny")
 """

@@ -1,4 +1,4 @@
-"""A model that was taught, to try it by hand: questions in, calls and what they return out.
+"""A model that was taught, to try it by hand: questions in, calls and what they return out (notebook 07).
 
     with Taught("runs/mine", library_of(["my_tools"])) as taught:
         print(taught.ask("Is the Falcon 3 in stock in size M?"))     # check_stock(model='Falcon 3', size='M')

@@ -7,7 +7,7 @@ A function has example questions where its docstring has a section "Questions:",
 {city}[ on {date}]?": a part in brackets is there when the optional argument in it is given), or an operation of an
 OpenAPI document a list "x-questions". They teach best, as users know how they ask. Without them, the description's
 first sentence becomes an order or a question, values take the place of the words that name them ("a city"), and the
-other arguments stand behind it. Used by `generator.py` (notebook 01, and `xlam_lib.teach`).
+other arguments stand behind it. Used by `generator.py` (notebooks 01 and 07).
 """
 
 from __future__ import annotations

@@ -56,9 +56,10 @@ def train(settings: DpoSettings) -> Path:
         preferences = measure(trainer, pairs["held_out"], settings.beta)
         if state().is_main_process:
             files = runner.files(work, "xlam_lib.train.dpo", settings, mixture=info["mixture"], mask=asdict(mask))
-            files |= {HELD_OUT: to_json(preferences) + "\n", **adapters.base_of(settings)}
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            files |= {HELD_OUT: to_json(preferences) + "\n", **adapters.base_of(model, settings)}
             files |= card.files(card.origin(settings.base), described, info, preferences)
-            checkpoint.save(out, trainer.accelerator.unwrap_model(trainer.model), tokenizer, None, files, info)
+            checkpoint.save(out, model, tokenizer, None, files, info)
             logger.info("held-out pairs: %s", preferences["all"])
     return out
 

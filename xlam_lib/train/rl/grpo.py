@@ -56,9 +56,9 @@ def train(settings: GrpoSettings) -> Path:
         info |= {"seconds": round(seconds, 1), "steps": trainer.state.global_step}
         if state().is_main_process:
             record = {"mixture": prompts.mixture, "prompts": asdict(report), "answers": answers_of(read_log(work))}
-            files = runner.files(work, "xlam_lib.train.grpo", settings, **record) | adapters.base_of(settings)
-            files |= card.files(card.origin(settings.base, card.sources(settings.data)), described, info)
             model = trainer.accelerator.unwrap_model(trainer.model)
+            files = runner.files(work, "xlam_lib.train.grpo", settings, **record) | adapters.base_of(model, settings)
+            files |= card.files(card.origin(settings.base, card.sources(settings.data)), described, info)
             checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
     return out
 

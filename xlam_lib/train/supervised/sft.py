@@ -59,8 +59,8 @@ def train(settings: SftSettings) -> Path:
             final = replace(settings, samples=samples, seconds=0.0) if settings.seconds else settings
             files = runner.files(work, "xlam_lib.train.sft", final, mixture=info["mixture"], mask=asdict(mask))
             origin = card.origin(settings.base, card.sources(settings.data))
-            files |= adapters.base_of(settings) | card.files(origin, described, info)
             model = trainer.accelerator.unwrap_model(trainer.model)
+            files |= adapters.base_of(model, settings) | card.files(origin, described, info)
             checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
     return out
 
