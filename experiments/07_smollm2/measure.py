@@ -53,7 +53,7 @@ def main() -> int:
 def measure(given: argparse.Namespace) -> None:
     folder = base(given.model)
     model, weights = Greedy(folder, given.batch_size), digest(folder)
-    data, progress = given.out / "data", Counted("answers")
+    data = given.out / "data"
 
     def answers(prompts: list[str]) -> list[str]:
         return model.answers(prompts, ANSWER)
@@ -61,7 +61,7 @@ def measure(given: argparse.Namespace) -> None:
     if given.examples:
         shots = examples_of(read_jsonl(data / "train.jsonl"), BRIEF_STYLE, KINDS[: given.examples])
         answers = with_examples(answers, shots, model.tokenizer.eos_token, *model.wrapper)
-    kept = {"model": f"{weights} {given.examples}", "progress": progress}
+    asked = f"{weights} {given.examples}"  # tells these answers from another model's
     found: dict[str, Any] = {"bfcl": {}, "bfcl_counts": {}, "heldout": {}, "intervals": {}}
     for category in given.categories:
         task = Bfcl(
@@ -73,7 +73,7 @@ def measure(given: argparse.Namespace) -> None:
             CONTEXT,
         )
         path = given.out / "answers" / f"{given.name}.{category}.{given.per_category}.jsonl"
-        result = evaluate.offline(task, answers, path=path, **kept)
+        result = evaluate.offline(task, answers, path=path, model=asked, progress=Counted(category))
         score = task.category_scores(result)[category]
         print(table({category: score}), flush=True)
         found["bfcl"][category] = score.accuracy
@@ -83,7 +83,7 @@ def measure(given: argparse.Namespace) -> None:
     for split in ("seen", "unseen") if given.heldout else ():
         task = HeldOutTask(list(read_jsonl(data / f"test_{split}.jsonl"))[: given.heldout], BRIEF_STYLE)
         path = given.out / "answers" / f"{given.name}.{split}.{given.heldout}.jsonl"
-        result = evaluate.offline(task, answers, path=path, **kept)
+        result = evaluate.offline(task, answers, path=path, model=asked, progress=Counted(split))
         print(split, result.interval("exact", SEED), result.failures(), flush=True)
         found["heldout"][f"{split}_exact"] = result.mean("exact")
         found["heldout"][f"{split}_failures"] = result.failures()
