@@ -15,7 +15,13 @@ PARTS = {
     openhands: {"action": "run", "args": {}},
 }
 GOOD = [json.dumps({"name": name, "runs": [{"x": 1}]}) for name in ("first", "second")]
-BROKEN = ['{"name": }', '{"name": "b", "runs": [{"x": 1, }]}', '{"a": "b" "c": 1}', "{x}"]
+BROKEN = [
+    '{"name": }',
+    '{"name": "b", "runs": [{"x": 1, }]}',
+    '{"a": "b" "c": 1}',
+    "{x}",
+    '{"a": ' + "[" * 20_000 + "]" * 20_000 + "}",
+]
 
 
 def found(tmp_path, text, source):
@@ -25,7 +31,7 @@ def found(tmp_path, text, source):
 
 
 @pytest.mark.parametrize("between", [", ", ",\n", ",\n  "])
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda text: text[:20])
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.SOURCE.name)
 def test_a_broken_element_of_a_list_costs_itself(tmp_path, source, broken, between):
     first, lost, last = found(tmp_path, f"[{between[1:]}{between.join([GOOD[0], broken, GOOD[1]])}]", source)
@@ -36,8 +42,8 @@ def test_a_broken_element_of_a_list_costs_itself(tmp_path, source, broken, betwe
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.SOURCE.name)
 def test_a_broken_line_among_lines_costs_itself(tmp_path, source):
-    rows = found(tmp_path, "\n".join([GOOD[0], BROKEN[0], "", GOOD[1], ""]), source)
-    assert [(row.line, isinstance(row, Raw)) for row in rows] == [(1, True), (2, False), (4, True)]
+    rows = found(tmp_path, "\n".join([GOOD[0], BROKEN[0], "", GOOD[1], BROKEN[-1]]), source)
+    assert [(row.line, isinstance(row, Raw)) for row in rows] == [(1, True), (2, False), (4, True), (5, False)]
     assert rows[1].reason == "not JSON: Expecting value at character 10 of the line"
 
 

@@ -74,7 +74,7 @@ def split_list(text: str, belongs: Callable[[Any], bool], key: str) -> Iterator[
     start = SPACE.match(text).end()
     try:
         values = list(_elements(text, start))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         yield from _readable(text, start, belongs, error)
         return
     several = text.startswith("[", start) or len(values) > 1
@@ -88,7 +88,7 @@ def split_list(text: str, belongs: Callable[[Any], bool], key: str) -> Iterator[
 
 
 def _readable(
-    text: str, start: int, belongs: Callable[[Any], bool], error: json.JSONDecodeError
+    text: str, start: int, belongs: Callable[[Any], bool], error: Exception
 ) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """The records beside those that aren't JSON, and what is wrong with these."""
     values = list(elements_of(text) if text.startswith("[", start) else _lines(text))
@@ -106,6 +106,8 @@ def _lines(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
             yield number, json.loads(line, parse_constant=str)
         except json.JSONDecodeError as error:
             yield number, f"not JSON: {error.msg} at character {error.pos + 1} of the line"
+        except RecursionError as error:
+            yield number, f"not JSON: {error}"
 
 
 def _elements(text: str, at: int) -> Iterator[tuple[int, Any]]:
