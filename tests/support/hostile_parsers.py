@@ -46,6 +46,7 @@ from xlam_lib.data.sources.agents.agentinstruct_grammars import ENVIRONMENTS
 from xlam_lib.data.sources.calls import toolace
 from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
+from xlam_lib.data.streams import elements_of
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -191,6 +192,7 @@ PARSERS: list[tuple[Any, Parser]] = [
     (toolace.split_system, toolace.split_system),
     (toolalpaca_tools.described, toolalpaca_tools.described),
     (split_list, lambda text: list(split_list(text, lambda value: True, "x"))),
+    (elements_of, lambda text: list(elements_of(text))),
     *(
         (module.split, lambda text, split=module.split: list(split(text)))
         for module in SOURCES.values()

@@ -44,6 +44,9 @@ def test_any_text_is_split_and_converted_or_dropped(name: str, text: str) -> Non
         return
     for line, record in records:
         assert 1 <= line <= 1 + text.count("\n")
+        if isinstance(record, str):  # what is wrong with one of several
+            assert record
+            continue
         try:
             made = source.convert(record, f"/data/log.txt:{line}")
         except (Drop, TrajectoryError):
