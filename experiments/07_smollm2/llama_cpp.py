@@ -14,7 +14,7 @@ import json
 import logging
 from pathlib import Path
 
-from xlam_lib.bench.tasks.heldout import HeldOutTask
+from xlam_lib.bench.tasks.heldout import HeldOutTask, Item
 from xlam_lib.chat_template import model_prompt
 from xlam_lib.codec import BRIEF_STYLE
 from xlam_lib.errors import as_command
@@ -56,18 +56,17 @@ def compare(given: argparse.Namespace) -> None:
             "questions": len(items),
             "megabytes": round(file.stat().st_size / 1e6, 1),
             "equal": sum(map(str.__eq__, here, there)) / len(items),
-            "exact": sum(
-                row["exact"] for row in task.score_all([(i, a, False) for i, a in zip(items, there, strict=True)])
-            )
-            / len(items),
-            "exact_float32": sum(
-                row["exact"] for row in task.score_all([(i, a, False) for i, a in zip(items, here, strict=True)])
-            )
-            / len(items),
+            "exact": exact(task, items, there),
+            "exact_float32": exact(task, items, here),
         }
         print(dtype, found, flush=True)
         figures = json.loads(path.read_text("utf-8")) if path.is_file() else {}
         write_json(path, figures | {"gguf": figures.get("gguf", {}) | {dtype: found}})
+
+
+def exact(task: HeldOutTask, items: list[Item], texts: list[str]) -> float:
+    """The share of answers with exactly the expected calls."""
+    return sum(task.score(item, text)["exact"] for item, text in zip(items, texts, strict=True)) / len(items)
 
 
 def answers(file: Path, prompts: list[str]) -> list[str]:

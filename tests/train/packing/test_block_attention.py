@@ -78,6 +78,17 @@ def test_long_rows_are_read_by_their_ancestors(model, monkeypatch, dtype):
     torch.testing.assert_close(found[1], found[0], **close)
 
 
+def test_models_of_many_heads_read_shorter_rows_by_their_ancestors(model, monkeypatch):
+    """What bounds the memory is the weights of all heads: 8 of them keep 800 for a row of 10 nodes."""
+    row = TrieRow.of([[[1, 2, 3, 4, 5, 6], [1, 2, 7, 8, 9, 10]]]).tensors()
+    used, original = [], attention.row_of_tries
+    monkeypatch.setattr(attention, "row_of_tries", lambda *given: used.append(original(*given)) or used[-1])
+    for kept in (800, 799):
+        monkeypatch.setattr(attention, "KEPT", kept)
+        read(model.base_model, row)
+    assert [bool(one["seen"].ancestors) for one in used] == [False, True]
+
+
 def test_gradients_are_the_same_each_time():
     made = trie([[1, 2, 3, number, 4, 5] for number in range(200)])
     blocks = ancestor_blocks(torch.from_numpy(made.exit))
