@@ -89,7 +89,7 @@ def test_documents_and_modules_make_one_library(tmp_path):
 
 def test_the_training_takes_its_options():
     settings = from_command_line(LiteSettings, to_arguments(training(SETTINGS)), "xlam_lib.train.sft_lite", "")
-    assert settings.together == 8 and settings.base == "smollm2-135m"
+    assert settings.together == 8 and settings.base == "smollm2-135m-fc"
 
 
 def test_a_wrong_command_ends_in_one_line(tmp_path, capsys):

@@ -27,7 +27,7 @@ from xlam_lib.trajectory import read_jsonl
 logger = logging.getLogger(__name__)
 
 SIZES = {"n_train": 1200, "n_test_seen": 60, "n_test_unseen": 40}
-SAMPLES = 640  # rows of the small SFT run
+SAMPLES = 400  # rows of the small SFT run
 PROMPTS = 100  # trajectories whose answers make the small run's pairs
 Show = Callable[[str], None]
 

@@ -27,6 +27,7 @@ from typing import Any
 from xlam_lib.errors import CheckpointError, as_command
 from xlam_lib.files import to_json
 from xlam_lib.models import bases
+from xlam_lib.models.bases.adapted import BASE
 from xlam_lib.models.folders import ADAPTER, digest, existing
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def base_of(model: Any, settings: Any) -> dict[str, str]:
     """
     if not settings.lora_rank:
         return {}
-    from xlam_lib.models.load import BASE, base_dtype
+    from xlam_lib.models.load import base_dtype
 
     name, source = bases.name_of(settings.base)
     if source:

@@ -17,14 +17,11 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from xlam_lib.errors import CheckpointError
-from xlam_lib.models import bases
+from xlam_lib.models.bases.adapted import base_info, base_of
 from xlam_lib.models.checkpoint import load_config
 from xlam_lib.models.experts import four_bits, restore_experts
-from xlam_lib.models.folders import ADAPTER, ADAPTER_WEIGHTS, LOCAL, NO_CODE, checked, digest, read_object
+from xlam_lib.models.folders import ADAPTER, ADAPTER_WEIGHTS, LOCAL, NO_CODE, checked
 from xlam_lib.models.precision import bfloat16
-
-BASE = "base.json"
-KEYS = ("path", "digest", "quantize", "dtype")  # and, of a base that has a name, "name" and "source"
 
 
 def load_model(folder: str | Path, dtype: str = "float32", **more: Any) -> PreTrainedModel:
@@ -61,13 +58,7 @@ def load_adapter(folder: str | Path, dtype: str = "float32", base: str | Path = 
     The base is looked for where it was when the adapter was saved; `base` names another place of the same one.
     """
     folder = Path(folder)
-    info = _base_info(folder)
-    path = Path(base) if base else _base_folder(folder, info)
-    if (found := digest(path)) != info["digest"]:
-        raise CheckpointError(
-            f"{path}: not the base that {folder} was trained on (digest {found}, expected {info['digest']}); has it "
-            "been trained anew? Give the folder of the right one as base"
-        )
+    info, path = base_info(folder), base_of(folder, base)
     if info["quantize"] == "none":
         model = load_model(path, dtype)
     else:
@@ -109,26 +100,3 @@ def base_dtype(settings: Any) -> str:
     For "nf4" it is the type that the weights are dequantised to.
     """
     return "bfloat16" if settings.lora_rank and bfloat16(settings.precision) else "float32"
-
-
-def _base_info(folder: Path) -> dict[str, str]:
-    if not (folder / BASE).is_file():
-        raise CheckpointError(f"{folder}: an adapter without a {BASE}, which says what it was trained on")
-    info = read_object(folder / BASE)
-    if any(not isinstance(info.get(key), str) for key in KEYS):
-        raise CheckpointError(f"{folder / BASE}: expected {', '.join(KEYS)}, found {str(info)[:80]}")
-    return info
-
-
-def _base_folder(folder: Path, info: dict[str, str]) -> Path:
-    """Beside the adapter as when it was saved, where its training was given it, or wherever a base of its name lies."""
-    named = read_object(folder / ADAPTER).get("base_model_name_or_path")
-    places = [folder / info["path"], Path(named if isinstance(named, str) else "")]
-    for place in places:
-        if (place / "config.json").is_file():
-            return place
-    if name := info.get("name"):
-        return bases.base(name, info.get("source", ""))
-    raise CheckpointError(
-        f"{folder}: its base is neither at {places[0]} nor at {places[1]}; give its folder as base (--base)"
-    )

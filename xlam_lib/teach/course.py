@@ -97,7 +97,7 @@ def teach(
 
 
 def training(settings: TeachSettings) -> dict[str, Any]:
-    """The options of the training command: `training(settings)["base"]` -> "smollm2-135m"."""
+    """The options of the training command: `training(settings)["base"]` -> "smollm2-135m-fc"."""
     out = Path(settings.out)
     return {
         "base": settings.base,
@@ -110,7 +110,7 @@ def training(settings: TeachSettings) -> dict[str, Any]:
         "row_tokens": settings.max_length,
         "seed": settings.seed,
         "precision": settings.precision,
-        "processes": settings.processes or default_processes(),
+        "processes": settings.processes or min(default_processes(), settings.lists_per_step),
         "save_every": 5,
         "log_every": 1,
     }

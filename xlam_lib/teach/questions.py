@@ -4,9 +4,10 @@
     files = questions(library, TeachSettings(("my_tools",), "runs/mine"), Path("runs/mine/data"))["train"]
 
 Several questions stand on one list of tools, so that training reads the list once. A list has all the tools or some of
-them in any order, and now and then tools of the embedded library beside them; questions that no listed tool can serve
-are about a tool of one's own that is left out, or about something else. Questions of the test are asked in wordings
-that training never saw (`data/apigen/phrases.py`), and none of them is a question of the training. Used by `course.py`.
+them in any order, and in half of the lists a few tools of the embedded library beside them; some questions of the
+training are about these, so that the model keeps reading the list. Questions that no listed tool can serve are about a
+tool of one's own that is left out, or about something else. Questions of the test are asked in wordings that training
+never saw (`data/apigen/phrases.py`), and none of them is a question of the training. Used by `course.py`.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from xlam_lib.trajectory import Trajectory, write_jsonl
 
 KINDS = {"multiple": 0.66, "parallel": 0.17, "parallel_multiple": 0.17}  # of those that can be served
 DOCUMENTS = (".json", ".yaml", ".yml")
-A_TOOL, AT_LEAST = 80, 400  # questions for each tool, and in all
+A_TOOL, AT_LEAST = 110, 400  # questions for each tool, and in all
 WHOLE = 12  # so many tools may all stand in a list
 SIZES = (3, 4, 5, 6, 7, 8)  # of a list that has some of them
 BESIDE = (1, 2, 3)  # tools of others in a list that has some
+ABOUT_OTHERS = 0.3  # of the questions on a list with tools of others
 FOREIGN = 0.6  # of the questions that can't be served: about something else than one's own tools
 MORE = 3  # times as many test questions are drawn as are kept, since some come in training, too
 
@@ -95,11 +97,13 @@ def others(library: Library) -> Library:
 
 def plans(library: Library, settings: TeachSettings, half: Half, count: int) -> Iterator[Plan]:
     """What is asked on which list of tools; lists follow one another, each with its questions."""
-    foreign = [api.name for api in others(library)]
+    everything = library + others(library)
+    foreign = [name for name in everything.by_name if name not in library.by_name]
     for number in range(count):
         lap, place = divmod(number, settings.questions_per_list)
         rng = random.Random(f"{settings.seed}:{half}:list:{lap}")
         offered, own = _listed(rng, library, foreign, settings.distractors)
+        beside = [name for name in offered if name not in library.by_name]
         rng = random.Random(f"{settings.seed}:{half}:question:{number}")
         if rng.random() < settings.refusals:
             absent = [name for name in library.by_name if name not in own]
@@ -108,7 +112,8 @@ def plans(library: Library, settings: TeachSettings, half: Half, count: int) -> 
             yield Plan(number, "irrelevant", (), offered, rng.choice(absent))
         else:
             kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
-            yield Plan(number, kind, _expected(rng, library, own, kind, place), offered)
+            asked = beside if half == "train" and beside and rng.random() < ABOUT_OTHERS else own
+            yield Plan(number, kind, _expected(rng, everything, asked, kind, place), offered)
 
 
 def _listed(rng: random.Random, library: Library, foreign: list[str], distractors: float) -> tuple[Any, list[str]]:

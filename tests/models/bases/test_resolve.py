@@ -172,7 +172,7 @@ def test_asking_for_a_base_that_is_there_loads_nothing_heavy():
 
 
 def test_the_command_lists_and_finds(capsys):
-    assert main([]) == 0 and "smollm2-135m   Apache-2.0" in capsys.readouterr().out
+    assert main([]) == 0 and "smollm2-135m    Apache-2.0" in capsys.readouterr().out
     assert main(["tiny"]) == 0 and capsys.readouterr().out == f"{paths.base_model_dir()}\n"
 
 

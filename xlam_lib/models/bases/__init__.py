@@ -10,6 +10,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "adapted": ["base_info", "base_of"],
         "registry": ["Base", "Package", "known"],
         "resolve": ["base", "check_inputs", "name_of"],
     },

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.name:
         return as_command(lambda: print(base(given.name, given.source)))
     for entry in known().values():
-        print(f"{entry.name:<14} {entry.licence:<11} {entry.about}")
+        print(f"{entry.name:<15} {entry.licence:<11} {entry.about}")
     return 0
 
 

@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from xlam_lib.models.bases import name_of
-from xlam_lib.models.folders import checked, read_object
+from xlam_lib.models.bases import base_info, base_of, name_of
+from xlam_lib.models.folders import ADAPTER, checked, read_object
 from xlam_lib.processes import STALLED, environment
 from xlam_lib.serve.engines.authentication import CHILDS_KEY, HOST, KEY, MIDDLEWARE
 from xlam_lib.serve.engines.base import Capabilities, ServerError
 from xlam_lib.serve.engines.local import LocalServer
 
 PLUGIN = "xlam_lib.serve.tool_parser"
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of adapters, for which vLLM can make room
+MERGE = "python -m xlam_lib.models.adapters"
 OWN = ("--host", "--api-key", "--port")  # options of vLLM that are given by ours
 
 
@@ -58,10 +60,7 @@ class ServerFlags:
             sys.executable,
             "-m",
             "vllm.entrypoints.openai.api_server",
-            "--model",
-            str(model_dir),
-            "--served-model-name",
-            self.name_of(model_dir),
+            *self._model(model_dir),
             "--host",
             host,
             "--port",
@@ -81,6 +80,20 @@ class ServerFlags:
         line += ["--distributed-executor-backend", "uni"] if self._one_process() else []
         line += ["--middleware", MIDDLEWARE] if with_key else []
         return [*line, *self.extra]
+
+    def _model(self, model_dir: Path) -> list[str]:
+        """The checkpoint under its name; of an adapter's folder the base, and beside it the adapter under its name."""
+        name = self.name_of(model_dir)
+        if not (model_dir / ADAPTER).is_file():
+            return ["--model", str(model_dir), "--served-model-name", name]
+        if (held := base_info(model_dir)["quantize"]) != "none":
+            raise ServerError(f"{model_dir}: an adapter of a base in {held}; merge it first: {MERGE} {model_dir} OUT")
+        line = ["--model", str(base_of(model_dir)), "--tokenizer", str(model_dir), "--served-model-name", f"{name}-base"]
+        if (template := model_dir / "chat_template.jinja").is_file():
+            line += ["--chat-template", str(template)]
+        rank = read_object(model_dir / ADAPTER)["r"]
+        room = next((size for size in RANKS if size >= rank), rank)
+        return [*line, "--enable-lora", "--max-lora-rank", str(room), "--lora-modules", f"{name}={model_dir}"]
 
     def _one_process(self) -> bool:
         """Engine and worker in one process: a process less to load vLLM, a third of the time until it answers."""
