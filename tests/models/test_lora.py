@@ -12,6 +12,7 @@ from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
+from xlam_lib.errors import CheckpointError
 from xlam_lib.files import is_complete
 from xlam_lib.models import adapters, checkpoint, load, lora, lora_settings
 from xlam_lib.models.folders import digest
@@ -186,6 +187,24 @@ def test_an_adapter_on_an_adapter_knows_its_base(trained, settings, tmp_path):
     first, second = (logits(load.load_model(folder), tokenizer) for folder in (trained, out))
     assert (first - second).abs().max() > 0.01
     torch.testing.assert_close(second, logits(load.load_adapter(out), tokenizer), rtol=1e-4, atol=1e-4)
+
+
+def test_an_adapter_is_trained_further(trained, settings, tmp_path):
+    """From where it was, and it stays an adapter of the same base; one of another form or base is refused."""
+    given = replace(settings, out=str(tmp_path / "further"), adapter=str(trained), samples=16, lr=1e-4)
+    further = sft.train(given)
+    start, end = (load_file(folder / "adapter_model.safetensors") for folder in (trained, further))
+    assert start.keys() == end.keys()
+    moved = max((end[name] - values).abs().max() for name, values in start.items())
+    assert 0 < moved < 1e-3, "two small steps"
+    losses = [curve(read_log(folder), "loss")[1] for folder in (trained, further)]
+    assert losses[1][0] < losses[0][0]
+    assert load.load_adapter(further) is not None and sft.train(given) == further
+    with pytest.raises(runner.TrainingError, match="an adapter with r 4, but the settings ask for 8"):
+        sft.train(replace(given, out=str(tmp_path / "other"), lora_rank=8))
+    merged = adapters.merge_adapter(trained, tmp_path / "merged")
+    with pytest.raises(CheckpointError, match="not the base that"):
+        sft.train(replace(given, out=str(tmp_path / "base"), base=str(merged)))
 
 
 def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path, monkeypatch):

@@ -29,10 +29,9 @@ def undisturbed(short, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_at_a_random_step_it_ends_as_the_undisturbed_one(undisturbed, short, tmp_path, seed):
+def test_killed_at_a_random_step_it_ends_as_the_undisturbed_one(undisturbed, short, tmp_path):
     """Both as commands, so that they compute with as many threads."""
-    killed = continuity.killed(out=tmp_path / "killed", seed=seed, **short)
+    killed = continuity.killed(out=tmp_path / "killed", seed=0, **short)
     assert continuity.changed(undisturbed, killed) == 0.0 and continuity.curves(undisturbed, killed) == 0.0
     assert (undisturbed / "model.safetensors").read_bytes() == (killed / "model.safetensors").read_bytes()
 

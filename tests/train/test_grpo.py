@@ -12,7 +12,7 @@ from xlam_lib.chat_template import model_prompt
 from xlam_lib.errors import TrainingError
 from xlam_lib.files import is_complete
 from xlam_lib.models import adapters, checkpoint, load
-from xlam_lib.models.bases import adapted
+from xlam_lib.models.bases.adapted import BASE
 from xlam_lib.models.folders import digest
 from xlam_lib.models.tokens import encode
 from xlam_lib.serve.engines.transformers import Greedy, continued
@@ -287,7 +287,7 @@ def test_adapters_learn_what_is_rewarded_beside_a_base_that_stays(lora_trained, 
     rewards = curve(log, "rewards/format/mean")[1]
     assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.05
     assert (lora_trained / "adapter_model.safetensors").is_file() and not (lora_trained / "model.safetensors").exists()
-    assert json.loads((lora_trained / adapted.BASE).read_text())["digest"] == digest(base)
+    assert json.loads((lora_trained / BASE).read_text())["digest"] == digest(base)
 
 
 def test_the_reference_is_the_model_without_its_adapters(lora_trained, adapted, base, cases):
@@ -326,7 +326,7 @@ def test_adapters_learn_beside_a_base_of_four_bits(adapted, tmp_path, monkeypatc
     monkeypatch.setitem(RULES, "format", vowels)
     out = grpo.train(replace(adapted, out=str(tmp_path / "out"), quantize="nf4", steps=2, batch_size=8))
     assert curve(read_log(out), "kl")[1][0] == pytest.approx(0, abs=1e-6)
-    assert json.loads((out / adapted.BASE).read_text())["quantize"] == "nf4"
+    assert json.loads((out / BASE).read_text())["quantize"] == "nf4"
     assert load.load_model(out).dtype == torch.float32
 
 

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
 from xlam_lib.errors import TrainingError
-from xlam_lib.models.bases import base
+from xlam_lib.models.bases import base, base_of
 from xlam_lib.models.load import base_dtype, load_model, nf4
 
 
@@ -62,12 +62,31 @@ def config(settings: Any, model: PreTrainedModel) -> LoraConfig | None:
 
 
 def attach(model: PreTrainedModel, settings: Any) -> PreTrainedModel | PeftModel:
-    """The model with fresh adapters, drawn by the settings' seed; the model itself without `lora_rank`."""
+    """The model with adapters: those of `settings.adapter`, else fresh ones, drawn by the settings' seed.
+
+    Without `lora_rank` it is the model itself.
+    """
     made = config(settings, model)
     if made is None:
         return model
     set_seed(settings.seed)
+    if folder := getattr(settings, "adapter", ""):
+        return _continued(model, folder, made, settings)
     return get_peft_model(model, made)
+
+
+def _continued(model: PreTrainedModel, folder: str, made: LoraConfig, settings: Any) -> PeftModel:
+    """The model with a trained adapter, which must be one of this base and have the settings' form."""
+    base_of(folder, base(settings.base))
+    kept = LoraConfig.from_pretrained(folder)
+    for name in ("r", "lora_alpha", "target_modules", "target_parameters"):
+        found, expected = _plain(getattr(kept, name)), _plain(getattr(made, name))
+        if found != expected:
+            raise TrainingError(f"{folder}: an adapter with {name} {found}, but the settings ask for {expected}")
+    kept.lora_dropout, kept.inference_mode = made.lora_dropout, False
+    return PeftModel.from_pretrained(
+        model, folder, config=kept, is_trainable=True, use_safetensors=True, local_files_only=True
+    )
 
 
 def keep_float32(model: nn.Module) -> None:
@@ -83,6 +102,11 @@ def _places(model: PreTrainedModel) -> tuple[list[str], list[str]]:
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
     layers = [name for name in linear if model.get_submodule(name) is not head]
     return layers, [name for name, values in model.named_parameters() if values.ndim == 3]
+
+
+def _plain(value: Any) -> Any:
+    """A number as it is, names in order: `_plain({"b", "a"})` -> ["a", "b"]; nothing is None."""
+    return value if isinstance(value, int | float) else sorted(value or ()) or None
 
 
 def _matching(name: str, places: list[str]) -> list[str]:

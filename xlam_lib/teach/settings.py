@@ -31,5 +31,7 @@ class TeachSettings:
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "float32", "bfloat16 is faster on a GPU, and on a CPU with instructions for tiles (AMX)"
     )
-    processes: int = option(0, "processes that train (0: two where there are two cores and lists a step)", within=NOT_NEGATIVE)
+    processes: int = option(
+        0, "processes that train (0: two where there are two cores and lists a step)", within=NOT_NEGATIVE
+    )
     seed: int = option(0, "of questions, order and test", within=SEED)

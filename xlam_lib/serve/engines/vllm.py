@@ -88,7 +88,14 @@ class ServerFlags:
             return ["--model", str(model_dir), "--served-model-name", name]
         if (held := base_info(model_dir)["quantize"]) != "none":
             raise ServerError(f"{model_dir}: an adapter of a base in {held}; merge it first: {MERGE} {model_dir} OUT")
-        line = ["--model", str(base_of(model_dir)), "--tokenizer", str(model_dir), "--served-model-name", f"{name}-base"]
+        line = [
+            "--model",
+            str(base_of(model_dir)),
+            "--tokenizer",
+            str(model_dir),
+            "--served-model-name",
+            f"{name}-base",
+        ]
         if (template := model_dir / "chat_template.jinja").is_file():
             line += ["--chat-template", str(template)]
         rank = read_object(model_dir / ADAPTER)["r"]

@@ -45,6 +45,8 @@ def describe(settings: Any, field: str) -> dict[str, Any]:
     """What makes a run the same run, the field being the one with the files: what they hold, not where they lie."""
     files = named(getattr(settings, field))
     inputs = {f"{field}_{number}": path for number, path in enumerate(files.values())}
+    if adapter := getattr(settings, "adapter", ""):
+        inputs |= {"adapter": adapter}
     described = runner.describe(settings, base=settings.base, **inputs)
     del described[field]
     return described | ({"sources": list(files)} if len(files) > 1 else {})

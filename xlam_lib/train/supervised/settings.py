@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xlam_lib.data.augment.augmentation import share_of
+from xlam_lib.errors import TrainingError
 from xlam_lib.models import bases, lora_settings
 from xlam_lib.models.lora_settings import LoraSettings
 from xlam_lib.settings import COUNT, NOT_NEGATIVE, POSITIVE, SEED, SHARE, option
@@ -53,6 +54,7 @@ class SftSettings(LoraSettings):
     max_length: int = option(1024, "rows of more tokens are left out, and counted", within=COUNT)
     seed: int = option(0, "seed of the order, of augmentation and of random weights", within=SEED)
     from_scratch: bool = option(False, "random weights instead of the base's")
+    adapter: str = option("", "folder of an adapter of this base that is trained further, instead of a fresh one")
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "bfloat16 autocast where there are instructions")
     processes: int = option(
         0, "processes on this machine (0: two where there are two cores, one beside a GPU)", within=NOT_NEGATIVE
@@ -112,4 +114,6 @@ def check(settings: SftSettings | LiteSettings) -> None:
     """Refuse what can't be meant, and a base or data that aren't there, before anything is loaded: an XlamError."""
     if isinstance(settings, SftSettings):
         lora_settings.check(settings)
+        if settings.adapter and not settings.lora_rank:
+            raise TrainingError(f"adapter {settings.adapter} without lora_rank: give the rank that it has")
     bases.check_inputs(settings.base, settings.data)
