@@ -162,7 +162,9 @@ def test_a_run_leaves_adapter_configuration_tokenizer_and_template(trained, sett
 def test_loading_the_folder_gives_the_adapter_models_answers(trained, settings):
     tokenizer = checkpoint.load_tokenizer(trained)
     side = load.load_adapter(trained)
-    merged = logits(load.load_model(trained), tokenizer)
+    whole = load.load_model(trained)
+    assert all(values.requires_grad for values in whole.parameters()), "it can be trained like any other"
+    merged = logits(whole, tokenizer)
     torch.testing.assert_close(merged, logits(side, tokenizer), rtol=1e-4, atol=1e-4)
     with side.disable_adapter():
         assert (logits(side, tokenizer) - merged).abs().max() > 0.1

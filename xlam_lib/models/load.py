@@ -74,6 +74,7 @@ def load_adapter(folder: str | Path, dtype: str = "float32", base: str | Path = 
 def merged(folder: str | Path, dtype: str = "float32", base: str | Path = "") -> PreTrainedModel:
     """The base with the adapter added to its weights: a model like any other."""
     model = load_adapter(folder, dtype, base).merge_and_unload(safe_merge=True)
+    model.requires_grad_(True)  # peft has frozen the base
     model.name_or_path = str(folder)  # an adapter that is trained on it has this folder as its base
     return model
 
