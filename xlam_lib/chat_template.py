@@ -272,10 +272,10 @@ def wrapper_of(template: str) -> tuple[str, str]:
     return wrapper
 
 
-def style_of(template: str) -> tuple[PromptStyle, str, str] | None:
+def template_style(template: str) -> tuple[PromptStyle, str, str] | None:
     """(style, before, after) of a template that `chat_template` made, to the last byte; None for any other.
 
-    Example: `style_of(chat_template(BRIEF_STYLE))` -> (BRIEF_STYLE, '<|user|>', '<|assistant|>')
+    Example: `template_style(chat_template(BRIEF_STYLE))` -> (BRIEF_STYLE, '<|user|>', '<|assistant|>')
     """
     if not template.endswith(_BODY.strip()):
         return None

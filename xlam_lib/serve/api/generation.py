@@ -80,10 +80,10 @@ class StopTexts:
     def feed(self, piece: str, last: bool = False) -> str:
         """What may be sent now; an end that may be the beginning of a stop text waits unless it is the last piece."""
         text = self._held + piece
-        places = [at for stop in self._texts if (at := text.find(stop)) >= 0]
-        if places:
+        places = [(at + len(stop), at) for stop in self._texts if (at := text.find(stop)) >= 0]
+        if places:  # the first that is whole, as if characters came one by one
             self.found, self._held = True, ""
-            return text[: min(places)]
+            return text[: min(places)[1]]
         held = 0 if last else max((_begun(text, stop) for stop in self._texts), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]

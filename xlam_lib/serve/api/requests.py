@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xlam_lib.chat_template import model_prompt, style_of
+from xlam_lib.chat_template import model_prompt, template_style
 from xlam_lib.codec import history_steps, render_prompt, tools_from_any
 from xlam_lib.models.templates import TemplateFailed, rendered
 from xlam_lib.serve.api.generation import RefusedError, Sampling
@@ -175,7 +175,7 @@ class ChatTemplate:
 
     def __init__(self, template: str, specials: Mapping[str, str] | None = None) -> None:
         self._template, self._specials = template, dict(specials or {})
-        self._known = style_of(template)
+        self._known = template_style(template)
 
     def render(self, messages: Sequence[Any], tools: Sequence[Tool] = ()) -> str:
         """The text up to where the answer begins; a MessageError or RefusedError says why there is none."""
