@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import threading
+import time
 
 import httpx
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +16,8 @@ from xlam_lib.codec import BRIEF_STYLE, render_prompt
 from xlam_lib.serve.api.app import application
 from xlam_lib.serve.api.generation import Backend, BackendError, Piece, RefusedError, StopTexts
 from xlam_lib.serve.api.requests import LACKING, ChatRequest, ChatTemplate
+from xlam_lib.serve.compare import measure, table
+from xlam_lib.serve.engines.base import Capabilities, Engine
 from xlam_lib.trajectory import Tool
 
 HI = [{"role": "user", "content": "Hi"}]
@@ -158,3 +163,38 @@ def test_the_engine_is_closed_with_the_server():
 def test_an_answer_without_tools_is_its_words(text, thought):
     found = post(Fake(text), messages=HI).json()["choices"][0]
     assert found["message"] == {"role": "assistant", "content": thought} and found["finish_reason"] == "stop"
+
+
+class InThread(Engine):
+    """The paths over a backend of a few lines, served for real."""
+
+    capabilities, model = Capabilities(completions=True), "m"
+
+    def __init__(self, backend):
+        self.server = uvicorn.Server(uvicorn.Config(application(backend, "m"), port=0, log_level="error"))
+
+    @property
+    def base_url(self):
+        return f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}/v1"
+
+    def start(self):
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+        return self.base_url
+
+    def check(self):
+        pass
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join()
+
+
+def test_engines_stand_in_one_table():
+    rows = [measure(InThread(Fake("yes")), "fake", ["a", "b", "c"], ["yes", "no", "yes"], 8)]
+    assert (rows[0].tokens, rows[0].equality.equal, rows[0].equality.differing) == (9, 2, ((1, "yes", "no"),))
+    assert rows[0].as_dict()["tokens_per_second"] == round(9 / rows[0].seconds, 1)
+    head, _, line = table(rows).splitlines()
+    assert head.startswith("| engine |") and "| 2 of 3 (66.7%) |" in line
