@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jinja2.exceptions import TemplateError
 from rendering import EOS, render
 
-from xlam_lib.chat_template import chat_template, model_prompt, model_text, wrapper_of
+from xlam_lib.chat_template import chat_template, model_prompt, model_text, template_style, wrapper_of
 from xlam_lib.codec import STYLES, PromptStyle, history_steps, prompts_of, render_answer, render_prompt, style_of
 from xlam_lib.serve.messages import steps_of
 from xlam_lib.trajectory import Step, ToolCall, Trajectory
@@ -139,3 +139,14 @@ def test_what_a_template_cannot_do_is_refused():
         chat_template(PromptStyle(observations="decoded"))
     with pytest.raises(ValueError, match="was not made by"):
         wrapper_of("{{ messages }}")
+
+
+@pytest.mark.parametrize("style", [*STYLES.values(), PromptStyle('Quote " and \n and %}', "{{ x }} -%}\n", True)])
+def test_the_style_is_read_from_a_template_of_ours_only(style):
+    made = chat_template(style, "<|im_start|>user", "<|im_end|>\n<|im_start|>assistant")
+    assert template_style(made) == (style, "<|im_start|>user", "<|im_end|>\n<|im_start|>assistant")
+    for other in (made + " ", " " + made, made.replace("thought", "Thought"), "{{ messages }}", ""):
+        assert template_style(other) is None
+    for value in ("[1]", "nul", "1", '{"a": 1}', '"' + "[" * 9):
+        head, mark, rest = made.partition("set task_instruction = ")
+        assert template_style(head + mark + value + rest[rest.index(" -%}") :]) is None

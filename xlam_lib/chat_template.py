@@ -270,3 +270,22 @@ def wrapper_of(template: str) -> tuple[str, str]:
     if not wrapper or not all(isinstance(text, str) for text in wrapper):
         raise ValueError("this chat template was not made by xlam_lib.chat_template; its wrapper can't be known")
     return wrapper
+
+
+def template_style(template: str) -> tuple[PromptStyle, str, str] | None:
+    """(style, before, after) of a template that `chat_template` made, to the last byte; None for any other.
+
+    Example: `template_style(chat_template(BRIEF_STYLE))` -> (BRIEF_STYLE, '<|user|>', '<|assistant|>')
+    """
+    if not template.endswith(_BODY.strip()):
+        return None
+    found = dict(re.findall(r"^\{%- set (\w+) = (.+) -%\}$", template[: -len(_BODY.strip())], re.M))
+    try:
+        settings = {name: json.loads(value) for name, value in found.items()}
+        before, after = settings.pop("before"), settings.pop("after")
+        style = PromptStyle(**settings)
+        texts = (before, after, style.task_instruction, style.format_instruction)
+        same = chat_template(style, before, after) == template and all(isinstance(text, str) for text in texts)
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return (style, before, after) if same and isinstance(style.mark_required, bool) else None

@@ -1,6 +1,5 @@
 """The model as GGUF files, run by llama.cpp: does it answer as it does here?
 
-    pip install xllamacpp                                      # llama.cpp as a wheel; nothing else needs it
     python experiments/07_smollm2/llama_cpp.py --model runs/smollm2/sft --out runs/smollm2/gguf
 
 Exports the model in each type, asks llama.cpp the first questions of the test of unseen tools and compares with greedy
@@ -76,6 +75,7 @@ def answers(file: Path, prompts: list[str]) -> list[str]:
     params = xllamacpp.CommonParams()
     params.model.path = str(file)
     params.n_ctx, params.n_parallel, params.verbosity = 4096, 1, 0
+    params.use_jinja, params.chat_template = False, "chatml"  # it can't read ours, which isn't needed here
     server = xllamacpp.Server(params)
     asked = {"temperature": 0.0, "max_tokens": ANSWER, "cache_prompt": True}
     return [server.handle_completions({"prompt": prompt, **asked})["choices"][0]["text"] for prompt in prompts]

@@ -1,7 +1,9 @@
 """The GGUF file, read back by transformers; what that can't read, against the layout that llama.cpp publishes."""
 
+import asyncio
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from xlam_lib.models.family import configuration, family, shrunk
 from xlam_lib.models.gguf.__main__ import main
 from xlam_lib.models.gguf.export import export
 from xlam_lib.models.gguf.tokens import BYTES, PRE_TOKENIZERS, SPACE, pre_of, scores_of, space_prefix
+from xlam_lib.serve.api.llama_cpp import LlamaCpp
 
 gguf = pytest.importorskip("gguf")
 THETA = {"rope_type": "default", "rope_theta": 5000.0}
@@ -29,6 +32,10 @@ PLAIN = {
     "model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_parameters": THETA,
 }  # fmt: skip
+VARIED = (  # what rules of cutting disagree on
+    "a  5|a 5|12345 x1y2|  two  spaces   three|tabs\t\there\n\n\nlines \n next|don't WON'T we'll|naïve Ærø 東京 🙂👍🏽|"
+    '{"city": "Oslo", "days": 2.50}|x = [1,2, 3]; // c++|3.14e-10%|ﬁ ½ ² Ⅳ ٣٤|e\u0301|—…“quoted”|snake_case camelCase|'
+)
 ODD = "Ærø  costs 1234\n\n\tnaïve'll 東京 🙂"
 
 
@@ -54,10 +61,12 @@ def byte_level(texts, *steps, whole_words=False, normalizer=None):
 
 def steps_of(name):
     """The steps of a tokenizer.json that cut as llama.cpp's rule does: a Split for each expression, digits apart."""
-    rules = [rule for rule in PRE_TOKENIZERS[name].rules if rule != r"\p{N}"]
-    steps = [pre_tokenizers.Split(Regex(rule), "isolated") for rule in rules]
-    if len(rules) < len(PRE_TOKENIZERS[name].rules):
-        steps.append(pre_tokenizers.Digits(individual_digits=True))
+    steps = [
+        pre_tokenizers.Digits(individual_digits=True)
+        if rule == r"\p{N}"
+        else pre_tokenizers.Split(Regex(rule), "isolated")
+        for rule in PRE_TOKENIZERS[name].rules
+    ]
     return [*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
 
 
@@ -233,7 +242,7 @@ def test_positions_that_are_scaled_are_written(tmp_path, tokenizer):
     assert 1 < expected[5] < 8 or 1 < expected[4] < 8 or 1 < expected[3] < 8
 
 
-def test_the_file_says_what_llama_cpp_reads(tmp_path, tokenizer):
+def test_the_file_says_what_llama_cpp_reads(tmp_path, tokenizer, texts):
     out = export(saved(tmp_path / "model", tokenizer), tmp_path / "m.gguf")
     fields = gguf.GGUFReader(out).fields
     fields = {name: field.contents() for name, field in fields.items()}
@@ -243,6 +252,27 @@ def test_the_file_says_what_llama_cpp_reads(tmp_path, tokenizer):
     assert fields["tokenizer.ggml.token_type"][0] == gguf.TokenType.CONTROL
     assert fields["tokenizer.ggml.token_type"][-1] == gguf.TokenType.UNUSED
     assert fields["tokenizer.ggml.add_bos_token"] is False
+    assert (fields["general.type"], fields["general.quantization_version"]) == ("model", 2)
+    assert re.fullmatch(r"\d+(\.\d+)?K", fields["general.size_label"]), "parameters of a model of this size"
+    assert "tokenizer.ggml.unknown_token_id" not in fields
+    made = byte_level(texts)
+    made.unk_token = "<|pad|>"
+    fields = fields_of(export(saved(tmp_path / "unknown", made), tmp_path / "unknown.gguf"))
+    assert fields["tokenizer.ggml.unknown_token_id"] == made.unk_token_id
+
+
+@pytest.mark.parametrize("name", PRE_TOKENIZERS)
+def test_llama_cpp_makes_the_same_tokens(tmp_path, texts, name):
+    """It cuts text itself, by the rule that the file names."""
+    made = byte_level([*texts, VARIED], *steps_of(name), whole_words=PRE_TOKENIZERS[name].whole_words)
+    backend = LlamaCpp(export(saved(tmp_path / "model", made), tmp_path / "m.gguf"), context=64, slots=1)
+
+    async def tokens():
+        return [await backend.tokens(text) for text in (*texts, VARIED, *VARIED.split("|"))]
+
+    found = asyncio.run(tokens())
+    backend.close()
+    assert found == made([*texts, VARIED, *VARIED.split("|")], add_special_tokens=False)["input_ids"]
 
 
 def test_a_tokenizer_that_llama_cpp_would_cut_otherwise_is_refused(base, tmp_path, capsys):

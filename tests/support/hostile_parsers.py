@@ -98,6 +98,7 @@ PARSERS: list[tuple[Any, Parser]] = [
     (codec.block_of, lambda text: codec.block_of(text, "QUERY")),
     (codec.query_of, codec.query_of),
     (chat_template.wrapper_of, chat_template.wrapper_of),
+    (chat_template.template_style, lambda text: chat_template.template_style(text + chat_template.chat_template())),
     (views.decode_arguments, views.decode_arguments),
     (yaml_files.parse_yaml, yaml_files.parse_yaml),
     (hub.parsed, hub.parsed),

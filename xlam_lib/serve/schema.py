@@ -1,7 +1,7 @@
 """The JSON Schema of an answer that must call: what a server's grammar holds the model to when a call is required.
 
-Used by `tool_parser.py` for `tool_choice="required"` and for a named function (notebook 04_serving). The schema is that
-of the v1 object, so a constrained answer looks like the answers the model was trained on.
+Used by `tool_parser.py` and by our own API for `tool_choice="required"` and for a named function (notebook 04_serving).
+The schema is that of the v1 object, so a constrained answer looks like the answers the model was trained on.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from xlam_lib.answers import json_text
 from xlam_lib.json_schema.references import DATA, DEFINITIONS, TABLES, pointed, without_references
 from xlam_lib.trajectory import Tool
 
@@ -25,6 +26,19 @@ def answer_schema(tools: Sequence[Tool], parallel: bool = True) -> dict[str, Any
     array = {"type": "array", "minItems": 1, "items": calls[0] if len(calls) == 1 else {"anyOf": calls}}
     schema = _object({"thought": {"type": "string"}, "tool_calls": array if parallel else {**array, "maxItems": 1}})
     return {**schema, "$defs": definitions} if definitions else schema
+
+
+def answer_grammar(schema: dict[str, Any]) -> str:
+    """The schema as xgrammar's EBNF with the codec's own spacing; an engine's own way allows any amount of it.
+
+    Example: `answer_grammar(answer_schema([Tool("now")]))` -> 'basic_escape ::= ...'. A ValueError where it makes none.
+    """
+    from xgrammar import Grammar
+
+    try:
+        return str(Grammar.from_json_schema(json_text(schema), any_whitespace=False, separators=(", ", ": ")))
+    except RuntimeError as error:
+        raise ValueError(f"the tools' parameters make no grammar, so a call can't be required: {error}") from error
 
 
 def _call_schema(tool: Tool, definitions: dict[str, Any]) -> dict[str, Any]:

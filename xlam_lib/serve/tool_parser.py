@@ -41,12 +41,10 @@ from vllm.renderers.chat_utils import make_tool_call_id
 from vllm.sampling_params import StructuredOutputsParams
 from vllm.tool_parsers.abstract_tool_parser import ToolParser, ToolParserManager
 from vllm.tool_parsers.utils import get_function_tools
-from xgrammar import Grammar
 
-from xlam_lib.answers import json_text
 from xlam_lib.codec import tools_from_any
-from xlam_lib.serve.schema import answer_schema
-from xlam_lib.serve.streaming import AnswerStream, Message, read_message
+from xlam_lib.serve.schema import answer_grammar, answer_schema
+from xlam_lib.serve.streaming import AnswerStream, AsWritten
 from xlam_lib.trajectory import Tool
 from xlam_lib.views import begun_text, function_to_openai
 
@@ -69,7 +67,7 @@ class XlamJsonToolParser(ToolParser):
 
     def __init__(self, tokenizer: Any, tools: list | None = None) -> None:
         super().__init__(tokenizer, tools)
-        self._reader: AnswerStream | _AsWritten | None = None
+        self._reader: AnswerStream | AsWritten | None = None
 
     def adjust_request(self, request: Any) -> Any:
         """A required or named call is made certain by a grammar of the model's own format."""
@@ -87,7 +85,7 @@ class XlamJsonToolParser(ToolParser):
             name = choice.function.name if isinstance(choice, ChatCompletionNamedToolChoiceParam) else choice.name
             tools = [tool for tool in tools if tool.name == name]
         parallel = choice == "required" and request.parallel_tool_calls is not False
-        request.structured_outputs = StructuredOutputsParams(grammar=_grammar(answer_schema(tools, parallel)))
+        request.structured_outputs = StructuredOutputsParams(grammar=answer_grammar(answer_schema(tools, parallel)))
         if isinstance(request, ChatCompletionRequest):
             request.response_format = None
         else:
@@ -137,22 +135,12 @@ class XlamJsonToolParser(ToolParser):
         return DeltaMessage(content=rest.content or None, tool_calls=calls)
 
 
-class _AsWritten:
-    """In place of an `AnswerStream` where the text is not an answer of ours: what is fed comes out."""
-
-    def feed(self, piece: str) -> str:
-        return piece
-
-    def finish(self) -> Message:
-        return read_message("")
-
-
-def _reader(request: Any) -> AnswerStream | _AsWritten:
+def _reader(request: Any) -> AnswerStream | AsWritten:
     """What reads the answer to a request; where it goes on with a message, it has read that already."""
     continued = _continued(request)
     own_format = not _forced(request) and request.extract_structured_outputs() is not None
     if own_format or (continued and continued["role"] != "assistant"):
-        return _AsWritten()
+        return AsWritten()
     stream = AnswerStream(request.tool_choice != "none", _tools_of(request))
     if continued:
         stream.feed(begun_text(continued))
@@ -174,14 +162,6 @@ def _continued(request: Any) -> Any:
     if message and message.get("tool_calls"):
         raise ValueError("the last message has tool calls, so it can't be gone on with; leave them out or answer them")
     return message
-
-
-def _grammar(schema: dict[str, Any]) -> str:
-    """The schema as a grammar with the codec's own spacing; vLLM's way from a schema would allow any amount of it."""
-    try:
-        return str(Grammar.from_json_schema(json_text(schema), any_whitespace=False, separators=(", ", ": ")))
-    except RuntimeError as error:
-        raise ValueError(f"the tools' parameters make no grammar, so a call can't be required: {error}") from error
 
 
 def _tools_of(request: Any) -> list[Tool]:

@@ -112,7 +112,7 @@ def test_what_it_can_do_is_declared_and_does_not_change(engine):
     with pytest.raises(FrozenInstanceError):
         engine.capabilities.tools = True
     assert Capabilities() == Capabilities(
-        tools=False, streaming=False, completions=False, adapters=False, tensor_parallel=False
+        tools=False, streaming=False, completions=False, responses=False, adapters=False, tensor_parallel=False
     )
 
 

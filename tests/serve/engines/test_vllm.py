@@ -34,8 +34,8 @@ CONVERSATIONS = [conversation for conversation, _ in tiny.LEARNT.values()] + GAR
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny.make_model(tmp_path_factory.mktemp("tiny") / "by-heart")
+def folder(by_heart):
+    return by_heart
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,7 @@ def export(folder: str | Path, out: str | Path, dtype: str = "float16", pre: str
         kinds[name] = kind = _kind(gguf_name, values.shape, requested)
         block, size = gguf.GGML_QUANT_SIZES[kind]
         writer.add_tensor_info(gguf_name, values.shape, np.dtype(np.float32), values.numel() // block * size, kind)
+    writer.add_size_label(gguf.size_label(*writer.get_total_parameter_count()))
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder_of_part:
         partial = Path(folder_of_part, out.name)
         writer.write_header_to_file(partial)
@@ -119,11 +120,13 @@ def _stored_dtype(folder: str | Path) -> str:
 
 
 def _describe(writer: Any, config: Any, name: str, file_type: int) -> None:
-    from gguf import RopeScalingType
+    from gguf import GGML_QUANT_VERSION, RopeScalingType
 
     rope, head = config.rope_parameters, _head_dim(config)
+    writer.add_type("model")
     writer.add_name(name)
     writer.add_file_type(file_type)
+    writer.add_quantization_version(GGML_QUANT_VERSION)
     writer.add_vocab_size(config.vocab_size)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)

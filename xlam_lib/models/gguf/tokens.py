@@ -42,6 +42,7 @@ DEEPSEEK_LETTERS = (
 DEEPSEEK_MARKS = "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+"
 PRE_TOKENIZERS = {  # by llama.cpp's name; src/llama-vocab.cpp has them all
     "gpt-2": PreTokenizer((GPT2,)),
+    "smollm": PreTokenizer((r"\p{N}", GPT2)),  # StarCoder's, too
     "llama-bpe": PreTokenizer((SPLITS["llama-bpe"],), whole_words=True),
     "smaug-bpe": PreTokenizer((SPLITS["smaug-bpe"],)),
     "qwen2": PreTokenizer((SPLITS["qwen2"],)),
@@ -82,7 +83,6 @@ def add_tokenizer(writer: Any, tokenizer: PreTrainedTokenizerBase, size: int, pr
         writer.add_add_space_prefix(prefix)
         if tokenizer.unk_token_id is not None:
             kinds[tokenizer.unk_token_id] = TokenType.UNKNOWN
-            writer.add_unk_token_id(tokenizer.unk_token_id)
     else:
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre(pre or pre_of(tokenizer))
@@ -90,6 +90,8 @@ def add_tokenizer(writer: Any, tokenizer: PreTrainedTokenizerBase, size: int, pr
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_eos_token_id(tokenizer.eos_token_id)
+    if tokenizer.unk_token_id is not None:
+        writer.add_unk_token_id(tokenizer.unk_token_id)
     if tokenizer.pad_token_id is not None:
         writer.add_pad_token_id(tokenizer.pad_token_id)
     if tokenizer.bos_token_id is not None:

@@ -5,7 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "api": ["ApiServer", "TransformersServer"],
         "base": ["Capabilities", "Engine", "ServerError"],
+        "llama_cpp": ["LlamaCppServer"],
         "local": ["LocalServer"],
         "transformers": ["Decoded", "Greedy"],
         "vllm": ["ServerFlags", "VllmServer"],

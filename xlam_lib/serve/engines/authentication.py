@@ -2,7 +2,7 @@
 
 vLLM asks for a key at some of its paths only (`/v1` and a few others), not where tokens are counted or texts scored. A
 server that is started here with a key asks for it everywhere but at `/health`: vLLM is given `WithKey` as a middleware,
-and the key in its environment, which `ps` doesn't show.
+and the key in its environment, which `ps` doesn't show; our own API (`serve/api`) has it around all its paths.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def reached_at(host: str) -> str:
 class WithKey:
     """An ASGI middleware that lets requests pass which bring the key: `WithKey(app)`, the key from the environment."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], key: str = "") -> None:
         self.app = app
-        self._header = f"Bearer {os.environ[CHILDS_KEY]}".encode()
+        self._header = f"Bearer {key or os.environ[CHILDS_KEY]}".encode()
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]

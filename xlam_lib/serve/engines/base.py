@@ -3,8 +3,9 @@
     with VllmServer("runs/quickstart/sft") as engine:
         engine.openai().chat.completions.create(model=engine.model, messages=..., tools=...)
 
-`vllm.py` is the first engine. Another one that is a program on this machine is a subclass of `LocalServer` (`local.py`)
-which gives its command line; one that runs elsewhere implements the three methods of `Engine` itself.
+The engines are vLLM (`vllm.py`), llama.cpp (`llama_cpp.py`) and transformers (`api.py`). Another one that is a program
+on this machine is a subclass of `LocalServer` (`local.py`) which gives its command line; one that runs elsewhere
+implements the three methods of `Engine` itself.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Capabilities:
     tools: bool = False  # answers with tool calls in the form of the OpenAI API; else calls come as text
     streaming: bool = False  # an answer piece by piece
     completions: bool = False  # continues a prompt that the codec wrote (/v1/completions)
+    responses: bool = False  # OpenAI's newer API (/v1/responses)
     adapters: bool = False  # LoRA adapters beside the model, each under a name of its own
     tensor_parallel: bool = False  # one model over several GPUs
 

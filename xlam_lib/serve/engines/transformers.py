@@ -76,11 +76,11 @@ class RoomyLayer(DynamicLayer):
 class Greedy:
     """A checkpoint that answers: `Greedy("runs/quickstart/sft", batch_size=32)`; needs no chat template to be saved."""
 
-    def __init__(self, model_dir: str | Path, batch_size: int = 32, device: str = "") -> None:
+    def __init__(self, model_dir: str | Path, batch_size: int = 32, device: str = "", dtype: str = "float32") -> None:
         self.tokenizer = checkpoint.load_tokenizer(model_dir)
         self.wrapper = checkpoint.wrapper(self.tokenizer)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = load.load_model(model_dir).to(self.device).eval()
+        self.model = load.load_model(model_dir, dtype).to(self.device).eval()
         self.batch_size = batch_size
 
     def answers(self, prompts: Sequence[str], max_new_tokens: int = 128) -> list[str]:
@@ -157,10 +157,12 @@ def continued(
     eos_token_id: int,
     choose: Callable[[torch.Tensor], torch.Tensor],
     copies: Sequence[int] = (),
+    going: Callable[[list[int]], list[bool]] | None = None,
 ) -> list[list[int]]:
     """New tokens after each row of ids, with the EOS token where there is one; `choose` picks from (rows, vocabulary).
 
-    With `copies` a row is read once and continued several times, the answers to a row one after another.
+    With `copies` a row is read once and continued several times, the answers to a row one after another. `going` is
+    given the new tokens of the rows that are left and says which go on; without it, those that didn't end.
     Example: `continued(model, [[5, 6], [7]], 9, 0, choose, copies=[2, 1])` -> [[8, 0], [9, 9, 0], [0]]
     """
     device, cache = model.device, Cache(layer_class_to_replicate=RoomyLayer)
@@ -187,13 +189,14 @@ def continued(
             cache.batch_select_indices(chosen_rows)
             logits, mask, positions = logits[chosen_rows], mask[chosen_rows], positions[chosen_rows]
         chosen = choose(logits)
-        for row, token in zip(alive, chosen.tolist(), strict=True):
+        tokens = chosen.tolist()
+        for row, token in zip(alive, tokens, strict=True):
             generated[row].append(token)
-        going = chosen != eos_token_id
-        if not bool(going.any()):
+        left = going(tokens) if going else [token != eos_token_id for token in tokens]
+        if not any(left):
             break
-        if not bool(going.all()):
-            keep = going.nonzero().squeeze(1)
+        if not all(left):
+            keep = torch.tensor(left, device=device).nonzero().squeeze(1)
             cache.batch_select_indices(keep)
             alive = [alive[index] for index in keep.tolist()]
             chosen, mask, positions = chosen[keep], mask[keep], positions[keep]

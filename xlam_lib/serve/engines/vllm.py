@@ -148,7 +148,12 @@ class VllmServer(LocalServer):
         self.model_dir = checked(model_dir)
         self.flags = flags or ServerFlags()
         self.capabilities = Capabilities(
-            tools=bool(self.flags.tool_parser), streaming=True, completions=True, adapters=True, tensor_parallel=True
+            tools=bool(self.flags.tool_parser),
+            streaming=True,
+            completions=True,
+            responses=True,
+            adapters=True,
+            tensor_parallel=True,
         )
         name = self.flags.name_of(self.model_dir)
         super().__init__(name, port, log, stalled_after, host=host, api_key=api_key)
