@@ -1,7 +1,8 @@
 """Serving: a checkpoint behind an OpenAI-compatible API, and the clients that speak to it (notebook 04_serving).
 
 `server` runs vLLM as a child process, `tool_parser` is the plugin by which it returns tool calls, `client` is the
-xLAM client, `compare` holds served answers against offline ones. Importing this package imports no vLLM.
+xLAM client, `conversation` a dialogue in which tools are called (`toolbox`, `mcp_server`), `compare` holds served
+answers against offline ones. Importing this package imports no vLLM.
 """
 
 import lazy_loader
@@ -12,7 +13,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "choices": ["collect_stream"],
         "client": ["xLAMChatCompletion", "xLAMConfig"],
         "compare": ["equal_offline", "served_texts"],
+        "conversation": ["Conversation", "Turn"],
+        "mcp_server": ["McpServer"],
         "messages": ["openai_messages"],
         "streaming": ["AnswerStream", "read_message"],
+        "toolbox": ["Functions", "Sandboxed", "Toolbox"],
     },
 )
