@@ -329,6 +329,14 @@ def openai_client(base_url: str, api_key: str = "", **options: Any) -> openai.Op
     return openai.OpenAI(**{**_client_options(base_url, key, openai.DefaultHttpxClient), **options})
 
 
+def async_openai_client(base_url: str, api_key: str = "", **options: Any) -> openai.AsyncOpenAI:
+    """The same for event loops: `await async_openai_client("http://localhost:8000/v1").models.list()`."""
+    import openai
+
+    key = api_key or os.environ.get("OPENAI_API_KEY", "")
+    return openai.AsyncOpenAI(**{**_client_options(base_url, key, openai.DefaultAsyncHttpxClient), **options})
+
+
 def _client_options(base_url: str, key: str, http_client: Callable[..., Any]) -> dict[str, Any]:
     options = {"base_url": base_url, "api_key": key or "EMPTY"}
     direct = urlparse(base_url).hostname in LOOPBACK

@@ -3,8 +3,11 @@
 The real server is tested in test_vllm.py; here the point is what goes over the wire.
 """
 
+import asyncio
 import json
 import threading
+import time
+import timeit
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -22,7 +25,7 @@ from xlam_lib.endpoint import (
 from xlam_lib.serve.choices import collect_choices, collect_stream
 from xlam_lib.serve.client import xLAMChatCompletion, xLAMConfig
 from xlam_lib.serve.compare import equal_offline, served_texts
-from xlam_lib.serve.messages import openai_messages
+from xlam_lib.serve.messages import MessageError, openai_messages
 from xlam_lib.views import tools_to_openai
 
 ANSWER = '{"thought": "Look.", "tool_calls": [{"name": "search", "arguments": {"query": "weather"}}]}'
@@ -34,6 +37,8 @@ class Wire:
 
     def __init__(self, url):
         self.url, self.asked, self.answers, self.keys = url, [], [], []
+        self.reply = None  # makes the answer of the request, in place of `answers`
+        self.lock, self.now, self.most = threading.Lock(), 0, 0  # how many requests are answered at once
 
     def client(self, **config):
         return xLAMChatCompletion.from_config(xLAMConfig(self.url, "m", max_retries=0, **config))
@@ -42,17 +47,28 @@ class Wire:
 @pytest.fixture
 def wire():
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # a connection is kept, as real servers do
+        disable_nagle_algorithm = True
+        wbufsize = -1  # head and body go out together
+
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             wire.asked.append((self.path, body))
             wire.keys.append(self.headers["Authorization"])
-            status, answer = wire.answers.pop(0)
+            with wire.lock:
+                wire.now += 1
+                wire.most = max(wire.most, wire.now)
+            status, answer = wire.reply(body) if wire.reply else wire.answers.pop(0)
+            with wire.lock:
+                wire.now -= 1
             stream = isinstance(answer, list)
             data = "".join(f"data: {json.dumps(part)}\n\n" for part in answer) + "data: [DONE]\n\n" if stream else ""
             self.send_response(status)
             self.send_header("Content-Type", "text/event-stream" if stream else "application/json")
+            content = (data or json.dumps(answer)).encode()
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write((data or json.dumps(answer)).encode())
+            self.wfile.write(content)
 
         def log_message(self, *_):
             pass
@@ -319,6 +335,119 @@ def test_nobody_there():
     llm = xLAMChatCompletion(xLAMConfig("http://127.0.0.1:9/v1", "m", max_retries=0))
     with pytest.raises(ServerUnreachableError, match="no server answers at http://127.0.0.1:9/v1.*xlam_lib.serve"):
         llm.completion(MESSAGES)
+
+
+def test_in_an_event_loop_it_is_the_same(wire):
+    wire.answers = [
+        chat("Look.", [{"name": "search", "arguments": '{"query": "weather"}'}], "tool_calls"),
+        chunks(
+            {"content": "Lo"}, {"content": "ok."}, call_piece("search", '{"query": "weather"}'), finish="tool_calls"
+        ),
+        (500, {"error": {"message": "oops", "code": 500}}),
+    ] * 2
+
+    async def asked():
+        llm = wire.client()
+        whole = await llm.acompletion(MESSAGES, tools=TOOLS, seed=3)
+        pieces = [piece async for piece in llm.astream(MESSAGES, TOOLS)]
+        with pytest.raises(ServerFailedError, match="oops"):
+            await llm.acompletion(MESSAGES)
+        await llm.aclose()
+        return whole, pieces
+
+    first = asyncio.run(asked())
+    assert first == asyncio.run(asked())  # another loop
+    whole, pieces = first
+    assert whole["choices"][0]["message"]["tool_calls"] == [{"id": "x0", **CALL}]
+    assert [piece["content"] for piece in pieces[:-1]] == ["Lo", "ok."]
+    assert pieces[-1]["message"]["tool_calls"][0]["arguments"] == CALL["arguments"]
+    assert wire.asked[0][1]["seed"] == 3 and wire.asked[1][1]["stream"] is True
+
+
+def test_a_batch_keeps_its_order_and_every_error(wire):
+    def reply(body):
+        content = body["messages"][0]["content"]
+        time.sleep(0.01)
+        return (503, {"error": {"message": "busy"}}) if content == "7" else chat(content)
+
+    wire.reply = reply
+    asked = [[{"role": "user", "content": str(number)}] for number in range(40)] + [[{"role": "nobody"}]]
+    found = wire.client().batch(asked, concurrency=8)
+    assert isinstance(found[7], ServerFailedError) and isinstance(found[40], MessageError)
+    texts = [one["choices"][0]["message"]["content"] for one in found if isinstance(one, dict)]
+    assert texts == [str(number) for number in range(40) if number != 7]
+    assert 1 < wire.most <= 8 and len(wire.asked) == 40
+
+
+def test_what_may_pass_is_tried_again_and_a_time_out_is_named(wire):
+    wire.answers = [(503, {"error": {"message": "busy"}}), (429, {"error": {"message": "slowly"}}), chat("a")]
+    llm = xLAMChatCompletion(xLAMConfig(wire.url, "m", max_retries=2))
+    assert llm.completion(MESSAGES)["choices"][0]["message"]["content"] == "a" and len(wire.asked) == 3
+    wire.reply = lambda body: time.sleep(1) or chat("late")
+    with pytest.raises(ServerUnreachableError, match="did not answer in time"):
+        wire.client(timeout=0.2).completion(MESSAGES)
+
+
+def test_usage_is_reported_whole_and_streamed(wire):
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+    status, whole = chat("a")
+    _, parts = chunks({"content": "a"})
+    wire.answers = [
+        (status, {**whole, "usage": usage}),
+        (status, [*parts, {**parts[0], "choices": [], "usage": usage}]),
+    ]
+    assert wire.client().completion(MESSAGES)["usage"] == usage
+    pieces = list(wire.client().stream(MESSAGES, stream_options={"include_usage": True}))
+    assert pieces[-1] == {"usage": usage} and wire.asked[1][1]["stream_options"] == {"include_usage": True}
+    wire.answers = [(status, {**whole, "usage": usage})]
+    assert wire.client().ask(MESSAGES, tools=TOOLS).prompt_tokens == 9
+    assert (
+        "no server answers"
+        in xLAMChatCompletion(xLAMConfig("http://127.0.0.1:9/v1", "m", max_retries=0)).ask(MESSAGES).error
+    )
+
+
+@pytest.mark.parametrize("mode", ["prompt", "completion"])
+def test_calls_are_held_to_the_schema_of_the_tools(wire, mode):
+    named = {"type": "function", "function": {"name": "search"}}
+    cases = [  # config, tool_choice -> tools in the schema, least and most calls
+        (False, "required", ["get_weather", "search", "respond"], 1, None),
+        (False, named, ["search"], 1, 1),
+        (True, "auto", ["get_weather", "search", "respond"], 0, None),
+        (True, "none", None, None, None),
+        (False, "auto", None, None, None),
+    ]
+    for structured, choice, names, least, most in cases:
+        wire.answers, wire.asked = [chat(ANSWER) if mode == "prompt" else text(ANSWER)], []
+        found = wire.client(mode=mode, structured=structured).completion(MESSAGES, TOOLS, tool_choice=choice)
+        body = wire.asked[0][1]
+        assert "tool_choice" not in body
+        made = found["choices"][0]["message"]["tool_calls"]
+        assert [call["name"] for call in made] == ([] if choice == "none" else ["search"])
+        if names is None:
+            assert "response_format" not in body
+            continue
+        array = body["response_format"]["json_schema"]["schema"]["properties"]["tool_calls"]
+        calls = array["items"].get("anyOf") or [array["items"]]
+        assert [call["properties"]["name"]["const"] for call in calls] == names
+        assert (array["minItems"], array.get("maxItems")) == (least, most)
+    with pytest.raises(MessageError, match="no such tool"):
+        wire.client(mode=mode).completion(
+            MESSAGES, TOOLS, tool_choice={"type": "function", "function": {"name": "erase"}}
+        )
+    with pytest.raises(MessageError, match="expected 'auto'"):
+        wire.client(mode=mode).completion(MESSAGES, TOOLS, tool_choice="always")
+    with pytest.raises(ValueError, match="tool_choice='required'"):
+        wire.client(structured=True)
+
+
+def test_a_request_costs_the_client_under_two_milliseconds(wire):
+    """Of its own processor time, with all of the openai package: what others do on the machine is no part of it."""
+    wire.reply = lambda body: chat("Look.", [{"name": "search", "arguments": '{"query": "weather"}'}], "tool_calls")
+    llm = wire.client()
+    llm.completion(MESSAGES, tools=TOOLS)
+    times = timeit.repeat(lambda: llm.completion(MESSAGES, tools=TOOLS), timer=time.thread_time, number=20, repeat=10)
+    assert min(times) / 20 < 0.002, f"{50 * min(times):.2f} ms a request"
 
 
 def test_an_unknown_mode():

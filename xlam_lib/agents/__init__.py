@@ -17,7 +17,7 @@ from xlam_lib.agents.base import (
     StepResult,
     tool_result,
 )
-from xlam_lib.agents.rollout import rollout, rollouts, run
+from xlam_lib.agents.rollout import play, rollout, rollouts, run
 from xlam_lib.agents.tool_calling import ToolCallingAgent
 from xlam_lib.agents.user import SimulatedUser
 
@@ -31,6 +31,7 @@ __all__ = [
     "SimulatedUser",
     "StepResult",
     "ToolCallingAgent",
+    "play",
     "rollout",
     "rollouts",
     "run",

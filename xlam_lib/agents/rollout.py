@@ -16,7 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from xlam_lib.agents.base import Action, Agent, AgentError, Environment, InfrastructureError, StepResult, resolve
+from xlam_lib.agents.base import (
+    Action,
+    Agent,
+    AgentError,
+    Environment,
+    InfrastructureError,
+    Observation,
+    StepResult,
+    resolve,
+)
 from xlam_lib.trajectory import Outcome, Source, Step, Task, Trajectory
 
 T = TypeVar("T")
@@ -44,7 +53,8 @@ async def rollout(
     steps: list[Step] = []
     error = ""
     try:
-        termination = await _play(agent, environment, task, max_steps, seed, steps)
+        opening = await resolve(environment.reset(task, seed))
+        termination = await play(agent, environment, opening, max_steps, steps)
     except (InfrastructureError, ConnectionError, TimeoutError) as failure:
         termination, error = "infra_error", str(failure) or type(failure).__name__
         steps = [replace(step, reward=None) for step in steps]
@@ -62,12 +72,16 @@ async def rollout(
     )
 
 
-async def _play(
-    agent: Agent, environment: Environment, task: Task, max_steps: int, seed: int, steps: list[Step]
+async def play(
+    agent: Agent, environment: Environment, observation: Observation, max_steps: int, steps: list[Step]
 ) -> str:
-    """How the episode ended; its steps are put into `steps` as they come, so that an error leaves them there."""
-    result = StepResult(await resolve(environment.reset(task, seed)))
-    calls = 0
+    """Lets both act from an observation on, after all that is in `steps`; returns how it ended, e.g. "max_steps".
+
+    What happens is appended to `steps` as it comes, so that an error leaves it there. A conversation with a person is
+    such a piece after each of their messages (`serve/conversation.py`).
+    """
+    result = StepResult(observation)
+    calls = sum(len(step.tool_calls) for step in steps)
     for _ in range(max_steps):
         history = tuple(steps)
         steps += result.observation.steps

@@ -1,7 +1,8 @@
-"""The JSON Schema of an answer that must call: what a server's grammar holds the model to when a call is required.
+"""The JSON Schema of an answer with calls: what a server's grammar holds the model to.
 
-Used by `tool_parser.py` and by our own API for `tool_choice="required"` and for a named function (notebook 04_serving).
-The schema is that of the v1 object, so a constrained answer looks like the answers the model was trained on.
+Used by `tool_parser.py` and by our own API for `tool_choice="required"` and for a named function, and by the xLAM client
+where it reads the answer itself (`exchange.py`, notebook 04_serving). The schema is that of the v1 object, so a
+constrained answer looks like the answers the model was trained on.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from xlam_lib.json_schema.references import DATA, DEFINITIONS, TABLES, pointed, 
 from xlam_lib.trajectory import Tool
 
 
-def answer_schema(tools: Sequence[Tool], parallel: bool = True) -> dict[str, Any]:
-    """Schema of an answer with at least one call, of one of the tools; not `parallel`: with exactly one.
+def answer_schema(tools: Sequence[Tool], parallel: bool = True, required: bool = True) -> dict[str, Any]:
+    """Schema of an answer with calls of the tools: at least one where `required`, at most one if not `parallel`.
 
     Example: `answer_schema([Tool("now")])["required"]` -> ["thought", "tool_calls"]
     """
@@ -23,7 +24,7 @@ def answer_schema(tools: Sequence[Tool], parallel: bool = True) -> dict[str, Any
         raise ValueError("no tools: a call can't be required where nothing can be called")
     definitions: dict[str, Any] = {}
     calls = [_call_schema(tool, definitions) for tool in tools]
-    array = {"type": "array", "minItems": 1, "items": calls[0] if len(calls) == 1 else {"anyOf": calls}}
+    array = {"type": "array", "minItems": int(required), "items": calls[0] if len(calls) == 1 else {"anyOf": calls}}
     schema = _object({"thought": {"type": "string"}, "tool_calls": array if parallel else {**array, "maxItems": 1}})
     return {**schema, "$defs": definitions} if definitions else schema
 

@@ -44,13 +44,18 @@ def load(module: str, name: str, path: str, source: str) -> Callable[..., Any]:
         found = _module(module, path)
         for part in name.split("."):
             found = getattr(found, part)
-    from pydantic import ConfigDict, validate_call  # makes dates, enums and dataclasses of JSON values
+    return takes_json(found)
+
+
+def takes_json(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which makes dates, enums and dataclasses of JSON values, as its type hints say."""
+    from pydantic import ConfigDict, validate_call
     from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
     try:
-        return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(found)
+        return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
     except (PydanticUserError, PydanticUndefinedAnnotation, NameError, TypeError):
-        return found  # its hints can't be read: the JSON values go in as they are
+        return function  # its hints can't be read: the JSON values go in as they are
 
 
 @functools.cache
