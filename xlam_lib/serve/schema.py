@@ -1,7 +1,7 @@
 """The JSON Schema of an answer with calls: what a server's grammar holds the model to.
 
-Used by `tool_parser.py` and by our own API for `tool_choice="required"` and for a named function, and by the xLAM client
-where it reads the answer itself (`exchange.py`, notebook 04_serving). The schema is that of the v1 object, so a
+Used by `tool_parser.py` and by our own API for `tool_choice="required"` and for a named function, and by the xLAM
+client where it reads the answer itself (`exchange.py`, notebook 04_serving). The schema is that of the v1 object, so a
 constrained answer looks like the answers the model was trained on.
 """
 
