@@ -22,6 +22,7 @@ import pytest
 from xlam_lib.endpoint import openai_client
 from xlam_lib.errors import CheckpointError
 from xlam_lib.files import running
+from xlam_lib.models.folders import digest
 from xlam_lib.processes import STALLED
 from xlam_lib.serve.engines import vllm
 from xlam_lib.serve.engines.authentication import HOST, MIDDLEWARE, WithKey
@@ -349,6 +350,27 @@ def test_flags(monkeypatch, tmp_path):
     assert not any(flag in words for flag in ("eager", "tool-", "uni"))
     assert "--max-model-len 512" in words
     assert "--dtype auto" in " ".join(ServerFlags().arguments(tmp_path / "sft", 1))
+
+
+def test_an_adapters_folder_is_served_beside_its_base(base, tmp_path):
+    """Under its own name, with its own tokenizer and template, as the adapter may have taught other ones."""
+    folder = tmp_path / "lora"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 4, "base_model_name_or_path": "nowhere"}))
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "config.json").write_text("{}")
+    info = {"path": str(base), "digest": digest(base), "quantize": "none", "dtype": "float32"}
+    (folder / "base.json").write_text(json.dumps(info))
+    words = " ".join(ServerFlags().arguments(folder, 8000))
+    assert f"--model {base} --tokenizer {folder} --served-model-name lora-base " in words
+    assert f"--chat-template {folder / 'chat_template.jinja'} --enable-lora --max-lora-rank 8 " in words
+    assert f"--lora-modules lora={folder} " in words and VllmServer(folder).model == "lora"
+    (folder / "base.json").write_text(json.dumps(info | {"quantize": "nf4"}))
+    with pytest.raises(ServerError, match=r"an adapter of a base in nf4; merge it first: .*models\.adapters"):
+        ServerFlags().arguments(folder, 8000)
+    (folder / "base.json").write_text(json.dumps(info | {"digest": "0"}))
+    with pytest.raises(CheckpointError, match="not the base that .* was trained on"):
+        ServerFlags().arguments(folder, 8000)
 
 
 def test_the_childs_environment():
