@@ -269,6 +269,7 @@ NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.data.wordlists.words": PARTS,
     "xlam_lib.journal.fingerprint": KEPT,
     "xlam_lib.models.templates.rendered": "renders in a process of its own, with a time limit",
+    "xlam_lib.serve.api.responses.chat_choice": TRIED + "read_message",
     "xlam_lib.serve.choices.choice_as_written": KEPT,
     "xlam_lib.serve.choices.choice_of_text": TRIED + "read_message",
     "xlam_lib.train.rl.rewards.graded": TRIED + "heldout.grade",

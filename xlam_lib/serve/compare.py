@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--engines", nargs="+", default=["vllm", "transformers", "llamacpp"], metavar="NAME[:DTYPE]")
     parser.add_argument("--out", type=Path, help="file for the figures as JSON")
     given = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     return as_command(lambda: _compare(given), status=1)
 
 

@@ -39,7 +39,7 @@ class LlamaCpp(Backend):
         self._tokenizer = _read_tokenizer(Path(tokenizer)) if tokenizer else None
         key = secrets.token_hex(32)
         self._server = _start(file, self.context, slots, threads or _threads(), key, self._about.float32)
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # it closes those that lie idle
         self._client = httpx.AsyncClient(
             base_url=self._server.listening_address,
             headers={"Authorization": f"Bearer {key}"},
