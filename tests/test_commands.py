@@ -94,6 +94,11 @@ WRONG = {  # what a user may get wrong -> words of the last line on standard err
         "--scale 0": "--scale is 0.0: expected above 0",
         "--lengths 0": "--lengths is 0: expected at least 1",
     },
+    "xlam_lib.perf.serving": {
+        "--model runs/sft": "the following arguments are required: --data",
+        "--model m --data d --clients 0": "--clients is 0: expected at least 1",
+        "--model experiments/01_tiny_base/model --data none.jsonl": "error: none.jsonl: no such file or folder",
+    },
     "xlam_lib.perf.conversion": {f"--source glaive --input {NONE}": "error: "},
     "xlam_lib.data.unify": {f"--source glaive --input {NONE} --output o": "error: "},
     "xlam_lib.data.apigen.run": {"--functions no_such_module --out o": "error: "},

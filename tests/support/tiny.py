@@ -60,13 +60,20 @@ LEARNT = {  # conversation -> what the model says
 }
 
 
-def make_model(folder: Path, steps: int = 600) -> Path:
-    """A checkpoint with tokenizer and chat template in `folder`, trained until it answers all of LEARNT exactly."""
+def make_model(folder: Path, steps: int = 600, learnt=None, vocabulary: int = 1000) -> Path:
+    """A checkpoint with tokenizer and chat template in `folder`, trained until it answers all that it learns exactly.
+
+    `learnt` is [(messages, tools, answer)], by default LEARNT. Where it is given, tokens may be long: whole sentences
+    of the prompts are one, which makes long prompts short; answers stay in small pieces.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     plain = make_tokenizer([])
-    tokenizer = make_tokenizer([prompt_text(plain, conversation) + answer for conversation, answer in LEARNT.values()])
+    given = learnt or [(conversation, TOOLS, answer) for conversation, answer in LEARNT.values()]
+    rows = [(prompt_text(plain, conversation, tools), answer) for conversation, tools, answer in given]
+    texts = [prompt if learnt else prompt + answer for prompt, answer in rows]
+    tokenizer = make_tokenizer(texts, vocabulary, words=not learnt)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -83,23 +90,29 @@ def make_model(folder: Path, steps: int = 600) -> Path:
         pad_token_id=tokenizer.eos_token_id,
     )
     model = LlamaForCausalLM(config)
-    train(model, tokenizer, steps)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them only wait for one another, beside other programs for minutes
+    try:
+        train(model, tokenizer, steps, rows)
+    finally:
+        torch.set_num_threads(threads)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def make_tokenizer(texts):
+def make_tokenizer(texts, vocabulary=1000, words=True):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     raw = Tokenizer(models.BPE())
-    raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=words)
+    raw.decoder = decoders.ByteLevel()
     special = ["<|end|>", "<|user|>", "<|assistant|>"]
     raw.train_from_iterator(
         texts,
         trainers.BpeTrainer(
-            vocab_size=1000,
+            vocab_size=vocabulary,
             special_tokens=special,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
@@ -110,25 +123,27 @@ def make_tokenizer(texts):
     return tokenizer
 
 
-def prompt_text(tokenizer, conversation):
-    return tokenizer.apply_chat_template(conversation, tools=TOOLS, tokenize=False, add_generation_prompt=True)
+def prompt_text(tokenizer, conversation, tools=TOOLS):
+    return tokenizer.apply_chat_template(conversation, tools=tools, tokenize=False, add_generation_prompt=True)
 
 
-def train(model, tokenizer, steps):
+def train(model, tokenizer, steps, texts):
     """By heart: full batches until each answer token is certain, or the steps are used up (then it raises)."""
     import torch
 
     rows = []
-    for conversation, answer in LEARNT.values():
-        prompt = tokenizer(prompt_text(tokenizer, conversation))["input_ids"]
+    for prompt, answer in texts:
+        prompt_ids = tokenizer(prompt)["input_ids"]
         answer_ids = tokenizer(answer)["input_ids"] + [tokenizer.eos_token_id]
-        rows.append((prompt + answer_ids, [-100] * len(prompt) + answer_ids))
+        rows.append((prompt_ids + answer_ids, [-100] * len(prompt_ids) + answer_ids))
     width = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([row + [tokenizer.eos_token_id] * (width - len(row)) for row, _ in rows])
-    labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])
+    labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])[:, 1:]
+    learnt = labels != -100
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(steps):
-        loss = model(input_ids=ids, labels=labels).loss
+        hidden = model.model(input_ids=ids).last_hidden_state[:, :-1][learnt]  # the vocabulary at these places alone
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), labels[learnt])
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
