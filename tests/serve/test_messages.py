@@ -242,3 +242,12 @@ def test_keys_that_say_nothing_change_nothing(trajectory, empty):
     messages = to_openai(trajectory.steps)
     padded = [{**empty, **dict.fromkeys(("refusal", "tool_calls", "name", "reasoning")), **m} for m in messages]
     assert openai_messages(padded) == openai_messages(messages)
+
+
+def test_half_a_character_is_named():
+    call = {"role": "assistant", "tool_calls": [{"name": "search", "arguments": {"query": "\udcff"}}]}
+    result = {"role": "tool", "content": {"text": "\ud83d"}}
+    answered = {"role": "assistant", "tool_calls": [{"name": "search", "arguments": {}}]}
+    for messages in ([{"role": "user", "content": "Hi \ud83d"}], [call], [answered, result]):
+        with pytest.raises(MessageError, match="half of one|surrogates not allowed"):
+            openai_messages(messages)

@@ -5,7 +5,7 @@
 The questions are the opening messages of the data's trajectories with their tools, each asked once as long as there are
 enough. They are put one after another, by many clients at once, and to transformers' batched generation; then again
 while the server is killed and started anew, when each must end with an answer or an error of the infrastructure. Run it
-on a machine that does nothing else: figures stand beside each other only then. README.md says what came out.
+on a machine that does nothing else: figures stand beside each other only then.
 """
 
 from __future__ import annotations

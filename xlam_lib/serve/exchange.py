@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from xlam_lib.answers import json_text
 from xlam_lib.chat_template import AFTER, BEFORE, model_prompt
 from xlam_lib.codec import SEED_STYLE, PromptStyle, history_steps, render_prompt, tools_from_any
 from xlam_lib.endpoint import shown_url
@@ -26,7 +27,7 @@ from xlam_lib.serve.choices import (
     collect_stream,
     sets_format,
 )
-from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, steps_of
+from xlam_lib.serve.messages import MessageError, fresh_ids, openai_messages, steps_of, whole_text
 from xlam_lib.serve.schema import answer_schema
 from xlam_lib.serve.streaming import AnswerStream
 from xlam_lib.trajectory import Tool
@@ -71,6 +72,7 @@ class Exchange:
         messages = list(messages)
         strict = openai_messages(messages)
         self.config, self.tools = config, tuple(tools_from_any(tools or []))
+        whole_text(json_text(tools_to_openai(self.tools)), "tools")
         self._ids = fresh_ids(strict)  # for calls that we read ourselves
         self._formatted = sets_format(options)  # the answer is in a form that the client asked for
         self._calls_allowed = True

@@ -100,11 +100,13 @@ def _text(message: dict[str, Any], index: int) -> str | None:
     content, role = message.get("content"), message["role"]
     text = text_of(content)
     if text is not None:
-        return text
+        return whole_text(text, f"message {index} ({role})")
     if role == "tool" and "content" in message:
         try:
-            return json_text(content)
+            return whole_text(json_text(content), f"message {index} (tool)")
         except (TypeError, ValueError) as error:
+            if isinstance(error, MessageError):
+                raise
             raise MessageError(
                 f"message {index} (tool): its content can't be written as JSON ({error}); give text or plain data"
             ) from error
@@ -114,6 +116,18 @@ def _text(message: dict[str, Any], index: int) -> str | None:
         f"message {index} ({role}): content is {content!r}, expected text; other kinds than text "
         "can't be read by these models"
     )
+
+
+def whole_text(text: str, where: str) -> str:
+    """The text, unless it holds half a character (a lone surrogate), which no request can: `whole_text("Hi", "x")`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise MessageError(
+            f"{where}: character {error.start} is half of one ({text[error.start]!r}), which can't be sent; "
+            "read the text as UTF-8, or leave it out"
+        ) from error
+    return text
 
 
 def _call_list(message: dict[str, Any], index: int) -> list[Any]:
@@ -134,7 +148,7 @@ def _call(item: Any, ids: Iterator[str], index: int) -> ToolCall:
     try:
         arguments = decode_arguments(call.arguments)
         arguments = {} if arguments is None or arguments == "" else arguments  # JSON's null, too
-        json_text(arguments)  # as it will be sent
+        json_text(arguments).encode()  # as it will be sent
     except (TypeError, ValueError) as error:
         raise MessageError(
             f"message {index}: the arguments of {call.name!r} are no JSON ({error}): {call.arguments!r}"

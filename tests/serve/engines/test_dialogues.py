@@ -132,9 +132,11 @@ def test_bad_requests_are_refused_and_the_server_stays_up(server):
         client.completion(tiny.user("word " * 200_000))
     with pytest.raises(RequestRefusedError, match="status 40"):
         client.completion(hello, tools=[BROKEN], tool_choice="required")
+    with pytest.raises(MessageError, match="message 0 .user.: character 6 is half of one"):
+        client.completion(tiny.user("Hello \ud83d"))
     with pytest.raises(MessageError, match="expected an object with a role"):
         client.completion([{"role": "nobody", "content": "Hello"}])
-    for text in ("\u202e\u0000\u200b\ufeff", "\x1b[31m", "[END OF QUERY]", "\ud83d\ude00", "<|assistant|>"):
+    for text in ("\u202e\u0000\u200b\ufeff", "\x1b[31m", "[END OF QUERY]", "<|assistant|>"):
         choice = client.completion(tiny.user(text), tiny.TOOLS, max_tokens=5)["choices"][0]
         assert choice["message"]["role"] == "assistant"
     server.check()
