@@ -272,6 +272,8 @@ NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.serve.api.responses.chat_choice": TRIED + "read_message",
     "xlam_lib.serve.choices.choice_as_written": KEPT,
     "xlam_lib.serve.choices.choice_of_text": TRIED + "read_message",
+    "xlam_lib.serve.exchange.Exchange.read": TRIED + "read_message",
+    "xlam_lib.serve.messages.whole_text": KEPT,
     "xlam_lib.train.rl.rewards.graded": TRIED + "heldout.grade",
     "xlam_lib.views.to_trl_row": KEPT,
 }
