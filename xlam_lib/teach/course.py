@@ -48,15 +48,18 @@ class Report:
     trained: int
     exact: Interval
     failures: dict[str, int]
+    kinds: dict[str, dict[str, Any]]  # {"multiple": {"n": 52, "exact": 0.79}, ...}
     seconds: dict[str, float] = field(default_factory=dict)
     examples: str = ""  # of wrong answers, to look at
 
     def __str__(self) -> str:
         spent = ", ".join(f"{part} {seconds / 60:.1f} min" for part, seconds in self.seconds.items())
+        kinds = ", ".join(f"{kind} {one['exact']:.0%} of {one['n']}" for kind, one in self.kinds.items())
         wrong = ", ".join(f"{kind} {count}" for kind, count in self.failures.items()) or "nothing"
         return (
             f"{len(self.tools)} tools, {self.trained} questions ({spent})\n"
-            f"held-out questions answered with exactly the right calls: {self.exact}\nwrong: {wrong}"
+            f"held-out questions answered with exactly the right calls: {self.exact}\n"
+            f"by kind: {kinds}\nwrong: {wrong}"
         )
 
 
@@ -89,6 +92,7 @@ def teach(
         accounting["trained"],
         tested.interval("exact", settings.seed),
         tested.failures(),
+        tested.by_kind(),
         _spent(out),
         failure_examples(tested),
     )
