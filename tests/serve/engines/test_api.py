@@ -222,7 +222,7 @@ BAD = {
     "deep": ("[" * 200_000, 400, "no JSON"),
     "no object": ("[]", 400, "the request"),
     "no messages": ('{"model": "by-heart", "messages": []}', 400, "messages"),
-    "half a character": (HALF, 400, "surrogate"),
+    "half a character": (HALF, 400, "half of one"),
     "over the limit": ('{"messages": "' + "x" * (5 << 20) + '"}', 413, ""),
     "bad bytes": (b'{"model": "\xff"}', 400, "no JSON"),
 }
