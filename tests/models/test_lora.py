@@ -14,7 +14,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralFo
 
 from xlam_lib.errors import CheckpointError
 from xlam_lib.files import is_complete
-from xlam_lib.models import adapters, bases, checkpoint, load, lora, lora_settings
+from xlam_lib.models import adapters, checkpoint, load, lora, lora_settings
+from xlam_lib.models.bases import adapted
 from xlam_lib.models.folders import digest
 from xlam_lib.serve.engines.transformers import Greedy
 from xlam_lib.train.loop import runner
@@ -220,7 +221,7 @@ def test_a_base_that_moved_or_changed_is_named(trained, settings, base, tmp_path
     info, asked = json.loads((moved / "base.json").read_text()), []
     assert info["name"] == info["source"] == "", "only bases by name have one"
     (moved / "base.json").write_text(json.dumps(info | {"name": "demo", "source": "package"}))
-    monkeypatch.setattr(bases.adapted, "fetched", lambda *given: asked.append(given) or base)
+    monkeypatch.setattr(adapted, "fetched", lambda *given: asked.append(given) or base)
     assert load.load_adapter(moved).peft_config and asked == [("demo", "package")]
     other = tmp_path / "other"
     shutil.copytree(base, other)
