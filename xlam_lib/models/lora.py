@@ -10,6 +10,7 @@ in bfloat16. The options are in `lora_settings.py`; `adapters.py` loads and merg
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
@@ -19,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 
 from xlam_lib.errors import TrainingError
 from xlam_lib.models.bases import base, base_of
+from xlam_lib.models.folders import ADAPTER, read_object
 from xlam_lib.models.load import base_dtype, load_model, nf4
 
 
@@ -78,14 +80,13 @@ def attach(model: PreTrainedModel, settings: Any) -> PreTrainedModel | PeftModel
 def _continued(model: PreTrainedModel, folder: str, made: LoraConfig, settings: Any) -> PeftModel:
     """The model with a trained adapter, which must be one of this base and have the settings' form."""
     base_of(folder, base(settings.base))
-    kept = LoraConfig.from_pretrained(folder)
+    kept = read_object(Path(folder) / ADAPTER)
     for name in ("r", "lora_alpha", "target_modules", "target_parameters"):
-        found, expected = _plain(getattr(kept, name)), _plain(getattr(made, name))
+        found, expected = _plain(kept.get(name)), _plain(getattr(made, name))
         if found != expected:
             raise TrainingError(f"{folder}: an adapter with {name} {found}, but the settings ask for {expected}")
-    kept.lora_dropout, kept.inference_mode = made.lora_dropout, False
     return PeftModel.from_pretrained(
-        model, folder, config=kept, is_trainable=True, use_safetensors=True, local_files_only=True
+        model, folder, config=made, is_trainable=True, use_safetensors=True, local_files_only=True
     )
 
 
