@@ -1,7 +1,7 @@
 # Thin on purpose: each target is one or two plain commands, which you can also type yourself.
 PYTHON   ?= python3# any Python 3.11 or 3.12; it only makes .venv
 HARDWARE ?= auto# cpu | gpu | auto: gpu where nvidia-smi lists a device
-WORKERS  ?= 2# processes that share the tests; a file is one worker's (conftest.py)
+WORKERS  ?= 3# processes that share the tests, one more than cores, as some wait; a file is one worker's (conftest.py)
 
 quickstart: install  ## notebooks 01 to 05 in order, into runs/quickstart
 	.venv/bin/python -m xlam_lib.run experiments/00_quickstart
