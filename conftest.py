@@ -1,16 +1,12 @@
 """How the tests and notebooks run: what nbval compares, and who runs what where several workers share the work.
 
-`make test` starts three workers (pytest-xdist, `--dist loadscope`): a file is one worker's, so what a file makes once is
-made once. The notebooks count as one file, because each goes on from what the one before it left in `runs/notebooks`.
+`make test` starts three workers (pytest-xdist, `--dist loadscope`): a file is one worker's, so what a file makes once
+is made once. The notebooks count as one file, because each goes on from what the one before it left in `runs/notebooks`.
 """
 
-import os
 from collections import Counter
 
 import pytest
-
-# Threads that wait for one another in a busy loop take the cores from other workers, which made a test ten times as slow.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 NOT_COMPARED = ("text/html", "stderr")  # HTML tables change with pandas' version, warnings with everybody's
 

@@ -8,6 +8,7 @@ import pytest
 REAL_DATA = "XLAM_REAL_DATA"
 SURROUNDINGS = {
     "HF_HUB_OFFLINE": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait in a busy loop take the cores from other workers
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",
