@@ -1,7 +1,8 @@
 """How the tests and notebooks run: what nbval compares, and who runs what where several workers share the work.
 
 `make test` starts three workers (pytest-xdist, `--dist loadscope`): a file is one worker's, so what a file makes once
-is made once. The notebooks count as one file, because each goes on from what the one before it left in `runs/notebooks`.
+is made once. The notebooks count as one file, because each goes on from what the one before it left in
+`runs/notebooks`.
 """
 
 from collections import Counter
