@@ -24,6 +24,7 @@ from xlam_lib.train.loop.log import curve, read_log
 from xlam_lib.train.packing.attention import use_causal_blocks
 from xlam_lib.train.packing.trie_model import collate_rows, read_tries
 from xlam_lib.train.supervised import sft
+from xlam_lib.train.supervised.settings import check
 
 quantised = pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
 SIZES = dict(vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2)
@@ -192,7 +193,7 @@ def test_an_adapter_on_an_adapter_knows_its_base(trained, settings, tmp_path):
     torch.testing.assert_close(second, logits(load.load_adapter(out), tokenizer), rtol=1e-4, atol=1e-4)
 
 
-def test_an_adapter_is_trained_further(trained, settings, tmp_path):
+def test_an_adapter_is_trained_further(trained, settings, base, tmp_path):
     """From where it was, and it stays an adapter of the same base; one of another form or base is refused."""
     given = replace(settings, out=str(tmp_path / "further"), adapter=str(trained), samples=16, lr=1e-4)
     further = sft.train(given)
@@ -205,6 +206,17 @@ def test_an_adapter_is_trained_further(trained, settings, tmp_path):
     assert load.load_adapter(further) is not None and sft.train(given) == further
     with pytest.raises(runner.TrainingError, match="an adapter with r 4, but the settings ask for 8"):
         sft.train(replace(given, out=str(tmp_path / "other"), lora_rank=8))
+    scaled = shutil.copytree(trained, tmp_path / "scaled")
+    config = json.loads((scaled / "adapter_config.json").read_text())
+    (scaled / "adapter_config.json").write_text(json.dumps(config | {"use_rslora": True}))
+    with pytest.raises(runner.TrainingError, match="an adapter with use_rslora True, but the settings ask for None"):
+        sft.train(replace(given, out=str(tmp_path / "scaled_out"), adapter=str(scaled)))
+    info = json.loads((trained / "base.json").read_text())
+    (scaled / "base.json").write_text(json.dumps(info | {"quantize": "nf4"}))
+    with pytest.raises(runner.TrainingError, match="for a base with quantize nf4, but the settings say none"):
+        sft.train(replace(given, out=str(tmp_path / "rounded"), adapter=str(scaled)))
+    with pytest.raises(CheckpointError, match="an adapter without a base.json"):
+        check(replace(given, adapter=str(base)))
     merged = adapters.merge_adapter(trained, tmp_path / "merged")
     with pytest.raises(CheckpointError, match="not the base that"):
         sft.train(replace(given, out=str(tmp_path / "base"), base=str(merged)))
@@ -245,7 +257,7 @@ def test_a_fetched_base_is_named_as_the_hub_does(settings, monkeypatch, name, so
     """No path of this machine leaves it with an adapter."""
     made = lora.attach(model(), settings)
     monkeypatch.setattr(adapters.bases, "name_of", lambda _: (name, source))
-    info = json.loads(adapters.base_of(made, settings)["base.json"])
+    info = json.loads(adapters.base_file(made, settings)["base.json"])
     assert (info["path"], info["name"], info["source"]) == (name, name, source)
     assert made.peft_config["default"].base_model_name_or_path == on_hub
 
@@ -304,7 +316,9 @@ def test_a_base_of_four_bits_trains_and_merges_into_dequantised_weights(settings
     near = 1e-3 if precision == "float32" else 0.2
     torch.testing.assert_close(merged, learnt, rtol=near, atol=near)
     plain = replace(chosen, quantize="none")
-    (out / "base.json").write_text(adapters.base_of(None, plain)["base.json"])  # merged into what it was not trained on
+    (out / "base.json").write_text(
+        adapters.base_file(None, plain)["base.json"]
+    )  # merged into what it was not trained on
     assert (logits(load.load_model(out), tokenizer) - merged).abs().max() > 2 * near
 
 

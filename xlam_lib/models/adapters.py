@@ -41,7 +41,7 @@ COPIED = (
 )  # of the training, beside the merged weights
 
 
-def base_of(model: Any, settings: Any) -> dict[str, str]:
+def base_file(model: Any, settings: Any) -> dict[str, str]:
     """The text of `base.json` by its name, for the folder that a run with these settings saves; {} without adapters.
 
     peft's own file names the base as the hub does, where it was fetched: a path of this machine is of no use elsewhere.

@@ -19,9 +19,15 @@ from transformers import PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
 from xlam_lib.errors import TrainingError
-from xlam_lib.models.bases import base, base_of
+from xlam_lib.models.bases import base, base_info, base_of
 from xlam_lib.models.folders import ADAPTER, read_object
 from xlam_lib.models.load import base_dtype, load_model, nf4
+
+# What of peft's configuration decides what an adapter computes.
+FORM = (
+    "r", "lora_alpha", "target_modules", "target_parameters", "rank_pattern", "alpha_pattern", "layers_to_transform",
+    "modules_to_save", "bias", "lora_bias", "use_rslora", "use_dora", "fan_in_fan_out",
+)  # fmt: skip
 
 
 def load_base(settings: Any) -> PreTrainedModel:
@@ -80,8 +86,10 @@ def attach(model: PreTrainedModel, settings: Any) -> PreTrainedModel | PeftModel
 def _continued(model: PreTrainedModel, folder: str, made: LoraConfig, settings: Any) -> PeftModel:
     """The model with a trained adapter, which must be one of this base and have the settings' form."""
     base_of(folder, base(settings.base))
+    if (held := base_info(folder)["quantize"]) != settings.quantize:
+        raise TrainingError(f"{folder}: for a base with quantize {held}, but the settings say {settings.quantize}")
     kept = read_object(Path(folder) / ADAPTER)
-    for name in ("r", "lora_alpha", "target_modules", "target_parameters"):
+    for name in FORM:
         found, expected = _plain(kept.get(name)), _plain(getattr(made, name))
         if found != expected:
             raise TrainingError(f"{folder}: an adapter with {name} {found}, but the settings ask for {expected}")
@@ -106,8 +114,8 @@ def _places(model: PreTrainedModel) -> tuple[list[str], list[str]]:
 
 
 def _plain(value: Any) -> Any:
-    """A number as it is, names in order: `_plain({"b", "a"})` -> ["a", "b"]; nothing is None."""
-    return value if isinstance(value, int | float) else sorted(value or ()) or None
+    """Names in order, all else as it is: `_plain({"b", "a"})` -> ["a", "b"]; what is empty or off is None."""
+    return (sorted(value) if isinstance(value, list | set | tuple) else value) or None
 
 
 def _matching(name: str, places: list[str]) -> list[str]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # importing it takes a second
     from anyio.from_thread import BlockingPortal
 
 logger = logging.getLogger(__name__)
+PAGES = 100  # of a list of tools, at most
 LOG = 500  # characters of a server's own words in an error
 
 
@@ -114,7 +115,7 @@ class McpServer:
 
     async def _list(self) -> list[Tool]:
         found, cursor = [], None
-        while True:
+        for _ in range(PAGES):
             page = await self._session.list_tools(cursor=cursor)
             found += [
                 Tool(self._prefix + one.name, cleandoc(one.description or ""), one.input_schema) for one in page.tools
@@ -122,6 +123,7 @@ class McpServer:
             cursor = page.next_cursor
             if not cursor:
                 return found
+        raise ValueError(f"its list of tools has not ended after {PAGES} pages")
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> Any:
         import mcp

@@ -98,7 +98,9 @@ class ServerFlags:
         ]
         if (template := model_dir / "chat_template.jinja").is_file():
             line += ["--chat-template", str(template)]
-        rank = read_object(model_dir / ADAPTER)["r"]
+        rank = read_object(model_dir / ADAPTER).get("r")
+        if not isinstance(rank, int):
+            raise ServerError(f'{model_dir / ADAPTER}: its rank "r" is {rank!r}, expected a whole number')
         room = next((size for size in RANKS if size >= rank), rank)
         return [*line, "--enable-lora", "--max-lora-rank", str(room), "--lora-modules", f"{name}={model_dir}"]
 

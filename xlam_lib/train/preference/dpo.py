@@ -57,7 +57,7 @@ def train(settings: DpoSettings) -> Path:
         if state().is_main_process:
             files = runner.files(work, "xlam_lib.train.dpo", settings, mixture=info["mixture"], mask=asdict(mask))
             model = trainer.accelerator.unwrap_model(trainer.model)
-            files |= {HELD_OUT: to_json(preferences) + "\n", **adapters.base_of(model, settings)}
+            files |= {HELD_OUT: to_json(preferences) + "\n", **adapters.base_file(model, settings)}
             files |= card.files(card.origin(settings.base), described, info, preferences)
             checkpoint.save(out, model, tokenizer, None, files, info)
             logger.info("held-out pairs: %s", preferences["all"])

@@ -57,7 +57,7 @@ def train(settings: GrpoSettings) -> Path:
         if state().is_main_process:
             record = {"mixture": prompts.mixture, "prompts": asdict(report), "answers": answers_of(read_log(work))}
             model = trainer.accelerator.unwrap_model(trainer.model)
-            files = runner.files(work, "xlam_lib.train.grpo", settings, **record) | adapters.base_of(model, settings)
+            files = runner.files(work, "xlam_lib.train.grpo", settings, **record) | adapters.base_file(model, settings)
             files |= card.files(card.origin(settings.base, card.sources(settings.data)), described, info)
             checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info)
     return out

@@ -114,6 +114,8 @@ def check(settings: SftSettings | LiteSettings) -> None:
     """Refuse what can't be meant, and a base or data that aren't there, before anything is loaded: an XlamError."""
     if isinstance(settings, SftSettings):
         lora_settings.check(settings)
-        if settings.adapter and not settings.lora_rank:
-            raise TrainingError(f"adapter {settings.adapter} without lora_rank: give the rank that it has")
+        if settings.adapter:
+            bases.base_info(settings.adapter)  # it is one
+            if not settings.lora_rank:
+                raise TrainingError(f"adapter {settings.adapter} without lora_rank: give the rank that it has")
     bases.check_inputs(settings.base, settings.data)

@@ -60,7 +60,7 @@ def train(settings: SftSettings) -> Path:
             files = runner.files(work, "xlam_lib.train.sft", final, mixture=info["mixture"], mask=asdict(mask))
             origin = card.origin(settings.base, card.sources(settings.data))
             model = trainer.accelerator.unwrap_model(trainer.model)
-            files |= adapters.base_of(model, settings) | card.files(origin, described, info)
+            files |= adapters.base_file(model, settings) | card.files(origin, described, info)
             checkpoint.save(out, model, tokenizer, STYLES[settings.style], files, info, weights)
     return out
 
