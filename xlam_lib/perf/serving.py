@@ -181,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(found, indent=2))
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
     return as_command(run, status=1)
 
 
