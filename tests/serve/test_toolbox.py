@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 from subprocess import DEVNULL
+from types import SimpleNamespace
 
 import apigen_functions
 import pytest
@@ -159,3 +160,20 @@ def test_an_mcp_server_that_is_started_gets_no_keys(monkeypatch):
     code = "import os, sys; sys.exit(repr(os.environ.get('OPENAI_API_KEY')))"
     with pytest.raises(InfrastructureError, match="None"), McpServer([sys.executable, "-c", code]):
         pass
+
+
+def test_a_list_of_tools_that_never_ends_is_given_up():
+    """As a server would give it that always names a next page."""
+
+    class Endless:
+        asked = 0
+
+        async def list_tools(self, cursor):
+            self.asked += 1
+            return SimpleNamespace(tools=[], next_cursor=str(self.asked))
+
+    server = McpServer("http://127.0.0.1:1/mcp")
+    server._session = Endless()
+    with pytest.raises(ValueError, match="has not ended after 100 pages"):
+        asyncio.run(server._list())
+    assert server._session.asked == 100

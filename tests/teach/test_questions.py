@@ -7,11 +7,12 @@ from itertools import groupby
 
 import pytest
 
+from xlam_lib.bench.bootstrap import Interval
 from xlam_lib.data.apigen.apis import ApigenError
 from xlam_lib.errors import XlamError
 from xlam_lib.settings import from_command_line, to_arguments
 from xlam_lib.teach.__main__ import main
-from xlam_lib.teach.course import teach, training
+from xlam_lib.teach.course import Report, teach, training
 from xlam_lib.teach.questions import library_of, others, plans, questions
 from xlam_lib.teach.settings import TeachSettings
 from xlam_lib.teach.taught import Taught
@@ -137,3 +138,9 @@ def test_a_call_to_a_name_that_is_not_offered_is_shown_as_an_error(library, monk
         assert "NameError: no function 'fly'" in str(asked)
         assert str(asked).endswith("opening_hours(day='Friday')\n  -> 9:00 to 18:30")
         assert str(taught.ask("Hi!")) == "Hello there."
+
+
+def test_a_report_says_what_is_right_by_kind_of_question():
+    kinds = {"irrelevant": {"n": 15, "exact": 14 / 15}, "parallel": {"n": 4, "exact": 0.25}}
+    report = Report(["weather"], 80, Interval(0.79, 0.6, 0.9, 19), {"missing_call": 3}, kinds, {"training": 90.0})
+    assert "by kind: irrelevant 93% of 15, parallel 25% of 4\nwrong: missing_call 3" in str(report)

@@ -365,6 +365,9 @@ def test_an_adapters_folder_is_served_beside_its_base(base, tmp_path):
     assert f"--model {base} --tokenizer {folder} --served-model-name lora-base " in words
     assert f"--chat-template {folder / 'chat_template.jinja'} --enable-lora --max-lora-rank 8 " in words
     assert f"--lora-modules lora={folder} " in words and VllmServer(folder).model == "lora"
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "nowhere"}))
+    with pytest.raises(ServerError, match='its rank "r" is None, expected a whole number'):
+        ServerFlags().arguments(folder, 8000)
     (folder / "base.json").write_text(json.dumps(info | {"quantize": "nf4"}))
     with pytest.raises(ServerError, match=r"an adapter of a base in nf4; merge it first: .*models\.adapters"):
         ServerFlags().arguments(folder, 8000)
