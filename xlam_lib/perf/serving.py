@@ -100,13 +100,16 @@ def outcomes(found: Sequence[Any]) -> dict[str, int]:
 
 
 def interrupted(
-    server: VllmServer, client: xLAMChatCompletion, questions: Sequence[Question], clients: int, kills: int
+    server: VllmServer, client: xLAMChatCompletion, questions: Sequence[Question], clients: int, kills: int, rate: float
 ) -> dict[str, Any]:
-    """The outcomes of requests during which the server is killed: in each part once, a while after its beginning."""
+    """The outcomes of requests during which the server is killed: in each part once, when half of it is answered.
+
+    When that is follows from `rate`, the requests a second of a server that nothing disturbs.
+    """
     found: list[Any] = []
     began = time.monotonic()
     for start in range(kills):
-        killer = threading.Timer(1.0, os.killpg, (server.pid, signal.SIGKILL))
+        killer = threading.Timer(len(questions) / kills / rate / 2, os.killpg, (server.pid, signal.SIGKILL))
         killer.start()
         found += ask(client, questions[start::kills], clients)[0]
         killer.join()
@@ -155,10 +158,11 @@ def measure(settings: Settings) -> dict[str, Any]:
         found, seconds = ask(client, asked[settings.alone :], settings.clients)
         logger.info("%d clients: %.2f a second, %s", settings.clients, settings.requests / seconds, outcomes(found))
         during = list(islice(cycle(questions), settings.interrupted))
-        kept = interrupted(server, client, during, settings.clients, settings.kills)
+        rate = settings.requests / seconds
+        kept = interrupted(server, client, during, settings.clients, settings.kills, rate)
     rates = {
         "alone": settings.alone / alone,
-        "at_once": settings.requests / seconds,
+        "at_once": rate,
         "transformers_batched": in_batches,
     }
     return {
@@ -181,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(found, indent=2))
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # of the openai package: a line for each request
     return as_command(run, status=1)
 
 
