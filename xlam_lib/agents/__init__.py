@@ -17,16 +17,20 @@ from xlam_lib.agents.base import (
     StepResult,
     tool_result,
 )
+from xlam_lib.agents.manual import Actions, Example, Manual
 from xlam_lib.agents.rollout import play, rollout, rollouts, run
 from xlam_lib.agents.tool_calling import ToolCallingAgent
 from xlam_lib.agents.user import SimulatedUser
 
 __all__ = [
     "Action",
+    "Actions",
     "Agent",
     "AgentError",
     "Environment",
+    "Example",
     "InfrastructureError",
+    "Manual",
     "Observation",
     "SimulatedUser",
     "StepResult",
