@@ -49,7 +49,8 @@ class ToolCallingAgent:
 
     async def act(self, observation: Observation, history: Sequence[Step]) -> Action:
         """The model's reply to the whole conversation; arguments that are no JSON object raise an AgentError."""
-        reply = await self._ask([*self.opening, *to_openai((*history, *observation.steps))])
+        messages = [*self.opening, *to_openai((*history, *observation.steps))]
+        reply = await ask(self.endpoint, messages, self.options)
         if reply.error:
             raise InfrastructureError(reply.error)
         message = {"role": "assistant", "content": reply.text, "tool_calls": list(reply.calls)}
@@ -59,8 +60,10 @@ class ToolCallingAgent:
             raise AgentError(f"the agent's {error}") from error
         return Action(step.content, step.tool_calls)
 
-    async def _ask(self, messages: list[dict[str, Any]]) -> Reply:
-        complete = getattr(self.endpoint, "complete", None)
-        if complete is not None:
-            return await complete(messages, **self.options)
-        return await asyncio.to_thread(self.endpoint.ask, messages, **self.options)
+
+async def ask(endpoint: Endpoint, messages: Sequence[dict[str, Any]], options: dict[str, Any]) -> Reply:
+    """What an endpoint answers, awaited where it can be: `await ask(endpoint, messages, {"seed": 0})`."""
+    complete = getattr(endpoint, "complete", None)
+    if complete is not None:
+        return await complete(messages, **options)
+    return await asyncio.to_thread(endpoint.ask, messages, **options)
