@@ -17,7 +17,7 @@ from xlam_lib.agents.base import (
     StepResult,
     tool_result,
 )
-from xlam_lib.agents.manual import Actions, Example, Manual
+from xlam_lib.agents.manual import Actions, Example, JsonCalls, Manual
 from xlam_lib.agents.rollout import play, rollout, rollouts, run
 from xlam_lib.agents.tool_calling import ToolCallingAgent
 from xlam_lib.agents.user import SimulatedUser
@@ -30,6 +30,7 @@ __all__ = [
     "Environment",
     "Example",
     "InfrastructureError",
+    "JsonCalls",
     "Manual",
     "Observation",
     "SimulatedUser",

@@ -9,6 +9,7 @@ whose answers are actions in words, `search[red shoes]`, or a system message ove
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -42,3 +43,22 @@ class Manual:
     actions: Actions
     examples: tuple[Example, ...] = ()
     labours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # BOLAA's labour agents: name -> its tools
+
+
+class JsonCalls:
+    """Actions of an environment that has no words of its own: `{"name": "weather", "arguments": {"city": "Oslo"}}`."""
+
+    def parse(self, text: str) -> tuple[str, dict[str, Any]] | None:
+        """The call of a JSON object with a name and arguments, None for anything else."""
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            return None
+        arguments = value.get("arguments", {})
+        return (value["name"], arguments) if isinstance(arguments, dict) else None
+
+    def render(self, name: str, arguments: Mapping[str, Any]) -> str:
+        """The object as text."""
+        return json.dumps({"name": name, "arguments": dict(arguments)}, ensure_ascii=False)

@@ -154,6 +154,7 @@ class Task(ABC):
     group: ClassVar[str] = "id"  # field of a row; rows of one group are drawn together in an interval
     figures: ClassVar[tuple[Figure, ...]] = ()  # what it adds to the scorecard
     published: ClassVar[tuple[str, ...]] = ()  # keys of the published tables beside which it stands
+    differs: ClassVar[str] = ""  # what of its setting is not as it was published, in words
     models: ClassVar[Mapping[str, str]] = {}  # with columns: a table of the figures "<model>.<column>" in the terminal
     columns: ClassVar[Mapping[str, str]] = {}
 
