@@ -12,7 +12,7 @@ from hostile_texts import GENERIC, Shape, match_of
 
 from xlam_lib import answers, chat_template, codec, views
 from xlam_lib.answers import Answer, reading, values
-from xlam_lib.bench.tasks import heldout
+from xlam_lib.bench.tasks import heldout, toolalpaca
 from xlam_lib.data import hub
 from xlam_lib.data.apigen import checker, checks, docstrings, stages
 from xlam_lib.data.apigen.broad import wording
@@ -47,6 +47,7 @@ from xlam_lib.data.sources.calls import toolace
 from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.data.streams import elements_of
+from xlam_lib.environments.hotpotqa import scoring, wikipedia
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -194,6 +195,9 @@ PARSERS: list[tuple[Any, Parser]] = [
     (toolalpaca_tools.described, toolalpaca_tools.described),
     (split_list, lambda text: list(split_list(text, lambda value: True, "x"))),
     (elements_of, lambda text: list(elements_of(text))),
+    (scoring.normalize_answer, scoring.normalize_answer),
+    (toolalpaca.verdict_of, toolalpaca.verdict_of),
+    (wikipedia.sentences_of, wikipedia.sentences_of),
     *(
         (module.split, lambda text, split=module.split: list(split(text)))
         for module in SOURCES.values()

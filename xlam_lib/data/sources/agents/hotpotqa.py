@@ -59,7 +59,7 @@ def convert(record: dict[str, Any], where: str) -> list[Trajectory]:
     given = record.get("id", record.get("_id"))
     file = place(where).rpartition("/")[2].partition(":")[0]
     raw_id = f"{file}/{given if isinstance(given, str) and given else content_id(record)}"
-    extra = {"supporting_facts": [list(pair) for pair in _pairs(record.get("supporting_facts"), "title", "sent_id")]}
+    extra = {"supporting_facts": [list(pair) for pair in pairs(record.get("supporting_facts"), "title", "sent_id")]}
     call = ToolCall("Finish", {"answer": answer}, "call_0")
     kinds = [record[key] for key in ("type", "level") if isinstance(record.get(key), str) and record[key]]
     return [
@@ -83,14 +83,14 @@ def native(t: Trajectory) -> list[str]:
 def _paragraphs(context: Any) -> list[tuple[str, str]]:
     """(title, text) of each paragraph; sentences bring their own spaces."""
     found = []
-    for title, sentences in _pairs(context, "title", "sentences"):
+    for title, sentences in pairs(context, "title", "sentences"):
         if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
             raise Drop("a paragraph is not a list of sentences", f"{title}: {str(sentences)[:80]!r}")
         found.append((title, "".join(sentences).strip()))
     return found
 
 
-def _pairs(value: Any, first: str, second: str) -> list[tuple[str, Any]]:
+def pairs(value: Any, first: str, second: str) -> list[tuple[str, Any]]:
     """Pairs in either layout, [["a", 1]] or {first: ["a"], second: [1]}; nothing gives none."""
     if not value:
         return []
