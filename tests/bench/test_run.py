@@ -51,6 +51,7 @@ def test_a_run_and_its_files(tmp_path):
     assert len(transcripts) == 72 == len({one.trajectory_id for one in transcripts})
     assert not [warning for one in transcripts for warning in one.validate("error")]
     assert transcripts[0].steps[1].reasoning == "easy." and transcripts[0].outcome.success
+    assert transcripts[0].task.instruction == "Guess the number." and transcripts[0].task.task_id == "toy/n0"
     page = (out / "report.html").read_text()
     for part in ("Reward 1 for the number.", "It is a toy.", "xLAM-v0.1-r", "toy_benchmark:guess (measured here)"):
         assert part in page

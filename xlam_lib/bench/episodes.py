@@ -213,8 +213,11 @@ async def play_one(one: Planned, pool: ThreadPoolExecutor | None = None) -> Epis
     episode = await rollout(
         agent, InThreads(environment, pool), one.item.task, one.max_steps, seed=one.seed, source=source
     )
-    # an id that names the agent, too: episodes of several agents may be one data set
-    episode = replace(episode, trajectory_id=one.id, tags=(one.task.name, one.agent))
+    # An id that names the agent, as episodes of several may be one data set; and the words that explain the task, so
+    # that training on the transcript shows the very prompt that an agent with native calls is given.
+    manual = getattr(environment, "manual", None)
+    goal = replace(one.item.task, instruction=manual.instruction) if manual else one.item.task
+    episode = replace(episode, trajectory_id=one.id, task=goal, tags=(one.task.name, one.agent))
     close = getattr(environment, "close", None)
     if close is not None:
         close()
