@@ -7,6 +7,7 @@ import pytest
 from xlam_lib.agents import Action, rollout, run
 from xlam_lib.agents.random_agent import RandomAgent
 from xlam_lib.bench.base import TaskError
+from xlam_lib.bench.evaluate import offline
 from xlam_lib.bench.tasks.questions import Questions, read
 from xlam_lib.schema import ToolCall
 
@@ -62,6 +63,14 @@ def test_the_expert_is_right_and_chance_is_not(questions):
 def test_how_answers_fail(questions, item, action, failure):
     row = scored(questions, questions.items()[item], Says(action))
     assert row["failure"] == failure and row["reward"] == 0.0
+
+
+def test_without_a_server(questions):
+    answers = ['{"thought": "", "tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}}]}', "{"]
+    asked = []
+    result = offline(questions, lambda prompts: asked.extend(prompts) or answers)
+    assert [row["failure"] for row in result.rows] == ["", "bad_format"] and result.mean("success") == 0.5
+    assert "Weather in Oslo?" in asked[0] and "Weather of a city." in asked[0]
 
 
 @pytest.mark.parametrize(

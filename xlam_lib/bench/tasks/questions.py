@@ -5,6 +5,8 @@
 
     python -m xlam_lib.bench.run --tasks questions --data questions=mine.jsonl --agents zs --native --serve runs/sft ...
 
+    offline(Questions("mine.jsonl", style=BRIEF_STYLE), Greedy("runs/quickstart/sft").answers)     # without a server
+
 A question that no tool can serve has `"calls": []`. Right is an answer with exactly the expected calls, in any order;
 an `id` and a `kind` may stand in each line. In words an agent makes one call at a time, so questions with several want
 `--native`. For an environment of one's own, name a class like `Task` of `bench/base.py` as module:Class.
@@ -19,14 +21,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from xlam_lib.agents import Action, JsonCalls, Manual, Observation, StepResult, tool_result
-from xlam_lib.bench.base import Row, Task, TaskError
-from xlam_lib.codec import tools_from_any
+from xlam_lib.bench.base import Question, Row, Task, TaskError
+from xlam_lib.codec import SEED_STYLE, PromptStyle, parse_answer, prompts_of, tools_from_any
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.grading import failure_of
-from xlam_lib.schema import Step, Tool, ToolCall
+from xlam_lib.schema import Source, Step, Tool, ToolCall
 from xlam_lib.schema import Task as Goal
 from xlam_lib.trajectory import Trajectory
-from xlam_lib.views import read_calls
+from xlam_lib.views import read_calls, to_openai, tools_to_openai
 
 FIELDS = ("question", "tools", "calls", "id", "kind")
 KINDS = {  # failures of calls in the terms that all benchmarks share
@@ -35,6 +37,7 @@ KINDS = {  # failures of calls in the terms that all benchmarks share
     "extra_call": "wrong_function",
     "missing_call": "wrong_function",
     "wrong_tool": "wrong_function",
+    "invalid_json": "bad_format",
 }
 MANUAL = Manual(
     "Answer the user with a call of one of the functions. Where none of them can serve, say so in words.", JsonCalls()
@@ -92,13 +95,19 @@ class Questions(Task):
     scores: ClassVar[tuple[str, ...]] = ("reward", "success")
     max_steps = 1
 
-    def __init__(self, path: str | Path = "", split: str = "test") -> None:
+    def __init__(self, path: str | Path = "", split: str = "test", style: PromptStyle = SEED_STYLE) -> None:
         if not path:
             raise TaskError("the benchmark questions needs a file: --data questions=mine.jsonl, one question a line")
-        self._items = read(path)
+        self._items, self._style = read(path), style
 
     def items(self) -> list[Item]:
         return self._items
+
+    def question(self, item: Item) -> Question:
+        steps = (Step("user", item.task.instruction), Step("assistant", tool_calls=item.calls))
+        whole = Trajectory(item.id, Source("questions", "unknown"), tools=item.tools, steps=steps)
+        ((_, prompt, _),) = prompts_of(whole, self._style)
+        return Question(prompt, tuple(to_openai(steps[:1])), tuple(tools_to_openai(item.tools)))
 
     def environment(self, item: Item) -> OneQuestion:
         return OneQuestion(item)
@@ -107,9 +116,14 @@ class Questions(Task):
         """Who answers as expected."""
         return Solver(item)
 
-    def score(self, item: Item, answer: Trajectory, cut_off: bool = False) -> Row:
-        step = next((step for step in answer.steps if step.role == "assistant"), Step("assistant"))
-        failure = failure_of(item.calls, step.tool_calls, item.tools)
+    def score(self, item: Item, answer: Trajectory | str, cut_off: bool = False) -> Row:
+        """The row of an episode, or of the text that answers the question."""
+        if isinstance(answer, str):
+            parsed = parse_answer(answer)
+            failure = "invalid_json" if parsed.problems else failure_of(item.calls, parsed.answer.calls, item.tools)
+        else:
+            step = next((step for step in answer.steps if step.role == "assistant"), Step("assistant"))
+            failure = failure_of(item.calls, step.tool_calls, item.tools)
         row = {"reward": float(not failure), "success": not failure, "kind": item.kind}
         return row | {"failure": failure and KINDS.get(failure, "wrong_argument")}
 
