@@ -13,6 +13,7 @@ from hostile_texts import GENERIC, Shape, match_of
 from xlam_lib import answers, chat_template, codec, views
 from xlam_lib.answers import Answer, reading, values
 from xlam_lib.bench.tasks import heldout, toolalpaca
+from xlam_lib.bench.tasks import heldout, webshop_records
 from xlam_lib.data import hub
 from xlam_lib.data.apigen import checker, checks, docstrings, stages
 from xlam_lib.data.apigen.broad import wording
@@ -48,6 +49,9 @@ from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.data.streams import elements_of
 from xlam_lib.environments.hotpotqa import scoring, wikipedia
+from xlam_lib.environments.webshop import catalogue as shop_catalogue
+from xlam_lib.environments.webshop import matching
+from xlam_lib.environments.webshop.search import embedded_engine
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -189,6 +193,11 @@ PARSERS: list[tuple[Any, Parser]] = [
     (spellings.dates_in, spellings.dates_in),
     (spellings.times_in, spellings.times_in),
     (agentlite.parse_action, agentlite.parse_action),
+    (webshop_records.react_log, webshop_records.react_log),
+    (shop_catalogue.read_prices, shop_catalogue.read_prices),
+    (matching.normalize_color, matching.normalize_color),
+    (matching.title_nouns, matching.title_nouns),
+    (embedded_engine, lambda text: embedded_engine().search(text)),
     (agentlite.action_tools, agentlite.action_tools),
     (toolbench.is_error, toolbench.is_error),
     (toolace.split_system, toolace.split_system),

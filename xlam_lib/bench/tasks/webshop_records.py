@@ -1,7 +1,7 @@
 """WebShop's recorded sessions and reward cases scored again, to show that our reward is the original's (notebook 05).
 
-Three sorts of records: the cases of the original's own tests of its reward (files `test_goal.py` and
-`test_normalize.py`, as one JSON object), sessions of people (one JSON line a page), and the printed log of ReAct's
+Three sorts of records: the cases of the original's own tests of its reward (its files test_goal and
+test_normalize, as one JSON object), sessions of people (one JSON line a page), and the printed log of ReAct's
 agent. `cases` and `session` give `Check`s, each a figure of ours beside the recorded one; `react_log` gives rows as the
 benchmark does. Example:
 

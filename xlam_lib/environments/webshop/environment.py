@@ -112,7 +112,7 @@ class WebShop:
         return (*search, *(ToolCall("click", {"element": one}) for one in pages.clickable(page, self.layout)))
 
     def _words(self, content: str) -> str:
-        """The answer to an action in words; to a thought, `think[...]`, "OK." in the rich layouts, as ReAct's has it."""
+        """The answer to an action in words; "OK." to a thought, `think[...]`, as in ReAct's."""
         if self.layout.style == "rich" and THINK_BRACKETS.parse(content) is not None:
             return "OK."
         return self._act(*(WEBSHOP.parse(content) or ("", {})))[0]

@@ -27,10 +27,10 @@ COLORS = tuple(
     "violet walnut wheat white wine yellow".split()
 )
 NO_NOUNS = frozenset(
-    "a an the this that these those all any each every no some our your my his her its their and or nor but if as at by "
-    "for from in into of off on onto out over per than to under up via with without between after before through "
-    "while when who which is are was be been being has have can will you we they it not only very more most less "
-    "so also too just both".split()
+    "a an the this that these those all any each every no some our your my his her its their and or nor but if as at "
+    "by for from in into of off on onto out over per than to under up via with without between after before through "
+    "while when who which is are was be been being has have can will you we they it not only very more most less so "
+    "also too just both".split()
 )
 
 

@@ -87,7 +87,7 @@ def item_page(instruction: str, product: Product, chosen: Mapping[str, str], att
 
 
 def sub_page(instruction: str, product: Product, name: str) -> Page:
-    """One of a product's pages of words: "Description", "Features", "Attributes" or "Reviews", of which there are none."""
+    """One of a product's pages of words: "Description", "Features", "Attributes"; there are no "Reviews"."""
     kinds = (product.category, product.query, product.product_category)
     texts = {
         "Description": (product.description,),
