@@ -6,7 +6,7 @@
     run(rollout(DeskAgent(), desk, desk.task, 30, seed=0)).outcome.reward       # 1.0
 
 The domain is APIGen-MT's town library (`data/apigen/multi_turn`); new here are the end of an episode and its reward,
-as in tau-bench (Yao et al. 2024, https://arxiv.org/abs/2406.12045, section 3): an episode ends when the user stops or
+as in tau-bench (Yao et al. 2024, https://arxiv.org/abs/2406.12045): an episode ends when the user stops or
 is handed over; its reward is 1 if the database is then as the blueprint's actions leave it and everything that the user
 must learn was mentioned, else 0. How the agent came there doesn't matter. An output counts as mentioned if it stands
 in the agent's words as a word of its own; tau-bench looks for any part of the text, by which "3" stands in each date.

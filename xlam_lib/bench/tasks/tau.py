@@ -39,7 +39,7 @@ READING = ("get_", "list_", "search_", "find_", "calculate", "think", "transfer_
 def pass_hat_k(rewards: Mapping[str, Sequence[float]], k: int) -> float:
     """pass^k: the chance that k trials of a task all succeed, estimated without bias, mean over the tasks.
 
-    Of n trials c have reward 1: C(c, k) / C(n, k) (arXiv 2406.12045, section 4, equation 1). A TaskError where there is
+    Of n trials c have reward 1: C(c, k) / C(n, k), as in arXiv 2406.12045. A TaskError where there is
     no task, or one with fewer than k trials. `pass_hat_k({"a": [1.0, 0.0]}, 1)` -> 0.5
     """
     if not rewards or k < 1:

@@ -3,7 +3,7 @@
     task = ToolQueryUnified()           # as `tool_query.py`, but over native function calling
 
 Goals, tools and scores are those of Tool-Query; what differs is the form: tools as JSON Schema, calls of them in place
-of actions in words, results as JSON (xLAM, arXiv 2409.03215, section 4.1).
+of actions in words, results as JSON (xLAM, arXiv 2409.03215).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
     progress.py      which subgoals were reached, and whether an answer is right
     language.py      the original's actions in words; environment.py plays, manual.py explains
 
-Ma et al. 2024, AgentBoard (https://arxiv.org/abs/2401.13178), sections 2 and 3. For example:
+Ma et al. 2024, AgentBoard (https://arxiv.org/abs/2401.13178). For example:
 
     goal = embedded_goals("train")[0]
     run(rollout(Expert(goal), ToolQuery(goal), goal.task)).outcome.reward    # 1.0, the progress

@@ -19,6 +19,7 @@ LIST = "Please answer in the form of a list ['author1', 'author2', ...]."
 
 
 def mutual(ask: Solver, rng: random.Random) -> Question:
+    """How many collaborators two authors share."""
     one, other = rng.sample(academia().names, 2)
     _load_authors(ask)
     first, second = (set(_partners(ask, name)) for name in (one, other))
@@ -30,6 +31,7 @@ def mutual(ask: Solver, rng: random.Random) -> Question:
 
 
 def more_cited(ask: Solver, rng: random.Random) -> Question | None:
+    """Which of two papers is cited more often."""
     titles = rng.sample(academia().titles, 2)
     _load_papers(ask)
     counts = [_paper(ask, title)["n_citation"] for title in titles]
@@ -43,6 +45,7 @@ def more_cited(ask: Solver, rng: random.Random) -> Question | None:
 
 
 def wrote(ask: Solver, rng: random.Random) -> Question:
+    """Who wrote a paper, as a list."""
     title = rng.choice(academia().titles)
     _load_papers(ask)
     return Question(
@@ -53,6 +56,7 @@ def wrote(ask: Solver, rng: random.Random) -> Question:
 
 
 def same_venue(ask: Solver, rng: random.Random) -> Question:
+    """Whether two papers appeared at the same venue."""
     titles = rng.sample(academia().titles, 2)
     _load_papers(ask)
     one, other = (_paper(ask, title)["venue"] for title in titles)
@@ -64,7 +68,7 @@ def same_venue(ask: Solver, rng: random.Random) -> Question:
 
 
 def organization(ask: Solver, rng: random.Random) -> Question:
-    """Asked by way of a paper, so that both graphs are needed."""
+    """Where the first author of a paper works, for which both graphs are needed."""
     title = rng.choice(academia().titles)
     _load_papers(ask)
     first = _paper(ask, title)["authors"][0]
@@ -77,6 +81,7 @@ def organization(ask: Solver, rng: random.Random) -> Question:
 
 
 def colleagues(ask: Solver, rng: random.Random) -> Question | None:
+    """Collaborators from the same organization, as a list."""
     name = rng.choice(academia().names)
     _load_authors(ask)
     org = _author(ask, name)["org"]
@@ -93,6 +98,7 @@ def colleagues(ask: Solver, rng: random.Random) -> Question | None:
 
 
 def cites(ask: Solver, rng: random.Random) -> Question:
+    """How many papers a paper cites."""
     title = rng.choice(academia().titles)
     _load_papers(ask)
     found = ask(f"What does '{title}' cite?", "neighbourCheck", graph=PAPERS, node=title)
@@ -104,6 +110,7 @@ def cites(ask: Solver, rng: random.Random) -> Question:
 
 
 def best_joint_paper(ask: Solver, rng: random.Random) -> Question | None:
+    """The most cited paper of two authors."""
     one, other = rng.choice(academia().papers[rng.choice(academia().titles)]["authors"]), rng.choice(academia().names)
     if not 1 <= len((academia().author_edge(one, other) or {}).get("papers", ())) <= 3:
         return None

@@ -37,7 +37,13 @@ def manual_of(domain: str, form: Form = "text") -> Manual:
 
 
 def described(tool: Tool) -> str:
-    """A tool in words: "Name: get_elevation(latitude, longitude)", its description, and its parameters."""
+    """A tool in words, as AgentBoard's prompts describe theirs:
+
+    Name: get_movie_cast(movie_id)
+    Description: Get the first ten people of a movie's cast, with the characters they play.
+    Parameters:
+    - movie_id (Type: string): id of the movie
+    """
     properties = tool.parameters["properties"]
     lines = [f"Name: {tool.name}({', '.join(properties)})", f"Description: {tool.description}"]
     for name, one in properties.items():

@@ -17,6 +17,7 @@ YES_NO = "Please answer me with 'Yes' or 'No'."
 
 
 def released_first(ask: Solver, rng: random.Random) -> Question | None:
+    """Which of two movies is older."""
     titles = _titles(rng, 2)
     dates = [_details(ask, title)["release_date"] for title in titles]
     if dates[0] == dates[1]:
@@ -29,6 +30,7 @@ def released_first(ask: Solver, rng: random.Random) -> Question | None:
 
 
 def earned_more(ask: Solver, rng: random.Random) -> Question | None:
+    """Which of two movies had the higher revenue."""
     titles = _titles(rng, 2)
     earned = [_details(ask, title)["revenue"] for title in titles]
     if earned[0] == earned[1]:
@@ -41,6 +43,7 @@ def earned_more(ask: Solver, rng: random.Random) -> Question | None:
 
 
 def common_genre(ask: Solver, rng: random.Random) -> Question:
+    """Whether two movies share a genre."""
     titles = _titles(rng, 2)
     one, other = ({genre["name"] for genre in _details(ask, title)["genres"]} for title in titles)
     return Question(
@@ -51,6 +54,7 @@ def common_genre(ask: Solver, rng: random.Random) -> Question:
 
 
 def directed(ask: Solver, rng: random.Random) -> Question:
+    """Who directed a movie."""
     (title,) = _titles(rng, 1)
     return Question(
         f"Who directed the movie '{title}'? Please answer me with the director's name as a string.",
@@ -60,6 +64,7 @@ def directed(ask: Solver, rng: random.Random) -> Question:
 
 
 def director_id(ask: Solver, rng: random.Random) -> Question:
+    """An id of the person who directed a movie."""
     (title,) = _titles(rng, 1)
     director = _director(ask, title)
     ids = ask(f"{director['name']} directed it; now the ids.", "get_person_external_ids", person_id=str(director["id"]))
@@ -71,6 +76,7 @@ def director_id(ask: Solver, rng: random.Random) -> Question:
 
 
 def role(ask: Solver, rng: random.Random) -> Question:
+    """Whom a person played in a movie."""
     movie = rng.choice(list(movies().movies.values()))
     actor = rng.choice(movie["credits"]["cast"])["name"]
     found = ask(f"I need the id of {actor}.", "get_search_person", person_name=actor)
@@ -83,6 +89,7 @@ def role(ask: Solver, rng: random.Random) -> Question:
 
 
 def birthday_of_role(ask: Solver, rng: random.Random) -> Question:
+    """The birthday of the person who played a character."""
     movie = rng.choice(list(movies().movies.values()))
     character = rng.choice(movie["credits"]["cast"])["character"]
     found = _search(ask, movie["title"])
@@ -98,6 +105,7 @@ def birthday_of_role(ask: Solver, rng: random.Random) -> Question:
 
 
 def companies(ask: Solver, rng: random.Random) -> Question:
+    """Who produced a movie, as a list."""
     (title,) = _titles(rng, 1)
     found = ask("Now its companies.", "get_movie_production_companies", movie_id=str(_search(ask, title)["id"]))
     return Question(

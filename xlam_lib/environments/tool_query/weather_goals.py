@@ -24,6 +24,7 @@ def setup(rng: random.Random) -> dict[str, str]:
 
 
 def forecast_mean(ask: Solver, rng: random.Random) -> Question:
+    """How warm it will be on average where the user is."""
     ahead = rng.randint(1, 6)
     day = _day(ask, ahead)
     here = _here(ask)
@@ -37,6 +38,7 @@ def forecast_mean(ask: Solver, rng: random.Random) -> Question:
 
 
 def past_highest(ask: Solver, rng: random.Random) -> Question:
+    """The highest temperature of the days before today."""
     days = rng.randint(2, 9)
     end = _day(ask, -1)
     here = _here(ask)
@@ -55,6 +57,7 @@ def past_highest(ask: Solver, rng: random.Random) -> Question:
 
 
 def warmer_city(ask: Solver, rng: random.Random) -> Question | None:
+    """Which of two cities will be warmer tomorrow."""
     cities, day, means = rng.sample(NAMES, 2), _day(ask, 1), []
     for city in cities:
         place = _place(ask, city)
@@ -72,6 +75,7 @@ def warmer_city(ask: Solver, rng: random.Random) -> Question | None:
 
 
 def total_rain(ask: Solver, rng: random.Random) -> Question:
+    """How much rain fell in the days before today."""
     days = rng.randint(3, 12)
     end = _day(ask, -1)
     here = _here(ask)
@@ -91,6 +95,7 @@ def total_rain(ask: Solver, rng: random.Random) -> Question:
 
 
 def snow_today(ask: Solver, rng: random.Random) -> Question | None:
+    """Whether it snows in a city today, asked in winter only."""
     city = rng.choice(("Oslo", "Helsinki", "Toronto", "Chicago", "Denver"))
     today = ask("I need the date of today.", "get_user_current_date")
     if today[5:7] not in ("01", "02", "03", "11", "12"):  # the answer would be known
@@ -107,6 +112,7 @@ def snow_today(ask: Solver, rng: random.Random) -> Question | None:
 
 
 def higher_by(ask: Solver, rng: random.Random) -> Question:
+    """How much higher one city lies than another."""
     one, other = rng.sample(NAMES, 2)
     heights = []
     for city in (one, other):
@@ -120,6 +126,7 @@ def higher_by(ask: Solver, rng: random.Random) -> Question:
 
 
 def how_far(ask: Solver, rng: random.Random) -> Question | None:
+    """How far a city is from the user's."""
     city = rng.choice(NAMES)
     if city == ask.toolkit.call("get_user_current_location", {}):
         return None
@@ -140,6 +147,7 @@ def how_far(ask: Solver, rng: random.Random) -> Question | None:
 
 
 def air_level(ask: Solver, rng: random.Random) -> Question:
+    """How good the air of a city was."""
     city, days = rng.choice(NAMES), rng.randint(1, 5)
     day = _day(ask, -days)
     place = _place(ask, city)
