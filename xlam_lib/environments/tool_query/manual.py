@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from xlam_lib.agents import Example, Manual
+from xlam_lib.agents.manual import Example, Manual
 from xlam_lib.environments.tool_query.embedded import embedded_goals
 from xlam_lib.environments.tool_query.goals import Goal
 from xlam_lib.environments.tool_query.language import ACTIONS, LABEL, LINK
