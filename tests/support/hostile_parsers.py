@@ -18,7 +18,7 @@ from xlam_lib.data import hub
 from xlam_lib.data.apigen import checker, checks, docstrings, stages
 from xlam_lib.data.apigen.broad import wording
 from xlam_lib.data.apigen.library import frames
-from xlam_lib.data.apigen.multi_turn import rule_players
+from xlam_lib.data.apigen.multi_turn import play, rule_players
 from xlam_lib.data.apigen.sandbox import lines
 from xlam_lib.data.augment import answer_forms, layouts
 from xlam_lib.data.formats import (
@@ -52,6 +52,8 @@ from xlam_lib.environments.hotpotqa import scoring, wikipedia
 from xlam_lib.environments.webshop import catalogue as shop_catalogue
 from xlam_lib.environments.webshop import matching
 from xlam_lib.environments.webshop.search import embedded_engine
+from xlam_lib.environments import service_desk
+from xlam_lib.environments.tool_query import language, weather
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -120,6 +122,11 @@ PARSERS: list[tuple[Any, Parser]] = [
     (stages.parse, stages._object),
     (frames.Frame.parse, frames.Frame.parse),
     (rule_players.DeskAgent.act, lambda text: (rule_players.EMAIL.findall(text), rule_players.TITLE.search(text))),
+    (play.mentions, lambda text: (play.mentions(text, "2.5"), play.mentions(text, "Bo"))),
+    (language.QueryActions.parse, language.ACTIONS.parse),
+    (language.QueryActions.parse, lambda text: language.ACTIONS.parse(f"Action: f with Action Input: {text}")),
+    (service_desk.JsonActions.parse, service_desk.JsonActions().parse),
+    (weather.day_of, weather.day_of),
     (lines.value_of, lambda text: lines.value_of(text.encode())),
     *(
         (answer_forms.read_answer, lambda text, form=form: answer_forms.read_answer(text, form))

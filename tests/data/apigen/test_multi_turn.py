@@ -21,7 +21,7 @@ from xlam_lib.data.apigen.multi_turn.desk import (
     renewal_fault,
 )
 from xlam_lib.data.apigen.multi_turn.model_players import ModelBlueprints, model_agent, model_user
-from xlam_lib.data.apigen.multi_turn.play import _mentions, accepted, play, verify
+from xlam_lib.data.apigen.multi_turn.play import accepted, mentions, play, verify
 from xlam_lib.data.apigen.multi_turn.produce import ModelPlayers, MultiTally, RulePlayers, produce
 from xlam_lib.data.apigen.multi_turn.rule_players import DeskAgent, ScriptedUser
 from xlam_lib.endpoint import Endpoint
@@ -253,7 +253,7 @@ def test_what_ends_otherwise_is_refused():
     ],
 )
 def test_outputs_are_looked_for_as_whole_words(text, output, found):
-    assert _mentions(text, output) == found
+    assert mentions(text, output) == found
 
 
 def test_a_failed_call_is_marked_in_the_trajectory():

@@ -67,7 +67,7 @@ def verify(blueprint: Blueprint, played: Trajectory) -> list[str]:
     if state_after(blueprint.database, [(call.name, call.arguments) for call in calls]) != blueprint.end_state():
         found.append("end state: the database differs from the blueprint's")
     text = " ".join(step.content for step in played.steps if step.role == "assistant")
-    found += [f"outputs: {output!r} was not mentioned" for output in blueprint.outputs if not _mentions(text, output)]
+    found += [f"outputs: {output!r} was not mentioned" for output in blueprint.outputs if not mentions(text, output)]
     for call in calls:
         if call.name not in TOOLS:
             found.append(f"format: there is no tool {call.name!r}")
@@ -76,7 +76,7 @@ def verify(blueprint: Blueprint, played: Trajectory) -> list[str]:
     return found
 
 
-def _mentions(text: str, output: str) -> bool:
+def mentions(text: str, output: str) -> bool:
     """Whether an output stands in a text, as a word of its own; "2.5" also as "2.50"."""
     zeros = r"0*" if re.fullmatch(r"\d+\.\d+", output) else ""
     whole = r"(?:\.0+)?(?!\.?\d)(?!\w)" if re.fullmatch(r"[\d.]+", output) else r"(?!\w)"
