@@ -47,6 +47,8 @@ from xlam_lib.data.sources.calls import toolace
 from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.data.streams import elements_of
+from xlam_lib.environments.mint import checkers
+from xlam_lib.environments.mint.environment import ACTIONS, Tags
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -194,6 +196,9 @@ PARSERS: list[tuple[Any, Parser]] = [
     (toolalpaca_tools.described, toolalpaca_tools.described),
     (split_list, lambda text: list(split_list(text, lambda value: True, "x"))),
     (elements_of, lambda text: list(elements_of(text))),
+    (checkers.numbers_of, checkers.numbers_of),
+    (checkers.value_of, checkers.value_of),
+    (Tags.parse, ACTIONS.parse),
     *(
         (module.split, lambda text, split=module.split: list(split(text)))
         for module in SOURCES.values()
@@ -243,11 +248,13 @@ NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.bench.page.title": SHOWN,
     "xlam_lib.chat_template.model_prompt": KEPT,
     "xlam_lib.chat_template.model_text": KEPT,
+    "xlam_lib.agents.manual.Actions.parse": "no code, but what actions in words must have",
     "xlam_lib.data.apigen.ask.capital": PARTS,
     "xlam_lib.data.apigen.generate.Dialogue.says": KEPT,
     "xlam_lib.data.apigen.generate.Dialogue.user": KEPT,
     "xlam_lib.data.apigen.library.facts.day": PARTS,
     "xlam_lib.data.apigen.multi_turn.model_players.read_proposal": PARTS,
+    "xlam_lib.data.apigen.sandbox.interpreter_child.Output.write": KEPT,
     "xlam_lib.data.formats.actions.Action.parse": TRIED + "Grammar.parse",
     "xlam_lib.data.formats.chat.StepBuilder.assistant": KEPT,
     "xlam_lib.data.formats.chat.StepBuilder.result": KEPT,

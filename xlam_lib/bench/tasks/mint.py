@@ -200,7 +200,7 @@ def success_rates(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, floa
     """Of runs with k turns the share solved in percent, by model and k, as the published table rounds it.
 
     All problems count alike (micro average), those that an error of the run cut short as not solved. Example:
-    `success_rates([{"model": "m", "k": 1, "success": True}, {"model": "m", "k": 1, "success": False}])` -> {"m": {1: 50.0}}
+    `success_rates([{"model": "m", "k": 1, "success": True}])` -> {"m": {1: 100.0}}
     """
     runs: dict[str, dict[int, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:

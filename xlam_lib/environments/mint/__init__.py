@@ -1,7 +1,7 @@
 """MINT: problems solved over a few turns with Python, some with an expert's feedback (Wang et al. 2023, 2309.10691).
 
-`environment.py` is the interaction, `checkers.py` says which answers are right, `problems.py` reads the original's files
-and our own problems. Benchmarked by `bench/tasks/mint.py` (notebook 05):
+`environment.py` is the interaction, `checkers.py` says which answers are right, `problems.py` reads our own problems
+and the original's files. Benchmarked by `bench/tasks/mint.py` (notebook 05):
 
     problem = embedded_problems()[0]
     with Interpreter() as python:

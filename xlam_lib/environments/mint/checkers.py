@@ -3,12 +3,12 @@
     is_right(Problem("gsm8k/1", "gsm8k", "...", "80"), "81", python)                # False
     is_right(Problem("gsm8k/1", "gsm8k", "...", "80"), "81", python, strict=False)  # True: within 5 %
 
-Used by `environment.py` and `bench/tasks/mint.py` (notebook 05). MINT's rules (mint/tasks/reasoning.py and codegen.py of
-its repository) are needed to stand beside published numbers, but they take much for right: numbers 5 % off, and any
-text in which the reference occurs, so that "B) The central states" is right where "a" was asked for. The strict rules,
-of training and of our own problems, want one number, one option, or the same words. Text of a model is never run in
-this process: where the original evaluates it as Python, only arithmetic is read here, and code with its tests runs
-in a session of the confined interpreter.
+Used by `environment.py` and `bench/tasks/mint.py` (notebook 05). MINT's rules (its mint/tasks/reasoning.py and
+codegen.py) are needed to stand beside published numbers, but they take much for right: numbers 5 % off, and any text
+in which the reference occurs, so that "B) The central states" is right where "a" was asked for. The strict rules, of
+training and of our own problems, want one number, one option, or the same words. Text of a model is never run in this
+process: where the original evaluates it as Python, only arithmetic is read here, and code with its tests runs in a
+session of the confined interpreter.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ __all__ = ["FAMILIES", "is_right"]
 LONGEST = 10_000  # characters of an answer in words; what is longer is none
 LONGEST_VALUE = 300  # characters of arithmetic
 NEAR, NEAR_VALUE, NEAR_STRICT = 0.05, 0.04, 0.01  # shares of the reference: MINT's, TheoremQA's, ours
-DIGITS = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?: ?/ ?\d+)?"
-NUMBER = re.compile(rf"[-+]?(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)?|{DIGITS})")  # 1,234.5 too
+DIGITS = r"(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+(?: ?/ ?\d++)?+"
+NUMBER = re.compile(rf"[-+]?(?:\d{{1,3}}+(?:,\d{{3}})++(?!\d)(?:\.\d++)?+|{DIGITS})")  # 1,234.5 too
 ITEM = re.compile(rf"[-+]?{DIGITS}")  # in a list, where a comma parts two numbers
 LETTER = re.compile(r"(?:the answer is |answer: |option )?[(\[]?([a-z])(?: ?[)\].:]|\Z)")
 ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-UNIT_BEHIND = re.compile(r"([-+]?[\d,]*\.?\d+)(?: [^0-9 ]+|[^\d]{1,2})")
-UNIT_BEFORE = re.compile(r"(?:[^0-9 ]+ (?=[-+.,\d])|[^-+\d]{1,2})([-+]?[\d,]*\.?\d+)")
+MEASURE = r"([-+]?(?:\d[\d,]*+(?:\.\d++)?+|\.\d++))"  # a number with a unit
+UNIT_BEHIND = re.compile(rf"{MEASURE}(?: [^0-9 ]++|[^\d]{{1,2}})")
+UNIT_BEFORE = re.compile(rf"(?:[^0-9 ]++ |[^-+\d]{{1,2}}){MEASURE}")
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.Pow: math.pow, ast.USub: operator.neg, ast.UAdd: operator.pos,
@@ -208,4 +209,3 @@ def _is_near_number(reference: float, value: Any) -> bool:
     if isinstance(reference, float):
         return abs(value - reference) <= NEAR_VALUE * abs(reference)
     return round(value) == reference
-

@@ -18,7 +18,7 @@ IPython's; and a program that doesn't end loses its variables, since code that m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from xlam_lib.agents.base import (
@@ -60,8 +60,10 @@ def _tool(name: str, description: str, about: str) -> Tool:
 
 TOOLS = (
     _tool("python", "Run Python in a session whose variables stay; gives what it prints.", "the program"),
-    _tool("solution", "Propose a solution of the task.", "the answer in the form asked for; of code the whole function"),
+    _tool("solution", "Propose a solution of the task.", "the answer in the form asked for, or the whole function"),
 )
+LEFT = "You have {} steps left and {} chances to propose solution left.\n"
+LAST = "You should take the last step to propose a solution.\n"
 
 
 class Tags:
@@ -163,8 +165,7 @@ class MintEnvironment:
 
     def _left(self) -> str:
         steps = self.max_steps - self._steps
-        text = f"You have {steps} steps left and {self.max_solutions - self._solutions} chances to propose solution left.\n"
-        return text + ("You should take the last step to propose a solution.\n" if steps <= 1 else "")
+        return LEFT.format(steps, self.max_solutions - self._solutions) + (LAST if steps <= 1 else "")
 
     async def _feedback(self, action: Action, observation: str) -> str:
         """The expert's words on a turn; to it, the assistant is the user of a dialogue."""
@@ -237,7 +238,7 @@ def manual(max_steps: int = STEPS, max_solutions: int = SOLUTIONS) -> Manual:
 
 def _example() -> Example:
     """A solved episode of our own, as the environment plays it."""
-    code = "from math import gcd\ncoprime = [n for n in range(1, 37) if gcd(n, 36) == 1]\nprint(len(coprime), sum(coprime))"
+    code = "from math import gcd\nfound = [n for n in range(1, 37) if gcd(n, 36) == 1]\nprint(len(found), sum(found))"
     turns = (
         ("I can list the numbers and count them with Python.", "python", code, "12 216"),
         ("There are 12, whose sum is 216. The task asks for the sum.", "solution", "216", RIGHT),
@@ -246,7 +247,7 @@ def _example() -> Example:
     steps = [Step("user", f"Task:\n{question}")]
     for number, (thought, name, value, said) in enumerate(turns):
         call = ToolCall(name, {ARGUMENTS[name][1]: value}, f"call_{number}")
-        left = f"You have {STEPS - 1} steps left and {SOLUTIONS} chances to propose solution left.\n" * (name == "python")
+        left = LEFT.format(STEPS - 1, SOLUTIONS) if name == "python" else ""
         steps.append(Step("assistant", "", thought, (call,), reasoning_origin="native"))
         steps.append(tool_result(call, f"Observation:\n{said}\n{left}"))
     return Example(tuple(steps), plan="Compute the number with Python, check what was asked for, then propose it.")

@@ -3,12 +3,12 @@
     with Interpreter(Limits(seconds=5.0)) as python:
         session = python.session()
         session.run("a = 6")                # ""
-        session.run("print('so:')\\na * 7")  # "so:\\nOut[2]: 42"
-        session.run("1 / 0")                # "Traceback (most recent call last): ... ZeroDivisionError: division by zero"
+        session.run("print('so:')\\na * 7")  # "so:\\nOut[2]: 42\\n"
+        session.run("1 / 0")                # "Traceback (most recent call last):\\n ... division by zero\\n"
         session.run("while True: pass")     # "TimeoutError: ... The interpreter was started anew, ..."
 
-Used by the environment of MINT-Bench (`environments/mint/`, notebook 05). Each session is a process of its own behind the
-fences of `confine.py`; what it prints is text of a stranger. A piece that never ends, dies or answers out of turn
+Used by the environment of MINT-Bench (`environments/mint/`, notebook 05). Each session is a process of its own behind
+the fences of `confine.py`; what it prints is text of a stranger. A piece that never ends, dies or answers out of turn
 costs the session its process and variables, and the next piece starts a new one; other sessions are not touched. One
 child process holds them all and runs one piece at a time, also when several threads ask.
 """
@@ -25,6 +25,7 @@ from xlam_lib.data.apigen.sandbox.sandbox import SLACK_SECONDS, Confined
 
 LIMITS = Limits(seconds=30.0, cpu_seconds=5.0, memory_mb=768, answer_bytes=20_000)  # of a piece; MINT waits 30 s
 
+LONGEST_CODE = 100_000  # characters of a piece
 ANEW = "The interpreter was started anew, its variables are gone."
 
 
@@ -58,7 +59,7 @@ class Interpreter(Confined):
     def close(self, number: int) -> None:
         """Ends a session's process, where there is one."""
         with self._turn:
-            if self._child is not None:
+            if self._child is not None and self._child.poll() is None:
                 self.ask({"session": number, "close": True}, self.slack_seconds)
 
 
@@ -71,6 +72,8 @@ class Session:
 
     def run(self, code: str) -> str:
         """What a piece of code prints, its last expression's value and an error's traceback included."""
+        if len(code) > LONGEST_CODE:
+            return f"InputError: a program of {len(code)} characters; at most {LONGEST_CODE} are taken\n"
         output, lost = self._interpreter.run(self._number, code, not self._there)
         self._there = not lost
         return f"{lost}. {ANEW}" if lost else output

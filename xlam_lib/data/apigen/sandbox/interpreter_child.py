@@ -1,4 +1,4 @@
-"""The process behind `interpreter.py`: it forks a confined process for each session, which runs one piece after another.
+"""The process behind `interpreter.py`: it forks a confined process for each session, which runs piece after piece.
 
     python -m xlam_lib.data.apigen.sandbox.interpreter_child   # a request a line on standard input, answers on output
 
@@ -27,7 +27,7 @@ from xlam_lib.data.apigen.sandbox.line_child import read_line, write_line
 from xlam_lib.data.apigen.sandbox.sandbox_child import begin, death, end_child, enter, say
 
 SESSIONS = 16  # that are open at the same time; the one that has been idle longest is ended for a new one
-PIECES = 30  # for so many the processor time of all pieces of a session suffices, whatever it does between them
+PIECES = 30  # times the processor time of one is what all of a session have together
 READS, WRITES = 4, 3  # numbers of a session's pipes
 DYING_SECONDS = 0.5  # until a process that closed its pipes counts as alive
 LONGEST_LETTER = 6  # bytes of JSON for one character of what is printed: backslash, u and four digits
