@@ -54,6 +54,8 @@ from xlam_lib.environments.webshop import matching
 from xlam_lib.environments.webshop.search import embedded_engine
 from xlam_lib.environments import service_desk
 from xlam_lib.environments.tool_query import language, weather
+from xlam_lib.environments.mint import checkers
+from xlam_lib.environments.mint.environment import ACTIONS, Tags
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -214,6 +216,9 @@ PARSERS: list[tuple[Any, Parser]] = [
     (scoring.normalize_answer, scoring.normalize_answer),
     (toolalpaca.verdict_of, toolalpaca.verdict_of),
     (wikipedia.sentences_of, wikipedia.sentences_of),
+    (checkers.numbers_of, checkers.numbers_of),
+    (checkers.value_of, checkers.value_of),
+    (Tags.parse, ACTIONS.parse),
     *(
         (module.split, lambda text, split=module.split: list(split(text)))
         for module in SOURCES.values()
@@ -263,11 +268,13 @@ NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.bench.page.title": SHOWN,
     "xlam_lib.chat_template.model_prompt": KEPT,
     "xlam_lib.chat_template.model_text": KEPT,
+    "xlam_lib.agents.manual.Actions.parse": "no code, but what actions in words must have",
     "xlam_lib.data.apigen.ask.capital": PARTS,
     "xlam_lib.data.apigen.generate.Dialogue.says": KEPT,
     "xlam_lib.data.apigen.generate.Dialogue.user": KEPT,
     "xlam_lib.data.apigen.library.facts.day": PARTS,
     "xlam_lib.data.apigen.multi_turn.model_players.read_proposal": PARTS,
+    "xlam_lib.data.apigen.sandbox.interpreter_child.Output.write": KEPT,
     "xlam_lib.data.formats.actions.Action.parse": TRIED + "Grammar.parse",
     "xlam_lib.data.formats.chat.StepBuilder.assistant": KEPT,
     "xlam_lib.data.formats.chat.StepBuilder.result": KEPT,

@@ -1,6 +1,7 @@
 """A child process that answers each line of JSON with a line of JSON; one that dies or hangs is replaced.
 
-The base of `executor.py` (embedded tools) and `sandbox.py` (any function); used by notebook 01 through them.
+The base of `executor.py` (embedded tools), `sandbox.py` (any function) and `interpreter.py` (programs); used by
+notebooks 01 and 05 through them.
 Example: `Executor().ask([], seconds=20.0)` -> [], or None when no whole line came back in time.
 """
 
@@ -49,8 +50,9 @@ class LineChild:
         line, end = line_of(question), time.monotonic() + seconds
         try:
             child = self._started(end)
-            _write(child, line, end)
-            answer = _read(child, end, self.longest)
+            assert child.stdin is not None and child.stdout is not None
+            write_line(child.stdin.fileno(), line, end)
+            answer = read_line(child.stdout.fileno(), end, self.longest)
         except BrokenPipeError:
             answer = b""
         if not answer.endswith(b"\n"):
@@ -81,28 +83,26 @@ class LineChild:
             self.stop()
             bare = {**bare_environment(), "PYTHONHASHSEED": "0", "TZ": "UTC"}
             self._child = Child(self._command, bare, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            assert self._child.stdin is not None
+            assert self._child.stdin is not None and self._child.stdout is not None
             os.set_blocking(self._child.stdin.fileno(), False)
             if (greeting := self.greeting()) is not None:
-                _write(self._child, line_of(greeting), end)
-                if (answer := _read(self._child, end, self.longest)).endswith(b"\n"):
+                write_line(self._child.stdin.fileno(), line_of(greeting), end)
+                if (answer := read_line(self._child.stdout.fileno(), end, self.longest)).endswith(b"\n"):
                     self.greeted(value_of(answer))
         return self._child
 
 
-def _write(child: Child, line: bytes, end: float) -> None:
-    """All of it; less when the child doesn't take it in time."""
-    assert child.stdin is not None
-    handle, rest = child.stdin.fileno(), memoryview(line)
+def write_line(handle: int, line: bytes, end: float) -> None:
+    """Writes all of it into a pipe that doesn't block; less when nobody takes it until then, by `time.monotonic()`."""
+    rest = memoryview(line)
     while rest and (left := end - time.monotonic()) > 0:
         if select.select([], [handle], [], left)[1]:
             rest = rest[os.write(handle, rest[:PIECE]) :]
 
 
-def _read(child: Child, end: float, longest: int) -> bytes:
-    """One line; less when the child died or stopped in the middle of it, more than `longest` when it is too long."""
-    assert child.stdout is not None
-    handle, answer = child.stdout.fileno(), bytearray()
+def read_line(handle: int, end: float, longest: int) -> bytes:
+    """One line; less when its writer died or stopped in the middle of it, more than `longest` when it is too long."""
+    answer = bytearray()
     while not answer.endswith(b"\n") and len(answer) <= longest and (left := end - time.monotonic()) > 0:
         if select.select([handle], [], [], left)[0]:
             piece = os.read(handle, PIECE)

@@ -86,15 +86,15 @@ def _found(module: Any, name: str) -> Any:
     return module
 
 
-class Sandbox(LineChild):
-    """A context manager around the child process; it starts with the first call and is replaced if it dies."""
+class Confined(LineChild):
+    """A child process that starts confined ones: `sandbox_child.py` for calls, `interpreter_child.py` for programs."""
 
-    def __init__(self, limits: Limits | None = None, slack_seconds: float = SLACK_SECONDS) -> None:
+    def __init__(self, module: str, limits: Limits | None, slack_seconds: float, spare: int = SPARE_BYTES) -> None:
         self.limits = limits or Limits()
         self.slack_seconds = slack_seconds
         self.held_by: dict[str, list[str]] = {}
         self._folders: set[str] = set()  # of files with functions
-        super().__init__("xlam_lib.data.apigen.sandbox.sandbox_child", longest=self.limits.answer_bytes + SPARE_BYTES)
+        super().__init__(f"xlam_lib.data.apigen.sandbox.{module}", longest=self.limits.answer_bytes + spare)
         hide_memory()
 
     def greeting(self) -> dict[str, Any]:
@@ -106,6 +106,13 @@ class Sandbox(LineChild):
         """Takes note of what holds functions here."""
         self.held_by = answer
         _tell(tuple(thing for thing, fences in answer.items() if not fences))
+
+
+class Sandbox(Confined):
+    """A context manager around the child process; it starts with the first call and is replaced if it dies."""
+
+    def __init__(self, limits: Limits | None = None, slack_seconds: float = SLACK_SECONDS) -> None:
+        super().__init__("sandbox_child", limits, slack_seconds)
 
     def run(self, function: Reference, arguments: dict[str, Any]) -> dict[str, Any]:
         """One call: {"result": ..., "network": "seccomp"} or {"error": "ValueError: ..."}."""

@@ -10,6 +10,7 @@ it may start processes, which end with this one, and use more memory than a call
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import functools
 import importlib
 import importlib.util
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 LOADING = 4  # times the memory of a call, for the data of this process
+FREE = 16  # a number of a file that no pipe of a confined process gets
 
 
 @functools.cache
@@ -97,19 +99,26 @@ def _described(error: BaseException) -> str:
         return f"{type(error).__name__}: "
 
 
+def enter(limits: Limits, fences: Fences, *pipes: int) -> None:
+    """Confines this process, which was just forked: these pipes become 3, 4, ..., and nothing else stays open."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    aside = [fcntl.fcntl(pipe, fcntl.F_DUPFD, FREE) for pipe in pipes]  # past those that they become
+    for place, pipe in enumerate(aside, start=3):
+        os.dup2(pipe, place)
+    tie_to_parent(signal.SIGKILL)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    fences.around_call(limits)
+    os.closerange(3 + len(pipes), most)
+
+
 def _in_child(call: Callable[[], Any], limits: Limits, fences: Fences, answers: int) -> None:
     """Runs in the forked process and never returns."""
     status = 1
     try:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
-        os.dup2(answers, 3)
-        tie_to_parent(signal.SIGKILL)
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        fences.around_call(limits)
-        os.closerange(4, most)
+        enter(limits, fences, answers)
         try:
             answer = json.dumps({"result": call()}, allow_nan=False)
         except BaseException as error:  # also SystemExit: a tool that ends its process has failed
@@ -138,12 +147,11 @@ def run_one(call: Callable[[], Any], limits: Limits, fences: Fences) -> bytes:
     os.close(mine)
     status = None if fault else _ended(child, end)
     if status is None:
-        _kill(child)
-        os.waitpid(child, 0)
+        end_child(child)
         return _error(fault or f"TimeoutError: no end within {limits.seconds:g} s")
     if text.find(b"\n") + 1 == len(text) > 0:
         return text
-    return _error("ProcessError: the function wrote into the answer" if b"\n" in text else _death(status, limits))
+    return _error("ProcessError: the function wrote into the answer" if b"\n" in text else death(status, limits))
 
 
 def _error(text: str) -> bytes:
@@ -178,15 +186,18 @@ def _ended(child: int, end: float) -> int | None:
         time.sleep(0.001)
 
 
-def _kill(child: int) -> None:
+def end_child(child: int) -> int:
+    """Kills a forked process with its group, and gives its status."""
     for kill in (os.killpg, os.kill):
         try:
             kill(child, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             continue
+    return os.waitpid(child, 0)[1]
 
 
-def _death(status: int, limits: Limits) -> str:
+def death(status: int, limits: Limits) -> str:
+    """Why a process ended that should not have: "TimeoutError: more than 3 s of processor time"."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number in (signal.SIGXCPU, signal.SIGKILL):
@@ -195,8 +206,8 @@ def _death(status: int, limits: Limits) -> str:
     return f"ProcessError: its process ended with status {os.waitstatus_to_exitcode(status)} and no answer"
 
 
-def main() -> None:
-    """Serves requests from standard input until it closes."""
+def begin() -> tuple[BinaryIO, BinaryIO, Limits, Fences]:
+    """Requests, answers, limits and fences of this process, which is confined as one that starts others."""
     sys.dont_write_bytecode = True
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -208,21 +219,28 @@ def main() -> None:
     fences = Fences([*greeting["path"], *greeting["folders"]], loading=True)
     memory = LOADING * limits.memory_mb * 1024**2
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    _say(answers, json.dumps(held_by(fences.names)).encode() + b"\n")
+    say(answers, json.dumps(held_by(fences.names)).encode() + b"\n")
+    return requests, answers, limits, fences
+
+
+def say(answers: BinaryIO, line: bytes) -> None:
+    """Writes an answer."""
+    answers.write(line)
+    answers.flush()
+
+
+def main() -> None:
+    """Serves requests from standard input until it closes."""
+    requests, answers, limits, fences = begin()
     _plain()  # here once, instead of in each call
     for line in requests:
         request = json.loads(line)
         try:
             function = load(*request["function"])
         except BaseException as error:
-            _say(answers, _error(f"LoadError: {_described(error)}"))
+            say(answers, _error(f"LoadError: {_described(error)}"))
         else:
-            _say(answers, run_one(functools.partial(called, function, request["arguments"]), limits, fences))
-
-
-def _say(answers: BinaryIO, line: bytes) -> None:
-    answers.write(line)
-    answers.flush()
+            say(answers, run_one(functools.partial(called, function, request["arguments"]), limits, fences))
 
 
 if __name__ == "__main__":
