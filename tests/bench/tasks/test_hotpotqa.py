@@ -12,7 +12,7 @@ from xlam_lib.bench.tasks import tasks
 from xlam_lib.bench.tasks.hotpotqa import HotpotQATask, failure_of, keyword_of
 from xlam_lib.data.formats.episodes import parse_loosely
 from xlam_lib.data.sources import SOURCES
-from xlam_lib.environments.hotpotqa import Article, Corpus, HotpotError, answer_of, exact_match, f1_score
+from xlam_lib.environments.hotpotqa import Article, Corpus, HotpotError, Question, answer_of, exact_match, f1_score
 from xlam_lib.schema import Step, ToolCall
 
 
@@ -177,21 +177,21 @@ def test_all_questions_of_the_original_can_be_read(real_data):
         assert all(f1_score(item.answer, item.answer) == 1.0 for item in task.items())
 
 
-def test_our_exact_match_is_every_recorded_verdict(real_data):
-    """ReAct and Reflexion agents' answers, with the verdict that Reflexion's own EM gave: all 112 agree."""
-    source, counts = SOURCES["reflexion_hotpotqa"], Counter()
+def test_our_scores_are_every_recorded_verdict(real_data):
+    """ReAct and Reflexion agents' episodes, with the verdict that Reflexion's own exact match gave: all 112 agree."""
+    source, task, counts = SOURCES["reflexion_hotpotqa"], HotpotQATask("train"), Counter()
     for name in ("react_base.txt", "react_reflexion.txt"):
         for line, record in source.split((real_data / "reflexion_hotpotqa" / name).read_text(encoding="utf-8")):
             (trajectory,) = source.convert(record, f"{name}:{line}")
-            answer, verdict = answer_of(trajectory.steps), trajectory.outcome.success
-            if verdict is None:
-                counts["without a verdict"] += 1  # halted before an answer
+            verdict = trajectory.outcome.success
+            if verdict is None:  # halted before an answer: after six steps, or before the first one
+                counts[trajectory.outcome.termination] += 1
                 continue
-            gold = trajectory.extra["gold_answer"]
-            assert exact_match(answer, gold) is verdict, (answer, gold)
-            assert (f1_score(answer, gold) == 1.0) >= verdict
+            row = task.score(Question(f"{name}:{line}", "?", trajectory.extra["gold_answer"]), trajectory)
+            assert row["success"] is row["em"] is verdict, row
+            assert row["reward"] == 1.0 if verdict else row["failure"] in ("wrong_answer", "gave_up")
             counts[verdict] += 1
-    assert counts == {True: 56, False: 56, "without a verdict": 14}
+    assert counts == {True: 56, False: 56, "max_steps": 11, "unknown": 3}
 
 
 def test_the_solved_examples_of_react_are_right(real_data):

@@ -111,7 +111,7 @@ class Expert:
 
 
 def solution(item: Question, wiki: Wiki) -> list[Action]:
-    """The actions that solve a question, with thoughts; facts behind the first sentences of an article are looked up."""
+    """The actions that solve a question, with thoughts; facts behind the first five sentences are looked up."""
     actions, read = [], ""
     for title in dict.fromkeys(title for title, _ in item.facts):
         found = wiki.find(title) if isinstance(wiki, Corpus) else ()

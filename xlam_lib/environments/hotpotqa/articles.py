@@ -6,7 +6,7 @@ both a word in common and a slip of spelling count, and rare groups count for mo
 
     corpus = Corpus(read_articles("articles.jsonl"))
     corpus.find("velde river")                        # Article("Velde River", ("The Velde River is ...", ...))
-    corpus.find("Velde")                              # ("Velde otter", "Velde River", ...)
+    corpus.find("Velde")                              # ("Velde River", "Velde otter", ...)
     page = Page()
     page.show("Velde River", corpus.find("Velde River"))        # "The Velde River is the longest river of ..."
     page.lookup("reserve")                            # "(Result 1 / 2) Since 1994 the upper valley has been a ..."
