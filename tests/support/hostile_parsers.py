@@ -11,9 +11,9 @@ from expressions import Module
 from hostile_texts import GENERIC, Shape, match_of
 
 from xlam_lib import answers, chat_template, codec, views
+from xlam_lib.agents import JsonCalls
 from xlam_lib.answers import Answer, reading, values
-from xlam_lib.bench.tasks import heldout, toolalpaca
-from xlam_lib.bench.tasks import heldout, webshop_records
+from xlam_lib.bench.tasks import heldout, toolalpaca, webshop_records
 from xlam_lib.data import hub
 from xlam_lib.data.apigen import checker, checks, docstrings, stages
 from xlam_lib.data.apigen.broad import wording
@@ -48,14 +48,14 @@ from xlam_lib.data.sources.calls import toolace
 from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.data.streams import elements_of
+from xlam_lib.environments import service_desk
 from xlam_lib.environments.hotpotqa import scoring, wikipedia
+from xlam_lib.environments.mint import checkers
+from xlam_lib.environments.mint.environment import ACTIONS, Tags
+from xlam_lib.environments.tool_query import language, weather
 from xlam_lib.environments.webshop import catalogue as shop_catalogue
 from xlam_lib.environments.webshop import matching
 from xlam_lib.environments.webshop.search import embedded_engine
-from xlam_lib.environments import service_desk
-from xlam_lib.environments.tool_query import language, weather
-from xlam_lib.environments.mint import checkers
-from xlam_lib.environments.mint.environment import ACTIONS, Tags
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -218,6 +218,7 @@ PARSERS: list[tuple[Any, Parser]] = [
     (wikipedia.sentences_of, wikipedia.sentences_of),
     (checkers.numbers_of, checkers.numbers_of),
     (checkers.value_of, checkers.value_of),
+    (JsonCalls.parse, JsonCalls().parse),
     (Tags.parse, ACTIONS.parse),
     *(
         (module.split, lambda text, split=module.split: list(split(text)))
