@@ -31,6 +31,7 @@ from xlam_lib.environments.webshop.search import SearchEngine, embedded_engine
 from xlam_lib.trajectory import Step, Task, Trajectory
 
 MAX_STEPS = 15  # actions of an agent, as ReAct's runs allow
+PRICE = ", and price"  # begins the part of an instruction that names the highest price
 LOOP = 3  # the same action so often in a row, at the end of a session without a purchase, is a loop
 FAILURES = {
     "wrong_answer": "bought a product of another kind, without all attributes, or too dear",
@@ -160,13 +161,19 @@ def failure(episode: Trajectory, purchase: Reward | None, reward: float | None =
 
 
 class Expert:
-    """The scripted agent: it searches the goal's product by its title, turns pages to it, and buys it."""
+    """The scripted agent: it searches with the goal's words, turns pages to its product, and buys that.
+
+    Only which product it is, it knows beforehand, so that its sessions can be learnt from; where the goal's words don't
+    find the product, it searches with the title.
+    """
 
     name = "expert"
 
     def __init__(self, goal: Goal, catalogue: Catalogue, engine: SearchEngine) -> None:
         product = catalogue.products[goal.asin]
-        found = engine.search(product.title)
+        searches = [goal.instruction.partition(PRICE)[0], product.title]
+        keywords = next((words for words in searches if product in engine.search(words)), product.title)
+        found = engine.search(keywords)
         if product not in found:
             raise TaskError(
                 f"task webshop: a search for the title of {goal.asin} doesn't find it; {goal.id} has no expert"
@@ -175,7 +182,7 @@ class Expert:
         options = (wanted if wanted in values else alike(wanted, values) for wanted in goal.options)
         clicks = [pages.NEXT] * (found.index(product) // pages.WINDOW) + [goal.asin]
         clicks += [option for option in options if option is not None] + [pages.BUY]
-        self._script = [Action.call("search", keywords=product.title)]
+        self._script = [Action.call("search", keywords=keywords)]
         self._script += [Action.call("click", element=element) for element in clicks]
 
     def act(self, observation: Observation, history: Sequence[Step]) -> Action:
