@@ -11,7 +11,7 @@ both a word in common and a slip of spelling count, and rare groups count for mo
     page.show("Velde River", corpus.find("Velde River"))        # "The Velde River is the longest river of ..."
     page.lookup("reserve")                            # "(Result 1 / 2) Since 1994 the upper valley has been a ..."
 
-What a page says follows `wikienv.py` of ReAct (https://github.com/ysymyth/ReAct). Only sentences are cut as the corpus
+What a page says follows wikienv.py of ReAct (https://github.com/ysymyth/ReAct). Only sentences are cut as the corpus
 has them: there they are cut at each full stop, and get a second one.
 """
 

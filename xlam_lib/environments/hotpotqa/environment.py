@@ -4,7 +4,7 @@
     task = game.questions["hard-03"].task
     run(rollout(agent, game, task, max_steps=10)).outcome        # Outcome(True, 1.0, "success")
 
-Search and Lookup answer as ReAct's `wikienv.py`, see `articles.py`; Finish answers "Answer is CORRECT" or "... is
+Search and Lookup answer as ReAct's wikienv.py, see `articles.py`; Finish answers "Answer is CORRECT" or "... is
 INCORRECT", as in Reflexion's and BOLAA's logs, and ends the episode. Its reward is F1 as in BOLAA, success is an exact
 match. Nothing here is random. What is no action of these three is answered with which there are, and the episode goes
 on, as everywhere in the original.

@@ -1,6 +1,6 @@
 """Exact match and F1 of short answers, by HotpotQA's official rule (notebook 05).
 
-The rule is that of `hotpot_evaluate_v1.py` (https://github.com/hotpotqa/hotpot), which ReAct, Reflexion and BOLAA took
+The rule is that of hotpot_evaluate_v1.py (https://github.com/hotpotqa/hotpot), which ReAct, Reflexion and BOLAA took
 over: SQuAD's, and an answer of yes, no or "noanswer" shares nothing with any other answer. AgentLite leaves that last
 part out, and calls "accuracy" that an answer is right to the letter.
 
