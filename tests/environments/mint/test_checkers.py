@@ -126,8 +126,7 @@ def test_verdicts_are_those_of_the_records(real_data, python):
         problems = {problem.id: problem for problem in read_problems(path)}
         for line in path.read_text().splitlines():
             record = json.loads(line)
-            task, history = record["task"], record["state"]["history"]
-            one = next(p for p in read_problems(path) if p.id == f"{family}/{task['task_id']}")
+            history, one = record["state"]["history"], problems[f"{family}/{record['task']['task_id']}"]
             for at, turn in enumerate(history):
                 name, arguments = (turn["role"] == "assistant" and ACTIONS.parse(turn["content"])) or ("", {})
                 if name != "solution":

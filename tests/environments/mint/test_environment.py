@@ -1,6 +1,7 @@
 """MINT's interaction: words and counts as in its records, variables that stay, feedback, and turns that cost."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 from xlam_lib.agents import Action, AgentError, InfrastructureError, rollout, run
 from xlam_lib.data.apigen.sandbox import Interpreter
 from xlam_lib.environments.mint import ACTIONS, MANUAL, MintEnvironment, Problem
-from xlam_lib.environments.mint.environment import LEFT, NOT_UNDERSTOOD
+from xlam_lib.environments.mint.environment import LEFT, NO_OUTPUT, NOT_UNDERSTOOD
 from xlam_lib.environments.mint.problems import FAMILIES, read_problems
 from xlam_lib.schema import Step, ToolCall
 
 SUM = Problem("gsm8k/0", "gsm8k", "What is 6 * 7?", "42")
+OUT = re.compile(r"^Out\[\d+\]", re.MULTILINE)
 OTHERS = ("sympy", "wikipedia", "numpy", "scipy", "doctest")  # what IPython shows otherwise, or isn't here
 WORDS = st.text(min_size=1).map(str.strip).filter(lambda text: text and "<" not in text)
 
@@ -88,7 +90,7 @@ def test_words_are_read_as_the_original_reads_them(text, call):
 
 
 def test_words_and_counts_are_those_of_the_records(real_data):
-    """81 recorded observations of the families in words: what we say to the recorded turns is the recorded text, byte for byte."""
+    """81 recorded observations of the families in words: ours are the recorded texts, byte for byte."""
     same, ends = 0, 0
     for path in sorted((real_data / "mint_bench" / "raw").rglob("results.jsonl")):
         if path.parent.name not in FAMILIES[:5]:
@@ -117,7 +119,7 @@ def test_words_and_counts_are_those_of_the_records(real_data):
 
 
 def test_code_prints_what_the_records_say(real_data, python):
-    """Recorded turns that run code without other packages: what is printed is the recorded text."""
+    """Recorded turns until one needs another package: what is printed is the recorded text."""
     same = 0
     for path in sorted((real_data / "mint_bench" / "raw").rglob("results.jsonl")):
         for line in path.read_text().splitlines() if path.parent.name in FAMILIES else ():
@@ -126,17 +128,17 @@ def test_code_prints_what_the_records_say(real_data, python):
             for turn, result in zip(history[0::2], history[1::2], strict=False):
                 name, arguments = ACTIONS.parse(turn["content"]) or ("", {})
                 printed = result["content"].removeprefix("Observation:\n").rpartition("\nYou have ")[0]
-                if name != "python" or any(w in arguments["code"] for w in OTHERS):
+                if name == "python" and any(word in arguments["code"] for word in OTHERS):
+                    break
+                if name != "python":
                     continue
-                if "Traceback" in printed:
-                    assert session.run(arguments["code"]).splitlines()[-1] == printed.splitlines()[-1]
-                else:
-                    assert (
-                        session.run(arguments["code"]).strip() or "[Executed Successfully with No Output]"
-                    ) == printed
+                found = session.run(arguments["code"]).strip() or NO_OUTPUT
+                if "Traceback" in printed:  # as IPython prints it; its last line says the same
+                    found, printed = found.splitlines()[-1], printed.splitlines()[-1]
+                assert OUT.sub("", found) == OUT.sub("", printed)
                 same += 1
             session.close()
-    assert same == 59
+    assert same == 49
 
 
 def test_variables_stay_for_an_episode_and_no_longer(python):

@@ -12,7 +12,7 @@ from xlam_lib.environments.mint import MintEnvironment, Problem
 
 SUM = Problem("gsm8k/0", "gsm8k", "What is 6 * 7?", "42")
 CODE = Problem("mbpp/0", "mbpp", "Double.", [[[2], 4], [[5], 10]], entry="double")
-LIMITS = Limits(seconds=4.0, cpu_seconds=1.0, memory_mb=512, answer_bytes=20_000)
+LIMITS = Limits(seconds=3.0, cpu_seconds=1.0, memory_mb=256, answer_bytes=20_000)
 SECRET = "only-the-runner-knows"
 TARGET = "/tmp/mint_must_not_be_there"
 PROGRAMS = {  # name: (program, what its observation holds)
@@ -26,13 +26,9 @@ PROGRAMS = {  # name: (program, what its observation holds)
         "for _ in range(4): threading.Thread(target=spin).start()\nprint('away')",
         "away",
     ),
-    "endless loop": ("while True: pass", "TimeoutError"),
-    "caught timeout": (
+    "endless loop": (
+        "import signal\nfor n in (14, 15, 24, 27): signal.signal(n, lambda *_: None)\n"
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
-        "TimeoutError",
-    ),
-    "caught signal": (
-        "import signal\nfor n in (14, 15, 24, 27): signal.signal(n, lambda *_: None)\nwhile True: pass",
         "TimeoutError",
     ),
     "sleep": ("import time\ntime.sleep(60)", "TimeoutError"),
@@ -60,10 +56,7 @@ PROGRAMS = {  # name: (program, what its observation holds)
     "answers twice": ('import os\nos.write(3, b\'1 {"output": "fake"}\\n\' * 2)', "wrote into the answer"),
     "answers no JSON": ("import os\nos.write(3, b'1 ' + b'[' * 9000 + b'\\n')\nos._exit(0)", "the answer is nested"),
     "half characters": ("print('\\ud800')", "?"),
-    "breaks its own tools": (
-        "import json, builtins\njson.dumps = builtins.exec = builtins.compile = None",
-        "ProcessError",
-    ),
+    "breaks its own tools": ("import json, builtins\njson.dumps = builtins.exec = None", "Executed Successfully"),
 }
 
 
@@ -71,8 +64,17 @@ PROGRAMS = {  # name: (program, what its observation holds)
 def python():
     with pytest.MonkeyPatch.context() as patch, Interpreter(LIMITS) as one:
         patch.setenv("MINT_SECRET", SECRET)
-        assert one.session().run("1") == "Out[1]: 1\n"
+        assert fresh(one) == "Out[1]: 42\n"
         yield one
+
+
+def fresh(python):
+    """What a new session says."""
+    session = python.session()
+    try:
+        return session.run("6 * 7")
+    finally:
+        session.close()
 
 
 def below(python):
@@ -96,14 +98,14 @@ def test_a_hostile_program_is_contained(python, name):
     wrong = run(environment.step(Action.call("solution", answer=program)))
     assert wrong.reward == 0.0
     environment.close()
-    assert time.monotonic() - began < 20  # seconds, on a machine that others use; each limit is below 5
+    assert time.monotonic() - began < 20  # seconds, on a machine that others use; no piece has more than 3
     assert below(python) == before
     assert set(psutil.Process().children()) == mine
     assert not os.path.exists(TARGET)
-    assert python.session().run("6 * 7") == "Out[1]: 42\n"
+    assert fresh(python) == "Out[1]: 42\n"
 
 
-@pytest.mark.parametrize("name", ["os.system", "endless loop", "exits at once", "closes its output", "large text"])
+@pytest.mark.parametrize("name", ["os.system", "sleep", "exits at once", "closes its output", "large text"])
 def test_a_hostile_solution_of_a_problem_of_code_is_wrong(python, name):
     before = below(python)
     environment = MintEnvironment(CODE, python)
