@@ -34,7 +34,7 @@ def test_the_expert_gets_all_of_every_item(split, layout):
     task = WebShopTask(split=split, layout=layout)
     rows = []
     for item in task.items():
-        episode = run(rollout(task.expert(item), task.environment(item), item.task, max_steps=15))
+        episode = run(rollout(task.expert(item), task.environment(item), item.task, task.max_steps))
         assert episode.outcome.success and episode.outcome.reward == 1.0
         rows.append(task.score(item, episode))
     result = task.result(rows, {})
@@ -81,6 +81,8 @@ def test_stopping_without_a_purchase_is_giving_up():
     stopped = episode.__class__.from_dict(episode.to_dict() | {"outcome": {"termination": "user_stop"}})
     assert TASK.score(item, stopped)["failure"] == "gave_up"
     assert TASK.score(item, episode)["failure"] == "max_steps"
+    broken = episode.__class__.from_dict(episode.to_dict() | {"outcome": {"termination": "infra_error"}})
+    assert TASK.score(item, broken)["failure"] == ""
 
 
 def test_the_reward_is_that_of_the_actions_not_of_the_record():

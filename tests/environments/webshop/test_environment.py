@@ -42,6 +42,8 @@ def test_a_session_from_search_to_purchase():
     assert (step.role, step.content, step.name) == ("tool", "Your score (min 0.0, max 1.0): 1.0", "click")
     assert (result.reward, result.done, result.termination) == (1.0, True, "success")
     assert shop.purchase.info()["r_option"] == 1.0
+    again = shop.step(Action("click[Buy Now]"))
+    assert (again.reward, again.done, again.observation.steps[0].content) == (0.0, True, "Invalid action!")
 
 
 def test_what_is_forgotten_and_what_is_kept():

@@ -8,7 +8,7 @@ highest price for each goal that the original draws without a seed. Used by note
 
     task = WebShopTask()                                        # or WebShopTask("data/webshop", layout=BOLAA)
     item = task.items()[0]
-    episode = run(rollout(task.expert(item), task.environment(item), item.task, max_steps=15))
+    episode = run(rollout(task.expert(item), task.environment(item), item.task, task.max_steps))
     task.score(item, episode)                                   # {"id": ..., "reward": 1.0, "success": True, ...}
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from xlam_lib.agents.base import Action, Observation
 from xlam_lib.bench.base import Figure, Row, TaskError
@@ -30,7 +31,6 @@ from xlam_lib.environments.webshop.reward import Reward
 from xlam_lib.environments.webshop.search import SearchEngine, embedded_engine
 from xlam_lib.trajectory import Step, Task, Trajectory
 
-MAX_STEPS = 15  # actions of an agent, as ReAct's runs allow
 PRICE = ", and price"  # begins the part of an instruction that names the highest price
 LOOP = 3  # the same action so often in a row, at the end of a session without a purchase, is a loop
 FAILURES = {
@@ -75,10 +75,11 @@ class WebShopTask(Benchmark):
     )
     scores = ("reward", "success")
     figures = (
-        Figure("webshop.reward", "05_benchmarking"),
+        Figure("webshop.reward", "05_benchmarking", "WebShop, average reward", floor=0.0, aim=0.5),
         Figure("webshop.success", "05_benchmarking"),
     )
     published = ("webshop_bolaa", "webshop_agentlite")
+    max_steps: ClassVar[int] = 15  # actions of an agent, as ReAct's runs allow
 
     def __init__(
         self,
@@ -142,12 +143,17 @@ def row(name: str, episode: Trajectory, purchase: Reward | None, reward: float |
 
 
 def failure(episode: Trajectory, purchase: Reward | None, reward: float | None = None) -> str:
-    """Which of `FAILURES` an episode is, or "" for a full reward: `failure(episode, purchase)` -> "wrong_argument"."""
+    """Which of `FAILURES` an episode is: `failure(episode, purchase)` -> "wrong_argument".
+
+    It is "" for a full reward, and for an episode that what surrounds it broke off.
+    """
     if purchase is not None:
         full = purchase.kind.r_type == 1 and purchase.r_att == 1 and purchase.r_price is not False
         return "" if purchase.total == 1 else "wrong_argument" if full else "wrong_answer"
     if reward is not None:
         return "" if reward == 1 else "wrong_answer"
+    if episode.outcome.termination == "infra_error":
+        return ""
     acts = [step for step in episode.steps if step.role == "assistant"]
     last = [[(call.name, dict(call.arguments)) for call in step.tool_calls] or step.content for step in acts[-LOOP:]]
     if len(last) == LOOP and all(act == last[0] for act in last):

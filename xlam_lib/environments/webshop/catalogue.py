@@ -194,7 +194,7 @@ def _option(value: str) -> str:
 def read_prices(text: str) -> tuple[float, ...]:
     """One price, or the ends of a range, in dollars: "$1,024.50 - $1,100.00" -> (1024.5, 1100.0); none -> (100.0,)."""
     found = [re.sub(r"[^\d.]", "", part) for part in text.split("$")[1:]]
-    prices = tuple(float(part) for part in found if re.fullmatch(r"\d+\.?\d*|\.\d+", part))
+    prices = tuple(float(part) for part in found if re.fullmatch(r"\d+(?:\.\d*)?|\.\d+", part))
     return prices[:2] or (NO_PRICE,)
 
 

@@ -97,13 +97,14 @@ class WebShop:
 
     def step(self, action: Action) -> StepResult:
         """What follows from an action: a page, or that it was none; after a purchase nothing more."""
+        over = self.purchase is not None
         if not action.tool_calls:
-            return self._result((Step("user", self._words(action.content.strip())),))
+            return self._result((Step("user", self._words(action.content.strip())),), over)
         steps = []
         for call in action.tool_calls:
             text, valid = self._act(call.name, call.arguments)
             steps.append(tool_result(call, text, is_error=not valid))
-        return self._result(tuple(steps))
+        return self._result(tuple(steps), over)
 
     def actions(self) -> tuple[ToolCall, ...]:
         """What can be clicked on the page, as calls, and a search without words where it has its search bar."""
@@ -117,11 +118,13 @@ class WebShop:
             return "OK."
         return self._act(*(WEBSHOP.parse(content) or ("", {})))[0]
 
-    def _result(self, steps: tuple[Step, ...]) -> StepResult:
+    def _result(self, steps: tuple[Step, ...], over: bool) -> StepResult:
+        """The answer; the purchase has its reward once, not again for actions after it (`over`)."""
         if self.purchase is None:
             return StepResult(Observation(steps), 0.0)
         total = self.purchase.total
-        return StepResult(Observation(steps), total, True, "success" if total == 1 else "failure")
+        ending = "success" if total == 1 else "failure"
+        return StepResult(Observation(steps), 0.0 if over else total, True, ending)
 
     def _act(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """The text that answers a call, and whether it was an action of this page."""
