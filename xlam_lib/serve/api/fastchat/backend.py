@@ -46,12 +46,9 @@ class FastChat(Backend):
         sockets = {part: socket.create_server((HOST, 0), backlog=128) for part in PARTS}
         secret = secrets.token_urlsafe(32)
         self._at = {part: f"http://{HOST}:{one.getsockname()[1]}/{secret}" for part, one in sockets.items()}
-        kind = "llamacpp" if Path(given.model).is_file() else "transformers"
         try:
             for part, one in sockets.items():
-                more = [kind, *words(given)] if part == "worker" else []
-                line = [sys.executable, "-m", "xlam_lib.serve.api.fastchat", part, *more]
-                self._children[part] = Child(line, self._environment(one), pass_fds=[one.fileno()])
+                self._children[part] = Child(self.line(part, given), self._environment(one), pass_fds=[one.fileno()])
                 one.close()
             details = self._wait()
         except BaseException:
@@ -62,6 +59,12 @@ class FastChat(Backend):
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         self._client = httpx.AsyncClient(timeout=None, limits=limits, trust_env=False)
         threading.Thread(target=self._watch, args=(ended,), name="fastchat", daemon=True).start()
+
+    def line(self, part: str, given: argparse.Namespace) -> list[str]:
+        """The command line of a part; a GGUF file is llama.cpp's, a folder that of transformers."""
+        kind = "llamacpp" if Path(given.model).is_file() else "transformers"
+        more = [kind, *words(given)] if part == "worker" else []
+        return [sys.executable, "-m", "xlam_lib.serve.api.fastchat", part, *more]
 
     def _environment(self, one: socket.socket) -> dict[str, str]:
         """Of a part: no log files of FastChat's own, no limit on an answer's seconds, no proxy on this machine."""
