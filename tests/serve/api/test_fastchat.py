@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from xlam_lib.chat_template import chat_template, model_prompt
 from xlam_lib.codec import BRIEF_STYLE, history_steps, render_prompt
+from xlam_lib.serve.api.backends import arguments
 from xlam_lib.serve.api.fastchat import wire, worker
 from xlam_lib.serve.api.fastchat.__main__ import main
 from xlam_lib.serve.api.fastchat.backend import FastChat
@@ -312,6 +313,22 @@ class OfStandIns(FastChat):
 
 def given_of(model="sft"):
     return argparse.Namespace(model=model, name="sft")
+
+
+def test_the_worker_gets_what_our_api_was_given(tmp_path):
+    """A folder is computed by transformers, a file by llama.cpp."""
+    parser, known = argparse.ArgumentParser(), argparse.ArgumentParser()
+    arguments(parser, more=("fastchat",))
+    arguments(known)
+    file = tmp_path / "m.gguf"
+    file.touch()
+    for model, kind in ((str(tmp_path), "transformers"), (str(file), "llamacpp")):
+        options = [model, "--name", "s f t", "--dtype", "bfloat16", "--max-num-seqs", "3", "--tokenizer", ""]
+        given = parser.parse_args(["fastchat", *options])
+        line = FastChat.line(None, "worker", given)
+        assert line[3:5] == ["worker", kind]
+        assert vars(known.parse_args(line[4:])) == vars(given) | {"backend": kind}
+        assert FastChat.line(None, "api", given)[1:] == ["-m", "xlam_lib.serve.api.fastchat", "api"]
 
 
 def event(text):

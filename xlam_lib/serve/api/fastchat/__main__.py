@@ -109,7 +109,7 @@ def _run(application: Starlette, given: argparse.Namespace | None = None) -> Non
     handed = os.environ.pop(SOCKET, "")
     where = {} if handed or given is None else {"host": given.host, "port": given.port}
     config = uvicorn.Config(
-        application, **where, log_level="warning", access_log=False, timeout_graceful_shutdown=int(GRACE)
+        application, **where, log_level="warning", access_log=False, timeout_graceful_shutdown=int(GRACE) // 2
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(handed))] if handed else None)
 

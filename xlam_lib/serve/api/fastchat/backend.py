@@ -34,7 +34,7 @@ from xlam_lib.serve.engines.authentication import HOST
 logger = logging.getLogger(__name__)
 PARTS = ("controller", "api", "worker")
 ADDRESSES, SOCKET = "XLAM_FASTCHAT_ADDRESSES", "XLAM_FASTCHAT_SOCKET"  # in the environment of the parts
-GRACE = 2.0  # seconds for each part to end
+GRACE = 2.0  # seconds for each part to end; all three together must not take as long as `processes.GRACE`
 
 
 class FastChat(Backend):
@@ -49,6 +49,7 @@ class FastChat(Backend):
         try:
             for part, one in sockets.items():
                 self._children[part] = Child(self.line(part, given), self._environment(one), pass_fds=[one.fileno()])
+            for one in sockets.values():  # from now on they are the parts' alone
                 one.close()
             details = self._wait()
         except BaseException:
