@@ -1,9 +1,9 @@
 """Serving: a checkpoint behind an OpenAI-compatible API, and the clients that speak to it (notebook 04_serving).
 
-`server` runs an engine as a child process (`engines/`: vLLM, llama.cpp, transformers), `tool_parser` is the plugin by
-which vLLM returns tool calls, `api` is our own API around the other two, `client` is the xLAM client, `conversation` a
-dialogue in which tools are called (`toolbox`, `mcp_server`), `chat` a field to hold one by hand, `compare` holds served
-answers against offline ones.
+`server` runs an engine as a child process (`engines/`: vLLM, llama.cpp, transformers, FastChat), `tool_parser` is the
+plugin by which vLLM returns tool calls, `api` is our own API around the other three, `client` is the xLAM client,
+`conversation` a dialogue in which tools are called (`toolbox`, `mcp_server`), `chat` a field to hold one by hand,
+`compare` holds served answers against offline ones.
 Importing this package imports no vLLM.
 """
 

@@ -3,11 +3,13 @@
     python -m xlam_lib.serve.server runs/quickstart/sft --port 8000
     python -m xlam_lib.serve.server runs/quickstart/sft --engine llamacpp --dtype q8_0
     python -m xlam_lib.serve.server runs/sft.gguf --engine llamacpp
+    python -m xlam_lib.serve.server runs/quickstart/sft --engine fastchat
     XLAM_API_KEY=... python -m xlam_lib.serve.server runs/quickstart/sft --host 0.0.0.0
 
 vLLM is the engine for GPUs and for many requests at once; llama.cpp needs the least and rounds weights to eight bits
-if asked; transformers is there wherever a model was trained. All three are given the same prompts and return the same
-messages; `python -m xlam_lib.serve.compare` holds them against one another.
+if asked; transformers is there wherever a model was trained; FastChat is the controller and the API server that xLAM's
+models were first served with. All four are given the same prompts and return the same messages;
+`python -m xlam_lib.serve.compare` holds them against one another.
 
 With a key, clients must send it: `xLAMConfig(..., api_key=...)`. It is best given in the environment, for other users
 of the machine see command lines.
@@ -31,15 +33,17 @@ from xlam_lib.processes import STALLED
 from xlam_lib.serve.engines.api import TransformersServer
 from xlam_lib.serve.engines.authentication import HOST, KEY
 from xlam_lib.serve.engines.base import ServerError
+from xlam_lib.serve.engines.fastchat import FastChatServer
 from xlam_lib.serve.engines.llama_cpp import LlamaCppServer
 from xlam_lib.serve.engines.local import LocalServer
 from xlam_lib.serve.engines.vllm import ServerFlags, VllmServer
 
-ENGINES = ("vllm", "llamacpp", "transformers")
+ENGINES = ("vllm", "llamacpp", "transformers", "fastchat")
+OF_FILES = {"llamacpp": LlamaCppServer, "fastchat": FastChatServer}  # those that also serve a GGUF file
 
 
 def engine_of(name: str, model: str, port: int = 0, **options: Any) -> LocalServer:
-    """The engine of a name for a folder, a base by name or, for llama.cpp, a GGUF file; not started yet.
+    """The engine of a name for a folder, a base by name or a GGUF file (not for all engines); not started yet.
 
     Example: `engine_of("llamacpp", "runs/sft", dtype="q8_0")`. Options are `model_name`, `max_model_len`,
     `max_num_seqs`, `dtype`, `tool_parser` and `extra` (vLLM only), and those of every `LocalServer`.
@@ -52,8 +56,8 @@ def engine_of(name: str, model: str, port: int = 0, **options: Any) -> LocalServ
         raise ServerError(f"no engine is called {name!r}; expected one of {', '.join(ENGINES)}")
     if unknown := [key for key in ("tool_parser", "extra") if given.pop(key, ()) != ()]:
         raise ServerError(f"{name} has no {' and no '.join(unknown)}: these are options of vLLM")
-    if name == "llamacpp":
-        return LlamaCppServer(model if Path(model).is_file() else base(model), port, **given)
+    if kind := OF_FILES.get(name):
+        return kind(model if Path(model).is_file() else base(model), port, **given)
     return TransformersServer(base(model), port, **given)
 
 
@@ -77,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
             "What follows -- is passed to vLLM, e.g. -- --tensor-parallel-size 4"
         ),
     )
-    parser.add_argument("model_dir", help="folder of the checkpoint, a base by name, or for llamacpp a GGUF file")
+    parser.add_argument(
+        "model_dir", help="folder of the checkpoint, a base by name, or a GGUF file (llamacpp, fastchat)"
+    )
     parser.add_argument("--engine", choices=ENGINES, default="vllm", help="what runs the model")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--host", default=HOST, help="where to listen; others than this machine's own need a key")

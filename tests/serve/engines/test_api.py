@@ -41,7 +41,7 @@ from xlam_lib.serve.streaming import read_message
 pytestmark = pytest.mark.slow
 KEY = "3f9a-not-to-be-shown"
 TOOLS = tools_from_any(tiny.TOOLS)
-OURS = [name for name in ENGINES if name != "vllm"]  # vLLM brings its own API: test_vllm.py
+OURS = [name for name in ENGINES if name not in ("vllm", "fastchat")]  # they have tests of their own beside this file
 
 
 @pytest.fixture(scope="module")

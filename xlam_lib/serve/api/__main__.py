@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from xlam_lib.errors import as_command
+from xlam_lib.serve.api.backends import arguments, backend_of
 from xlam_lib.serve.api.generation import Backend
 from xlam_lib.serve.engines.authentication import HOST, KEY, check
 
 GRACE = 3  # seconds for answers on their way when it is ended
+FASTCHAT = "fastchat"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,16 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m xlam_lib.serve.api", description="Serve a model with a backend of our own API."
     )
-    parser.add_argument("backend", choices=tuple(BACKENDS))
-    parser.add_argument("model", help="a GGUF file for llamacpp, the folder of a checkpoint for transformers")
-    parser.add_argument("--tokenizer", default="", help="folder whose tokenizer.json makes the ids for llamacpp")
-    parser.add_argument("--name", default="", help="what clients call the model")
+    arguments(parser, more=(FASTCHAT,))
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--max-model-len", type=int, default=2048, help="tokens of prompt and answer together")
-    parser.add_argument("--max-num-seqs", type=int, default=4, help="requests that are answered at once")
-    parser.add_argument("--dtype", default="float32", help="in which transformers computes")
-    parser.add_argument("--threads", type=int, default=0, help="that compute; 0: what suits the backend")
     given = parser.parse_args(argv)
     return as_command(lambda: _serve(given), status=1)
 
@@ -42,14 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(given: argparse.Namespace) -> None:
     key = os.environ.pop(KEY, "")
     check(given.host, key)
-    backend = BACKENDS[given.backend](given)
+    given.name = given.name or given.model
+    backend = _fastchat(given) if given.backend == FASTCHAT else backend_of(given)
 
     import uvicorn
 
     from xlam_lib.serve.api.app import application
 
     uvicorn.run(
-        application(backend, given.name or given.model, key),
+        application(backend, given.name, key),
         host=given.host,
         port=given.port,
         log_level="warning",
@@ -58,22 +55,11 @@ def _serve(given: argparse.Namespace) -> None:
     )
 
 
-def _llama_cpp(given: argparse.Namespace) -> Backend:
-    from xlam_lib.serve.api.llama_cpp import LlamaCpp
+def _fastchat(given: argparse.Namespace) -> Backend:
+    """FastChat's processes; when one of them ends by itself, this one ends, too."""
+    from xlam_lib.serve.api.fastchat.backend import FastChat
 
-    return LlamaCpp(given.model, given.tokenizer, given.max_model_len, given.max_num_seqs, given.threads)
-
-
-def _transformers(given: argparse.Namespace) -> Backend:
-    from xlam_lib.serve.api.transformers import Transformers
-
-    return Transformers(given.model, given.max_model_len, given.max_num_seqs, given.dtype, given.threads)
-
-
-BACKENDS: dict[str, Callable[[argparse.Namespace], Backend]] = {
-    "llamacpp": _llama_cpp,
-    "transformers": _transformers,
-}
+    return FastChat(given, ended=lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
 if __name__ == "__main__":

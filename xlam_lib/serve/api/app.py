@@ -84,7 +84,7 @@ class _Api:
 
     async def completions(self, request: Request) -> HttpResponse:
         asked = await self._asked(request, CompletionRequest)
-        ids = asked.prompt if isinstance(asked.prompt, list) else await self._tokens(asked.prompt)
+        ids = asked.prompt if isinstance(asked.prompt, list) else await tokens_of(self.backend, asked.prompt)
         sampling = asked.sampling(len(ids), self.backend.context)
         extra = {"prompt_text": asked.prompt} if asked.return_prompt_text else {}
         response = Response("text_completion", self.name, Usage(len(ids)), extra)
@@ -98,7 +98,7 @@ class _Api:
         asked = await self._asked(request, ChatRequest)
         tools, (schema, own_format) = asked.offered(), asked.schema()
         text = await asyncio.to_thread(self.template.render, asked.messages, tools)
-        ids = await self._tokens(text)
+        ids = await tokens_of(self.backend, text)
         sampling = asked.sampling(len(ids), self.backend.context, schema)
         extra = {"prompt_text": text} if asked.return_prompt_text else {}
         response = Response("chat.completion", self.name, Usage(len(ids)), extra)
@@ -126,17 +126,19 @@ class _Api:
             raise HTTPException(404, f"the model {asked.model[:200]!r} does not exist; this server has {self.name!r}")
         return asked
 
-    async def _tokens(self, text: str) -> list[int]:
-        if len(text) > MAX_CHARACTERS * self.backend.context:
-            raise RefusedError(
-                f"the prompt has {len(text):,} characters, far more than this model's context of "
-                f"{self.backend.context} tokens can hold: shorten the messages"
-            )
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise RefusedError(f"the text holds half a surrogate pair at character {error.start}") from error
-        return await self.backend.tokens(text)
+
+async def tokens_of(backend: Backend, text: str) -> list[int]:
+    """The ids of a model text; a RefusedError for what no text of a model can be, or that is far too long for it."""
+    if len(text) > MAX_CHARACTERS * backend.context:
+        raise RefusedError(
+            f"the prompt has {len(text):,} characters, far more than this model's context of "
+            f"{backend.context} tokens can hold: shorten the messages"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError(f"the text holds half a surrogate pair at character {error.start}") from error
+    return await backend.tokens(text)
 
 
 async def _begun(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "api": ["ApiServer", "TransformersServer"],
         "base": ["Capabilities", "Engine", "ServerError"],
+        "fastchat": ["FastChatServer"],
         "llama_cpp": ["LlamaCppServer"],
         "local": ["LocalServer"],
         "transformers": ["Decoded", "Greedy"],

@@ -3,7 +3,7 @@
     with TransformersServer("runs/quickstart/sft") as server:
         server.openai().chat.completions.create(model=server.model, messages=..., tools=...)
 
-llama.cpp is the other one (`llama_cpp.py`). Used by notebook 04_serving. From a shell, until Ctrl-C:
+llama.cpp (`llama_cpp.py`) and FastChat (`fastchat.py`) are the others. Used by notebook 04_serving. From a shell:
 
     python -m xlam_lib.serve.server MODEL --engine transformers
 """

@@ -3,9 +3,9 @@
     with VllmServer("runs/quickstart/sft") as engine:
         engine.openai().chat.completions.create(model=engine.model, messages=..., tools=...)
 
-The engines are vLLM (`vllm.py`), llama.cpp (`llama_cpp.py`) and transformers (`api.py`). Another one that is a program
-on this machine is a subclass of `LocalServer` (`local.py`) which gives its command line; one that runs elsewhere
-implements the three methods of `Engine` itself.
+The engines are vLLM (`vllm.py`), llama.cpp (`llama_cpp.py`), transformers (`api.py`) and FastChat (`fastchat.py`).
+Another one that is a program on this machine is a subclass of `LocalServer` (`local.py`) which gives its command line;
+one that runs elsewhere implements the three methods of `Engine` itself.
 """
 
 from __future__ import annotations

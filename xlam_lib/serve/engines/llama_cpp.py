@@ -37,21 +37,27 @@ class LlamaCppServer(ApiServer):
 
     def checked(self, model_dir: str | Path) -> Path:
         """A file that begins as GGUF does, or the folder of a checkpoint."""
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise ServerError("the package xllamacpp is missing: pip install xllamacpp, or run `make install`")
-        path = Path(model_dir)
-        if not path.is_file():
-            return checked(model_dir)
-        with open(path, "rb") as file:
-            if file.read(4) != b"GGUF":
-                raise CheckpointError(f"{path}: no GGUF file; expected one, or the folder of a checkpoint")
-        return path
+        return checked_file(model_dir) if Path(model_dir).is_file() else _with_llama_cpp(checked(model_dir))
 
     def source(self) -> list[str]:
         """The file, and of a checkpoint its tokenizer."""
         if self.model_dir.is_file():
             return [str(self.model_dir)]
         return [str(converted(self.model_dir, self.dtype)), "--tokenizer", str(self.model_dir)]
+
+
+def checked_file(path: str | Path) -> Path:
+    """A file that begins as GGUF does, where there is a llama.cpp to run it: `checked_file("sft.gguf")`."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"GGUF":
+            raise CheckpointError(f"{path}: no GGUF file; expected one, or the folder of a checkpoint")
+    return _with_llama_cpp(Path(path))
+
+
+def _with_llama_cpp(path: Path) -> Path:
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise ServerError("the package xllamacpp is missing: pip install xllamacpp, or run `make install`")
+    return path
 
 
 def converted(folder: Path, dtype: str) -> Path:
