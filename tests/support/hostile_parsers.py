@@ -259,6 +259,7 @@ SHOWN = "shows a text of ours"
 TRIED = "is tried by what calls it: "
 PARTS = "has no other way to read than str's own"
 NO_PARSERS = {  # that are given a text first, and why they aren't tried
+    "xlam_lib.agents.manual.Actions.parse": "a protocol without a body",
     "xlam_lib.data.apigen.broad.phrasing.Phrasing.parse": "questions of the catalogue that ships with the library",
     "xlam_lib.batch.execute.Watcher.printed": SHOWN,
     "xlam_lib.batch.progress.Plain.printed": SHOWN,

@@ -12,7 +12,7 @@ from xlam_lib.environments.mint import MintEnvironment, Problem
 
 SUM = Problem("gsm8k/0", "gsm8k", "What is 6 * 7?", "42")
 CODE = Problem("mbpp/0", "mbpp", "Double.", [[[2], 4], [[5], 10]], entry="double")
-LIMITS = Limits(seconds=3.0, cpu_seconds=1.0, memory_mb=256, answer_bytes=20_000)
+LIMITS = Limits(seconds=3.0, cpu_seconds=1.0, memory_mb=512, answer_bytes=20_000)
 SECRET = "only-the-runner-knows"
 TARGET = "/tmp/mint_must_not_be_there"
 PROGRAMS = {  # name: (program, what its observation holds)
@@ -42,7 +42,7 @@ PROGRAMS = {  # name: (program, what its observation holds)
     "exits": ("exit()", "SystemExit"),
     "exits at once": ("import os\nos._exit(0)", "ProcessError"),
     "crashes": ("import ctypes\nctypes.string_at(0)", "ProcessError"),
-    "deep recursion": ("import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()", "Error"),
+    "deep recursion": ("import sys\nsys.setrecursionlimit(10**5)\ndef f(x): return [f([x])]\nf(0)", "Error"),
     "writes a file": (f"open({TARGET!r}, 'w').write('x')", "PermissionError"),
     "writes a file natively": (f"import os\nos.open({TARGET!r}, os.O_CREAT | os.O_WRONLY)", "PermissionError"),
     "reads a file": ("print(open('/etc/passwd').read())", "PermissionError"),

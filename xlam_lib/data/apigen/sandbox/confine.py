@@ -15,7 +15,8 @@ From the outside to the inside:
 
 Not each system has each of them: `held_by(fences.names)` says what then keeps functions from what, and what nothing
 keeps them from. Files that Python finds modules in can be read, the kernel is trusted, and a function can use up what
-its limits leave it. Used by `sandbox_child.py`, `worker.py` and BFCL's checker (`bench/tasks/bfcl_check.py`).
+its limits leave it. Used by `sandbox_child.py`, `interpreter_child.py`, `worker.py` and BFCL's checker
+(`bench/tasks/bfcl_check.py`).
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from xlam_lib.data.apigen.sandbox.sandbox_child import begin, death, end_child, 
 
 SESSIONS = 16  # that are open at the same time; the one that has been idle longest is ended for a new one
 PIECES = 30  # times the processor time of one is what all of a session have together
+DEEPEST = 1500  # calls in a traceback, the last ones: Python allows 1000 unless a program asks for more
 READS, WRITES = 4, 3  # numbers of a session's pipes
 DYING_SECONDS = 0.5  # until a process that closed its pipes counts as alive
 LONGEST_LETTER = 6  # bytes of JSON for one character of what is printed: backslash, u and four digits
@@ -72,7 +73,8 @@ def run_piece(code: str, space: dict[str, Any], number: int, most: int) -> str:
 def _described(error: BaseException) -> str:
     """The traceback as Python prints it, of lines that the program wrote itself: no paths of this machine."""
     try:
-        return "".join(_of_the_program(traceback.TracebackException.from_exception(error)).format())
+        found = traceback.TracebackException.from_exception(error, limit=-DEEPEST)
+        return "".join(_of_the_program(found).format())
     except BaseException:  # an error that can't even say what it is
         return f"{type(error).__name__}\n"
 
