@@ -133,6 +133,8 @@ def test_the_manual_s_examples_are_what_the_shop_answers(layout):
             assert shop.manual.actions.parse(shop.manual.actions.render(call.name, call.arguments)) is not None
             assert shop.step(Action(tool_calls=acted.tool_calls)).observation.steps[0].content == answer.content
         assert shop.purchase.total == 1
+    words = shop.manual.instruction
+    assert ("Next >" in words) == layout.turns and ("Invalid action!" in words) == (layout.style == "rich")
     tools = {tool.name for tool in shop.tools}
     assert {name for names in shop.manual.labours.values() for name in names} == tools
 

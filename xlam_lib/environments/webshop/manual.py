@@ -21,14 +21,13 @@ from xlam_lib.schema import Step, ToolCall
 INSTRUCTION = """You are shopping on a website. Find the product that the instruction asks for, and buy it.
 
 There are two actions:
-search[keywords] looks for products; it works only on the page with the search bar, [Search].
-click[element] clicks what the page shows: a button such as Back to Search, Next >, < Prev, Description, Features or \
+search[keywords] looks for products; it works only on the page with the search bar, {search}.
+click[element] clicks what the page shows: a button such as Back to Search, {turning}, Description, Features or \
 Buy Now, a product by its number, or an option by its value.
 
-The products of a search stand on pages of ten. On a product's page choose each option that the instruction names \
-before you buy: color, size, flavor and so on. Mind the highest price. click[Buy Now] ends the session, and you are \
-scored by how well the product, its options and its price fit. An action that the page doesn't have is answered by \
-"Invalid action!"."""
+{results} On a product's page choose each option that the instruction names before you buy: color, size, flavor and \
+so on. Mind the highest price. click[Buy Now] ends the session, and you are scored by how well the product, its \
+options and its price fit. An action that the page doesn't have is answered by {invalid}."""
 
 LABOURS = {"search": ("search",), "click": ("click",)}  # BOLAA's two agents and the tools of each
 
@@ -50,7 +49,15 @@ def manual(layout: Layout) -> Manual:
         Example(_steps(layout, fruit, _fruit(layout, fruit, engine)), FRUIT_PLAN),
         Example(_steps(layout, mask, _mask(layout, mask, engine)), MASK_PLAN),
     )
-    return Manual(INSTRUCTION, WEBSHOP, examples, LABOURS)
+    instruction = INSTRUCTION.format(
+        search=f"[{pages.SEARCH}]" if layout.style == "rich" else pages.SEARCH,
+        turning=f"{pages.NEXT}, {pages.PREVIOUS}" if layout.turns else pages.PREVIOUS,
+        results=f"The products of a search stand on pages of {pages.WINDOW}."
+        if layout.turns
+        else f"Of a search you see the best {min(layout.products, pages.WINDOW)} products.",
+        invalid='"Invalid action!"' if layout.style == "rich" else "the same page",
+    )
+    return Manual(instruction, WEBSHOP, examples, LABOURS)
 
 
 def _fruit(layout: Layout, goal: Goal, engine: SearchEngine) -> Iterator[Turn]:
