@@ -14,6 +14,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.data.metrics import squad_metrics
 
 from xlam_lib.agents import Action, InfrastructureError, rollout, run
 from xlam_lib.environments.hotpotqa import (
@@ -100,6 +101,16 @@ def test_properties_of_the_scores(first, second, rng):
         assert f1 == (1.0 if normalize_answer(one) else 0.0)
     rng.shuffle(first)
     assert f1_score(" ".join(first), other) == f1
+
+
+@given(WORDS, WORDS)
+def test_the_scores_are_those_of_squad_where_no_answer_is_yes_or_no(first, second):
+    one, other = " ".join(first), " ".join(second)
+    normalised = normalize_answer(one), normalize_answer(other)
+    assert normalised == (squad_metrics.normalize_answer(one), squad_metrics.normalize_answer(other))
+    assert exact_match(one, other) == squad_metrics.compute_exact(other, one)
+    if not set(normalised) & {"yes", "no", "noanswer", ""}:
+        assert f1_score(one, other) == pytest.approx(squad_metrics.compute_f1(other, one))
 
 
 TEXTS = st.text("aAnthe é’“.,-_\t\n0İſß字", max_size=20)

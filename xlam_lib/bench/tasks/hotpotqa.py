@@ -64,8 +64,9 @@ class HotpotQATask(Task):
         self.questions = [question for question in questions if not question.level or question.level in self.levels]
         if not self.questions:
             raise TaskError(f"hotpotqa: no question of split {split!r} and levels {', '.join(self.levels)}")
-        given = Corpus(read_articles(wiki)) if isinstance(wiki, str | Path) else wiki
-        self.wiki: Wiki = given or articles or corpus_of(self.questions)
+        if wiki is None:
+            wiki = articles or corpus_of(self.questions)
+        self.wiki = Corpus(read_articles(wiki)) if isinstance(wiki, str | Path) else wiki
 
     def items(self) -> Sequence[Question]:
         """The questions in their order."""

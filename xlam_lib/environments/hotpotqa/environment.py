@@ -40,7 +40,9 @@ class HotpotQA:
         given = tuple(questions)
         known = given or embedded()[0]
         self.questions = {question.id: question for question in known}
-        self.wiki: Wiki = wiki or (corpus_of(given) if given else embedded()[1])
+        if wiki is None:
+            wiki = corpus_of(given) if given else embedded()[1]
+        self.wiki = wiki
         self._by_task = {question.task.task_id: question for question in known}
         self._asked: Question | None = None
 
