@@ -165,7 +165,7 @@ def turns_of(episode: Trajectory, scenario: Scenario) -> tuple[list[Turn], bool]
         elif step.role == "assistant" and turns:
             ended = not step.tool_calls
             if step.tool_calls:
-                sources, _ = source_of(step.tool_calls, scenario.offered(len(turns) - 1))
+                sources, _ = source_of(step.tool_calls, scenario.names)
                 turns[-1].append((sources, step.tool_calls))
     return turns, ended
 

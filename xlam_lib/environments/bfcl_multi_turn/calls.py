@@ -1,4 +1,4 @@
-"""Calls as Python source and back, with nothing in them but the name of an offered function and literals.
+"""Calls as Python source and back, with nothing in them but the name of a known function and literals.
 
 BFCL's executor hands the source of a call to `eval`, so what reaches it is made here, out of a call's name and values,
 and never taken from a model's text. Used by this environment (notebook 05).
@@ -42,9 +42,9 @@ class PythonCalls:
         return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
 
-def call_text(call: ToolCall, offered: Collection[str]) -> str:
+def call_text(call: ToolCall, names: Collection[str]) -> str:
     """The call as source that is safe to evaluate; a CallError says what is wrong with it."""
-    if call.name not in offered:
+    if call.name not in names:
         raise CallError(f"name {call.name[:100]!r} is not defined")
     if bad := [name for name in call.arguments if not name.isidentifier() or keyword.iskeyword(name)]:
         raise CallError(f"{bad[0][:100]!r} is no name of an argument")

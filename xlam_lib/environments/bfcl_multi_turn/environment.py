@@ -8,14 +8,15 @@ own checker, is the reward of the last action. Functions that are held out at fi
 user shows them, and `tools` has them from then on. Used by `bench/tasks/bfcl_multi_turn.py` (notebook 05); `practice()`
 has scenarios of our own that may be trained on.
 
-What differs from the original: a function that wasn't offered can't be called (there it can, if the class has it), a
-call is no argument of another call, and calls beyond the limits of the sandbox end the conversation as failed.
+What differs from the original: a call is no argument of another call, an argument has a name, and calls beyond the
+limits of the sandbox end the conversation as failed. As there, a function that is still held out can be called by who
+guesses its name.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from xlam_lib.agents.base import Action, Observation, StepResult, tool_result
 from xlam_lib.agents.manual import Example, Manual
@@ -28,7 +29,7 @@ from xlam_lib.views import tools_to_openai
 
 MOST_STEPS = 20  # with calls, in one turn (bfcl_eval.constants.default_prompts.MAXIMUM_STEP_LIMIT)
 NEW_FUNCTIONS = "I have updated some more functions you can choose from. What about now?"  # the words of bfcl_eval
-REFUSED = "not_offered()"  # stands for a call that isn't executed: it fails, and changes nothing
+REFUSED = "no_such_function()"  # stands for a call that isn't executed: it fails, and changes nothing
 INSTRUCTION = (
     "You work for a user on the systems that your functions reach. In each turn, call functions until you have done "
     "what the user asks, one or several at a time; read the results before you go on. When there is nothing more to "
@@ -83,7 +84,7 @@ class BfclMultiTurn:
         return Observation((Step("user", turn_text(self._scenario, turn)),))
 
     def _execute(self, calls: Sequence[ToolCall]) -> StepResult:
-        texts, refused = source_of(calls, self.tools)
+        texts, refused = source_of(calls, self._scenario.names)
         self._turns[-1].append(texts)
         try:
             found = self._backend.execute(self._scenario, [step for turn in self._turns for step in turn])
@@ -111,9 +112,9 @@ def turn_text(scenario: Scenario, turn: int) -> str:
     return f"{json.dumps(functions)}\n{NEW_FUNCTIONS}"
 
 
-def source_of(calls: Sequence[ToolCall], offered: Sequence[Tool]) -> tuple[list[str], dict[int, str]]:
+def source_of(calls: Sequence[ToolCall], names: Collection[str]) -> tuple[list[str], dict[int, str]]:
     """The calls as source, and for those that can't be (which stand there as REFUSED) what the agent reads, by place."""
-    names, texts, refused = {tool.name for tool in offered}, [], {}
+    texts, refused = [], {}
     for number, call in enumerate(calls):
         try:
             texts.append(call_text(call, names))

@@ -55,11 +55,19 @@ class Scenario:
     @property
     def ground_truth(self) -> tuple[tuple[ToolCall, ...], ...]:
         """The answers as calls, arguments by name: ((ToolCall("cd", {"folder": "temp"}),), ...)."""
-        tools = {tool.name: tool for tool in (*self.tools, *(tool for new in self.later.values() for tool in new))}
+        tools = {tool.name: tool for tool in self.offered(len(self.turns))}
         return tuple(tuple(_call(text, tools, self.id) for text in turn) for turn in self.answers)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What can be called. As in BFCL, that is all functions of the systems, also those that are still held out:
+
+        an answer relies on it (`multi_turn_miss_func_49` calls `tail` two turns before it is offered).
+        """
+        return frozenset(tool.name for tool in self.offered(len(self.turns)))
+
     def offered(self, turn: int) -> tuple[Tool, ...]:
-        """The tools that may be called in a turn, counted from 0."""
+        """The tools that are shown by a turn, counted from 0."""
         return (*self.tools, *(tool for at, new in sorted(self.later.items()) if at <= turn for tool in new))
 
 
