@@ -3,8 +3,7 @@
 import csv
 import importlib
 import sys
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from xlam_lib.bench.tasks.bfcl_overall import EXECUTED, FORMATS, SIZES, V2, V4, WEIGHTS, Overall, overall
 from xlam_lib.environments.bfcl_multi_turn import BfclError
-from xlam_lib.environments.bfcl_multi_turn.package import FOLDERS, MODEL_LIST, PACKAGE, stubbed
+from xlam_lib.environments.bfcl_multi_turn.package import MODEL_LIST, PACKAGE, stubbed
 
 SHARES = st.fixed_dictionaries({name: st.floats(0, 1) for name in V4})
 COUNTS = dict.fromkeys(V4, 200) | SIZES
@@ -22,9 +21,7 @@ COUNTS = dict.fromkeys(V4, 200) | SIZES
 def leaderboard(tmp_path_factory):
     """The package's own function: scores by category -> the row of its table, percent with two decimals."""
     with stubbed():
-        shown = SimpleNamespace(
-            display_name="us", url="", org="", license="", input_price=None, output_price=None
-        )
+        shown = SimpleNamespace(display_name="us", url="", org="", license="", input_price=None, output_price=None)
         sys.modules[MODEL_LIST].MODEL_CONFIG_MAPPING = {"us": shown}
         helper = importlib.import_module(f"{PACKAGE}.eval_checker.eval_runner_helper")
     folder = tmp_path_factory.mktemp("scores")

@@ -41,6 +41,8 @@ CATEGORIES = (
 )
 OTHER_LANGUAGES = {"simple_java": "java", "simple_javascript": "javascript"}  # values are literals of that language
 NO_CALL = ("irrelevance", "live_irrelevance")  # right is: no call; they have no file of answers
+ANY_CALL = ("live_relevance",)  # right is: some call, whichever; there is no file of answers, either
+SINGLE_TURN = (*CATEGORIES, *OTHER_LANGUAGES, *ANY_CALL)
 SOURCE = Source(
     "bfcl_v4", "Apache-2.0", url="https://github.com/ShishirPatil/gorilla", converter="xlam_lib.bench.tasks.bfcl"
 )
@@ -69,12 +71,13 @@ class Question:
 
 def load(category: str, folder: str | Path | None = None) -> list[Question]:
     """The questions of one category in the order of the file, e.g. `load("simple_python")`: 400 of them."""
-    if category not in CATEGORIES and category not in OTHER_LANGUAGES:
-        raise BfclError(f"no category {category!r}; there are {', '.join((*CATEGORIES, *OTHER_LANGUAGES))}")
+    if category not in SINGLE_TURN:
+        raise BfclError(f"no category {category!r}; there are {', '.join(SINGLE_TURN)}")
     base, name = data_folder(folder), f"{VERSION}_{category}.json"
     answers = {}
-    if category not in NO_CALL:
-        answers = {row["id"]: row["ground_truth"] for row in rows(base / "possible_answer" / name, "id", "ground_truth")}
+    if category not in NO_CALL + ANY_CALL:
+        found = rows(base / "possible_answer" / name, "id", "ground_truth")
+        answers = {row["id"]: row["ground_truth"] for row in found}
     return [_question(row, category, answers) for row in rows(base / name, "id", "question", "function")]
 
 
@@ -108,7 +111,7 @@ def tool_of(document: Mapping[str, Any], where: str, language: str = "python") -
 
 
 def _question(row: dict[str, Any], category: str, answers: Mapping[str, list[dict[str, Any]]]) -> Question:
-    if category not in NO_CALL and row["id"] not in answers:
+    if category not in NO_CALL + ANY_CALL and row["id"] not in answers:
         raise BfclError(f"{row['id']}: no line in possible_answer has this id; the two files don't belong together")
     if len(row["question"]) != 1:
         raise BfclError(f"{row['id']}: {len(row['question'])} turns; a single-turn question has one")

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xlam_lib.bench.tasks.bfcl import NO_CALL, Question
+from xlam_lib.bench.tasks.bfcl import ANY_CALL, NO_CALL, Question
 from xlam_lib.data.apigen.sandbox.confine import Fences, Limits
 from xlam_lib.data.apigen.sandbox.lines import LineError, line_of
 from xlam_lib.environments.bfcl_multi_turn.package import MODEL, PACKAGE, BfclError, stubbed
@@ -118,6 +118,9 @@ def _verdict(ast_checker: Callable, languages: Any, question: Question, calls: S
     if question.category in NO_CALL:
         error = "" if not calls else f"calls {calls[0].name!r} though no tool fits"
         return Verdict(question.id, not calls, "irrelevance_error:call" if calls else "", error)
+    if question.category in ANY_CALL:
+        error = "" if calls else "no call though a tool fits"
+        return Verdict(question.id, bool(calls), "" if calls else "relevance_error:no_call", error)
     predicted, accepted = [{call.name: call.arguments} for call in calls], list(question.accepted)
     language = languages(question.language)
     try:

@@ -15,11 +15,10 @@ the calls of the answers, turn by turn.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from xlam_lib.agents.base import Action, Agent, Observation
 from xlam_lib.bench.base import Figure, Row, Task, TaskError
@@ -188,8 +187,8 @@ def _failure(verdict: Verdict, scenario: Scenario, turns: Sequence[Turn], episod
     return "wrong_argument" if expected <= called else "wrong_function"
 
 
-def summary(rows: Sequence[Row]) -> Mapping[str, Any]:
-    """Accuracy of each category, for `bfcl_overall.py`: {"multi_turn_base": 0.05, ...}; without verdict is not counted."""
+def category_scores(rows: Sequence[Row]) -> dict[str, float]:
+    """Accuracy by category, for `bfcl_overall.py`: {"multi_turn_base": 0.05, ...}; a row without verdict counts not."""
     kinds: dict[str, list[bool]] = {}
     for row in rows:
         if row["success"] is not None:

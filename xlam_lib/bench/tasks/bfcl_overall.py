@@ -3,8 +3,8 @@
 Used by notebook 05 and by whoever compares with the leaderboard. The weights are not ours:
 
 * v4, since 2025: `generate_leaderboard_csv` of `bfcl-eval` 2026.3.23 (`eval_checker/eval_runner_helper.py`); one tenth
-  each for single turns of the authors' making, for users' (live), and for tools that don't fit, three for several turns,
-  four for agentic tasks.
+  each for single turns made by the authors, for those of users (live), and for tools that don't fit, three tenths for
+  several turns, four for agentic tasks.
 * v2, August to mid-September 2024, the board of the xLAM paper's table (arXiv 2409.03215, of 3 September 2024): the
   same function of that time in the repository of the leaderboard; the plain mean of ten columns. Four of these executed
   the calls against live services, which v4's data no longer have.
@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xlam_lib.environments.bfcl_multi_turn import BfclError
 from xlam_lib.environments.bfcl_multi_turn import CATEGORIES as MULTI_TURN
+from xlam_lib.environments.bfcl_multi_turn import BfclError
 
 NON_LIVE = (
     "simple_python", "simple_java", "simple_javascript", "multiple", "parallel", "parallel_multiple", "irrelevance",

@@ -13,12 +13,13 @@ from bfcl_eval.constants.executable_backend_config import CLASS_FILE_PATH_MAPPIN
 from bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker import multi_turn_checker
 from bfcl_eval.eval_checker.multi_turn_eval.multi_turn_utils import execute_multi_turn_func_call
 
+from xlam_lib.environments.bfcl_multi_turn.scenarios import DOCUMENTS
+
 MODEL = "xlam"
 LONGEST = 1000  # characters of what the checker says
 
-for _name, _path in CLASS_FILE_PATH_MAPPING.items():
-    if _name not in ("WebSearchAPI", "MemoryAPI_kv", "MemoryAPI_vector", "MemoryAPI_rec_sum"):  # these need more packages
-        importlib.import_module(_path)  # once here, instead of in each call
+for _name in DOCUMENTS:
+    importlib.import_module(CLASS_FILE_PATH_MAPPING[_name])  # once here, instead of in each call
 
 
 def execute(entry: Any, steps: Any) -> Any:
@@ -32,7 +33,7 @@ def execute(entry: Any, steps: Any) -> Any:
 
 
 def check(entry: Any, turns: Any, answers: Any) -> Any:
-    """The checker's verdict on the steps of each turn: {"valid": False, "error_type": "multi_turn:...", "error": ...}."""
+    """The checker's verdict on the steps of each turn: {"valid": False, "error_type": "...", "error": "..."}."""
     category = entry["id"].rsplit("_", 1)[0]
     found = multi_turn_checker(turns, answers, entry, category, MODEL)
     if found["valid"]:

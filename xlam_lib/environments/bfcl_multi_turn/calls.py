@@ -44,15 +44,20 @@ class PythonCalls:
 
 def call_text(call: ToolCall, names: Collection[str]) -> str:
     """The call as source that is safe to evaluate; a CallError says what is wrong with it."""
-    if call.name not in names:
+    if call.name not in names or not _is_name(call.name):
         raise CallError(f"name {call.name[:100]!r} is not defined")
-    if bad := [name for name in call.arguments if not name.isidentifier() or keyword.iskeyword(name)]:
+    if bad := [name for name in call.arguments if not _is_name(name)]:
         raise CallError(f"{bad[0][:100]!r} is no name of an argument")
     _check(call.arguments)
     try:
         return PythonCalls().render(call.name, call.arguments)
     except ValueError as error:  # a number of thousands of digits
         raise CallError(str(error)) from error
+
+
+def _is_name(text: str) -> bool:
+    """Whether Python reads it as the very name: "\ufb01le" would become "file"."""
+    return text.isascii() and text.isidentifier() and not keyword.iskeyword(text)
 
 
 def _check(arguments: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""A conversation of BFCL as an environment: the user's turns come one by one, the agent calls until it answers in words.
+"""A conversation of BFCL as an environment: the user's turns come one by one, the agent calls until it answers words.
 
     environment = BfclMultiTurn(load("multi_turn_base")[:1])
-    run(rollout(agent, environment, environment.task("multi_turn_base_0"), max_steps=200)).outcome.reward    # 0.0 or 1.0
+    run(rollout(agent, environment, environment.task("multi_turn_base_0"), max_steps=200)).outcome.reward    # 0.0, 1.0
 
 After more than 20 steps with calls in one turn the conversation is over and failed, as in BFCL. Its verdict, by BFCL's
 own checker, is the reward of the last action. Functions that are held out at first come in a turn of their own: the
@@ -113,7 +113,7 @@ def turn_text(scenario: Scenario, turn: int) -> str:
 
 
 def source_of(calls: Sequence[ToolCall], names: Collection[str]) -> tuple[list[str], dict[int, str]]:
-    """The calls as source, and for those that can't be (which stand there as REFUSED) what the agent reads, by place."""
+    """The calls as source, and by place what the agent reads for those that can't be, which stand as REFUSED."""
     texts, refused = [], {}
     for number, call in enumerate(calls):
         try:
@@ -138,5 +138,5 @@ def _solved(scenario: Scenario) -> list[Step]:
             steps.append(Step("assistant", tool_calls=numbered))
             given = zip(numbered, scenario.results[turn], strict=True)
             steps += [tool_result(call, result) for call, result in given]
-        steps.append(Step("assistant", "That is done." if calls else "I can't do that yet: something for it is missing."))
+        steps.append(Step("assistant", "That is done." if calls else "I can't do that: something is missing."))
     return steps

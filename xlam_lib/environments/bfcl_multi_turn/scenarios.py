@@ -7,8 +7,8 @@ Used by this environment and its benchmark (notebook 05). One raw line of questi
      "involved_classes": ["GorillaFileSystem"], "missed_function": {"1": ["mv"]}, "excluded_function": ["cp"], ...}
     {"id": "multi_turn_miss_func_1", "ground_truth": [["ls(a=True)"], [], ["mv(source='log.txt', ...)", ...], ...]}
 
-A turn without words is where functions come that were held out until then. `path` and `excluded_function` are notes of
-the authors which no code of theirs reads. Example: `load("multi_turn_base")[0].turns[0]` -> "Move 'final_report.pdf' ...".
+A turn without words is where functions come that were held out until then; no code of the authors reads `path` and
+`excluded_function`. Example: `load("multi_turn_base")[0].turns[0]` -> "Move 'final_report.pdf' within ...".
 """
 
 from __future__ import annotations
