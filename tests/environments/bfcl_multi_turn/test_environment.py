@@ -217,7 +217,7 @@ SOURCE = {
     "memory without end": "bytearray(64 * 2**30)",
     "a loop without end": "[0 for _ in iter(int, 1)]",
     "an exit": "__import__('os')._exit(0)",
-    "an answer without end": "'x' * 10**8",
+    "an answer without end": "'x' * 10**7",
 }
 
 

@@ -46,6 +46,9 @@ FORMATS = (
     "ret_fmt=python&tool_call_tag=False&func_doc_fmt=json&prompt_fmt=markdown&style=classic",
     "ret_fmt=python&tool_call_tag=False&func_doc_fmt=json&prompt_fmt=plaintext&style=experimental",
 )
+MISREAD = {  # a right answer that BFCL's reader takes for another one, in a notation
+    ("simple_python_96", "json"): "of calls with a list of objects among their values, the reader finds that list",
+}
 XML_TYPES = {str: "string", bool: "boolean", int: "integer", float: "float", list: "array", dict: "dict"}
 
 

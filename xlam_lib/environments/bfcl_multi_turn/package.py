@@ -30,7 +30,7 @@ MODEL_LIST, FOLDERS = f"{PACKAGE}.constants.model_config", f"{PACKAGE}.constants
 TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None} | {
     name: name for name in ("string", "integer", "number", "boolean", "array", "object", "null")
 }
-_import_lock = threading.Lock()
+_import_lock = threading.RLock()
 
 
 class BfclError(XlamError, ValueError):
