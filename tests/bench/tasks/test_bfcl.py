@@ -8,6 +8,7 @@ import pytest
 from xlam_lib.bench.tasks import bfcl
 from xlam_lib.bench.tasks.bfcl import literal
 from xlam_lib.codec import BRIEF_STYLE, SEED_STYLE, parse_answer, render_answer
+from xlam_lib.environments.bfcl_multi_turn import package
 
 SIZES = {
     "simple_python": 400,
@@ -22,10 +23,11 @@ SIZES = {
     "live_irrelevance": 884,
     "simple_java": 100,
     "simple_javascript": 50,
+    "live_relevance": 16,
 }
 
 
-@pytest.mark.parametrize("category", [*bfcl.CATEGORIES, *bfcl.OTHER_LANGUAGES])
+@pytest.mark.parametrize("category", bfcl.SINGLE_TURN)
 def test_every_question_becomes_a_sound_trajectory_and_a_prompt(category):
     questions = bfcl.load(category)
     assert len(questions) == SIZES[category] == len({question.id for question in questions})
@@ -122,7 +124,7 @@ def test_earlier_turns_become_history():
 
 
 def test_the_folder_of_real_records_reads_like_the_package(real_data):
-    for category in (*bfcl.CATEGORIES, *bfcl.OTHER_LANGUAGES):
+    for category in bfcl.SINGLE_TURN:
         packaged = {question.id: question for question in bfcl.load(category)}
         found = bfcl.load(category, real_data / "bfcl_v4")
         assert found and all(packaged[question.id] == question for question in found)
@@ -165,6 +167,6 @@ def test_bad_data_names_file_and_line(tmp_path):
 def test_an_unknown_category_and_a_missing_package(monkeypatch):
     with pytest.raises(bfcl.BfclError, match="no category 'rest'; there are simple_python, multiple"):
         bfcl.load("rest")
-    monkeypatch.setattr(bfcl, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(package, "PACKAGE", "no_such_package")
     with pytest.raises(bfcl.BfclError, match="the package no_such_package is not installed"):
         bfcl.load("multiple")

@@ -10,20 +10,6 @@ from xlam_lib.codec import BRIEF_STYLE, Answer, render_answer
 from xlam_lib.data.apigen.sandbox.kernel import version
 from xlam_lib.trajectory import ToolCall
 
-JAVA_REFUSED = {
-    35,
-    78,
-    83,
-    85,
-    86,
-    89,
-    90,
-    91,  # the checker keeps the quotes of a proper string array
-    36,
-    65,  # ... and reads every element of a mixed list as text
-    64,
-}  # accepted values of a map given as text instead of a list
-
 
 def text(question):
     return render_answer(bfcl.ground_truth(question))
@@ -41,7 +27,7 @@ def test_ground_truth_scores_as_its_data_allow():
 def test_ground_truth_of_other_languages():
     scores, refused = bfcl_score.ground_truth_scores(bfcl.OTHER_LANGUAGES)
     assert scores["simple_javascript"].accuracy == 1.0
-    assert {row["id"] for row in refused} == {f"simple_java_{number}" for number in JAVA_REFUSED}
+    assert {row["id"] for row in refused} == set(bfcl_score.MISREAD)
 
 
 def test_the_import_leaves_no_trace(monkeypatch):
@@ -87,6 +73,13 @@ def test_irrelevance_expects_no_call_and_counts_the_unreadable():
     answers = [render_answer(Answer("None fits.")), "gibberish {", render_answer(Answer("", (ToolCall("f"),)))]
     rows = bfcl_score.score_answers(questions, answers)
     assert [(row["valid"], row["parsed"]) for row in rows] == [(True, True), (True, False), (False, True)]
+
+
+def test_relevance_expects_some_call_whichever():
+    questions = bfcl.load("live_relevance")[:2]
+    answers = [render_answer(Answer("", (ToolCall("f"),))), render_answer(Answer("None fits."))]
+    rows = bfcl_score.score_answers(questions, answers)
+    assert [(row["valid"], row["error_type"]) for row in rows] == [(True, ""), (False, "relevance_error:no_call")]
 
 
 def test_the_child_agrees_and_is_quick():

@@ -18,6 +18,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "bfcl": ["CATEGORIES"],
+        "bfcl_formats": ["BfclFormats"],
+        "bfcl_multi_turn": ["BfclMultiTurn"],
+        "bfcl_overall": ["overall"],
         "bfcl_score": ["Bfcl"],
         "heldout": ["HeldOutTask", "offline", "served"],
     },

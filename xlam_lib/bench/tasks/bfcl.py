@@ -16,7 +16,6 @@ One raw line of questions, and the line of answers that belongs to it (each argu
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.codec import SEED_STYLE, Answer, PromptStyle, history_steps, render_prompt, style_of
-from xlam_lib.errors import XlamError
+from xlam_lib.environments.bfcl_multi_turn import package
+from xlam_lib.environments.bfcl_multi_turn.package import VERSION, BfclError, data_folder, rows
 from xlam_lib.trajectory import Source, Step, Tool, ToolCall, Trajectory
 
-PACKAGE, VERSION = "bfcl_eval", "BFCL_v4"
 CATEGORIES = (
     "simple_python",
     "multiple",
@@ -42,21 +41,16 @@ CATEGORIES = (
 )
 OTHER_LANGUAGES = {"simple_java": "java", "simple_javascript": "javascript"}  # values are literals of that language
 NO_CALL = ("irrelevance", "live_irrelevance")  # right is: no call; they have no file of answers
+ANY_CALL = ("live_relevance",)  # right is: some call, whichever; there is no file of answers, either
+SINGLE_TURN = (*CATEGORIES, *OTHER_LANGUAGES, *ANY_CALL)
 SOURCE = Source(
     "bfcl_v4", "Apache-2.0", url="https://github.com/ShishirPatil/gorilla", converter="xlam_lib.bench.tasks.bfcl"
 )
-TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None} | {
-    name: name for name in ("string", "integer", "number", "boolean", "array", "object", "null")
-}
 BOXED = {"integer": "Integer", "char": "Character", "any": "Object"} | {
     name: name.capitalize() for name in ("long", "double", "float", "boolean")
 }
 PLAIN = {"integer": "int", "any": "Object"}
 SUFFIXES = {"long": "L", "float": "f"}  # suffixes of Java's literals
-
-
-class BfclError(XlamError, ValueError):
-    """BFCL's data are not there or not as expected."""
 
 
 @dataclass(frozen=True)
@@ -75,28 +69,16 @@ class Question:
         return OTHER_LANGUAGES.get(self.category, "python")
 
 
-def data_folder(folder: str | Path | None = None) -> Path:
-    """Where the questions lie: the given folder, else inside the installed package (found without importing it)."""
-    if folder is not None:
-        return Path(folder)
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise BfclError(
-            f"the package {PACKAGE} is not installed; install the project's environment, or give a folder "
-            f"with {VERSION}_<category>.json and possible_answer/"
-        )
-    return Path(found.submodule_search_locations[0]) / "data"
-
-
 def load(category: str, folder: str | Path | None = None) -> list[Question]:
     """The questions of one category in the order of the file, e.g. `load("simple_python")`: 400 of them."""
-    if category not in CATEGORIES and category not in OTHER_LANGUAGES:
-        raise BfclError(f"no category {category!r}; there are {', '.join((*CATEGORIES, *OTHER_LANGUAGES))}")
+    if category not in SINGLE_TURN:
+        raise BfclError(f"no category {category!r}; there are {', '.join(SINGLE_TURN)}")
     base, name = data_folder(folder), f"{VERSION}_{category}.json"
     answers = {}
-    if category not in NO_CALL:
-        answers = {row["id"]: row["ground_truth"] for row in _rows(base / "possible_answer" / name, "ground_truth")}
-    return [_question(row, category, answers) for row in _rows(base / name, "question", "function")]
+    if category not in NO_CALL + ANY_CALL:
+        found = rows(base / "possible_answer" / name, "id", "ground_truth")
+        answers = {row["id"]: row["ground_truth"] for row in found}
+    return [_question(row, category, answers) for row in rows(base / name, "id", "question", "function")]
 
 
 def prompt(question: Question, style: PromptStyle = SEED_STYLE) -> str:
@@ -122,32 +104,14 @@ def tool_of(document: Mapping[str, Any], where: str, language: str = "python") -
     """A function document as a tool: dict -> object, float -> number, tuple -> array, any -> no type named."""
     parameters = document["parameters"]
     if language == "python":
-        return Tool(document["name"], document["description"], _schema(parameters, f"{where}: {document['name']}"))
+        return package.tool_of(document, where)
     properties = {name: _as_text(spec, language) for name, spec in parameters["properties"].items()}
     schema = {"type": "object", "properties": properties, "required": list(parameters.get("required", []))}
     return Tool(document["name"], document["description"], schema)
 
 
-def _rows(path: Path, *keys: str) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise BfclError(f"{path} is not there; expected BFCL v4 as in bfcl-eval 2026.3.23, a line of JSON a question")
-    rows = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise BfclError(f"{path}:{number}: not JSON ({error}); is the file cut off?") from error
-        missing = [key for key in ("id", *keys) if not isinstance(row, dict) or key not in row]
-        if missing:
-            raise BfclError(f"{path}:{number}: no {' and no '.join(missing)} in the line; is this a file of BFCL v4?")
-        rows.append(row)
-    return rows
-
-
 def _question(row: dict[str, Any], category: str, answers: Mapping[str, list[dict[str, Any]]]) -> Question:
-    if category not in NO_CALL and row["id"] not in answers:
+    if category not in NO_CALL + ANY_CALL and row["id"] not in answers:
         raise BfclError(f"{row['id']}: no line in possible_answer has this id; the two files don't belong together")
     if len(row["question"]) != 1:
         raise BfclError(f"{row['id']}: {len(row['question'])} turns; a single-turn question has one")
@@ -156,26 +120,6 @@ def _question(row: dict[str, Any], category: str, answers: Mapping[str, list[dic
     steps = tuple(Step(message["role"], message["content"], trainable=False) for message in row["question"][0])
     asked = Trajectory(f"bfcl_v4/{row['id']}", SOURCE, tools=tools, steps=steps, split="test", tags=(category,))
     return Question(row["id"], category, tuple(row["function"]), tuple(answers.get(row["id"], ())), asked)
-
-
-def _schema(spec: Any, where: str) -> dict[str, Any]:
-    """BFCL's near-JSON-Schema as JSON Schema, at every depth."""
-    if not isinstance(spec, dict):
-        raise BfclError(f"{where}: a parameter is described by {spec!r}, expected an object with a type")
-    named = spec.get("type")
-    if named is not None and named not in TYPES:
-        raise BfclError(f"{where}: unknown type {named!r}, expected one of {', '.join(TYPES)}")
-    found: dict[str, Any] = {}
-    for key, value in spec.items():
-        if key == "type":
-            found |= {"type": TYPES[named]} if TYPES[named] else {}
-        elif key == "properties":
-            found[key] = {name: _schema(inner, f"{where}.{name}") for name, inner in value.items()}
-        elif key == "items":
-            found[key] = _schema(value, f"{where}[]")
-        else:
-            found[key] = value
-    return found
 
 
 def _as_text(spec: Mapping[str, Any], language: str) -> dict[str, Any]:

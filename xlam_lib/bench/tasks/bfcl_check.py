@@ -18,20 +18,17 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from xlam_lib.bench.tasks.bfcl import NO_CALL, PACKAGE, BfclError, Question
+from xlam_lib.bench.tasks.bfcl import ANY_CALL, NO_CALL, Question
 from xlam_lib.data.apigen.sandbox.confine import Fences, Limits
 from xlam_lib.data.apigen.sandbox.lines import LineError, line_of
+from xlam_lib.environments.bfcl_multi_turn.package import MODEL, PACKAGE, BfclError, stubbed
 from xlam_lib.processes import Child, bare_environment, how_ended, package_dir
 from xlam_lib.trajectory import ToolCall
 
-MODEL_LIST = f"{PACKAGE}.constants.model_config"
-MODEL = "xlam"  # a name for the checker; its stub says: dots in function names stay
 SECONDS = 5.0  # of the processor, for one answer
 MEMORY_MB = 2048
 FAULTS = (
@@ -47,7 +44,6 @@ FAULTS = (
     TypeError,
     ValueError,
 )
-_import_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class Verdict:
 
 def checker() -> Callable[[Question, Sequence[ToolCall]], Verdict]:
     """BFCL's checker as a function, e.g. `checker()(question, calls).valid`; BfclError when it isn't installed."""
-    with _import_lock, _stubbed():
+    with stubbed():
         try:
             ast = importlib.import_module(f"{PACKAGE}.eval_checker.ast_eval.ast_checker")
             languages = importlib.import_module(f"{PACKAGE}.constants.enums").Language
@@ -122,6 +118,9 @@ def _verdict(ast_checker: Callable, languages: Any, question: Question, calls: S
     if question.category in NO_CALL:
         error = "" if not calls else f"calls {calls[0].name!r} though no tool fits"
         return Verdict(question.id, not calls, "irrelevance_error:call" if calls else "", error)
+    if question.category in ANY_CALL:
+        error = "" if calls else "no call though a tool fits"
+        return Verdict(question.id, bool(calls), "" if calls else "relevance_error:no_call", error)
     predicted, accepted = [{call.name: call.arguments} for call in calls], list(question.accepted)
     language = languages(question.language)
     try:
@@ -131,27 +130,6 @@ def _verdict(ast_checker: Callable, languages: Any, question: Question, calls: S
     if result["valid"]:
         return Verdict(question.id, True)
     return Verdict(question.id, False, result["error_type"], str(result["error"])[:300])
-
-
-@contextlib.contextmanager
-def _stubbed() -> Iterator[None]:
-    """Inside, the list of models is a stub; afterwards no module of the package is known that wasn't known before."""
-    stub = ModuleType(MODEL_LIST)
-    stub.MODEL_CONFIG_MAPPING = {MODEL: SimpleNamespace(underscore_to_dot=False)}
-    before = _own_modules()
-    for name in before:
-        del sys.modules[name]
-    sys.modules[MODEL_LIST] = stub
-    try:
-        yield
-    finally:
-        for name in _own_modules():
-            del sys.modules[name]
-        sys.modules.update(before)
-
-
-def _own_modules() -> dict[str, ModuleType]:
-    return {name: module for name, module in sys.modules.items() if name.split(".")[0] == PACKAGE}
 
 
 def _item(question: Question, calls: Sequence[ToolCall]) -> str:

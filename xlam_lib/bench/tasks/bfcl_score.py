@@ -32,6 +32,12 @@ CONTRADICTIONS = {  # no answer to these is accepted
     "live_multiple_862-181-3": "an argument is expected that the function doesn't have",
     "live_multiple_964-207-0": "a required argument is missing from the accepted answer",
 }
+_QUOTES = "the checker keeps the quotes of a proper array of strings"
+MISREAD = {  # Java that is right and that BFCL's checker takes for wrong, or whose accepted value has another form
+    **{f"simple_java_{number}": _QUOTES for number in (35, 78, 83, 85, 86, 89, 90, 91)},
+    **{f"simple_java_{number}": "the checker reads every element of a mixed list as text" for number in (36, 65)},
+    "simple_java_64": "the accepted values of a map are texts instead of lists",
+}
 COLUMNS = ("questions", "too_long", "asked", "scored", "parsed", "right")
 LEVELS = {"live_simple": 256 / 258, "live_multiple": 1051 / 1053}  # of the ground truth, without the contradictions
 
