@@ -45,6 +45,7 @@ def test_a_run_and_its_files(tmp_path):
     assert found["react"]["failures"] == {"wrong_answer": 2} and found["react"]["requests"] == pytest.approx(
         28 / 24, abs=1e-3
     )
+    assert found["react"]["pass_hat"] == {"1": pytest.approx(11 / 12), "2": pytest.approx(11 / 12)}
     assert found["oracle"]["reward"]["mean"] == 1.0 and found["random"]["reward"]["mean"] < 0.9
     assert json.loads((out / "metrics.json").read_text())["toy"] == found
     transcripts = list(read_jsonl(out / "trajectories.jsonl"))

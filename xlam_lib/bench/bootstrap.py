@@ -1,4 +1,4 @@
-"""Bootstrap intervals: how far a score would move on another draw of the test questions.
+"""Bootstrap intervals, and pass^k: how far a score would move on another draw of the questions, or of the trials.
 
 Used by notebooks 02, 03 and 05. A score on 300 questions is an estimate; the percentile bootstrap draws the questions
 again with replacement and shows the spread of the mean. Two models answering the *same* questions are compared paired:
@@ -11,8 +11,9 @@ rise and fall together, so pass their trajectory ids as `groups` and whole traje
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -122,3 +123,17 @@ def _percentiles(means: np.ndarray, confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def pass_hat_k(rewards: Mapping[str, Sequence[float]], k: int) -> float:
+    """pass^k: the chance that k trials of a task all succeed, estimated without bias, mean over the tasks.
+
+    Of n trials c have reward 1: C(c, k) / C(n, k), as in arXiv 2406.12045. A IntervalError where there is
+    no task, or one with fewer than k trials. `pass_hat_k({"a": [1.0, 0.0]}, 1)` -> 0.5
+    """
+    if not rewards or k < 1:
+        raise IntervalError(f"pass^{k} of {len(rewards)} tasks: expected at least one task and k of at least 1")
+    if few := [name for name, trials in rewards.items() if len(trials) < k]:
+        raise IntervalError(f"pass^{k}: task {few[0]!r} has {len(rewards[few[0]])} trials; play it at least {k} times")
+    chances = (comb(sum(one == 1 for one in trials), k) / comb(len(trials), k) for trials in rewards.values())
+    return sum(chances) / len(rewards)

@@ -26,7 +26,7 @@ from xlam_lib.agents.base import resolve
 from xlam_lib.agents.rollout import run
 from xlam_lib.agents.tool_calling import ask
 from xlam_lib.bench.base import Task, TaskError
-from xlam_lib.bench.bootstrap import interval
+from xlam_lib.bench.bootstrap import interval, pass_hat_k
 from xlam_lib.endpoint import Progress, ServerUnreachableError
 from xlam_lib.journal import Journal, fingerprint
 from xlam_lib.trajectory import Source, Trajectory
@@ -272,7 +272,7 @@ def figures(episodes: Iterable[Episode], seed: int = 0) -> dict[str, dict[str, A
     """The scores of each agent with bootstrap intervals, items drawn whole, and what it took; by the agent's name.
 
     {"react": {"n": 60, "reward": {"mean": 0.61, "low": 0.52, "high": 0.7, "n": 60}, "success": {...}, "failures":
-    {"wrong_answer": 9}, "broken_off": 0, "steps": 4.2, "seconds": 3.1, "read": 5120.0, "written": 96.0, ...}}
+    {"wrong_answer": 9}, "pass_hat": {"1": 0.6, "2": 0.5}, "broken_off": 0, "steps": 4.2, "read": 5120.0, ...}}
     """
     by_agent: dict[str, list[Episode]] = defaultdict(list)
     for episode in episodes:
@@ -291,6 +291,11 @@ def _figures(episodes: Sequence[Episode], seed: int) -> dict[str, Any]:
         values, groups = [float(episode.row[score]) for episode in rated], [episode.item for episode in rated]
         if rated:
             found[score] = interval(values, groups=groups, seed=seed).to_dict()
+    trials: dict[str, list[float]] = defaultdict(list)
+    for episode in ended:
+        trials[episode.item].append(float(episode.row["success"]))
+    if (most := min(map(len, trials.values()))) > 1:
+        found["pass_hat"] = {str(k): pass_hat_k(trials, k) for k in range(1, most + 1)}
     failures = Counter(episode.row.get("failure") for episode in ended if episode.row.get("failure"))
     found["failures"] = dict(failures.most_common())
     found["steps"] = _mean([sum(step["role"] == "assistant" for step in one.transcript["steps"]) for one in ended])

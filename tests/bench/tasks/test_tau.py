@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from xlam_lib.agents import Action, InfrastructureError, rollout, run
 from xlam_lib.bench.base import TaskError
-from xlam_lib.bench.tasks.tau import Tau, pass_hat_k, recorded_reward
+from xlam_lib.bench.bootstrap import IntervalError, pass_hat_k
+from xlam_lib.bench.tasks.tau import Tau, recorded_reward
 from xlam_lib.data.apigen.multi_turn.blueprint import sample, validate
 from xlam_lib.data.apigen.multi_turn.rule_players import DeskAgent
 from xlam_lib.data.sources.agents import tau_bench
@@ -88,7 +89,7 @@ def test_pass_hat_k_is_the_share_of_all_choices_of_k_trials(rewards, k):
     ],
 )
 def test_too_few_trials_are_named(rewards, k, fault):
-    with pytest.raises(TaskError, match=fault):
+    with pytest.raises(IntervalError, match=fault):
         pass_hat_k(rewards, k)
 
 

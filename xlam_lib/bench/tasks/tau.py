@@ -12,15 +12,15 @@ rewards of its recorded episodes again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import comb
 from typing import Any, ClassVar
 
 from xlam_lib.agents import Agent
 from xlam_lib.agents.rollout import MAX_STEPS
 from xlam_lib.bench.base import Figure, Result, Row, Task, TaskError
+from xlam_lib.bench.bootstrap import pass_hat_k
 from xlam_lib.bench.failures import failure_of
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint, sample
 from xlam_lib.data.apigen.multi_turn.desk import POLICY
@@ -34,20 +34,6 @@ TRIALS = 4
 SEEDS = {"train": 2405, "test": 2406}  # of the blueprints; APIGen-MT makes its training data with others
 TASKS = {"train": 10, "test": 20}
 READING = ("get_", "list_", "search_", "find_", "calculate", "think", "transfer_")  # tools that change no database
-
-
-def pass_hat_k(rewards: Mapping[str, Sequence[float]], k: int) -> float:
-    """pass^k: the chance that k trials of a task all succeed, estimated without bias, mean over the tasks.
-
-    Of n trials c have reward 1: C(c, k) / C(n, k), as in arXiv 2406.12045. A TaskError where there is
-    no task, or one with fewer than k trials. `pass_hat_k({"a": [1.0, 0.0]}, 1)` -> 0.5
-    """
-    if not rewards or k < 1:
-        raise TaskError(f"pass^{k} of {len(rewards)} tasks: expected at least one task and k of at least 1")
-    if few := [name for name, trials in rewards.items() if len(trials) < k]:
-        raise TaskError(f"pass^{k}: task {few[0]!r} has {len(rewards[few[0]])} trials; play it at least {k} times")
-    chances = (comb(sum(one == 1 for one in trials), k) / comb(len(trials), k) for trials in rewards.values())
-    return sum(chances) / len(rewards)
 
 
 @dataclass(frozen=True)
