@@ -47,6 +47,8 @@ from xlam_lib.data.sources.calls import toolace
 from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.data.streams import elements_of
+from xlam_lib.environments.tooleval import apis, environment, verdicts
+from xlam_lib.environments.tooleval import server as virtual
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -194,6 +196,15 @@ PARSERS: list[tuple[Any, Parser]] = [
     (toolalpaca_tools.described, toolalpaca_tools.described),
     (split_list, lambda text: list(split_list(text, lambda value: True, "x"))),
     (elements_of, lambda text: list(elements_of(text))),
+    (apis.standard_name, apis.standard_name),
+    (apis.safe_name, apis.safe_name),
+    (apis.category_name, apis.category_name),
+    (environment.CallText.parse, environment.CallText().parse),
+    (environment.CallText.parse, lambda text: environment.CallText().parse(f"Action: f\nAction Input: {text}")),
+    (environment.CallText.parse, lambda text: environment.CallText().parse(f"f[{text}]")),
+    (virtual.read_answer, virtual.read_answer),
+    (verdicts.states, lambda text: (verdicts.states(text, "a 1"), verdicts.states(text, "-1.5"))),
+    (verdicts.read_status, verdicts.read_status),
     *(
         (module.split, lambda text, split=module.split: list(split(text)))
         for module in SOURCES.values()

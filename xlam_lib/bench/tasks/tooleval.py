@@ -1,8 +1,8 @@
 """ToolBench, judged as ToolEval does: queries over web APIs, answered by a virtual API server (notebook 05).
 
-After ToolBench (https://arxiv.org/abs/2307.16789) and StableToolBench (https://arxiv.org/abs/2403.07714). Without a path
-the queries are those of our own collection (`environments/tooleval/embedded.py`); with the path of StableToolBench's
-files they are the published ones, answered from its recorded answers:
+After ToolBench (https://arxiv.org/abs/2307.16789) and StableToolBench (https://arxiv.org/abs/2403.07714). Without a
+path the queries are those of our own collection (`environments/tooleval/embedded.py`); with the path of
+StableToolBench's files they are the published ones, answered from its recorded answers:
 
     task = ToolEvalTask()                                        # or ToolEvalTask("StableToolBench", server=...)
     item = task.items()[0]
@@ -123,7 +123,7 @@ class ToolEvalTask(Task):
     def expert(self, item: Item) -> Expert:
         """An agent that solves an item of our own collection."""
         if not item.calls:
-            raise TaskError(f"task {self.name}: nobody knows what solves {item.id}; only our own collection has experts")
+            raise TaskError(f"task {self.name}: no expert for {item.id}; only our own collection has experts")
         return Expert(item.calls)
 
     def score(self, item: Item, answer: Trajectory, cut_off: bool = False) -> Row:

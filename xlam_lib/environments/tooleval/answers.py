@@ -4,7 +4,7 @@
        "answer_details": [{"role": "system", "message": "", "next": [{"role": "user", "message": "", "next": [
          {"role": "tool", "message": {"name": "f", "arguments": "{}", "response": "{...}"}, "next": [...]}]}]}]}}
 
-    converted(run, "CoT@1")              # a raw run of ToolBench's search, as `convert_to_answer_format.py` does
+    converted(run, "CoT@1")              # a raw run of ToolBench's search, as convert_to_answer_format.py does
     of_trajectory(trajectory, actions)   # an episode of ours
     shown_steps(record)                  # ("Step 1: {...}", "Final step: {...}"), as a judge sees them
 
@@ -53,6 +53,14 @@ class Called:
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+    def read_finish(self) -> dict[str, Any]:
+        """The arguments of `Finish`, of which ToolBench takes what it finds where they are no JSON."""
+        found = self.read()
+        if not found and '"return_type": "give_answer"' in self.arguments:
+            _, named, answer = self.arguments.partition('"final_answer": "')
+            return {"return_type": "give_answer"} | ({"final_answer": answer} if named else {})
+        return found
 
     @property
     def failed(self) -> bool:
@@ -135,7 +143,7 @@ def _branch(root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def of_trajectory(trajectory: Trajectory, actions: Actions | None = None) -> dict[str, Any]:
-    """An episode in ToolEval's form; with `actions` words that are an action are calls, as the environment took them."""
+    """An episode in ToolEval's form, up to its end; with `actions` words that are an action are calls, too."""
     nodes: list[Node] = []
     final = ""
     responses = {step.tool_call_id: step.content for step in trajectory.steps if step.role == "tool"}
@@ -151,11 +159,20 @@ def of_trajectory(trajectory: Trajectory, actions: Actions | None = None) -> dic
             nodes.append(("assistant", words))
         for call, response in calls:
             arguments = arguments_text(call.arguments)
-            final = arguments if call.name == FINISH else final
             nodes.append(("tool", Called(call.name, arguments, "" if call.name == FINISH else response).message))
+            if call.name == FINISH:
+                final = arguments
+                if ends(call.arguments):
+                    break
     query = next((step.content for step in trajectory.steps if step.role == "user"), trajectory.task.instruction)
     tools = [tool["function"] for tool in tools_to_openai(trajectory.tools)]
     return record(query, tools, nodes, str(trajectory.extra.get("agent", "")), final)
+
+
+def ends(finish: Mapping[str, Any]) -> bool:
+    """Whether a call of `Finish` ends the task: `ends({"return_type": "give_answer"})` -> False, for lack of one."""
+    kind = finish.get("return_type")
+    return kind == "give_up_and_restart" or (kind == "give_answer" and "final_answer" in finish)
 
 
 def arguments_text(arguments: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ ToolBench keeps a tool in `toolenv/tools/<Category>/<tool>.json` (https://github
     tree = read_tools("toolenv/tools")
     tree.find("Weather", "sky_report", "current_weather").function.name    # "current_weather_for_sky_report"
 
-Names, types and what is cut off follow `api_json_to_openai_json` of ToolBench's `Downstream_tasks/rapidapi.py`: the
+Names, types and what is cut off follow `api_json_to_openai_json` of ToolBench's Downstream_tasks/rapidapi.py: the
 functions equal those recorded in its answers.
 """
 

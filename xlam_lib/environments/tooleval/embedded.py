@@ -26,7 +26,8 @@ from xlam_lib.agents.manual import Example
 from xlam_lib.environments.tooleval.answers import FINISH
 from xlam_lib.environments.tooleval.apis import Api, Tree, read_api, safe_name, standard_name
 from xlam_lib.environments.tooleval.queries import Query
-from xlam_lib.environments.tooleval.server import Answer, Example as Recorded, VirtualServer
+from xlam_lib.environments.tooleval.server import Answer, VirtualServer
+from xlam_lib.environments.tooleval.server import Example as Recorded
 from xlam_lib.schema import Step, ToolCall
 
 FACT = re.compile(r"\{([^{}]*)\}")
@@ -52,9 +53,7 @@ def _data() -> dict[str, Any]:
 def tree() -> Tree:
     """All 32 APIs, with a line on each tool: `len(tree())` -> 32."""
     tools = _data()["tools"]
-    apis = [
-        read_api(raw, "embedded.json", tool["category"], tool["tool_name"]) for tool in tools for raw in tool["api_list"]
-    ]
+    apis = (read_api(raw, "", tool["category"], tool["tool_name"]) for tool in tools for raw in tool["api_list"])
     return Tree(apis, {standard_name(tool["tool_name"]): tool["tool_description"] for tool in tools})
 
 
@@ -85,7 +84,7 @@ def answer(api: Api, arguments: Mapping[str, Any], examples: Sequence[Recorded] 
     ]
     times = rule.get("times", {})
     if not rows or not all(_is_number(arguments[name]) for name in times):
-        shown = ", ".join(f"{name}={str(arguments[name])[:100]!r}" for name in names)
+        shown = ", ".join(f"{name}={_shown(arguments[name])}" for name in names)
         return _error(f"no entry for {shown}")
     found = [{field: row[field] for field in rule["give"]} for row in rows]
     for name, column in times.items():
@@ -97,10 +96,16 @@ def _error(message: str) -> Answer:
     return {"error": NO_ENTRY, "response": {"message": message}}
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(value[:100])
+    return str(value) if _is_number(value) else type(value).__name__
+
+
 def _same(given: Any, known: Any) -> bool:
-    if isinstance(given, str | int) and not isinstance(given, bool):
-        return str(given).strip().casefold() == str(known).casefold()
-    return False
+    """Whether a row is meant, whether its id is given as a number or as text."""
+    given = str(given) if _is_number(given) else given
+    return isinstance(given, str) and given.strip().casefold() == str(known).casefold()
 
 
 def _is_number(value: Any) -> bool:

@@ -4,7 +4,7 @@
     trajectory = run(rollout(agent, environment, Task(query.text, query.id), max_steps=12))
 
 Actions in words are `current_weather_for_sky_report[{"city": "Oslo"}]`, or ToolBench's two lines "Action: <function>"
-and "Action Input: <JSON>". Observations are those of `rapidapi.py` of ToolBench, JSON of at most 1,024 characters and
+and "Action Input: <JSON>". Observations are those of ToolBench's rapidapi.py, JSON of at most 1,024 characters and
 "..."; what `Finish` and functions that don't exist are answered are its words. The episode ends with `Finish`, and its
 last reward is 1.0 where the answer passes by rule.
 """
@@ -19,8 +19,9 @@ from typing import Any, Protocol
 
 from xlam_lib.agents.base import Action, Observation, StepResult, tool_result
 from xlam_lib.agents.manual import Example, Manual
-from xlam_lib.environments.tooleval.answers import FINISH, Called, arguments_text, record
+from xlam_lib.environments.tooleval.answers import FINISH, Called, arguments_text, ends, record
 from xlam_lib.environments.tooleval.queries import Query
+from xlam_lib.environments.tooleval.server import FAILED
 from xlam_lib.environments.tooleval.verdicts import verdict
 from xlam_lib.schema import Step, Task, ToolCall
 
@@ -33,8 +34,9 @@ NO_ANSWER = '{error:"must have "final_answer""}'
 NO_CHOICE = '{error:""return_type" is not a valid choice"}'
 NO_CALL = "No function was called. Call a function, or call Finish to end the task."
 ACTION = re.compile(r"(?:^|\n)Action: ?([\w^]{1,64})[ \t]*\n\s{0,9}Action Input: ?")
-INSTRUCTION = """You answer a user's question with the help of functions, each of them an API of some tool. Call one at a
-time and read its response, {"error": "", "response": ...}: an error means that the call didn't work, so correct its
+AFTER_END = '{"error": "the task has ended", "response": ""}'
+INSTRUCTION = """You answer a user's question with the help of functions, each of them an API of some tool. Call one at
+a time and read its response, {"error": "", "response": ...}: an error means that the call didn't work, so correct its
 arguments or try another function. Use only functions that you were given, by their exact names, and never make up what
 a function should tell you. When you have all that the user asked for, call Finish with return_type "give_answer" and a
 final_answer that contains it; the user sees nothing else. If no function can help, call Finish with return_type
@@ -99,11 +101,11 @@ class ToolEval:
             if found is None:
                 return StepResult(Observation((Step("user", NO_CALL),)))
             calls = (ToolCall(*found),)
-        steps, ended = [], ""
+        steps, ended = [], False
         for call in calls:
-            text, is_error = await self._answer(call) if not ended else (NO_CALL, True)
+            text, is_error = await self._answer(call) if not ended else (AFTER_END, True)
             steps.append(tool_result(call, text, is_error) if native else Step("user", text))
-            ended = ended or (text if text in (GIVEN_UP, ANSWERED) else "")
+            ended = ended or text in (GIVEN_UP, ANSWERED)
         if not ended:
             return StepResult(Observation(tuple(steps)))
         passed = verdict(self._record(), self.query.facts).passed
@@ -120,7 +122,7 @@ class ToolEval:
             response = {"error": f"No such function name: {call.name[:MAX_OBSERVATION]}", "response": ""}
         else:
             response = await self.server.reply(*api.key, call.arguments)
-        text = json.dumps(response)
+        text = _text(response)
         text = text if len(text) <= MAX_OBSERVATION else text[:MAX_OBSERVATION] + "..."
         self._calls.append(Called(call.name, "{}", text))
         return text, bool(response.get("error"))
@@ -130,12 +132,17 @@ class ToolEval:
         return record(self.query.text, [{"name": tool.name} for tool in self.tools], nodes, "", "")
 
 
+def _text(response: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(response)
+    except (RecursionError, ValueError):  # a simulated answer, nested too deeply
+        return json.dumps(FAILED)
+
+
 def finished(arguments: Mapping[str, Any]) -> str:
     """What a call of `Finish` is answered: `finished({"return_type": "give_up_and_restart"})` -> GIVEN_UP."""
     if "return_type" not in arguments:
         return NO_TYPE
-    if arguments["return_type"] == "give_up_and_restart":
-        return GIVEN_UP
-    if arguments["return_type"] != "give_answer":
-        return NO_CHOICE
-    return ANSWERED if "final_answer" in arguments else NO_ANSWER
+    if not ends(arguments):
+        return NO_ANSWER if arguments["return_type"] == "give_answer" else NO_CHOICE
+    return ANSWERED if arguments["return_type"] == "give_answer" else GIVEN_UP

@@ -96,7 +96,7 @@ def _list(path: Path) -> list[Any]:
 def _query(raw: Any, path: Path, number: int) -> Query:
     where = f"{path}[{number}]"
     if not isinstance(raw, Mapping) or not isinstance(raw.get("query"), str) or not raw.get("api_list"):
-        raise ToolEvalError(f"{where}: no query with 'query' and 'api_list'; is it a file of answers?")
+        raise ToolEvalError(f"{where}: expected a query with 'query' and 'api_list'; is it a file of answers?")
     subset = path.stem.removesuffix("_query")
     return Query(
         id=f"{subset}/{raw.get('query_id', number)}",

@@ -97,7 +97,7 @@ class Recorded:
                 else:
                     answers.setdefault(canonical(arguments), answer)
         if unreadable:
-            log.warning("%s: %d recorded answers whose arguments or form can't be read are left out", folder, unreadable)
+            log.warning("%s: %d recorded answers left out: arguments or form can't be read", folder, unreadable)
         return recorded
 
     def write(self, folder: str | Path) -> None:

@@ -5,9 +5,9 @@
     majority(counted), solve_rate([counted])         # "Solved", (0.83, 0.24): mean over the runs, standard deviation
 
 The rule is what ToolEval settles without a model: a last call of `Finish` that gives an answer which isn't empty and,
-as in `tooleval/pass_rate.py` of ToolBench, no excuse (EXCUSES). To it we add what those leave to the judge: some call
+as in ToolBench's tooleval/pass_rate.py, no excuse (EXCUSES). To it we add what those leave to the judge: some call
 of an existing function came back without an error, and the answer states the facts that the query asks for, where they
-are known. A judge is asked as `check_is_solved` of ToolEval's `rtl.py` asks: with the answer alone and, unsure of it,
+are known. A judge is asked as `check_is_solved` of ToolEval's rtl.py asks: with the answer alone and, unsure of it,
 with all steps. Votes are counted as StableToolBench counts its solvable pass rate: Solved 1, Unsure 0.5, else 0.
 """
 
@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from xlam_lib.agents.base import InfrastructureError
 from xlam_lib.endpoint import Endpoint
-from xlam_lib.environments.tooleval.answers import FINISH, Called, calls_of, names_called, shown_steps
+from xlam_lib.environments.tooleval.answers import FINISH, Called, calls_of, ends, names_called, shown_steps
 
 Status = Literal["Solved", "Unsolved", "Unsure"]
 Judge = Callable[[str, str, str, int], Status]  # query, final answer, all steps or "", number of the vote
@@ -60,8 +60,10 @@ def verdict(record: Mapping[str, Any], facts: Sequence[str] = ()) -> Verdict:
     made = [call for call in calls if call.name != FINISH]
     if last is None or last.name != FINISH:
         return _unfinished(made, record)
-    finish = last.read()
-    if finish.get("return_type") != "give_answer":
+    finish = last.read_finish()
+    if not ends(finish):
+        return Verdict("bad_format", "Finish has no valid return_type, or no final_answer")
+    if finish["return_type"] != "give_answer":
         return Verdict("gave_up", "Finish gives no answer")
     answer = str(finish.get("final_answer") or "").strip()
     if not answer or any(excuse in answer.lower() for excuse in EXCUSES):
@@ -137,7 +139,7 @@ def majority(counted: Mapping[int, Status]) -> Status:
 
 
 def solve_rate(counted: Sequence[Mapping[int, Status]], times: int = VOTES) -> tuple[float, float]:
-    """(mean, standard deviation) over the runs of votes of the share that is solved; a vote that is missing counts 0."""
+    """(mean, standard deviation) over the runs of votes of the share that is solved; a missing vote counts 0."""
     if not counted:
         return 0.0, 0.0
     runs = [sum(WORTH.get(one.get(run, ""), 0.0) for one in counted) / len(counted) for run in range(times)]
