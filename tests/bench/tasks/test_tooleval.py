@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+from judge_server import JudgeServer
 
 from xlam_lib.agents.base import Action
 from xlam_lib.agents.rollout import rollout, rollouts, run
@@ -11,6 +12,7 @@ from xlam_lib.bench.base import TaskError
 from xlam_lib.bench.report.published import table
 from xlam_lib.bench.tasks import tasks
 from xlam_lib.bench.tasks.tooleval import ToolEvalTask
+from xlam_lib.endpoint import Endpoint
 from xlam_lib.environments.tooleval import embedded
 from xlam_lib.environments.tooleval.server import Recorded
 from xlam_lib.schema import ToolCall
@@ -138,6 +140,15 @@ def test_a_judge_votes_beside_the_rule():
     without = ToolEvalTask()
     summary = without.summary(without.result([without.score(item, play(task, item, task.expert(item)))], {}))
     assert "judged" not in summary
+
+
+def test_an_endpoint_is_a_judge():
+    reply = '{"answer_status": "Unsolved"}'
+    with JudgeServer(lambda body, number: (200, reply)) as server, Endpoint(server.url, "m") as endpoint:
+        task = ToolEvalTask(judge=endpoint, times=2)
+        item = task.items()[0]
+        row = task.score(item, play(task, item, task.expert(item)))
+    assert row["success"] and row["judged"] == 0.0 and row["votes"] == ["Unsolved"] * 2
 
 
 def test_it_is_found_and_its_groups_are_the_published_columns():

@@ -4,12 +4,14 @@ import json
 
 import pytest
 
+from xlam_lib.data.sources.agents import stabletoolbench, toolbench
 from xlam_lib.environments.tooleval.answers import (
     CUT,
     Called,
     calls_of,
     converted,
     names_called,
+    of_trajectory,
     path_of,
     record,
     shown_steps,
@@ -74,6 +76,20 @@ def test_all_raw_runs_of_toolbench_convert(real_data):
             assert names[-1] == "Finish" and calls_of(ours)[-1].arguments == answer["final_answer"]
         assert len(path_of(ours)) == ours["answer"]["total_steps"]
     assert (len(runs), accepted) == (11, 10)
+
+
+def test_episodes_of_ours_convert_to_the_same_calls(real_data):
+    """The trajectory that is read from a run has the calls and responses that its conversion has."""
+    folder = real_data / "stabletoolbench/answer"
+    runs = [(path, stabletoolbench, METHODS[path.parts[-3]]) for path in sorted(folder.glob("*/*/*.json"))]
+    runs += [(path, toolbench, "DFS_woFilter_w2") for path in sorted(real_data.glob("toolbench/answer/G[12]*/*.json"))]
+    assert len(runs) == 9
+    for path, source, method in runs:
+        (trajectory,) = source.convert(read(path), str(path))
+        ours, recorded = calls_of(of_trajectory(trajectory)), calls_of(converted(read(path), method))
+        assert [(one.name, one.read(), one.response) for one in ours] == [
+            (one.name, one.read(), one.response) for one in recorded
+        ]
 
 
 def test_calls_of_openai_messages():

@@ -58,7 +58,14 @@ def two_lines(call):
     return f"Thought: I need it.\nAction: {call.name}\nAction Input: {json.dumps(call.arguments, indent=2)}"
 
 
-@pytest.mark.parametrize("form", [two_lines, lambda call: CallText().render(call.name, call.arguments)])
+@pytest.mark.parametrize(
+    "form",
+    [
+        two_lines,
+        lambda call: two_lines(call).partition("Action: ")[2],  # as ReAct's prompts leave it
+        lambda call: CallText().render(call.name, call.arguments),
+    ],
+)
 def test_calls_in_words_are_calls(form):
     found = run(rollout(Words(form), playing(), GOAL))
     assert found.outcome.success and found.outcome.reward == 1.0
@@ -122,6 +129,13 @@ def test_recorded_words_of_finish(real_data):
         real_data / "stabletoolbench/answer/virtual_chatgpt_dfs/G1_instruction/588_DFS_woFilter_w2.json"
     ).read_text()
     assert json.dumps(ANSWERED)[1:-1] in text and json.dumps(GIVEN_UP)[1:-1] in text
+
+
+def test_the_instruction_names_the_tools_as_toolbenchs_prompt_does():
+    tools = {"sky_report": "Weather\nof " + "x" * 600}
+    found = ToolEval(ONE.query, embedded.server(), descriptions=tools).manual.instruction.splitlines()
+    assert found[-2:] == ["The functions belong to these tools:", "1.sky_report: Weatherof " + "x" * 501]
+    assert ToolEval(ONE.query, embedded.server()).manual.instruction.endswith("1.sky_report: None")
 
 
 def test_nothing_is_called_after_the_end():

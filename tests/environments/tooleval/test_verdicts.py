@@ -9,8 +9,9 @@ from judge_server import JudgeServer
 
 from xlam_lib.agents.base import InfrastructureError
 from xlam_lib.endpoint import Endpoint
-from xlam_lib.environments.tooleval.answers import Called, record
+from xlam_lib.environments.tooleval.answers import Called, converted, record
 from xlam_lib.environments.tooleval.verdicts import (
+    EXCUSES,
     EndpointJudge,
     invented,
     judged,
@@ -47,7 +48,10 @@ def made(*calls):
         ((FAILED, INVENTED, WORKED, finish()), ""),
         ((), "bad_format"),
         ((WORKED,), "max_steps"),
+        ((FAILED, WORKED, WORKED, WORKED), "loop"),
         ((WORKED, FAILED, WORKED, WORKED), "loop"),
+        ((INVENTED, FAILED), "wrong_argument"),
+        ((INVENTED,), "wrong_function"),
         ((WORKED, finish("", "give_up_and_restart")), "gave_up"),
         ((WORKED, finish("", "other")), "bad_format"),
         ((WORKED, Called("Finish", "{")), "bad_format"),
@@ -117,6 +121,23 @@ def test_recorded_answers_by_rule(real_data):
             hallucinated += bool(invented(one))
     assert counts == {"Unsolved": 33, "Solved": 39} and len(asked) == 39
     assert hallucinated == 5
+
+
+def test_the_rule_is_toolbenchs_on_its_raw_runs(real_data):
+    """Its pass_rate.py passes a run with some finished candidate whose answer has no word of an excuse."""
+    paths = [
+        path
+        for pattern in ("toolbench/answer/*/*", "toolbench/toolllama_answers/**/*", "stabletoolbench/answer/*/*/*")
+        for path in real_data.glob(f"{pattern}.json")
+    ]
+    passed = 0
+    for path in paths:
+        run = json.loads(path.read_text())
+        ended = [candidate[-1]["description"].lower() for candidate in run["compare_candidates"]]
+        theirs = any(not any(excuse in text for excuse in EXCUSES) for text in ended)
+        assert verdict(converted(run, "any")).passed == theirs, path
+        passed += theirs
+    assert (len(paths), passed) == (15, 9)
 
 
 def test_votes_are_counted_as_recorded(real_data):

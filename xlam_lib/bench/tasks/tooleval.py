@@ -23,6 +23,7 @@ from typing import Any
 
 from xlam_lib.agents.base import Action, Observation
 from xlam_lib.bench.base import Figure, Row, Task, TaskError
+from xlam_lib.endpoint import Endpoint
 from xlam_lib.environments.tooleval import answers, embedded, verdicts
 from xlam_lib.environments.tooleval.apis import Tree, read_tools
 from xlam_lib.environments.tooleval.environment import MAX_STEPS, CallText, Server, ToolEval
@@ -74,7 +75,7 @@ class Expert:
 
 
 class ToolEvalTask(Task):
-    """Queries with a server and perhaps a judge: `ToolEvalTask(judge=EndpointJudge(endpoint), times=3)`.
+    """Queries with a server and perhaps a judge, an open endpoint or a function: `ToolEvalTask(judge=endpoint)`.
 
     `path` is a folder with StableToolBench's (or ToolBench's) queries, tools and recorded answers, wherever they lie
     below it; tools that are not there are taken from the queries. `server` stands in for what is made of them.
@@ -87,10 +88,14 @@ class ToolEvalTask(Task):
     )
     scores = ("reward", "success", "judged")
     figures = (
-        Figure("tooleval.success", "05_benchmarking", "ToolBench queries that pass by rule", aim=0.5),
+        Figure("tooleval.success", "05_benchmarking"),
         Figure("tooleval.judged", "05_benchmarking"),
     )
     published = ("toolbench",)
+    differs = (
+        "The queries are 45 of our own over 32 APIs whose answers are computed, unless the original's files are given; "
+        "a rule stands in for the judging model, unless one is given; a single chain of calls, no tree search."
+    )
     max_steps = MAX_STEPS
 
     def __init__(
@@ -98,27 +103,32 @@ class ToolEvalTask(Task):
         path: str | Path | None = None,
         split: str = "test",
         server: Server | None = None,
-        judge: verdicts.Judge | None = None,
+        judge: verdicts.Judge | Endpoint | None = None,
         times: int = verdicts.VOTES,
     ) -> None:
         if split not in ("train", "test"):
             raise TaskError(f"split {split!r} is unknown; expected 'train' or 'test'")
         if path is None:
             self._items = [Item(one.query, one.calls) for one in embedded.solved(split)]
-            self.server = server or embedded.server()
+            self.tree, recorded, answerers = embedded.tree(), None, (embedded.answer,)
         else:
             folder = Path(path)
             if split == "train":
                 raise TaskError(f"{folder}: the original's queries are all to test on; leave out split='train'")
             self._items = [Item(query) for query in read_queries(_below(folder, QUERIES) or folder)]
-            self.server = server or _server(folder, self._items)
-        self.judge, self.times = judge, times
+            tools, cache = _below(folder, TOOLS), _below(folder, CACHE)
+            asked = (api for item in self._items for api in item.query.apis)
+            self.tree, answerers = read_tools(tools) if tools else Tree(asked), ()
+            recorded = Recorded.read(cache) if cache else None
+        self.server = server or VirtualServer(self.tree, recorded, answerers)
+        self.judge = verdicts.EndpointJudge(judge) if isinstance(judge, Endpoint) else judge
+        self.times = times
 
     def items(self) -> list[Item]:
         return self._items
 
     def environment(self, item: Item) -> ToolEval:
-        return ToolEval(item.query, self.server, embedded.examples())
+        return ToolEval(item.query, self.server, embedded.examples(), self.tree.descriptions)
 
     def expert(self, item: Item) -> Expert:
         """An agent that solves an item of our own collection."""
@@ -156,9 +166,3 @@ TASK = ToolEvalTask
 
 def _below(folder: Path, places: Sequence[str]) -> Path | None:
     return next((folder / place for place in places if (folder / place).is_dir()), None)
-
-
-def _server(folder: Path, items: Sequence[Item]) -> VirtualServer:
-    tools, cache = _below(folder, TOOLS), _below(folder, CACHE)
-    tree = read_tools(tools) if tools else Tree(api for item in items for api in item.query.apis)
-    return VirtualServer(tree, Recorded.read(cache) if cache else None)

@@ -73,8 +73,8 @@ def answer(api: Api, arguments: Mapping[str, Any], examples: Sequence[Recorded] 
     if rule is None:
         return None
     names = [safe_name(one.name) for one in api.required]
-    if unknown := sorted(arguments.keys() - set(names)):
-        return _error(f"got an unexpected keyword argument '{unknown[0][:100]}'")
+    if unknown := next((name for name in arguments if name not in names), ""):
+        return _error(f"got an unexpected keyword argument '{unknown[:100]}'")
     if missing := [name for name in names if name not in arguments]:
         return _error(f"missing 1 required argument: '{missing[0]}'")
     rows = [

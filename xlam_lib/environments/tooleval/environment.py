@@ -4,9 +4,9 @@
     trajectory = run(rollout(agent, environment, Task(query.text, query.id), max_steps=12))
 
 Actions in words are `current_weather_for_sky_report[{"city": "Oslo"}]`, or ToolBench's two lines "Action: <function>"
-and "Action Input: <JSON>". Observations are those of ToolBench's rapidapi.py, JSON of at most 1,024 characters and
-"..."; what `Finish` and functions that don't exist are answered are its words. The episode ends with `Finish`, and its
-last reward is 1.0 where the answer passes by rule.
+and "Action Input: <JSON>", with a thought before them or none. Observations are those of ToolBench's rapidapi.py: JSON
+of at most 1,024 characters and "...", and its words where a function doesn't exist or `Finish` lacks something. The
+episode ends with `Finish`, and its last reward is 1.0 where the answer passes by rule.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from xlam_lib.schema import Step, Task, ToolCall
 
 MAX_OBSERVATION = 1024  # characters of a response, ToolBench's `max_observation_length`
 MAX_STEPS = 12  # ToolBench's `single_chain_max_step`, counted there in nodes of a chain
+MAX_DESCRIPTION = 512  # characters of a tool's description
 GIVEN_UP = '{"response":"chose to give up and restart"}'
 ANSWERED = '{"response":"successfully giving the final answer."}'
 NO_TYPE = '{error:"must have "return_type""}'
 NO_ANSWER = '{error:"must have "final_answer""}'
 NO_CHOICE = '{error:""return_type" is not a valid choice"}'
 NO_CALL = "No function was called. Call a function, or call Finish to end the task."
-ACTION = re.compile(r"(?:^|\n)Action: ?([\w^]{1,64})[ \t]*\n\s{0,9}Action Input: ?")
+ACTION = re.compile(r"(?:^|\n)(?:Action: ?)?([\w^]{1,64})[ \t]{0,9}\n\s{0,9}Action Input: ?")
 AFTER_END = '{"error": "the task has ended", "response": ""}'
 INSTRUCTION = """You answer a user's question with the help of functions, each of them an API of some tool. Call one at
 a time and read its response, {"error": "", "response": ...}: an error means that the call didn't work, so correct its
@@ -75,17 +76,25 @@ class CallText:
         return f"{name}[{json.dumps(arguments, ensure_ascii=False)}]"
 
 
-def manual(examples: tuple[Example, ...] = ()) -> Manual:
-    """How the environment is explained: `manual(embedded.examples())`."""
-    return Manual(INSTRUCTION, CallText(), examples)
-
-
 class ToolEval:
-    """One query at a time: `ToolEval(query, server)`; `examples` are shown by agents that show any."""
+    """One query at a time: `ToolEval(query, server)`.
 
-    def __init__(self, query: Query, server: Server, examples: tuple[Example, ...] = ()) -> None:
+    `examples` are shown by agents that show any; `descriptions` of tools, by their standard names, stand in the
+    instruction as in ToolBench's system prompt: "1.sky_report: Weather of today and tomorrow in European cities."
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        server: Server,
+        examples: tuple[Example, ...] = (),
+        descriptions: Mapping[str, str] | None = None,
+    ) -> None:
         self.query, self.server, self.tools = query, server, query.functions
-        self.manual = manual(examples)
+        known = {tool: (descriptions or {}).get(tool, "") for _, tool, _ in (api.key for api in query.apis)}
+        lines = [f"{number}.{tool}: {_line(words)}" for number, (tool, words) in enumerate(known.items(), start=1)]
+        instruction = "\n".join([INSTRUCTION, "The functions belong to these tools:", *lines])
+        self.manual = Manual(instruction, CallText(), examples)
         self._calls: list[Called] = []
 
     def reset(self, task: Task, seed: int = 0) -> Observation:
@@ -130,6 +139,10 @@ class ToolEval:
     def _record(self) -> dict[str, Any]:
         nodes = [("tool", call.message) for call in self._calls]
         return record(self.query.text, [{"name": tool.name} for tool in self.tools], nodes, "", "")
+
+
+def _line(description: str) -> str:
+    return description[:MAX_DESCRIPTION].replace("\n", "").strip() or "None"
 
 
 def _text(response: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ VOTES = 3  # StableToolBench's `evaluate_times`
 WORTH = {"Solved": 1.0, "Unsure": 0.5}
 EXCUSES = ("sorry", "apologize", "apology", "unfortunately", "couldn't")  # `check_real_valid` of ToolBench
 NUMBER = re.compile(r"(?:(?<![\w.,])(?:-|−|minus ))?\d[\d,]{0,30}(?:\.\d{1,30})?")
-REPEATS = 3  # the same call so often is a loop
+REPEATS = 3  # the same call so often at the end is a loop
 JUDGEMENT = """You check whether an assistant's answer settles what a user asked for. Judge the answer as it stands:
 - "Solved": it gives all that the query asks for, in substance, and nothing shows that it is made up.
 - "Unsolved": it gives up, excuses itself, is empty or beside the point, or leaves out what was asked for.
@@ -68,7 +68,7 @@ def verdict(record: Mapping[str, Any], facts: Sequence[str] = ()) -> Verdict:
     answer = str(finish.get("final_answer") or "").strip()
     if not answer or any(excuse in answer.lower() for excuse in EXCUSES):
         return Verdict("gave_up", "the answer is empty or an excuse")
-    if not any(not call.failed for call in made if call.name in _names(record)):
+    if not _worked(made, record):
         return Verdict(_why_none_worked(made, record), "no call of an existing function came back without an error")
     missing = [fact for fact in facts if not states(answer, fact)]
     return Verdict("wrong_answer", f"the answer doesn't state {missing}") if missing else Verdict()
@@ -77,8 +77,16 @@ def verdict(record: Mapping[str, Any], facts: Sequence[str] = ()) -> Verdict:
 def _unfinished(made: Sequence[Called], record: Mapping[str, Any]) -> Verdict:
     if not made:
         return Verdict("bad_format", "nothing was called")
-    often = Counter((call.name, call.arguments) for call in made).most_common(1)[0][1]
-    return Verdict("loop" if often >= REPEATS else "max_steps", "Finish was not called last")
+    last = {(call.name, call.arguments) for call in made[-REPEATS:]}
+    if len(made) >= REPEATS and len(last) == 1:
+        return Verdict("loop", f"the last {REPEATS} calls are the same")
+    failure = "max_steps" if _worked(made, record) else _why_none_worked(made, record)
+    return Verdict(failure, "Finish was not called last")
+
+
+def _worked(made: Sequence[Called], record: Mapping[str, Any]) -> bool:
+    names = _names(record)
+    return any(call.name in names and not call.failed for call in made)
 
 
 def _why_none_worked(made: Sequence[Called], record: Mapping[str, Any]) -> str:
