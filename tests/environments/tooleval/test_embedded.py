@@ -71,12 +71,23 @@ def test_answers_of_the_tables():
 
 
 def test_examples_are_solved_episodes_with_thoughts():
-    assert len(embedded.examples()) == 2
+    assert len(embedded.examples()) == 6
     for example in embedded.examples():
         assert example.plan and example.steps[0].role == "user"
         acted = [step for step in example.steps if step.role == "assistant"]
         assert all(step.reasoning and len(step.tool_calls) == 1 for step in acted)
         assert acted[-1].tool_calls[0].name == "Finish"
+
+
+def test_examples_call_only_functions_that_a_query_offers():
+    known = [
+        one.query for split in ("train", "test") for one in embedded.solved(split) if one.query.subset != "G1_tool"
+    ]
+    for query in known:
+        shown = embedded.examples_for(query)
+        names = {call.name for example in shown for step in example.steps for call in step.tool_calls}
+        assert names <= {tool.name for tool in query.functions}
+        assert bool(shown) == (query.subset != "G1_category") or query.subset == "G1_tool"
 
 
 def test_the_server_answers_as_the_tables_do():

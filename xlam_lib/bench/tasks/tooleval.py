@@ -128,7 +128,7 @@ class ToolEvalTask(Task):
         return self._items
 
     def environment(self, item: Item) -> ToolEval:
-        return ToolEval(item.query, self.server, embedded.examples(), self.tree.descriptions)
+        return ToolEval(item.query, self.server, embedded.examples_for(item.query), self.tree.descriptions)
 
     def expert(self, item: Item) -> Expert:
         """An agent that solves an item of our own collection."""

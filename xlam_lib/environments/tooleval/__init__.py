@@ -5,7 +5,7 @@
 whether that passes, and `embedded` a collection of our own:
 
     one = embedded.solved("test")[0]
-    environment = ToolEval(one.query, embedded.server(), embedded.examples())
+    environment = ToolEval(one.query, embedded.server(), embedded.examples_for(one.query))
 """
 
 import lazy_loader

@@ -194,7 +194,13 @@ def path_of(record: Mapping[str, Any]) -> list[Node]:
 
 def calls_of(record: Mapping[str, Any]) -> list[Called]:
     """The calls of an answer whose messages are whole, `Finish` among them."""
-    return [Called(**message) for role, message in path_of(record) if role == "tool" and isinstance(message, dict)]
+    messages = [message for role, message in path_of(record) if role == "tool" and isinstance(message, dict)]
+    return [Called(*(_as_text(message.get(key)) for key in ("name", "arguments", "response"))) for message in messages]
+
+
+def _as_text(value: Any) -> str:
+    """Some recorded responses are objects instead of their JSON."""
+    return value if isinstance(value, str) else json.dumps(value) if value is not None else ""
 
 
 def names_called(record: Mapping[str, Any]) -> list[str]:

@@ -139,8 +139,16 @@ def _solved(raw: Mapping[str, Any], number: int) -> Solved:
 
 @cache
 def examples() -> tuple[Example, ...]:
-    """Solved episodes with thoughts and a plan, all of the split to train on."""
+    """Solved episodes with thoughts and a plan, one for each tool to train on."""
     return tuple(_example(one) for one in solved("train") if one.thoughts)
+
+
+def examples_for(query: Query) -> tuple[Example, ...]:
+    """Those that call nothing but functions of a query: none where its tools are new, as those sets intend."""
+    offered = {tool.name for tool in query.functions}
+    return tuple(
+        one for one in examples() if all(call.name in offered for step in one.steps for call in step.tool_calls)
+    )
 
 
 def _example(one: Solved) -> Example:
