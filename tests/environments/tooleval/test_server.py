@@ -13,7 +13,7 @@ from judge_server import JudgeServer
 from xlam_lib.agents.base import InfrastructureError
 from xlam_lib.endpoint import Endpoint
 from xlam_lib.environments.tooleval import embedded
-from xlam_lib.environments.tooleval.apis import ToolEvalError
+from xlam_lib.environments.tooleval.apis import Api, ToolEvalError, Tree, key_of
 from xlam_lib.environments.tooleval.server import (
     FAILED,
     NOT_WORKING,
@@ -21,7 +21,6 @@ from xlam_lib.environments.tooleval.server import (
     Recorded,
     Simulator,
     VirtualServer,
-    key_of,
     read_answer,
 )
 
@@ -57,6 +56,7 @@ def test_files_as_stabletoolbench_records_them(tmp_path, caplog):
     recorded = {"{'b': 1, 'a': 'x'}": answer_of(1), "{}": answer_of(2), "f()": answer_of(3), "{'c': 1}": "no answer"}
     (folder / "current_weather.json").write_text(json.dumps(recorded))
     found = Recorded.read(tmp_path)
+    assert "left out" not in caplog.text  # nothing is read yet
     assert len(found) == 2 and "2 recorded answers left out" in caplog.text
     server = VirtualServer(embedded.tree(), found)
     for order in itertools.permutations([("a", "x"), ("b", 1)]):
@@ -64,7 +64,8 @@ def test_files_as_stabletoolbench_records_them(tmp_path, caplog):
     assert reply(server, *WEATHER, "") == answer_of(2)
     assert reply(server, *WEATHER, {"a": "x", "b": "1"}) == NOT_WORKING
     found.write(tmp_path / "again")
-    assert Recorded.read(tmp_path / "again")._answers == found._answers
+    again = json.loads((tmp_path / "again/Weather/sky_report_for_Weather/current_weather.json").read_text())
+    assert again == {"{'b': 1, 'a': 'x'}": answer_of(1), "{}": answer_of(2)}
 
 
 def test_keys_that_are_code_are_not_run(tmp_path):
@@ -88,6 +89,10 @@ def test_names_of_requests():
     assert key_of("Media", "newapi_for_media", "url") == ("Media", "newapi", "url")
     assert key_of("News, Media", "My Tool_for_News_Media", "id") == ("News_Media", "my_tool", "is_id")
     assert key_of("Food", "cafe", "List_for_cafe") == ("Food", "cafe", "list")
+    odd = Api("Food", "Tools for Food", "List for tools")
+    assert odd.function.name == "list_for_tools_for_tools_for_food"
+    server = VirtualServer(Tree([odd]), answerers=(lambda *_: answer_of(1),))
+    assert reply(server, *odd.key, {}) == reply(server, odd.category, odd.tool, odd.name, {}) == answer_of(1)
 
 
 def test_recorded_answers_come_before_others_and_answers_are_recorded():

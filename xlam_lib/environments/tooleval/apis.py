@@ -30,6 +30,7 @@ LONGEST_NAME = 64  # characters of a function's name, counted from its end
 LONGEST_DESCRIPTION = 256
 OUTSIDE_NAMES = re.compile(r"[^a-zA-Z0-9_^\u4e00-\u9fa5]")
 RESERVED = ("from", "class", "return", "false", "true", "id", "and")  # get "is_" before them
+Key = tuple[str, str, str]  # category, tool and API
 TYPES = {"NUMBER": "integer", "STRING": "string", "BOOLEAN": "boolean"}  # all others are strings
 
 
@@ -52,6 +53,17 @@ def safe_name(text: str) -> str:
 def category_name(text: str) -> str:
     """A category as folders bear it: `category_name("News, Media")` -> "News_Media"."""
     return re.sub(r"[ ,/]", "_", text).replace("__", "_")
+
+
+def key_of(category: str, tool: str, api: str) -> Key:
+    """Names of a request as APIs bear them: `key_of("Media", "newapi_for_media", "url")` -> ("Media", "newapi", "url").
+
+    The original's requests name a tool with or without its category, and an API with or without its tool.
+    """
+    tool, suffix = standard_name(tool), f"_for_{standard_name(category)}"
+    while tool.endswith(suffix):
+        tool = tool.removesuffix(suffix)
+    return category_name(category), tool, safe_name(api).removesuffix(f"_for_{tool}")
 
 
 @dataclass(frozen=True)
@@ -83,15 +95,15 @@ class Api:
     optional: tuple[Parameter, ...] = ()
 
     @cached_property
-    def key(self) -> tuple[str, str, str]:
-        """Where answers are recorded: ("Weather", "sky_report", "current_weather")."""
-        return category_name(self.category), standard_name(self.tool), safe_name(self.name)
+    def key(self) -> Key:
+        """By which it is found and its answers are recorded: ("Weather", "sky_report", "current_weather")."""
+        return key_of(self.category, self.tool, self.name)
 
     @cached_property
     def function(self) -> Tool:
         """What a model may call. As in the original, optional parameters are only shown beside required ones."""
-        _, tool, name = self.key
-        called = f"{name}_for_{tool}"[-LONGEST_NAME:]
+        tool = standard_name(self.tool)
+        called = f"{safe_name(self.name)}_for_{tool}"[-LONGEST_NAME:]
         description = f'This is the subfunction for tool "{tool}", you can use this tool.'
         if words := self.description.strip():
             shown = words.replace(self.name, called)[:LONGEST_DESCRIPTION]
@@ -140,7 +152,7 @@ class Tree:
 
     def find(self, category: str, tool: str, api: str) -> Api | None:
         """An API by names however they are spelt: `tree.find("Weather", "Sky Report", "Current weather")`."""
-        return self._apis.get((category_name(category), standard_name(tool), safe_name(api)))
+        return self._apis.get(key_of(category, tool, api))
 
 
 def read_tools(folder: str | Path) -> Tree:

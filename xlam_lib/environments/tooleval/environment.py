@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from xlam_lib.agents.base import Action, Observation, StepResult, tool_result
 from xlam_lib.agents.manual import Example, Manual
 from xlam_lib.environments.tooleval.answers import FINISH, Called, arguments_text, ends, record
+from xlam_lib.environments.tooleval.apis import standard_name
 from xlam_lib.environments.tooleval.queries import Query
 from xlam_lib.environments.tooleval.server import FAILED
 from xlam_lib.environments.tooleval.verdicts import verdict
@@ -91,7 +92,7 @@ class ToolEval:
         descriptions: Mapping[str, str] | None = None,
     ) -> None:
         self.query, self.server, self.tools = query, server, query.functions
-        known = {tool: (descriptions or {}).get(tool, "") for _, tool, _ in (api.key for api in query.apis)}
+        known = {tool: (descriptions or {}).get(tool, "") for tool in (standard_name(api.tool) for api in query.apis)}
         lines = [f"{number}.{tool}: {_line(words)}" for number, (tool, words) in enumerate(known.items(), start=1)]
         instruction = "\n".join([INSTRUCTION, "The functions belong to these tools:", *lines])
         self.manual = Manual(instruction, CallText(), examples)

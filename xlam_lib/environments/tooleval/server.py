@@ -26,12 +26,11 @@ from xlam_lib.agents.base import InfrastructureError, resolve
 from xlam_lib.endpoint import Endpoint
 from xlam_lib.environments.tooleval.apis import (
     Api,
+    Key,
     ToolEvalError,
     Tree,
-    category_name,
+    key_of,
     read_json,
-    safe_name,
-    standard_name,
 )
 from xlam_lib.files import write_text
 
@@ -66,71 +65,70 @@ def read_input(text: str | Mapping[str, Any]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def key_of(category: str, tool: str, api: str) -> tuple[str, str, str]:
-    """Names of a request as APIs bear them: `key_of("Media", "newapi_for_media", "url")` -> ("Media", "newapi", "url").
-
-    The original's requests name a tool with or without its category, and an API with or without its tool.
-    """
-    tool, suffix = standard_name(tool), f"_for_{standard_name(category)}"
-    while tool.endswith(suffix):
-        tool = tool.removesuffix(suffix)
-    return category_name(category), tool, safe_name(api).removesuffix(f"_for_{tool}")
-
-
 class Recorded:
-    """Recorded answers by API and arguments: `Recorded().get(api, {"city": "Oslo"})` -> None."""
+    """Recorded answers by API and arguments: `Recorded().get(api.key, {"city": "Oslo"})` -> None."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[str, str, str], dict[str, Answer]] = {}
+        self._answers: dict[Key, dict[str, Example]] = {}  # by the canonical arguments
+        self._files: dict[Key, list[Path]] = {}  # that are read when their API is first called
 
     @classmethod
     def read(cls, folder: str | Path) -> Recorded:
-        """What StableToolBench recorded, e.g. `Recorded.read("tool_response_cache")`; unreadable keys are reported."""
-        recorded, unreadable = cls(), 0
+        """What StableToolBench recorded, e.g. `Recorded.read("tool_response_cache")`; each file when it is needed."""
+        recorded = cls()
         for path in sorted(Path(folder).glob("*/*/*.json")):
-            answers = recorded._answers.setdefault(key_of(path.parent.parent.name, path.parent.name, path.stem), {})
-            raw = read_json(path)
+            recorded._files.setdefault(key_of(path.parent.parent.name, path.parent.name, path.stem), []).append(path)
+        return recorded
+
+    def write(self, folder: str | Path) -> None:
+        """The same files again, which `read` and StableToolBench's server read."""
+        for category, tool, api in self._keys():
+            if category.startswith("."):
+                raise ToolEvalError(f"category {category!r} can't be a folder's name; expected one like 'Weather'")
+            shown = {str(arguments): answer for arguments, answer in self._of((category, tool, api)).values()}
+            path = Path(folder) / category / f"{tool}_for_{category}" / f"{api}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(shown, indent=4) + "\n")
+
+    def add(self, key: Key, arguments: Mapping[str, Any], answer: Answer) -> Answer:
+        """Records an answer, and returns the first that was recorded for these arguments."""
+        return self._of(key).setdefault(canonical(arguments), (dict(arguments), answer))[1]
+
+    def get(self, key: Key, arguments: Mapping[str, Any]) -> Answer | None:
+        """The answer recorded for these arguments, in any order."""
+        found = self._of(key).get(canonical(arguments))
+        return found and found[1]
+
+    def examples(self, key: Key) -> list[Example]:
+        """Up to five recorded answers of an API, together not much longer than 2,048 characters."""
+        found: list[Example] = []
+        letters = 0
+        for arguments, answer in list(self._of(key).values())[:MAX_EXAMPLES]:
+            letters += len(str(arguments)) + len(str(answer))
+            if found and letters > EXAMPLE_LETTERS:
+                break
+            found.append((arguments, answer))
+        return found
+
+    def __len__(self) -> int:
+        return sum(len(self._of(key)) for key in self._keys())
+
+    def _keys(self) -> list[Key]:
+        return list(dict.fromkeys([*self._files, *self._answers]))
+
+    def _of(self, key: Key) -> dict[str, Example]:
+        answers = self._answers.setdefault(key, {})
+        for path in self._files.pop(key, ()):
+            raw, unreadable = read_json(path), 0
             for shown, answer in raw.items() if isinstance(raw, dict) else ():
                 arguments = _arguments(shown)
                 if arguments is None or not isinstance(answer, dict):
                     unreadable += 1
                 else:
-                    answers.setdefault(canonical(arguments), answer)
-        if unreadable:
-            log.warning("%s: %d recorded answers left out: arguments or form can't be read", folder, unreadable)
-        return recorded
-
-    def write(self, folder: str | Path) -> None:
-        """The same files again, which `read` and StableToolBench's server read."""
-        for (category, tool, api), answers in self._answers.items():
-            if category.startswith("."):
-                raise ToolEvalError(f"category {category!r} can't be a folder's name; expected one like 'Weather'")
-            shown = {str(json.loads(key)): answer for key, answer in answers.items()}
-            path = Path(folder) / category / f"{tool}_for_{category}" / f"{api}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(shown, indent=4) + "\n")
-
-    def add(self, key: tuple[str, str, str], arguments: Mapping[str, Any], answer: Answer) -> Answer:
-        """Records an answer, and returns the first that was recorded for these arguments."""
-        return self._answers.setdefault(key, {}).setdefault(canonical(arguments), answer)
-
-    def get(self, key: tuple[str, str, str], arguments: Mapping[str, Any]) -> Answer | None:
-        """The answer recorded for these arguments, in any order."""
-        return self._answers.get(key, {}).get(canonical(arguments))
-
-    def examples(self, key: tuple[str, str, str]) -> list[Example]:
-        """Up to five recorded answers of an API, together not much longer than 2,048 characters."""
-        found: list[Example] = []
-        letters = 0
-        for arguments, answer in list(self._answers.get(key, {}).items())[:MAX_EXAMPLES]:
-            letters += len(arguments) + len(str(answer))
-            if found and letters > EXAMPLE_LETTERS:
-                break
-            found.append((json.loads(arguments), answer))
-        return found
-
-    def __len__(self) -> int:
-        return sum(map(len, self._answers.values()))
+                    answers.setdefault(canonical(arguments), (arguments, answer))
+            if unreadable or not isinstance(raw, dict):
+                log.warning("%s: %d recorded answers left out: arguments or form can't be read", path, unreadable)
+        return answers
 
 
 def _arguments(shown: str) -> dict[str, Any] | None:
