@@ -9,6 +9,7 @@ from xlam_lib.agents.base import Action
 from xlam_lib.agents.rollout import rollout, run
 from xlam_lib.environments.tooleval import embedded
 from xlam_lib.environments.tooleval.answers import of_trajectory, path_of
+from xlam_lib.environments.tooleval.apis import Api, Tree
 from xlam_lib.environments.tooleval.environment import (
     AFTER_END,
     ANSWERED,
@@ -21,6 +22,7 @@ from xlam_lib.environments.tooleval.environment import (
     ToolEval,
     finished,
 )
+from xlam_lib.environments.tooleval.queries import Query
 from xlam_lib.environments.tooleval.server import Recorded, VirtualServer
 from xlam_lib.environments.tooleval.verdicts import verdict
 from xlam_lib.schema import Task, ToolCall
@@ -103,6 +105,38 @@ def test_long_responses_are_cut_as_in_the_original(real_data):
     run = json.loads((real_data / "toolbench/answer/G1_answer/10_ChatGPT_DFS_woFilter_w2.json").read_text())
     messages = run["answer_generation"]["train_messages"][-1]
     assert max(len(one["content"] or "") for one in messages if one["role"] == "function") <= len(content)
+
+
+def observed(run):
+    """(function, arguments, observation) of each call in a raw run of a search, in its order."""
+    stack = [*run["trys"][0]["chain"]] if "trys" in run else [run["tree"]["tree"]]
+    name, stack = "", stack[::-1]
+    while stack:
+        node = stack.pop()
+        if node["node_type"] == "Action":
+            name = node["description"]
+        elif node.get("observation") and name != "Finish":
+            yield name, json.loads(node["description"]), node["observation"]
+        stack += reversed(node.get("children", []))
+
+
+def test_recorded_calls_are_shown_as_stabletoolbench_showed_them(real_data):
+    """Its observations, recorded in our server, come back letter for letter, those that it cut aside."""
+    shown = cut = 0
+    for path in sorted(real_data.glob("stabletoolbench/answer/*/*/*.json")):
+        calls = list(observed(json.loads(path.read_text())))
+        apis = {name: Api("Any", name.partition("_for_")[2], name.partition("_for_")[0]) for name, _, _ in calls}
+        recorded = Recorded()
+        environment = ToolEval(Query("1", "Hi", tuple(apis.values())), VirtualServer(Tree(apis.values()), recorded))
+        for name, arguments, observation in calls:
+            if observation.endswith("...") and len(observation) == 1027:
+                cut += 1
+                continue
+            recorded.add(apis[name].key, arguments, json.loads(observation))
+            result = step(environment, Action(tool_calls=(ToolCall(name, dict(reversed(arguments.items())), "a"),)))
+            assert result.observation.steps[0].content == observation
+            shown += 1
+    assert (shown, cut) == (32, 3)
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,8 @@ class VirtualServer:
     """
 
     def __init__(self, tree: Tree, recorded: Recorded | None = None, answerers: Sequence[Answerer] = ()) -> None:
-        self.tree, self.recorded, self.answerers = tree, recorded or Recorded(), tuple(answerers)
+        self.tree, self.answerers = tree, tuple(answerers)
+        self.recorded = Recorded() if recorded is None else recorded  # one without answers yet is false
 
     async def reply(self, category: str, tool: str, api: str, tool_input: str | Mapping[str, Any]) -> Answer:
         """The answer to a request, e.g. {"error": "", "response": {"celsius": 4}}; names however they are spelt."""
