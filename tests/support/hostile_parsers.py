@@ -56,6 +56,8 @@ from xlam_lib.environments.tool_query import language, weather
 from xlam_lib.environments.webshop import catalogue as shop_catalogue
 from xlam_lib.environments.webshop import matching
 from xlam_lib.environments.webshop.search import embedded_engine
+from xlam_lib.environments.tooleval import apis, environment, verdicts
+from xlam_lib.environments.tooleval import server as virtual
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -196,6 +198,15 @@ PARSERS: list[tuple[Any, Parser]] = [
     (grounding.Context.grounded, grounding_value),
     (grounding.Texts.add, grounding_text),
     (observations.observation_rule, observed),
+    (apis.standard_name, apis.standard_name),
+    (apis.safe_name, apis.safe_name),
+    (apis.category_name, apis.category_name),
+    (environment.CallText.parse, environment.CallText().parse),
+    (environment.CallText.parse, lambda text: environment.CallText().parse(f"Action: f\nAction Input: {text}")),
+    (environment.CallText.parse, lambda text: environment.CallText().parse(f"f[{text}]")),
+    (virtual.read_answer, virtual.read_answer),
+    (verdicts.states, lambda text: (verdicts.states(text, "a 1"), verdicts.states(text, "-1.5"))),
+    (verdicts.read_status, verdicts.read_status),
     (repair.repaired, lambda text: repair.repaired(TOOL, {"a": text})),
     (rubric.Rubric.read, rubric.RUBRIC.read),
     (spellings.numbers_in, spellings.numbers_in),
