@@ -53,11 +53,11 @@ from xlam_lib.environments.hotpotqa import scoring, wikipedia
 from xlam_lib.environments.mint import checkers
 from xlam_lib.environments.mint.environment import ACTIONS, Tags
 from xlam_lib.environments.tool_query import language, weather
+from xlam_lib.environments.tooleval import apis, environment, verdicts
+from xlam_lib.environments.tooleval import server as virtual
 from xlam_lib.environments.webshop import catalogue as shop_catalogue
 from xlam_lib.environments.webshop import matching
 from xlam_lib.environments.webshop.search import embedded_engine
-from xlam_lib.environments.tooleval import apis, environment, verdicts
-from xlam_lib.environments.tooleval import server as virtual
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
