@@ -16,7 +16,8 @@ from xlam_lib.agents.architectures import Function, agents
 from xlam_lib.agents.architectures.language import Answer
 from xlam_lib.bench import cluster
 from xlam_lib.bench.episodes import Metered, figures, planned, play
-from xlam_lib.bench.run import main, maker, plan_of, run_benchmarks
+from xlam_lib.bench.plan import maker, plan_of
+from xlam_lib.bench.run import main, run_benchmarks
 from xlam_lib.bench.settings import BenchSettings
 from xlam_lib.endpoint import ServerUnreachableError
 from xlam_lib.errors import XlamError

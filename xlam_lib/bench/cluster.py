@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xlam_lib.bench.episodes import Episode, Planned, play
+from xlam_lib.bench.plan import model_of, plan_of
 from xlam_lib.bench.settings import BenchSettings
 from xlam_lib.endpoint import Progress
 from xlam_lib.errors import XlamError
@@ -59,8 +60,6 @@ def play_on_ray(
 
 def play_part(settings: BenchSettings, ids: Sequence[str]) -> list[Episode]:
     """Some episodes of a run, played in this process: `play_part(settings, ["webshop/react/test-7/0"])`."""
-    from xlam_lib.bench.run import model_of, plan_of
-
     with model_of(settings) as endpoint:
         wanted = set(ids)
         return play([one for one in plan_of(settings, endpoint) if one.id in wanted], concurrency=AT_ONCE)
