@@ -115,7 +115,7 @@ class ToolEval:
         for call in calls:
             text, is_error = await self._answer(call) if not ended else (AFTER_END, True)
             steps.append(tool_result(call, text, is_error) if native else Step("user", text))
-            ended = ended or text in (GIVEN_UP, ANSWERED)
+            ended = ended or (call.name == FINISH and ends(call.arguments))
         if not ended:
             return StepResult(Observation(tuple(steps)))
         passed = verdict(self._record(), self.query.facts).passed
@@ -125,8 +125,7 @@ class ToolEval:
         """(observation, whether it is an error) of one call, which is noted."""
         if call.name == FINISH:
             self._calls.append(Called(FINISH, arguments_text(call.arguments)))
-            text = finished(call.arguments)
-            return text, text not in (GIVEN_UP, ANSWERED)
+            return finished(call.arguments), not ends(call.arguments)
         api = self.query.by_function.get(call.name)
         if api is None:
             response = {"error": f"No such function name: {call.name[:MAX_OBSERVATION]}", "response": ""}
