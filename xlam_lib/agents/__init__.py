@@ -18,6 +18,7 @@ from xlam_lib.agents.base import (
     tool_result,
 )
 from xlam_lib.agents.manual import Actions, Example, JsonCalls, Manual
+from xlam_lib.agents.random_agent import RandomAgent
 from xlam_lib.agents.rollout import play, rollout, rollouts, run
 from xlam_lib.agents.tool_calling import ToolCallingAgent
 from xlam_lib.agents.user import SimulatedUser
@@ -33,6 +34,7 @@ __all__ = [
     "JsonCalls",
     "Manual",
     "Observation",
+    "RandomAgent",
     "SimulatedUser",
     "StepResult",
     "ToolCallingAgent",

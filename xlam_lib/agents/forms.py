@@ -62,10 +62,9 @@ class InWords:
         """E.g. ([{"role": "user", "content": "You are in a shop. ...\\n\\nTask: ...\\nAction:"}], {})."""
         form = "a line `Thought: ...` and then a line `Action: ...`" if thinks else "a line `Action: ...`"
         parts = [manual.instruction, actions_of(manual, tools), f"Answer with {form}, and nothing else."]
-        names = {tool.name for tool in tools}
         for example in examples:
             planned = f"Plan: {example.plan}\n" if plan and example.plan else ""
-            parts.append(f"An example:\n\n{planned}{_transcript(manual, _acts(example.steps, names), thinks)}")
+            parts.append(f"An example:\n\n{planned}{_transcript(manual, example.steps, thinks)}")
         planned = f"Plan: {plan}\n" if plan else ""
         cue = "Thought:" if thinks else "Action:"
         turn = "Now it is your turn.\n\n" if examples else ""
@@ -101,10 +100,7 @@ class NativeCalls:
     ) -> Request:
         """E.g. ([{"role": "system", ...}, {"role": "user", ...}], {"tools": [...]})."""
         system = [manual.instruction, THINK if thinks else "", f"Plan: {plan}" if plan else ""]
-        shown: list[Step] = []
-        for example in examples:
-            shown += _acts(example.steps, {tool.name for tool in tools})
-        turns = [*shown, *steps]
+        turns = [*(step for example in examples for step in example.steps), *steps]
         if not thinks:
             turns = [replace(step, reasoning="") for step in turns]
         messages = [{"role": "system", "content": "\n\n".join(filter(None, system))}, *to_openai(_numbered(turns))]
@@ -133,17 +129,6 @@ def actions_of(manual: Manual, tools: Sequence[Tool]) -> str:
         slots = {name: f"<{name}>" for name in tool.parameters.get("properties", {})}
         lines.append(f"{manual.actions.render(tool.name, slots)}: {tool.description}".rstrip(": "))
     return "\n".join(["Actions:", *lines])
-
-
-def _acts(steps: Sequence[Step], names: set[str]) -> list[Step]:
-    """An example as an agent with only some tools sees it: calls of others, and their results, are left out."""
-    kept, gone = [], set()
-    for step in steps:
-        if step.tool_calls and any(call.name not in names for call in step.tool_calls):
-            gone |= {call.id for call in step.tool_calls}
-        elif step.role != "tool" or step.tool_call_id not in gone:
-            kept.append(step)
-    return kept
 
 
 def _transcript(manual: Manual, steps: Sequence[Step], thinks: bool) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from xlam_lib.agents.architectures.language import LanguageAgent, recent
 from xlam_lib.agents.base import Action, Observation
 from xlam_lib.agents.forms import actions_of
+from xlam_lib.agents.manual import Example
 from xlam_lib.schema import Step, Tool
 
 SEEN = 2_000  # characters of the episode that the controller sees, besides the task
@@ -33,8 +35,10 @@ class Bolaa(LanguageAgent):
         }
         labours = {name: tools for name, tools in labours.items() if tools}
         if len(labours) < 2:
-            return await self.choose(steps, self.environment.tools)
-        return await self.choose(steps, labours[await self._next(steps, labours)])
+            return await self.choose(steps, self.environment.tools, self.manual.examples)
+        tools = labours[await self._next(steps, labours)]
+        names = {tool.name for tool in tools}
+        return await self.choose(steps, tools, [_part(example, names) for example in self.manual.examples])
 
     async def _next(self, steps: Sequence[Step], labours: dict[str, list[Tool]]) -> str:
         """Whose turn it is: the first name in the reply, else that of the agent who didn't act last."""
@@ -48,6 +52,17 @@ class Bolaa(LanguageAgent):
                 return word
         last = next((step.tool_calls[0].name for step in reversed(steps) if step.tool_calls), "")
         return next(name for name, tools in labours.items() if last not in [tool.name for tool in tools])
+
+
+def _part(example: Example, names: set[str]) -> Example:
+    """An example as a labour agent sees it: calls of others, and their results, are left out."""
+    kept, others = [], set()
+    for step in example.steps:
+        if step.tool_calls and any(call.name not in names for call in step.tool_calls):
+            others |= {call.id for call in step.tool_calls}
+        elif step.role != "tool" or step.tool_call_id not in others:
+            kept.append(step)
+    return replace(example, steps=tuple(kept))
 
 
 def _called(step: Step) -> str:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 
 from xlam_lib.agents.base import Action, AgentError, InfrastructureError, Observation
 from xlam_lib.agents.forms import IN_WORDS, NATIVE, Form, actions_of
-from xlam_lib.agents.manual import Manual
+from xlam_lib.agents.manual import Example, Manual
 from xlam_lib.agents.tool_calling import Endpoint, Reply, ask
 from xlam_lib.schema import Step, Tool
 
@@ -99,17 +99,16 @@ class LanguageAgent:
         steps = (*history, *observation.steps)
         if self.plans and not history:
             self.plan = await self._planned(steps)
-        return await self.choose(steps, self.environment.tools)
+        return await self.choose(steps, self.environment.tools, self.manual.examples)
 
-    async def choose(self, steps: Sequence[Step], tools: Sequence[Tool]) -> Action:
-        """An action with some of the tools."""
-        examples = self.manual.examples if self.shows_examples else ()
+    async def choose(self, steps: Sequence[Step], tools: Sequence[Tool], examples: Sequence[Example]) -> Action:
+        """An action with these tools, behind these examples if the agent shows any."""
         messages, options = self.form.request(
             self.manual,
             tools,
             recent(steps, self.memory),
             thinks=self.thinks,
-            examples=examples,
+            examples=examples if self.shows_examples else (),
             plan=self.plan,
         )
         action = self.form.read(self.manual, await self.reply(messages, options))

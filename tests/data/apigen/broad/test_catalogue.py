@@ -7,8 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlam_lib.data.apigen.broad.catalogue import CatalogueError, read_catalogue
-from xlam_lib.data.apigen.broad.check import checked
+from xlam_lib.data.apigen.broad.catalogue import CatalogueError, checked, read_catalogue
 from xlam_lib.data.apigen.broad.phrasing import Phrasing
 from xlam_lib.data.apigen.broad.values import read_kind
 

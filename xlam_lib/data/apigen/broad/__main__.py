@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xlam_lib.data.apigen.broad.build import build_broad
-from xlam_lib.data.apigen.broad.catalogue import FOLDER, read_catalogue
-from xlam_lib.data.apigen.broad.check import checked
+from xlam_lib.data.apigen.broad.catalogue import FOLDER, checked, read_catalogue
 from xlam_lib.data.apigen.broad.sampler import QUESTIONS_PER_LIST
 from xlam_lib.data.pipeline.contamination import BFCL
 from xlam_lib.errors import as_command

@@ -15,11 +15,12 @@ An error names the file, the tool, the parameter or the question, what was found
         questions: ["What would I pay each month on a loan of {principal}[, paid {due}]?", ...]    # five at least
         phrases: ["work out the monthly payment on {principal}", ...]                              # two at least
 
-`phrasing.py` has the grammar of questions; `check.py` also draws from each of them.
+`phrasing.py` has the grammar of questions; `checked` also draws from each of them.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator, Mapping
@@ -30,13 +31,14 @@ import yaml
 
 from xlam_lib.arguments import argument_problems
 from xlam_lib.data.apigen.broad.phrasing import Phrasing
-from xlam_lib.data.apigen.broad.tools import BroadTool, Leaf
+from xlam_lib.data.apigen.broad.tools import Asked, BroadTool, Leaf
 from xlam_lib.data.apigen.broad.values import Choices, Kind, Several, read_kind
 from xlam_lib.errors import TrajectoryError, XlamError
 from xlam_lib.trajectory import Source, Step, Tool, Trajectory
 
 FOLDER = Path(__file__).parent / "domains"
 COMMON = "values.yaml"
+HALVES = ("train", "test")
 MOST = 25  # tools a file
 TYPES = ("string", "integer", "number", "boolean", "array", "object")
 ABOUT = {"type", "values", "description", "optional"}
@@ -291,3 +293,35 @@ def _phrase_fault(phrasing: Phrasing) -> str:
     if not (text[:1].islower() or text[:1] == "{"):
         return "doesn't begin with a verb in lower case, as in 'work out the area of {shape}'"
     return f"ends with {text[-1]!r}; expected no end mark, for phrases are joined" if text[-1] in ".?!" else ""
+
+
+def checked(tools: Mapping[str, BroadTool], show: int = 2, seed: int = 0) -> Iterator[str]:
+    """Lines to print, some drawn questions of each tool; a CatalogueError names what doesn't hold."""
+    for tool in tools.values():
+        rng = random.Random(f"{seed}:{tool.name}")
+        yield f"{tool.domain}: {tool.name}{' (unseen)' if tool.unseen else ''}: {tool.description}"
+        for phrasing in (*tool.questions, *tool.phrases):
+            for half in HALVES:
+                check_phrasing(rng, tool, phrasing, half)
+        for phrasing in rng.sample(tool.questions, min(show, len(tool.questions))) + [rng.choice(tool.phrases)]:
+            asked = tool.ask(rng, "train", phrasing)
+            yield f"    {asked.words(rng)}  ->  {json.dumps(asked.arguments, ensure_ascii=False)}"
+
+
+def check_phrasing(rng: random.Random, tool: BroadTool, phrasing: Phrasing, half: str) -> None:
+    """A CatalogueError unless what is drawn fits the schema and is said, with no part in brackets and with all."""
+    for given in dict.fromkeys([phrasing.firm, phrasing.firm.union(*phrasing.parts)]):
+        where = f"{tool.domain}.yaml: tool {tool.name!r}: {phrasing.text!r}"
+        try:
+            asked = tool.ask(rng, half, phrasing, given)
+        except ValueError as error:
+            raise CatalogueError(f"{where}: {error}") from error
+        if problems := argument_problems(tool.schema, asked.arguments):
+            raise CatalogueError(f"{where}: drew {asked.arguments}, which doesn't fit the schema: {problems[0]}")
+        if unsaid := unsaid_value(asked, asked.words(rng)):
+            raise CatalogueError(f"{where}: the value of {unsaid!r}, {asked.texts[unsaid]!r}, is not said")
+
+
+def unsaid_value(asked: Asked, words: str) -> str:
+    """The first parameter whose value stands not in the words as it was drawn; "" if all do."""
+    return next((slot for slot, text in asked.texts.items() if text not in words), "")
