@@ -75,6 +75,15 @@ def test_a_lost_session_says_so_and_begins_anew(python):
     session.close()
 
 
+def test_an_answer_that_can_not_be_read_costs_the_session(python):
+    session = python.session()
+    session.run("a = 1")
+    forged = "import os\nos.write(3, b'2 ' + b'[' * 500 + b'\\n')\nimport time\ntime.sleep(5)"
+    assert session.run(forged) == f"OutputError: the answer is nested deeper than 100. {ANEW}"
+    assert "NameError" in session.run("a")
+    session.close()
+
+
 def test_a_session_that_is_closed_leaves_no_process(python):
     session = python.session()
     session.close()

@@ -24,7 +24,6 @@ from xlam_lib.data.apigen.sandbox.lines import LineError
 from xlam_lib.data.apigen.sandbox.sandbox import SLACK_SECONDS, Confined
 
 LIMITS = Limits(seconds=30.0, cpu_seconds=5.0, memory_mb=768, answer_bytes=20_000)  # of a piece; MINT waits 30 s
-
 LONGEST_CODE = 100_000  # characters of a piece
 ANEW = "The interpreter was started anew, its variables are gone."
 

@@ -168,6 +168,8 @@ def main() -> None:
 
 
 def _answer(there: dict[int, Process], number: int, request: dict[str, Any], limits: Limits, fences: Fences) -> bytes:
+    if request["new"] and number in there:  # its last answer could not be read
+        there.pop(number).end()
     if number not in there:
         if not request["new"]:
             return _lost("ProcessError: the program's process is gone")
