@@ -363,6 +363,8 @@ def mediawiki():
             if "titles" in given:
                 page = PAGES.get(given["titles"], {"ns": 0, "title": given["titles"], "missing": True})
                 body = {"batchcomplete": True, "query": {"pages": [page]}}
+                if given["titles"].startswith("fr:"):
+                    body["query"] = {"interwiki": [{"title": given["titles"], "iw": "fr"}]}
             else:
                 hits = [{"ns": 0, "title": title} for title in HITS.get(given["srsearch"], ())]
                 body = {"batchcomplete": True, "query": {"search": hits}}
@@ -412,6 +414,13 @@ def test_a_wikipedia_that_fails_is_nobodys_wrong_answer(mediawiki, broken, words
     agent = type("Searcher", (), {"name": "searcher", "act": lambda *_: search("Milhouse")})()
     outcome = run(rollout(agent, HotpotQA([ASKED], wiki), ASKED.task)).outcome
     assert outcome.termination == "infra_error" and outcome.reward is None
+
+
+def test_what_an_agent_searches_for_is_no_command(mediawiki):
+    wiki, asked, _ = mediawiki
+    texts, _ = played(search("fr:Oslo"), search("insource:/a.*b/ -c"), search("?!\ud800"), wiki=wiki)
+    assert all("Similar: []." in text for text in texts)
+    assert [given["srsearch"] for given in asked if "srsearch" in given] == ["fr Oslo", "insource a b c"]
 
 
 def test_nobody_listens():

@@ -281,6 +281,7 @@ NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.bench.page.title": SHOWN,
     "xlam_lib.chat_template.model_prompt": KEPT,
     "xlam_lib.chat_template.model_text": KEPT,
+    "xlam_lib.agents.manual.Actions.parse": "no code, but what actions in words must have",
     "xlam_lib.data.apigen.ask.capital": PARTS,
     "xlam_lib.data.apigen.generate.Dialogue.says": KEPT,
     "xlam_lib.data.apigen.generate.Dialogue.user": KEPT,

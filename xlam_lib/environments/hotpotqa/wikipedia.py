@@ -19,10 +19,10 @@ from typing import Any
 import httpx
 
 from xlam_lib.agents.base import InfrastructureError
-from xlam_lib.environments.hotpotqa.articles import LONGEST, SHOWN, Article
+from xlam_lib.environments.hotpotqa.articles import LONGEST, SHOWN, WORD, Article
 
 API = "https://en.wikipedia.org/w/api.php"
-NEVER_IN_A_TITLE = re.compile(r"[\x00-\x1f#<>\[\]{}|]")  # to MediaWiki "|" would be a list of titles
+NEVER_IN_A_TITLE = re.compile(r"[\x00-\x1f\ud800-\udfff#<>\[\]{}|]")  # to MediaWiki "|" would be a list of titles
 PAGE = {"prop": "extracts|pageprops", "explaintext": "1", "exsectionformat": "plain", "ppprop": "disambiguation"}
 SEARCH = {"list": "search", "srlimit": str(SHOWN), "srinfo": "", "srprop": ""}
 
@@ -46,16 +46,18 @@ class Wikipedia:
             return ()
         if (article := self._article(title)) is not None:
             return article
-        titles = tuple(hit["title"] for hit in self._query(SEARCH | {"srsearch": title}, "search"))
+        words = " ".join(WORD.findall(title))  # "insource:/x/" would be a command to the search
+        titles = tuple(hit["title"] for hit in self._query(SEARCH | {"srsearch": words}, "search")) if words else ()
         if titles and titles[0] != title and titles[0].casefold() == title.casefold():
             return self._article(titles[0]) or titles
         return titles
 
     def _article(self, title: str) -> Article | None:
         """The article, None where there is none, or only a page of meanings."""
-        (page,) = self._query(PAGE | {"titles": title, "redirects": "1"}, "pages")
-        text = page.get("extract", "")
-        return Article(page["title"], sentences_of(text)) if text and "pageprops" not in page else None
+        for page in self._query(PAGE | {"titles": title, "redirects": "1"}, "pages"):
+            if page.get("extract") and "pageprops" not in page:
+                return Article(page["title"], sentences_of(page["extract"]))
+        return None
 
     def _query(self, parameters: dict[str, str], part: str) -> list[dict[str, Any]]:
         asked = {"action": "query", "format": "json", "formatversion": "2", **parameters}
@@ -63,7 +65,7 @@ class Wikipedia:
             response = self.client.get(self.url, params=asked)
             response.raise_for_status()
             body = response.json()
-            return body["query"][part]
+            return [] if "interwiki" in body["query"] else body["query"][part]  # "fr:Oslo" is another wiki's
         except KeyError as error:
             raise InfrastructureError(f"{self.url}: no {part}, but {str(body)[:200]}") from error
         except (httpx.HTTPError, ValueError, TypeError) as error:
