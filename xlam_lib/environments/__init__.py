@@ -2,7 +2,9 @@
 
 One module or room an environment; `bench/tasks/` puts agents into them (notebook 05), RL may train in them. Each has
 `tools`, `reset`, `step` (see `agents/base.py`) and a `manual` (see `agents/manual.py`), a small embedded data set of
-the original's shape, and reads the original's files where the user has them: `from xlam_lib.environments import webshop`.
+the original's shape, and reads the original's files where the user has them.
+
+    from xlam_lib.environments import webshop
 """
 
 import pkgutil
