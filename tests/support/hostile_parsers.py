@@ -58,6 +58,7 @@ from xlam_lib.environments.tooleval import server as virtual
 from xlam_lib.environments.webshop import catalogue as shop_catalogue
 from xlam_lib.environments.webshop import matching
 from xlam_lib.environments.webshop.search import embedded_engine
+from xlam_lib.environments.bfcl_multi_turn import calls
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -146,6 +147,8 @@ PARSERS: list[tuple[Any, Parser]] = [
     (api_requests.literal, api_requests.literal),
     (api_requests.json_or_literal, api_requests.json_or_literal),
     (bracket_calls.bracket_calls, bracket_calls.bracket_calls),
+    (calls.PythonCalls.parse, calls.PythonCalls().parse),
+    (calls.PythonCalls.parse, lambda text: calls.PythonCalls().parse(f"f(a={text})")),
     (bracket_calls.bracket_calls, lambda text: bracket_calls.bracket_calls(f"[{text}]", ["f", "f(a)"])),
     (bracket_calls.bracket_calls, lambda text: bracket_calls.bracket_calls(f"[f({text})]")),
     (bracket_calls.bracket_calls, lambda text: bracket_calls.bracket_calls(f"[f(a={text})]")),
@@ -271,6 +274,7 @@ TRIED = "is tried by what calls it: "
 PARTS = "has no other way to read than str's own"
 NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.agents.manual.Actions.parse": "a protocol without a body",
+    "xlam_lib.agents.manual.Actions.parse": "no code, but what actions in words must have",
     "xlam_lib.data.apigen.broad.phrasing.Phrasing.parse": "questions of the catalogue that ships with the library",
     "xlam_lib.batch.execute.Watcher.printed": SHOWN,
     "xlam_lib.batch.progress.Plain.printed": SHOWN,

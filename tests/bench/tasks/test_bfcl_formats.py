@@ -32,6 +32,12 @@ def theirs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def task():
+    with BfclFormats() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def questions():
     return formats.load()
 
@@ -64,9 +70,9 @@ def test_a_questions_own_system_message_comes_behind():
     assert question == next(one for one in bfcl.load("live_simple") if one.id == question.id), "it was not changed"
 
 
-def test_right_answers_are_right_in_every_format():
+def test_right_answers_are_right_in_every_format(task):
     items = BfclFormats(per_format=EACH, seed=2).items()
-    rows = BfclFormats().score_all([(item, truth(item), False) for item in items])
+    rows = [task.score(item, truth(item)) for item in items]
     wrong = {(item.asked.id, item.format) for item, row in zip(items, rows, strict=True) if not row["valid"]}
     known = {(item.asked.id, item.format) for item in items if (item.asked.id, notation(item.format)) in MISREAD}
     assert wrong == known and {row["kind"] for row in rows} == set(FORMATS)
@@ -76,11 +82,11 @@ def notation(config):
     return config.split("&")[0].removeprefix("ret_fmt=")
 
 
-def test_what_the_reader_misreads_is_wrong_only_there(questions):
+def test_what_the_reader_misreads_is_wrong_only_there(task, questions):
     ((name, form),) = MISREAD
     question = next(question for question in questions if question.id == name)
     items = [Item(question, config) for config in FORMATS[2::6][:4]]
-    rows = BfclFormats().score_all([(item, truth(item), False) for item in items])
+    rows = [task.score(item, truth(item)) for item in items]
     assert [row["valid"] for row in rows] == [notation(item.format) != form for item in items]
 
 
@@ -107,12 +113,12 @@ def test_hostile_answers_are_wrong_or_without_verdict_and_change_nothing(questio
         assert row["valid"] is valid and error_type in (None, row["error_type"]), (text, row)
 
 
-def test_the_spread_is_the_packages_own(theirs, questions):
+def test_the_spread_is_the_packages_own(theirs, task, questions):
     questions = [question for question in questions if question.category == "simple_python"][:4]
     chosen = FORMATS[:3]
     items = [Item(question, config) for question in questions for config in chosen]
     texts = ["no" if number in (0, 1, 3) else truth(item) for number, item in enumerate(items)]
-    ours = spread(BfclFormats().score_all([(item, text, False) for item, text in zip(items, texts, strict=True)]))
+    ours = spread([task.score(item, text) for item, text in zip(items, texts, strict=True)])
     reading, _, runner, folder = theirs
 
     class Handler:

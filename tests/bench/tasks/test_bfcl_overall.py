@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xlam_lib.bench.tasks.bfcl_overall import EXECUTED, FORMATS, SIZES, V2, V4, WEIGHTS, Overall, overall
@@ -44,7 +44,7 @@ def near(shown, share):
     return abs(float(shown.rstrip("%")) - 100 * share) < 0.00501
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(4))
 def test_v4_is_the_leaderboards_own(leaderboard, number):
     scores = {name: (number * 7919 + 104729 * place) % 1000 / 999 for place, name in enumerate(V4)}
     row, ours = leaderboard(scores), overall(scores)
@@ -65,6 +65,7 @@ def test_what_was_not_run_counts_as_nothing_as_on_the_leaderboard(leaderboard):
     assert set(ours.missing) == set(V4) - scores.keys()
 
 
+@settings(max_examples=30)
 @given(SHARES)
 def test_the_value_lies_between_its_parts_and_grows_with_each(scores):
     found = overall(scores)

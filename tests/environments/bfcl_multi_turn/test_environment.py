@@ -1,5 +1,6 @@
 """Conversations of BFCL: turns in order, BFCL's own verdicts, and whatever a model calls is contained."""
 
+import functools
 import os
 import sys
 
@@ -24,6 +25,11 @@ def backend():
     made = Backend(Limits(seconds=30.0, cpu_seconds=1.0, memory_mb=1024))
     yield made
     made.close()
+
+
+@functools.cache
+def base():
+    return load("multi_turn_base")
 
 
 class Script:
@@ -146,7 +152,7 @@ def test_verdicts_are_those_of_the_package(backend, number):
     """The same calls, some left out, changed or in another order, by the package's checker in this process."""
     from bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker import multi_turn_checker
 
-    scenario = load("multi_turn_base")[number]
+    scenario = base()[number]
     whole = [[list(calls)] if calls else [] for calls in scenario.answers]
     changed = [
         whole,

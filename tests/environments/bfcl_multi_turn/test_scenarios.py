@@ -1,5 +1,6 @@
 """BFCL's conversations as our types: all of them, the real folder, and data that are not as expected."""
 
+import functools
 import json
 
 import pytest
@@ -10,9 +11,14 @@ from xlam_lib.schema import Step, ToolCall
 from xlam_lib.trajectory import Source, Trajectory
 
 
+@functools.cache
+def packaged(category):
+    return load(category)
+
+
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_every_conversation_is_sound(category):
-    found = load(category)
+    found = packaged(category)
     assert len(found) == 200 == len({scenario.id for scenario in found})
     for scenario in found:
         assert len(scenario.turns) == len(scenario.answers) == len(scenario.ground_truth)
@@ -25,7 +31,7 @@ def test_every_conversation_is_sound(category):
 
 
 def test_functions_come_when_their_turn_comes():
-    scenario = next(one for one in load("multi_turn_miss_func") if one.id == "multi_turn_miss_func_0")
+    scenario = next(one for one in packaged("multi_turn_miss_func") if one.id == "multi_turn_miss_func_0")
     shown = [{tool.name for tool in scenario.offered(turn)} for turn in range(5)]
     assert ["sort" in names for names in shown] == [False, False, False, True, True]
     assert shown[3] - shown[2] == {"sort"} and "sort" in scenario.names
@@ -34,16 +40,16 @@ def test_functions_come_when_their_turn_comes():
 
 
 def test_tools_say_what_they_give_back():
-    tool = next(tool for tool in load("multi_turn_base")[0].tools if tool.name == "grep")
+    tool = next(tool for tool in packaged("multi_turn_base")[0].tools if tool.name == "grep")
     assert tool.parameters["required"] == ["file_name", "pattern"] and tool.parameters["type"] == "object"
     assert "The response field has the following schema" in tool.description
 
 
 def test_the_folder_of_real_records_reads_like_the_package(real_data):
     for category in CATEGORIES:
-        packaged = {scenario.id: scenario for scenario in load(category)}
+        known = {scenario.id: scenario for scenario in packaged(category)}
         found = load(category, real_data / "bfcl_v4")
-        assert found and all(packaged[scenario.id] == scenario for scenario in found)
+        assert found and all(known[scenario.id] == scenario for scenario in found)
 
 
 def test_our_own_scenarios_are_not_bfcls():
@@ -51,7 +57,7 @@ def test_our_own_scenarios_are_not_bfcls():
     assert [scenario.category for scenario in found] == [
         name.replace("multi_turn", "practice") for name in ("multi_turn_base", *CATEGORIES[2:0:-1], CATEGORIES[3])
     ]
-    said = {words for category in CATEGORIES for scenario in load(category) for words in scenario.turns if words}
+    said = {words for category in CATEGORIES for scenario in packaged(category) for words in scenario.turns if words}
     assert not said & {words for scenario in found for words in scenario.turns}
 
 

@@ -19,6 +19,7 @@ import importlib
 import json
 import random
 import statistics
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -83,6 +84,19 @@ class BfclFormats(Task):
         if unknown := [name for name in self.formats if name not in FORMATS]:
             raise BfclError(f"no prompt format {unknown[0]!r}; there are the {len(FORMATS)} of FORMATS")
 
+    def __enter__(self) -> BfclFormats:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._box.stop()
+
+    @cached_property
+    def _box(self) -> Sandbox:
+        """Where answers are read and checked; it ends with this task."""
+        box = Sandbox(LIMITS)
+        weakref.finalize(self, box.stop)
+        return box
+
     @cached_property
     def _items(self) -> list[Item]:
         questions = load(self.path)
@@ -99,22 +113,19 @@ class BfclFormats(Task):
         return Question("\n\n".join(message["content"] for message in asked), tuple(asked))
 
     def score(self, item: Item, answer: str, cut_off: bool = False) -> Row:
-        return self.score_all([(item, answer, cut_off)])[0]
+        """`valid` is None where BFCL's code breaks down or hangs, as in the other categories.
 
-    def score_all(self, answered: Sequence[tuple[Item, str, bool]]) -> list[Row]:
-        """All in one sandbox; `valid` is None where BFCL's code breaks down or hangs, as in the other categories."""
-        found = []
-        with Sandbox(LIMITS) as box:
-            for item, text, _ in answered:
-                question = item.asked
-                given = {"text": text, "config": item.format, "category": question.category}
-                given |= {"functions": question.functions, "accepted": question.accepted}
-                verdict = box.run(Reference(CHILD, "judge"), given)
-                if verdict.get("error", "").startswith(("LoadError", "ProcessError: the child process died")):
-                    raise BfclError(f"BFCL's reader of prompt formats can't be run: {verdict['error']}")
-                broken = {"valid": None, "error_type": "checker", "error": verdict.get("error", ""), "parsed": False}
-                found.append({"kind": item.format, "answer": text, **verdict.get("result", broken)})
-        return found
+        Example: {"kind": "ret_fmt=json&...", "valid": True, "parsed": True, "error_type": "", "error": "", ...}.
+        """
+        question = item.asked
+        given = {"text": answer, "config": item.format, "category": question.category}
+        given |= {"functions": question.functions, "accepted": question.accepted}
+        verdict = self._box.run(Reference(CHILD, "judge"), given)
+        error = verdict.get("error", "")
+        if error.startswith(("LoadError", "ProcessError: the child process died")):
+            raise BfclError(f"BFCL's reader of prompt formats can't be run: {error}")
+        broken = {"valid": None, "error_type": "checker", "error": error, "parsed": False}
+        return {"kind": item.format, "answer": answer, **verdict.get("result", broken)}
 
 
 TASK = BfclFormats

@@ -2,7 +2,7 @@
 
 Used by notebook 05 and by whoever compares with the leaderboard. The weights are not ours:
 
-* v4, since 2025: `generate_leaderboard_csv` of `bfcl-eval` 2026.3.23 (`eval_checker/eval_runner_helper.py`); one tenth
+* v4, since 2025: `generate_leaderboard_csv` of `bfcl-eval` 2026.3.23; one tenth
   each for single turns made by the authors, for those of users (live), and for tools that don't fit, three tenths for
   several turns, four for agentic tasks.
 * v2, August to mid-September 2024, the board of the xLAM paper's table (arXiv 2409.03215, of 3 September 2024): the
