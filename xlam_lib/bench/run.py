@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line: `main(["--tasks", "webshop", "--agents", "oracle", "--out", "runs/oracle"])` -> 0."""
     settings = from_command_line(BenchSettings, argv, "xlam_lib.bench.run", DESCRIPTION)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # of the openai package: a line for each request
     sys.path.insert(0, "")  # modules of the folder one is in
     try:
         return as_command(lambda: run_benchmarks(settings) and None)
