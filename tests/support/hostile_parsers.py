@@ -49,6 +49,7 @@ from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.data.streams import elements_of
 from xlam_lib.environments import service_desk
+from xlam_lib.environments.bfcl_multi_turn import calls
 from xlam_lib.environments.hotpotqa import scoring, wikipedia
 from xlam_lib.environments.mint import checkers
 from xlam_lib.environments.mint.environment import ACTIONS, Tags
@@ -58,7 +59,6 @@ from xlam_lib.environments.tooleval import server as virtual
 from xlam_lib.environments.webshop import catalogue as shop_catalogue
 from xlam_lib.environments.webshop import matching
 from xlam_lib.environments.webshop.search import embedded_engine
-from xlam_lib.environments.bfcl_multi_turn import calls
 from xlam_lib.serve import streaming
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
@@ -274,7 +274,6 @@ TRIED = "is tried by what calls it: "
 PARTS = "has no other way to read than str's own"
 NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.agents.manual.Actions.parse": "a protocol without a body",
-    "xlam_lib.agents.manual.Actions.parse": "no code, but what actions in words must have",
     "xlam_lib.data.apigen.broad.phrasing.Phrasing.parse": "questions of the catalogue that ships with the library",
     "xlam_lib.batch.execute.Watcher.printed": SHOWN,
     "xlam_lib.batch.progress.Plain.printed": SHOWN,
@@ -285,7 +284,6 @@ NO_PARSERS = {  # that are given a text first, and why they aren't tried
     "xlam_lib.bench.page.title": SHOWN,
     "xlam_lib.chat_template.model_prompt": KEPT,
     "xlam_lib.chat_template.model_text": KEPT,
-    "xlam_lib.agents.manual.Actions.parse": "no code, but what actions in words must have",
     "xlam_lib.data.apigen.ask.capital": PARTS,
     "xlam_lib.data.apigen.generate.Dialogue.says": KEPT,
     "xlam_lib.data.apigen.generate.Dialogue.user": KEPT,
