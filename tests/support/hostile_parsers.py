@@ -60,6 +60,7 @@ from xlam_lib.environments.webshop import catalogue as shop_catalogue
 from xlam_lib.environments.webshop import matching
 from xlam_lib.environments.webshop.search import embedded_engine
 from xlam_lib.serve import streaming
+from xlam_lib.serve.api.fastchat import wire
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
 
@@ -232,6 +233,7 @@ PARSERS: list[tuple[Any, Parser]] = [
     (wikipedia.sentences_of, wikipedia.sentences_of),
     (checkers.numbers_of, checkers.numbers_of),
     (checkers.value_of, checkers.value_of),
+    (wire.read_order, lambda text: wire.read_order(f"{wire.ORDER}{text}")),
     (JsonCalls.parse, JsonCalls().parse),
     (Tags.parse, ACTIONS.parse),
     *(
