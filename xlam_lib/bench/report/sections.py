@@ -83,7 +83,7 @@ def benchmark(task: type[Task], card: Mapping[str, Any], recorded: Mapping[str, 
             floors |= {title: figure.floor} if figure.title else {}
             spans |= {title: span} if span else {}
     blocks = [page.paragraph(task.metric)]
-    if values:
+    if any(value is not None for value in values.values()):  # a run may have left this benchmark out
         chart = plots.grouped_bars({task.title: values}, intervals={task.title: spans}, ylabel="share", marks=floors)
         words = "Whiskers are 95 % bootstrap intervals, where they were recorded; dashed lines are the floors."
         blocks.append(page.figure(chart, words, "Bars of the figures in the table below"))
