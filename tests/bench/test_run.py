@@ -131,6 +131,18 @@ def test_a_server_that_is_gone_ends_the_run(tmp_path):
     assert len(asked) < 20
 
 
+def test_a_prompt_that_is_too_long_is_a_failure_with_a_name():
+    def answer(messages):
+        return (
+            Answer(error="status 400: maximum context length is 8 tokens")
+            if "It is 2." in str(messages)
+            else guess(messages)
+        )
+
+    entry = figures(play(planned(Toy(), react(answer))))["react"]
+    assert entry["failures"] == {"too_long": 1, "wrong_answer": 1} and entry["broken_off"] == 0
+
+
 def test_a_defect_is_raised_and_what_is_finished_is_kept(tmp_path):
     def defect(messages):
         if "It is 5." in messages[-1]["content"]:

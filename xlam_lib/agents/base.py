@@ -49,6 +49,10 @@ class AgentError(XlamError, RuntimeError):
     """An agent's answer that can't be acted on, such as arguments that are not JSON: the episode is a failure."""
 
 
+class PromptTooLongError(AgentError):
+    """An episode that has grown longer than the model can read: the agent's failure, with a name of its own."""
+
+
 @dataclass(frozen=True)
 class Action:
     """What an agent does: calls of tools, or else words: `Action("Done.")`; the loop gives the calls their ids."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from xlam_lib.agents import Action, Agent, Environment, Observation, StepResult, rollout
-from xlam_lib.agents.base import resolve
+from xlam_lib.agents.base import PromptTooLongError, resolve
 from xlam_lib.agents.rollout import run
 from xlam_lib.agents.tool_calling import ask
 from xlam_lib.bench.base import Task, TaskError
@@ -225,6 +225,8 @@ async def play_one(one: Planned, pool: ThreadPoolExecutor | None = None) -> Epis
     row: dict[str, Any] = {}
     if not broken:
         row = {"id": one.item.id, **one.task.score(one.item, episode)}
+        if episode.extra.get("error", "").startswith(PromptTooLongError.__name__):
+            row["failure"] = "too_long"
         outcome = replace(episode.outcome, success=bool(row["success"]), reward=float(row["reward"]))
         episode = replace(episode, outcome=outcome)
     return Episode(

@@ -55,6 +55,8 @@ def run_benchmarks(settings: BenchSettings) -> dict[str, Any]:
         stack.enter_context(only_writer(out))
         endpoint = stack.enter_context(model_of(settings))
         plan = plan_of(settings, endpoint)
+        for task in {id(one.task): one.task for one in plan}.values():
+            stack.callback(getattr(task, "close", int))  # whatever its environments share, such as an interpreter
         options = {"path": out / "episodes.jsonl", "concurrency": settings.concurrency}
         if settings.ray:
             from xlam_lib.bench.cluster import play_on_ray

@@ -139,6 +139,9 @@ def test_what_is_declared_and_what_is_missing(folder, monkeypatch):
     declared = FastChatServer.capabilities
     assert declared.tools and declared.streaming and declared.completions
     assert not declared.adapters and not declared.responses and not declared.tensor_parallel
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ServerError, match="the package fschat is missing: pip install .* or run `make install`"):
+    known = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in ("fastchat", "shortuuid") else known(name)
+    )
+    with pytest.raises(ServerError, match="missing: pip install --no-deps fschat shortuuid, or run `make install`"):
         FastChatServer(folder)

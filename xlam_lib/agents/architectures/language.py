@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from xlam_lib.agents.base import Action, AgentError, InfrastructureError, Observation
+from xlam_lib.agents.base import Action, AgentError, InfrastructureError, Observation, PromptTooLongError
 from xlam_lib.agents.forms import IN_WORDS, NATIVE, Form, actions_of
 from xlam_lib.agents.manual import Example, Manual
 from xlam_lib.agents.tool_calling import Endpoint, Reply, ask
@@ -121,7 +121,7 @@ class LanguageAgent:
         reply = await ask(self.model, messages, {**self.options, **(options or {})})
         if reply.error:
             if reply.error.startswith("status 400") and any(word in reply.error for word in TOO_LONG):
-                raise AgentError(f"the model refused the prompt: {reply.error}")
+                raise PromptTooLongError(f"the prompt is longer than the model reads: {reply.error}")
             raise InfrastructureError(reply.error)
         return reply
 

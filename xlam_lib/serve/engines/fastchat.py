@@ -16,8 +16,17 @@ from pathlib import Path
 
 from xlam_lib.models.folders import checked
 from xlam_lib.serve.engines.api import ApiServer, TransformersServer
-from xlam_lib.serve.engines.base import ServerError
+from xlam_lib.serve.engines.base import Capabilities, ServerError
 from xlam_lib.serve.engines.llama_cpp import checked_file
+
+NEEDED = {  # what FastChat's controller and API server import: the package that has it
+    "fastchat": "fschat",
+    "aiohttp": "aiohttp",
+    "fastapi": "fastapi",
+    "requests": "requests",
+    "shortuuid": "shortuuid",
+    "tiktoken": "tiktoken",
+}
 
 
 class FastChatServer(ApiServer):
@@ -26,12 +35,28 @@ class FastChatServer(ApiServer):
     program = "FastChat"
     backend = "fastchat"
     dtypes = TransformersServer.dtypes
+    capabilities = Capabilities(
+        tools=True,  # by our API: FastChat's own knows none
+        streaming=True,
+        completions=True,
+        responses=False,
+        adapters=False,  # the worker holds one model; merge an adapter first
+        tensor_parallel=False,
+    )
 
     def checked(self, model_dir: str | Path) -> Path:
-        """What can be served; a ServerError where the package is missing."""
-        if importlib.util.find_spec("fastchat") is None:
+        """What can be served; a ServerError where a package is missing."""
+        if missing := missing_packages():
             raise ServerError(
-                "the package fschat is missing: pip install --no-deps fschat shortuuid (it asks for more than is "
-                "needed here), or run `make install`"
+                f"FastChat needs packages that are missing: pip install --no-deps {' '.join(missing)}, or run "
+                "`make install`; what fschat asks for besides is for its web pages and its own workers"
             )
         return checked_file(model_dir) if Path(model_dir).is_file() else checked(model_dir)
+
+
+def missing_packages() -> list[str]:
+    """Packages without which FastChat can't start, by the names to install them: ["fschat", "shortuuid"].
+
+    Where fschat is there alone, its controller would end with a traceback after the model has been loaded.
+    """
+    return [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]

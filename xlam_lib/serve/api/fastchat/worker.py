@@ -3,10 +3,10 @@
     worker = Worker(backend, "sft", "http://127.0.0.1:31005", "http://127.0.0.1:21001")
     uvicorn.run(worker.application(), port=31005)
 
-It speaks the protocol of FastChat 0.2 (its modules `serve.base_model_worker` and `serve.controller`): it registers,
-sends a heart beat, and answers /worker_generate, /worker_generate_stream (the text so far, again and again, each time
-ended by a null byte), /worker_get_status, /count_token, /model_details and /worker_get_conv_template; /token_ids is
-ours.
+It speaks the protocol of FastChat 0.2 (its modules `fastchat.serve.base_model_worker` and `fastchat.serve.controller`):
+it registers, sends a heart beat, and answers /worker_generate, /worker_generate_stream (the text so far, again and
+again, each time ended by a null byte), /worker_get_status, /count_token, /model_details and /worker_get_conv_template;
+/token_ids is ours.
 
 FastChat's API server writes the messages of a chat as one text, by the conversation template that the worker gives it.
 Ours puts a mark before each message that nobody can guess, so the worker reads the messages back and renders them by
