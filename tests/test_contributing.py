@@ -23,7 +23,7 @@ def module(name: str) -> types.ModuleType:
 
 
 def test_every_addition_has_its_example():
-    assert set(EXAMPLES) == {"source", "loss", "engine", "agent", "benchmark", "recipe"}
+    assert set(EXAMPLES) == {"source", "loss", "engine", "agent", "benchmark", "played", "recipe"}
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:xlam_lib|tests|experiments)/[\w/.<>]+)`", PAGE))))
@@ -94,3 +94,16 @@ def test_the_recipe(tmp_path, capsys):
     assert main([str(path)]) == 0
     assert "fits" in capsys.readouterr().out.lower()
     assert set(yaml.safe_load(EXAMPLES["recipe"])) >= {"base", "data", "out", "plan"}
+
+
+def test_the_benchmark_that_is_played():
+    from xlam_lib.agents import RandomAgent
+    from xlam_lib.bench.episodes import figures, planned, play
+
+    makers = {
+        "oracle": lambda task, item, environment, seed, usage: task.expert(item),
+        "random": lambda task, item, environment, seed, usage: RandomAgent(environment, seed),
+    }
+    found = figures(play(planned(module("played").Guessing(), makers)))
+    assert found["oracle"]["success"]["mean"] == 1.0 and found["random"]["success"]["mean"] < 0.5
+    assert found["random"]["failures"].keys() == {"max_steps"}

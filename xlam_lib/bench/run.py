@@ -12,6 +12,7 @@ transcripts in the unified format, `metrics.json` the figures with bootstrap int
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -68,4 +69,6 @@ def run_benchmarks(settings: BenchSettings) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # both end it in order, also where the shell ignores Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())
