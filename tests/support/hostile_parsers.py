@@ -48,6 +48,7 @@ from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.data.streams import elements_of
 from xlam_lib.serve import streaming
+from xlam_lib.serve.api.fastchat import wire
 from xlam_lib.settings import yaml_files
 from xlam_lib.trajectory import Step, Tool, ToolCall
 
@@ -194,6 +195,8 @@ PARSERS: list[tuple[Any, Parser]] = [
     (toolalpaca_tools.described, toolalpaca_tools.described),
     (split_list, lambda text: list(split_list(text, lambda value: True, "x"))),
     (elements_of, lambda text: list(elements_of(text))),
+    (wire.read_order, wire.read_order),
+    (wire.read_order, lambda text: wire.read_order(wire.ORDER + text)),
     *(
         (module.split, lambda text, split=module.split: list(split(text)))
         for module in SOURCES.values()
