@@ -236,6 +236,8 @@ PARSERS: list[tuple[Any, Parser]] = [
     (wire.read_order, lambda text: wire.read_order(f"{wire.ORDER}{text}")),
     (JsonCalls.parse, JsonCalls().parse),
     (Tags.parse, ACTIONS.parse),
+    (wire.read_order, wire.read_order),
+    (wire.read_order, lambda text: wire.read_order(wire.ORDER + text)),
     *(
         (module.split, lambda text, split=module.split: list(split(text)))
         for module in SOURCES.values()
