@@ -233,7 +233,6 @@ PARSERS: list[tuple[Any, Parser]] = [
     (wikipedia.sentences_of, wikipedia.sentences_of),
     (checkers.numbers_of, checkers.numbers_of),
     (checkers.value_of, checkers.value_of),
-    (wire.read_order, lambda text: wire.read_order(f"{wire.ORDER}{text}")),
     (JsonCalls.parse, JsonCalls().parse),
     (Tags.parse, ACTIONS.parse),
     (wire.read_order, wire.read_order),
