@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from xlam_lib.agents import Action, JsonCalls, Manual, Observation, StepResult, tool_result
-from xlam_lib.bench.base import Question, Row, Task, TaskError
+from xlam_lib.bench.base import Figure, Question, Row, Task, TaskError
 from xlam_lib.codec import SEED_STYLE, PromptStyle, parse_answer, prompts_of, tools_from_any
 from xlam_lib.errors import TrajectoryError
 from xlam_lib.grading import failure_of
@@ -93,6 +93,7 @@ class Questions(Task):
     name, title = "questions", "Questions of one's own"
     metric = "Reward and success: the answer has exactly the expected calls, in any order."
     scores: ClassVar[tuple[str, ...]] = ("reward", "success")
+    figures = (Figure("questions.success", "05_benchmarking"),)
     max_steps = 1
 
     def __init__(self, path: str | Path = "", split: str = "test", style: PromptStyle = SEED_STYLE) -> None:
