@@ -50,7 +50,12 @@ class AgentError(XlamError, RuntimeError):
 
 
 class PromptTooLongError(AgentError):
-    """An episode that has grown longer than the model can read: the agent's failure, with a name of its own."""
+    """An episode that has grown longer than the model can read: the agent's failure, known by its first words."""
+
+    WORDS = "the prompt is longer than the model reads"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{self.WORDS}: {why}")
 
 
 @dataclass(frozen=True)

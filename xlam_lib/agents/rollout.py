@@ -59,7 +59,7 @@ async def rollout(
         termination, error = "infra_error", str(failure) or type(failure).__name__
         steps = [replace(step, reward=None) for step in steps]
     except AgentError as failure:
-        termination, error = "failure", f"{type(failure).__name__}: {failure}"
+        termination, error = "failure", str(failure)
     rewards = [step.reward for step in steps if step.reward is not None]
     return Trajectory(
         trajectory_id=f"{source.name}/{task.task_id}/{seed}",

@@ -225,7 +225,7 @@ async def play_one(one: Planned, pool: ThreadPoolExecutor | None = None) -> Epis
     row: dict[str, Any] = {}
     if not broken:
         row = {"id": one.item.id, **one.task.score(one.item, episode)}
-        if episode.extra.get("error", "").startswith(PromptTooLongError.__name__):
+        if episode.extra.get("error", "").startswith(PromptTooLongError.WORDS):
             row["failure"] = "too_long"
         outcome = replace(episode.outcome, success=bool(row["success"]), reward=float(row["reward"]))
         episode = replace(episode, outcome=outcome)

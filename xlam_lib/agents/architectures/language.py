@@ -121,7 +121,7 @@ class LanguageAgent:
         reply = await ask(self.model, messages, {**self.options, **(options or {})})
         if reply.error:
             if reply.error.startswith("status 400") and any(word in reply.error for word in TOO_LONG):
-                raise PromptTooLongError(f"the prompt is longer than the model reads: {reply.error}")
+                raise PromptTooLongError(reply.error)
             raise InfrastructureError(reply.error)
         return reply
 
