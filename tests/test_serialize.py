@@ -139,6 +139,7 @@ def test_it_writes_what_json_writes_but_for_the_notation_of_exponents(value):
 @example({"b": 1e16, "a": [1e-7, -1e22, 5e-324], "c": "1e5", "\x7f": None})
 @example({"b": 2**70, "a": "\x7f"})
 @example({"a": float("nan")})
+@example([6.103515625e-05, 1e-05, 0.0001, -2.5e-05, 0.00012])
 def test_sorted_bytes_are_those_of_json(value):
     assert sorted_bytes(value) == json.dumps(value, sort_keys=True).encode()
 

@@ -200,7 +200,8 @@ def sorted_bytes(value: Any) -> bytes:
     if not line.isascii() or b"\x7f" in line or b"null" in line:  # written with a backslash, or NaN
         return _sorted(value).encode()
     digits = line.translate(DIGITS)
-    return _sorted(value).encode() if b"0e0" in digits or b"0e-" in digits else line  # 1e16: json has 1e+16
+    exponent = b"0e0" in digits or b"0e-" in digits or b"0.0000" in line  # 1e16 and 0.00001: json has 1e+16 and 1e-05
+    return _sorted(value).encode() if exponent else line
 
 
 def loads(text: str | bytes) -> Any:

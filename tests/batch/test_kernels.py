@@ -27,7 +27,7 @@ def test_killed_then_resumed_then_failed_then_done(folder, capsys):
     log = folder.path / "log.txt"  # no pipe: what the killed runner leaves running would hold it open
     with open(log, "w") as file:
         runner = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-    wait_for(lambda: (folder.out / "waiting").exists(), runner, log)
+    wait_for(lambda: (folder.out / "waiting").exists() and sleeping(runner.pid), runner, log)
     runner.send_signal(signal.SIGKILL)
     runner.wait()
     output = log.read_text()
@@ -52,6 +52,14 @@ def test_killed_then_resumed_then_failed_then_done(folder, capsys):
     steps = json.loads((folder.out / "manifest.json").read_text())["steps"]
     assert [s["status"] for s in steps] == ["done", "done"]
     assert not [p for p in psutil.process_iter() if guard._carries(p, str(folder.out))]
+
+
+def sleeping(pid):
+    """Whether the child that waits has begun its program: before, it is a copy of the kernel."""
+    try:
+        return any("time.sleep(300" in " ".join(p.cmdline()) for p in psutil.Process(pid).children(recursive=True))
+    except psutil.NoSuchProcess:  # one that ended meanwhile
+        return False
 
 
 def wait_for(condition, runner, log, seconds=120):

@@ -20,8 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "build": ["build_broad"],
-        "catalogue": ["CatalogueError", "read_catalogue"],
-        "check": ["checked"],
+        "catalogue": ["CatalogueError", "checked", "read_catalogue"],
         "real": ["RealCount", "benchmarks_in", "real_samples"],
         "sampler": ["broad"],
         "signatures": ["real_tools"],
