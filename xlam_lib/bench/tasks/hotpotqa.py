@@ -38,6 +38,10 @@ class HotpotQATask(Task):
         "Reward: F1 of the answer's words by HotpotQA's official rule, 0 without an answer. EM, which is success: the "
         "same answer without case, punctuation and articles. Accuracy: the same to the letter, as AgentLite has it."
     )
+    differs = (
+        "questions and articles are embedded, about an invented country, unless the original's files are given; "
+        "similar titles come from groups of letters, sentences are cut as the corpus has them"
+    )
     scores = ("reward", "em", "accuracy")
     figures = (
         Figure("hotpotqa.reward", "05_benchmarking", "HotpotQA, average reward (F1)", floor=0.0, aim=0.5),

@@ -71,6 +71,10 @@ class Mint(Task):
         "Share of the problems solved within k turns (micro average over all problems); a turn runs Python or "
         "proposes a solution, of which there may be two."
     )
+    differs = (
+        "problems are our own unless the original's are given, without ALFWorld and without Wikipedia; `within_k`"
+        " comes from one run of five turns, where the paper ran each k anew"
+    )
     scores = ("success", *WITHIN, "strict")
     figures = tuple(Figure(f"mint.{name}", "05_benchmarking") for name in WITHIN)
     published = ("mint",)

@@ -68,6 +68,10 @@ class Tau(Task):
         "Reward: 1 if the database ends as it should and the user learned what was asked, else 0. "
         "pass^k: chance that k trials of a task all have reward 1, mean over tasks."
     )
+    differs = (
+        "a service desk of our own with a user by rule, not the airline or retail domain with a user by a large "
+        "model; outputs must stand as words of their own, as any date holds a 3"
+    )
     scores = ("reward",)
     group = "task"
     figures = tuple(Figure(f"tau.pass_{k}", "05_benchmarking") for k in range(1, TRIALS + 1))

@@ -38,6 +38,10 @@ class ToolQueryTask(Task):
         "Success rate: share of the questions whose answer is right. Progress rate: mean share of the subgoals "
         "reached, which are the results of the calls that lead to the answer, and the answer."
     )
+    differs = (
+        "the back ends are embedded, of the original's tools and shapes of answers, since the original's need the"
+        " network; success is a right answer, where AgentBoard also asks for all subgoals"
+    )
     scores = ("success", "progress")
     figures = (
         Figure("tool_query.success", "05_benchmarking"),
