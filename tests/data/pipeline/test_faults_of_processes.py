@@ -89,7 +89,10 @@ def _runs(pid: int) -> bool:
 
 
 def _name(pid: int) -> str:
-    return " ".join(psutil.Process(pid).cmdline())[:200] if _runs(pid) else "one that ended just now"
+    try:
+        return " ".join(psutil.Process(pid).cmdline())[:200]
+    except psutil.NoSuchProcess:  # or a zombie, which is one of these
+        return "one that ended just now"
 
 
 def _wait(ready: Callable[[], object], message: str) -> None:
