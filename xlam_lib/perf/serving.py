@@ -3,7 +3,8 @@
     python -m xlam_lib.perf.serving --model runs/quickstart/sft --data runs/data/train.jsonl
 
 The questions are the opening messages of the data's trajectories with their tools, each asked once as long as there are
-enough. They are put one after another, by many clients at once, and to transformers' batched generation; then again
+enough. They are put one after another, by many clients at once, to transformers' own `generate` in padded batches, and
+to our offline decoding, which reads what prompts begin with alike once and lets go of rows that have ended; then again
 while the server is killed and started anew, when each must end with an answer or an error of the infrastructure. Run it
 on a machine that does nothing else: figures stand beside each other only then.
 """
@@ -49,7 +50,8 @@ class Settings:
     requests: int = option(2000, "requests by many clients at once", within=COUNT)
     clients: int = option(64, "clients at the same time", within=COUNT)
     alone: int = option(100, "requests one after another", within=COUNT)
-    batched: int = option(256, "prompts of transformers' batched generation", within=COUNT)
+    batched: int = option(256, "prompts that are answered in batches, without a server", within=COUNT)
+    batch_size: int = option(32, "of transformers' generate", within=COUNT)
     max_tokens: int = option(96, "tokens of an answer, at most", within=COUNT)
     kills: int = option(5, "how often the server is killed", within=COUNT)
     interrupted: int = option(500, "requests during which it is killed", within=COUNT)
@@ -126,8 +128,34 @@ def interrupted(
     }
 
 
+def generated(model: str, questions: Sequence[Question], max_tokens: int, batch_size: int) -> float:
+    """Questions a second of transformers' own greedy `generate`, in left-padded batches, in the order given."""
+    import torch
+
+    from xlam_lib.chat_template import model_prompt
+    from xlam_lib.models import checkpoint, load
+    from xlam_lib.models.bases import base
+    from xlam_lib.models.tokens import encode
+
+    folder = base(model)
+    tokenizer, loaded = checkpoint.load_tokenizer(folder), load.load_model(folder, "float32").eval()
+    wrapper = checkpoint.wrapper(tokenizer)
+    rows = encode(tokenizer, [model_prompt(one.prompt, *wrapper) for one in questions])
+    given = {"max_new_tokens": max_tokens, "do_sample": False}
+    given |= {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.eos_token_id}
+    began = time.monotonic()
+    for first in range(0, len(rows), batch_size):
+        batch = rows[first : first + batch_size]
+        width = max(map(len, batch))
+        ids = torch.tensor([[tokenizer.eos_token_id] * (width - len(row)) + row for row in batch])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch])
+        with torch.inference_mode():
+            loaded.generate(input_ids=ids, attention_mask=mask, **given)
+    return len(rows) / (time.monotonic() - began)
+
+
 def batched(model: str, questions: Sequence[Question], max_tokens: int) -> float:
-    """Questions a second of transformers' batched greedy generation, with the prompts that the server writes."""
+    """Questions a second of our offline greedy decoding, with the prompts that the server writes."""
     from xlam_lib.models.bases import base
     from xlam_lib.serve.engines.transformers import Greedy
 
@@ -147,7 +175,8 @@ def measure(settings: Settings) -> dict[str, Any]:
 
     questions = questions_of(read_jsonl(existing(settings.data)))
     in_batches = batched(settings.model, questions[: settings.batched], settings.max_tokens)
-    logger.info("transformers: %.2f questions a second in batches", in_batches)
+    plain = generated(settings.model, questions[: settings.batched], settings.max_tokens, settings.batch_size)
+    logger.info("a second: transformers' generate %.2f, our decoding %.2f", plain, in_batches)
     with VllmServer(base(settings.model), flags=ServerFlags(max_num_seqs=settings.clients)) as server:
         config = xLAMConfig(server.base_url, server.model, max_tokens=settings.max_tokens, max_retries=0)
         client = xLAMChatCompletion.from_config(config)
@@ -163,13 +192,15 @@ def measure(settings: Settings) -> dict[str, Any]:
     rates = {
         "alone": settings.alone / alone,
         "at_once": rate,
-        "transformers_batched": in_batches,
+        "transformers_generate": plain,
+        "our_decoding": in_batches,
     }
     return {
         "settings": asdict(settings),
         "requests_a_second": {name: round(rate, 2) for name, rate in rates.items()},
         "at_once_over_alone": round(rates["at_once"] / rates["alone"], 2),
-        "at_once_over_batched": round(rates["at_once"] / rates["transformers_batched"], 2),
+        "at_once_over_generate": round(rates["at_once"] / rates["transformers_generate"], 2),
+        "at_once_over_our_decoding": round(rates["at_once"] / rates["our_decoding"], 2),
         "ended": outcomes(found),
         "interrupted": kept,
     }
