@@ -155,7 +155,7 @@ def test_a_defect_is_raised_and_what_is_finished_is_kept(tmp_path):
 
 
 def test_many_at_once_are_faster_and_score_the_same():
-    plan = planned(Toy(count=32), react(toy_benchmark.slow))
+    plan = planned(Toy(count=24), react(toy_benchmark.slow))
     taken, scores = {}, {}
     for concurrency in (1, 32):
         began = time.monotonic()

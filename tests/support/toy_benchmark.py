@@ -84,7 +84,7 @@ def guess(messages):
 
 async def slow(messages):
     """The same, a moment later, and each question noted in a file."""
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)
     return guess(messages)
 
 
