@@ -162,7 +162,7 @@ def test_a_model_that_answers_nothing_fails_and_a_server_that_does_is_no_failure
     assert episode.outcome.success is False and "answered nothing" in episode.extra["error"]
     episode, _ = play("zs", Answer(error="status 400: maximum context length is 2048 tokens"))
     assert episode.outcome.success is False and "longer than the model reads" in episode.extra["error"]
-    episode, _ = play("zs", Answer(error="status 400: temperature is not known"))
+    episode, _ = play("zs", Answer(error="status 400: use max_completion_tokens in place of max_tokens"))
     assert episode.outcome.termination == "infra_error" and episode.outcome.success is None
 
 

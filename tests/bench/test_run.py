@@ -119,6 +119,36 @@ def test_what_the_surroundings_broke_is_no_wrong_answer_and_is_played_again(tmp_
     assert entry["n"] == 12 and entry["broken_off"] == 0 and path.read_text().count("\n") == 14
 
 
+def test_an_environment_is_closed_however_its_episode_ends():
+    closed = []
+
+    class Held(Toy):
+        def environment(self, item):
+            made = super().environment(item)
+            made.close = lambda: closed.append(item.id)
+            return made
+
+    def answer(messages):
+        if "It is 2." in messages[-1]["content"]:
+            raise ZeroDivisionError
+        return Answer(error="connection: refused") if "It is 1." in messages[-1]["content"] else guess(messages)
+
+    with pytest.raises(ZeroDivisionError):
+        play(planned(Held(count=3), react(answer)), concurrency=1)
+    assert closed == ["n0", "n1", "n2"]
+
+
+def test_another_training_into_the_served_folder_is_another_model(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    given = settings(tmp_path, agents=("oracle",), function="", serve=str(model), items=1)
+    asked = []
+    for text in ("{}", '{"a": 1}'):
+        (model / "config.json").write_text(text)
+        asked += [one.asked for one in plan_of(given)]
+    assert len(set(asked)) == 2
+
+
 def test_a_server_that_is_gone_ends_the_run(tmp_path):
     asked = []
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlam_lib.agents import Action, Observation, rollout, run
+from xlam_lib.agents import Action, JsonCalls, Observation, rollout, run
 from xlam_lib.agents.user import STOP
 from xlam_lib.data.apigen.multi_turn.blueprint import sample
 from xlam_lib.data.apigen.multi_turn.rule_players import DeskAgent
-from xlam_lib.environments.service_desk import MANUAL, JsonActions, ServiceDesk, reward_of
+from xlam_lib.environments.service_desk import MANUAL, ServiceDesk, reward_of
 
-READ, WRITE = JsonActions().parse, JsonActions().render
+READ, WRITE = JsonCalls().parse, JsonCalls().render
 
 
 class Silent:
@@ -110,7 +110,8 @@ def test_the_manual_has_policy_tools_and_form():
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('Action: {"name": "f", "arguments": {"a": 1}} and so on', ("f", {"a": 1})),
+        ('{"name": "f", "arguments": {"a": 1}}', ("f", {"a": 1})),
+        ('Say {"name": "f", "arguments": {"a": 1}} and so on', None),  # in the midst of words it is no call
         ('{"name": "f"}', ("f", {})),
         ('{"name": "f", "arguments": "a"}', None),
         ('{"name": 1, "arguments": {}}', None),

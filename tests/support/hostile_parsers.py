@@ -48,7 +48,6 @@ from xlam_lib.data.sources.calls import toolace
 from xlam_lib.data.sources.catalogs import toolalpaca_tools
 from xlam_lib.data.sources.logs.values import split_list
 from xlam_lib.data.streams import elements_of
-from xlam_lib.environments import service_desk
 from xlam_lib.environments.bfcl_multi_turn import calls
 from xlam_lib.environments.hotpotqa import scoring, wikipedia
 from xlam_lib.environments.mint import checkers
@@ -131,7 +130,6 @@ PARSERS: list[tuple[Any, Parser]] = [
     (play.mentions, lambda text: (play.mentions(text, "2.5"), play.mentions(text, "Bo"))),
     (language.QueryActions.parse, language.ACTIONS.parse),
     (language.QueryActions.parse, lambda text: language.ACTIONS.parse(f"Action: f with Action Input: {text}")),
-    (service_desk.JsonActions.parse, service_desk.JsonActions().parse),
     (weather.day_of, weather.day_of),
     (lines.value_of, lambda text: lines.value_of(text.encode())),
     *(

@@ -61,5 +61,5 @@ def play_on_ray(
 def play_part(settings: BenchSettings, ids: Sequence[str]) -> list[Episode]:
     """Some episodes of a run, played in this process: `play_part(settings, ["webshop/react/test-7/0"])`."""
     with model_of(settings) as endpoint:
-        wanted = set(ids)
-        return play([one for one in plan_of(settings, endpoint) if one.id in wanted], concurrency=AT_ONCE)
+        chosen = set(ids)
+        return play([one for one in plan_of(settings, endpoint) if one.id in chosen], concurrency=AT_ONCE)

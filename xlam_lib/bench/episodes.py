@@ -210,21 +210,20 @@ async def play_one(one: Planned, pool: ThreadPoolExecutor | None = None) -> Epis
     environment = one.task.environment(one.item)
     agent = one.make(one.task, one.item, environment, one.seed, usage)
     source = Source(one.task.name, "unknown", converter="xlam_lib.bench.episodes")
-    episode = await rollout(
-        agent, InThreads(environment, pool), one.item.task, one.max_steps, seed=one.seed, source=source
-    )
+    aside = InThreads(environment, pool)
+    try:
+        episode = await rollout(agent, aside, one.item.task, one.max_steps, seed=one.seed, source=source)
+    finally:
+        await aside.call(getattr(environment, "close", int))
     # An id that names the agent, as episodes of several may be one data set; and the words that explain the task, so
     # that training on the transcript shows the very prompt that an agent with native calls is given.
     manual = getattr(environment, "manual", None)
     goal = replace(one.item.task, instruction=manual.instruction) if manual else one.item.task
     episode = replace(episode, trajectory_id=one.id, task=goal, tags=(one.task.name, one.agent))
-    close = getattr(environment, "close", None)
-    if close is not None:
-        close()
     broken = episode.extra.get("error", "") if episode.outcome.termination == "infra_error" else ""
     row: dict[str, Any] = {}
     if not broken:
-        row = {"id": one.item.id, **one.task.score(one.item, episode)}
+        row = {"id": one.item.id, **await aside.call(one.task.score, one.item, episode)}
         if episode.extra.get("error", "").startswith(PromptTooLongError.WORDS):
             row["failure"] = "too_long"
         outcome = replace(episode.outcome, success=bool(row["success"]), reward=float(row["reward"]))
@@ -257,13 +256,14 @@ class InThreads:
 
     async def reset(self, task: Any, seed: int = 0) -> Observation:
         """The environment's first observation."""
-        return await self._call(self.environment.reset, task, seed)
+        return await self.call(self.environment.reset, task, seed)
 
     async def step(self, action: Action) -> StepResult:
         """What follows from an action."""
-        return await self._call(self.environment.step, action)
+        return await self.call(self.environment.step, action)
 
-    async def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+    async def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """What a method returns, plain or asynchronous: `await aside.call(task.score, item, episode)`."""
         if asyncio.iscoroutinefunction(method):
             return await method(*arguments)
         found = await asyncio.get_running_loop().run_in_executor(self.pool, method, *arguments)

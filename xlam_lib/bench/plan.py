@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from xlam_lib.agents.architectures import Function, agents
@@ -21,6 +22,8 @@ from xlam_lib.bench.settings import BenchSettings
 from xlam_lib.bench.tasks import tasks
 from xlam_lib.endpoint import Endpoint
 from xlam_lib.errors import XlamError
+from xlam_lib.models.bases import base
+from xlam_lib.models.folders import digest
 from xlam_lib.serve.server import engine_of
 
 ORACLE, RANDOM = "oracle", "random"
@@ -39,8 +42,10 @@ def plan_of(settings: BenchSettings, endpoint: Any = None) -> list[Planned]:
     seeds = range(settings.seed, settings.seed + settings.trials)
     setting = " ".join(
         str(getattr(settings, name))
-        for name in ("model", "serve", "function", "native", "max_tokens", "temperature", "memory")
+        for name in ("model", "serve", "engine", "function", "native", "max_tokens", "temperature", "memory", "context")
     )
+    if settings.serve:  # another training into the same folder is another model
+        setting += f" {digest(settings.serve if Path(settings.serve).is_file() else base(settings.serve))}"
     plan = []
     for task in tasks_of(settings):
         plan += planned(task, makers, seeds=seeds, items=settings.items, max_steps=settings.max_steps, setting=setting)
@@ -49,7 +54,6 @@ def plan_of(settings: BenchSettings, endpoint: Any = None) -> list[Planned]:
 
 def tasks_of(settings: BenchSettings) -> list[Task]:
     """The benchmarks with their items: `tasks_of(settings)[0].name` -> "webshop"."""
-
     files = dict(entry.partition("=")[::2] for entry in settings.data)
     if unknown := files.keys() - set(settings.tasks):
         raise RunError(f"data is given for {', '.join(unknown)}, which isn't among the tasks; expected task=path")
@@ -71,7 +75,6 @@ def tasks_of(settings: BenchSettings) -> list[Task]:
 
 def maker(name: str, settings: BenchSettings, endpoint: Any) -> AgentMaker:
     """What makes the agents of a name: `maker("react", settings, endpoint)(task, item, environment, 0, Usage())`."""
-
     if name == ORACLE:
         return lambda task, item, environment, seed, usage: task.expert(item)
     if name == RANDOM:
@@ -97,7 +100,6 @@ def maker(name: str, settings: BenchSettings, endpoint: Any) -> AgentMaker:
 @contextmanager
 def model_of(settings: BenchSettings) -> Iterator[Any]:
     """The model that the settings name, served while the block lasts where they say so; None where none is needed."""
-
     ways = [bool(settings.base_url), bool(settings.serve), bool(settings.function)]
     if not set(settings.agents) - {ORACLE, RANDOM}:
         yield None

@@ -16,11 +16,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from xlam_lib.agents import Action, Agent, Manual, Observation, StepResult, tool_result
-from xlam_lib.answers.values import read_json
+from xlam_lib.agents import Action, Agent, JsonCalls, Manual, Observation, StepResult, tool_result
 from xlam_lib.data.apigen.multi_turn.blueprint import Blueprint
 from xlam_lib.data.apigen.multi_turn.desk import POLICY, TOOLS
 from xlam_lib.data.apigen.multi_turn.play import DeskEnvironment, mentions
@@ -41,29 +39,9 @@ def scripted_user(blueprint: Blueprint, seed: int) -> Agent:
     return ScriptedUser(blueprint, random.Random(f"desk:{blueprint.number}:user:{seed}"))
 
 
-class JsonActions:
-    """Actions as JSON objects in words: `JsonActions().parse('{"name": "f", "arguments": {}}')` -> ("f", {})."""
-
-    def parse(self, text: str) -> tuple[str, dict[str, Any]] | None:
-        """The call of the first object in a text, or None."""
-        start = text.find("{")
-        try:
-            value = read_json(text, start)[0] if start >= 0 else None
-        except ValueError:
-            return None
-        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-            return None
-        arguments = value.get("arguments", {})
-        return (value["name"], arguments) if isinstance(arguments, dict) else None
-
-    def render(self, name: str, arguments: Mapping[str, Any]) -> str:
-        """The text of a call."""
-        return json.dumps({"name": name, "arguments": dict(arguments)}, ensure_ascii=False)
-
-
 MANUAL = Manual(
     "\n\n".join([POLICY, *(json.dumps(tool.to_dict(), ensure_ascii=False) for tool in TOOLS.values()), FORM]),
-    JsonActions(),
+    JsonCalls(),
 )
 
 

@@ -24,7 +24,7 @@ from xlam_lib.agents.tool_calling import Endpoint, Reply, ask
 from xlam_lib.schema import Step, Tool
 
 MEMORY = 12_000  # characters of an episode that a prompt holds: about 3,000 tokens
-TOO_LONG = ("context", "too long", "tokens")  # words of servers that refuse a prompt for its length
+TOO_LONG = ("context", "too long")  # words of servers that refuse a prompt for its length
 PLANNED = 600  # characters of a plan
 
 

@@ -149,8 +149,8 @@ def recorded_reward(episode: Trajectory) -> float | None:
         return 0.0
     expected = [(one["name"], one["kwargs"]) for one in gold if not one["name"].startswith(READING)]
     words = " ".join(step.content for step in episode.steps if step.role == "assistant").lower().replace(",", "")
-    said = all(output.lower() in words for output in outputs)
-    return float(said and _key(_changes(episode.steps)) == _key(expected))
+    stated = all(output.lower() in words for output in outputs)
+    return float(stated and _key(_changes(episode.steps)) == _key(expected))
 
 
 def _changes(steps: Sequence[Step]) -> list[tuple[str, dict[str, Any]]]:

@@ -189,7 +189,7 @@ class Expert:
                 f"task webshop: a search for the title of {goal.asin} doesn't find it; {goal.id} has no expert"
             )
         values = [value for values in product.options.values() for value in values]
-        options = (wanted if wanted in values else alike(wanted, values) for wanted in goal.options)
+        options = (sought if sought in values else alike(sought, values) for sought in goal.options)
         clicks = [pages.NEXT] * (found.index(product) // pages.WINDOW) + [goal.asin]
         clicks += [option for option in options if option is not None] + [pages.BUY]
         self._script = [Action.call("search", keywords=keywords)]
@@ -200,9 +200,9 @@ class Expert:
         return self._script[sum(step.role == "assistant" for step in history)]
 
 
-def alike(wanted: str, values: Sequence[str]) -> str | None:
+def alike(sought: str, values: Sequence[str]) -> str | None:
     """The first value that the reward takes for a goal's option: `alike("pink", ["8", "z2-pink"])` -> "z2-pink"."""
-    return next((value for value in values if similar(normalize_color(value), normalize_color(wanted))), None)
+    return next((value for value in values if similar(normalize_color(value), normalize_color(sought))), None)
 
 
 TASK = WebShopTask

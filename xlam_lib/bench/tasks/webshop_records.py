@@ -134,9 +134,9 @@ def session(lines: Sequence[str]) -> list[Check]:
 
 
 def _same_product(goal: Mapping[str, Any], info: Mapping[str, Any]) -> list[Check]:
-    wanted = Goal(name=goal["name"], query=goal["query"], product_category=goal["product_category"])
+    sought = Goal(name=goal["name"], query=goal["query"], product_category=goal["product_category"])
     bought = Product(title=goal["name"], query=goal["query"], product_category=goal["product_category"])
-    ours = reward.type_reward(bought, wanted)
+    ours = reward.type_reward(bought, sought)
     names = ("query_match", "category_match", "title_score")
     return [Check(f"bought {name}", getattr(ours, name), info[name], NEAR) for name in names]
 

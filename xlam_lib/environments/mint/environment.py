@@ -146,11 +146,11 @@ class MintEnvironment:
         if name == "solution":
             self._solutions += 1
             right = await asyncio.to_thread(is_right, self.problem, value, self.python, self.strict)
-            said = RIGHT if right else WRONG
+            answer = RIGHT if right else WRONG
         else:
-            right, said = False, await asyncio.to_thread(self._run, value) if name else NOT_UNDERSTOOD
+            right, answer = False, await asyncio.to_thread(self._run, value) if name else NOT_UNDERSTOOD
         done = right or self._solutions >= self.max_solutions or self._steps >= self.max_steps
-        text = f"Observation:\n{said}\n" + ("" if right else self._left())
+        text = f"Observation:\n{answer}\n" + ("" if right else self._left())
         steps = _results(action, name, text)
         if done:
             self.close()
@@ -225,7 +225,7 @@ def _results(action: Action, name: str, text: str) -> tuple[Step, ...]:
 
 
 def manual(max_steps: int = STEPS, max_solutions: int = SOLUTIONS) -> Manual:
-    """What a model is told before a task, with one solved: `manual().instruction`."""
+    """What a model reads before a task, with one solved: `manual().instruction`."""
     instruction = (
         "Solve the task. You may work on it in several turns. Think first, then do one of two things in a turn:\n"
         "1) Run Python and see what it prints; the variables stay for later turns: "
@@ -245,11 +245,11 @@ def _example() -> Example:
     )
     question = "What is the sum of the whole numbers from 1 to 36 that have no factor in common with 36? An integer."
     steps = [Step("user", f"Task:\n{question}")]
-    for number, (thought, name, value, said) in enumerate(turns):
+    for number, (thought, name, value, answer) in enumerate(turns):
         call = ToolCall(name, {ARGUMENTS[name][1]: value}, f"call_{number}")
         left = LEFT.format(STEPS - 1, SOLUTIONS) if name == "python" else ""
         steps.append(Step("assistant", "", thought, (call,), reasoning_origin="native"))
-        steps.append(tool_result(call, f"Observation:\n{said}\n{left}"))
+        steps.append(tool_result(call, f"Observation:\n{answer}\n{left}"))
     return Example(tuple(steps), plan="Compute the number with Python, check what was asked for, then propose it.")
 
 

@@ -101,20 +101,20 @@ def attribute_reward(bought: Product, attributes: Sequence[str]) -> tuple[float,
     """
     texts = [text.lower() for text in (bought.title, " ".join(bought.bullet_points), bought.description)]
     found = sum(
-        any(similar(one, wanted) for one in bought.attributes) or any(wanted in text for text in texts)
-        for wanted in attributes
+        any(similar(one, sought) for one in bought.attributes) or any(sought in text for text in texts)
+        for sought in attributes
     )
     return found / len(attributes) if attributes else 0.0, found
 
 
-def option_reward(chosen: Sequence[str], wanted: Sequence[str]) -> tuple[float | None, int]:
+def option_reward(chosen: Sequence[str], sought: Sequence[str]) -> tuple[float | None, int]:
     """Share and number of the goal's options among the chosen ones, colours normalised.
 
     `option_reward(["z2-pink", "8"], ["pink", "8"])` -> (1.0, 2); (None, 0) where the goal has no options.
     """
     colors = [normalize_color(option) for option in chosen]
-    found = sum(any(similar(color, normalize_color(option)) for color in colors) for option in wanted)
-    return found / len(wanted) if wanted else None, found
+    found = sum(any(similar(color, normalize_color(option)) for color in colors) for option in sought)
+    return found / len(sought) if sought else None, found
 
 
 def _categories(path: str) -> set[str]:
